@@ -1,0 +1,130 @@
+"""What the four programs share: finding the experiment, overriding its settings, and telling errors in one line."""
+
+import importlib
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+# Before TensorFlow is imported, which takes them at that moment.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging  # noqa: E402
+from ml_collections import ConfigDict, config_flags  # noqa: E402
+
+import experiments  # noqa: E402
+from data_pipelines import DataError  # noqa: E402
+from did_tf import models  # noqa: E402
+from did_tf.errors import ConfigError, nearest  # noqa: E402
+from did_tf.run_folder import RunFolder, read_json  # noqa: E402
+
+flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
+flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
+flags.DEFINE_string("data", None, "Folder of the data set. Default: data/DATASET.")
+flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+FLAGS = flags.FLAGS
+
+
+def run(main, resume=True):
+    """Parses the command line, calls `main(config, run_folder)` and exits.
+
+    Exit status: 0; 2 for bad input or configuration; 1 for a failure while running; 128 + n for signal n. Errors are
+    one line on stderr unless --debug.
+
+    Args:
+      main: takes the resolved config (a plain dict) and the `RunFolder`.
+      resume: whether settings come from the experiment (training); else from the run's config.json where it exists.
+    """
+    try:
+        _parse_and_run(main, resume)
+    except (ConfigError, DataError, ValueError, flags.Error, AttributeError, KeyError) as error:
+        _fail(error, 2)
+    except Exception as error:
+        inner = re.search(r"DataError: ([^\n]+)", str(error))
+        _fail(DataError(inner[1]) if inner else error, 2 if inner else 1)
+
+
+def experiment_names():
+    """Names of all experiments that come with the project."""
+    files = Path(experiments.__file__).parent.glob("*.py")
+    return sorted(path.stem for path in files if path.stem not in ("__init__", "base"))
+
+
+def load_experiment(name):
+    """ConfigDict of experiment NAME or NAME:ARG, with the model's options filled in. Raises `ConfigError`."""
+    module_name, _, argument = name.partition(":")
+    module = _import(module_name)
+    try:
+        config = module.get_config(argument or None)
+    except ValueError as error:
+        raise ConfigError(f"experiment {name!r}: {error}") from None
+    defaults = models.options(config.model.name)
+    config.model.update({key: value for key, value in defaults.items() if key not in {*config.model, "mean", "std"}})
+    return config
+
+
+def resolve(name, run_folder, overrides, resume=True):
+    """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...])."""
+    config = load_experiment(name)
+    if not resume and run_folder.config.is_file():
+        config = ConfigDict(read_json(run_folder.config), convert_dict=True, sort_keys=False)
+    _check_keys(overrides, config)
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_dict("config", config, flag_values=values)
+    values(["", *overrides])
+    return json.loads(holder.value.to_json())
+
+
+def _parse_and_run(main, resume):
+    arguments = app.parse_flags_with_usage([a for a in sys.argv if not a.startswith("--config.")])
+    if len(arguments) > 1:
+        raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
+    if not FLAGS.experiment:
+        raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
+    folder = RunFolder(FLAGS.run or f"runs/{Path(FLAGS.experiment).stem.replace(':', '_')}")
+    overrides = [a for a in sys.argv[1:] if a.startswith("--config.")]
+    config = resolve(FLAGS.experiment, folder, overrides, resume)
+    if FLAGS.data:
+        config["dataset"]["folder"] = FLAGS.data
+    logging.set_verbosity(logging.ERROR)
+    main(config, folder)
+
+
+def _import(name):
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise ConfigError(f"no experiment file {name}")
+        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    if name not in experiment_names():
+        known = experiment_names()
+        raise ConfigError(f"unknown experiment {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return importlib.import_module(f"experiments.{name}")
+
+
+def _check_keys(overrides, config):
+    """Raises `ConfigError` where an override names a setting that does not exist, naming the nearest one."""
+    known = set(_keys(config))
+    for override in overrides:
+        key = override[len("--config.") :].partition("=")[0]
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; experiments/base.py lists them")
+
+
+def _keys(config, prefix=""):
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _fail(error, status):
+    if FLAGS.is_parsed() and FLAGS.debug:
+        raise error
+    print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    raise SystemExit(status)

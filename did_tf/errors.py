@@ -1,0 +1,13 @@
+"""What a user can do wrong, told in one line (exit status 2)."""
+
+import difflib
+
+
+class ConfigError(ValueError):
+    """A bad setting, experiment, run folder or checkpoint. The message names it and says what to do."""
+
+
+def nearest(word, known):
+    """", did you mean 'x'" for the known word most like `word`, or nothing."""
+    match = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {match[0]!r}" if match else ""

@@ -1,0 +1,146 @@
+"""From an image of any size to class probabilities: tiles, scales and mirrored copies, averaged.
+
+The protocol is that of the DID authors' evaluation code (REFERENCE.md section 1, "Evaluation").
+"""
+
+import math
+import numbers
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from did_tf.models.layers import Normalize
+
+
+class Predictor:
+    """Calls `model` on one image, whole or in tiles: `predictor(image)` -> probabilities of every output.
+
+    Args:
+      model: keras.Model, [N, H, W, C] raw pixel values -> dict of logits [N, H, W, num_classes].
+      tile: height and width of the tiles, as one int or a pair; None takes the image whole.
+      overlap: of neighbouring tiles, as a fraction of the tile; the stride is ceil((1 - overlap) * tile).
+      scales: factors by which the image is resized; probabilities are averaged over them.
+      flip: whether to average with the prediction for the mirrored image (left to right).
+      batch_size: number of tiles that go through the network at once.
+
+    Raises:
+      ValueError: an option is out of range, or the model doesn't take such tiles.
+    """
+
+    def __init__(self, model, tile=None, overlap=1 / 3, scales=(1.0,), flip=False, batch_size=4):
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap must be in [0, 1), got {overlap}")
+        if not scales or min(scales) <= 0:
+            raise ValueError(f"scales must be one or more positive factors, got {scales}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.overlap, self.scales, self.flip, self.batch_size = overlap, tuple(scales), flip, batch_size
+
+        _, height, width, self.bands = model.input_shape
+        normalize = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
+        self._minimum = normalize.minimum if normalize else 1
+        self._padding = normalize.mean if normalize else (0,) * self.bands
+        self.tile = self._checked_tile(tile, (height, width))
+
+        # One signature for all sizes, so that the network is traced once.
+        @tf.function(input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
+        def forward(images):
+            return {name: tf.nn.softmax(logits) for name, logits in model(images, training=False).items()}
+
+        self._forward = forward
+
+    def __call__(self, image):
+        """Class probabilities of one image.
+
+        Args:
+          image: [H, W, C] raw pixel values, uint8 or float.
+
+        Returns:
+          dict: output name -> float32 [H, W, num_classes], summing to 1 over the classes.
+
+        Raises:
+          ValueError: the image is not [H, W, C] with the model's number of bands.
+        """
+        if image.ndim != 3 or image.shape[2] != self.bands:
+            raise ValueError(f"image must be [height, width, {self.bands}], got {image.shape}")
+        image = image.astype(np.float32)
+        views = len(self.scales) * (2 if self.flip else 1)
+        mean = {}
+        for scale in self.scales:
+            scaled = resize(image, [max(1, round(side * scale)) for side in image.shape[:2]])
+            for name, values in self._both_ways(scaled).items():
+                mean[name] = mean.get(name, 0) + resize(values, image.shape[:2]) / views
+        return mean
+
+    def _both_ways(self, image):
+        """Sum of the probabilities of the image and, with `flip`, of its mirror image."""
+        total = self._in_tiles(image)
+        if self.flip:
+            for name, mirrored in self._in_tiles(image[:, ::-1]).items():
+                total[name] += mirrored[:, ::-1]
+        return total
+
+    def _in_tiles(self, image):
+        """Probabilities averaged over the tiles that cover a pixel."""
+        height, width = tile = self.tile or [max(side, self._minimum) for side in image.shape[:2]]
+        padded = self._pad(image, tile)
+        rows, columns = (tile_starts(n, t, tile_stride(t, self.overlap)) for n, t in zip(padded.shape, tile))
+        places = [np.s_[y : y + height, x : x + width] for y in rows for x in columns]
+
+        total, cover = {}, np.zeros((*padded.shape[:2], 1), np.float32)
+        for first in range(0, len(places), self.batch_size):
+            batch = places[first : first + self.batch_size]
+            for name, values in self._forward(np.stack([padded[place] for place in batch])).items():
+                values = values.numpy()
+                total.setdefault(name, np.zeros((*padded.shape[:2], values.shape[-1]), np.float32))
+                for place, part in zip(batch, values):
+                    total[name][place] += part
+            for place in batch:
+                cover[place] += 1
+        return {name: (values / cover)[: image.shape[0], : image.shape[1]] for name, values in total.items()}
+
+    def _pad(self, image, tile):
+        """Extends the image at the bottom and right to the tile, with what the network normalises to zero."""
+        height, width = image.shape[:2]
+        padded = np.empty((max(height, tile[0]), max(width, tile[1]), self.bands), np.float32)
+        padded[:] = self._padding
+        padded[:height, :width] = image
+        return padded
+
+    def _checked_tile(self, tile, fixed):
+        """(height, width), or None for whole images. `fixed`: what the model was built for, None where it is free."""
+        if tile is not None:
+            tile = (tile, tile) if isinstance(tile, numbers.Integral) else tuple(tile)
+            if len(tile) != 2:
+                raise ValueError(f"tile must be one size or (height, width), got {tile}")
+            if min(tile) < self._minimum:
+                raise ValueError(f"tile {tile} is too small: the network takes {self._minimum} or more pixels a side")
+        if any(known and known != side for known, side in zip(fixed, tile or (None, None))):
+            raise ValueError(f"tile is {tile}, but the model was built for {fixed} (height, width): make that the tile")
+        return tile
+
+
+def tile_stride(tile, overlap):
+    """Distance between tiles of `tile` pixels: ceil((1 - overlap) * tile)."""
+    # Rounded, for in floating point (1 - 1/3) * 321 is just above 214, and its ceiling 215.
+    return math.ceil(round((1 - overlap) * tile, 6))
+
+
+def tile_starts(size, tile, stride):
+    """First pixels of the tiles that cover `size` pixels of one axis; the last tile is shifted back to end at `size`.
+
+    A size up to that of the tile gives [0]. Raises ValueError where the stride is not in 1..tile.
+    """
+    if not 1 <= stride <= tile:
+        raise ValueError(f"stride must be 1 to {tile}, the size of the tile, got {stride}")
+    last = max(size - tile, 0)
+    return [*range(0, last, stride), last]
+
+
+def resize(image, size):
+    """Bilinear resize of [H, W, C] to size (height, width), half-pixel centres, for up to 512 channels."""
+    if tuple(size) == image.shape[:2]:
+        return image
+    # OpenCV drops a last axis of one.
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, image.shape[2])

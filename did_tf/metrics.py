@@ -1,0 +1,164 @@
+"""The confusion matrix and the figures derived from it."""
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines.spec import IGNORE
+
+
+class ConfusionMatrix:
+    """Counts of (true class, predicted class) over pixels.
+
+    Figures are fractions in [0, 1]; NaN where there is nothing to divide by.
+
+    Args:
+      num_classes: 1 to 255 (255 is the ignore label).
+      counts: [num_classes, num_classes], rows the true class and columns the prediction; zeros by default. Copied.
+
+    Raises:
+      ValueError: `num_classes` or the shape of `counts` is wrong.
+    """
+
+    def __init__(self, num_classes, counts=None):
+        if not 1 <= num_classes <= IGNORE:
+            raise ValueError(f"num_classes must be 1 to {IGNORE}, got {num_classes}")
+        shape = (num_classes, num_classes)
+        self.num_classes = num_classes
+        self.counts = np.array(np.zeros(shape) if counts is None else counts, np.int64)
+        if self.counts.shape != shape:
+            raise ValueError(f"counts of {num_classes} classes must be {shape}, got {self.counts.shape}")
+
+    def update(self, labels, predictions):
+        """Adds the pixels of `labels` (classes, or 255 to ignore) and `predictions` (classes): integers, equal shapes.
+
+        Raises:
+          ValueError: shapes differ, or a value is no class. Then nothing is added.
+          TypeError: values are not integers.
+        """
+        labels, predictions = np.asarray(labels), np.asarray(predictions)
+        if labels.shape != predictions.shape:
+            raise ValueError(f"labels are {labels.shape} but predictions {predictions.shape}: they must be equal")
+        valid = labels != IGNORE
+        self._check("label", labels[valid], f", and {IGNORE} to ignore")
+        self._check("prediction", predictions, "")
+        rows = labels[valid].astype(np.int64, casting="same_kind")
+        cells = rows * self.num_classes + predictions[valid].astype(np.int64, casting="same_kind")
+        self.counts += np.bincount(cells, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def __add__(self, other):
+        """Matrix of both sets of pixels. Raises ValueError where the numbers of classes differ."""
+        if self.num_classes != other.num_classes:
+            raise ValueError(f"matrices of {self.num_classes} and {other.num_classes} classes can't be added")
+        return ConfusionMatrix(self.num_classes, self.counts + other.counts)
+
+    def iou(self):
+        """Intersection over union per class [C]; NaN where a class is neither in the truth nor predicted."""
+        return _ratio(self._hits, self._truth + self._predicted - self._hits)
+
+    def precision(self):
+        """Per class [C], the fraction of its predictions that are right; NaN where it is never predicted."""
+        return _ratio(self._hits, self._predicted)
+
+    def recall(self):
+        """Per class [C], the fraction of its pixels that are found; NaN where it is not in the truth."""
+        return _ratio(self._hits, self._truth)
+
+    def share(self):
+        """Per class [C], its part of the true pixels."""
+        return _ratio(self._truth, self._truth.sum())
+
+    def mean_iou(self):
+        """Mean of `iou()` over the classes that have one."""
+        return _mean(self.iou())
+
+    def mean_accuracy(self):
+        """Mean of `recall()` over the classes in the truth."""
+        return _mean(self.recall())
+
+    def pixel_accuracy(self):
+        """Fraction of pixels that are right."""
+        return float(_ratio(self._hits.sum(), self._truth.sum()))
+
+    def frequency_weighted_iou(self):
+        """Mean of `iou()`, each class weighted by its share."""
+        return float(_ratio(np.nansum(self._truth * self.iou()), self._truth.sum()))
+
+    def report(self, class_names):
+        """Everything as a JSON-serialisable dict, None for NaN. Raises ValueError for a wrong number of names."""
+        if len(class_names) != self.num_classes:
+            raise ValueError(f"{len(class_names)} class names for {self.num_classes} classes")
+        columns = {"iou": self.iou(), "precision": self.precision(), "recall": self.recall(), "share": self.share()}
+        return {
+            "miou": _jsonable(self.mean_iou()),
+            "pixel_accuracy": _jsonable(self.pixel_accuracy()),
+            "mean_accuracy": _jsonable(self.mean_accuracy()),
+            "fw_iou": _jsonable(self.frequency_weighted_iou()),
+            "pixels": int(self.counts.sum()),
+            "classes": {
+                name: {key: _jsonable(values[i]) for key, values in columns.items()}
+                for i, name in enumerate(class_names)
+            },
+        }
+
+    @property
+    def _hits(self):
+        return np.diag(self.counts)
+
+    @property
+    def _truth(self):
+        return self.counts.sum(axis=1)
+
+    @property
+    def _predicted(self):
+        return self.counts.sum(axis=0)
+
+    def _check(self, what, values, besides):
+        wrong = values[(values < 0) | (values >= self.num_classes)]
+        if wrong.size:
+            raise ValueError(f"{what} {wrong[0]} is no class: known are 0 to {self.num_classes - 1}{besides}")
+
+
+def confusion_counts(labels, predictions, num_classes):
+    """Counts of `ConfusionMatrix`, as a tensor op for use within `tf.function`.
+
+    Args:
+      labels: integer tensor of any shape: classes, or 255 to ignore.
+      predictions: integer tensor of the same shape: classes.
+      num_classes: Python int.
+
+    Returns:
+      int64 [num_classes, num_classes]; the sum over batches is safe, and one call takes fewer than 2**31 pixels.
+
+    Raises:
+      tf.errors.InvalidArgumentError: at run time, where a value is no class (XLA drops the check).
+    """
+    labels, predictions = tf.cast(labels, tf.int32), tf.cast(predictions, tf.int32)
+    valid = tf.not_equal(labels, IGNORE)
+    labels = tf.where(valid, labels, 0)
+    known = [_assert_classes(labels, "labels", num_classes), _assert_classes(predictions, "predictions", num_classes)]
+    with tf.control_dependencies(known):
+        # Ignored pixels go to a cell past the last, which is not counted.
+        cells = tf.where(valid, labels * num_classes + predictions, num_classes**2)
+    # Not tf.math.bincount: its kernel refuses to run on GPUs under enable_op_determinism.
+    counts = tf.raw_ops.Bincount(arr=tf.reshape(cells, [-1]), size=num_classes**2, weights=tf.constant([], tf.int32))
+    return tf.cast(tf.reshape(counts, [num_classes, num_classes]), tf.int64)
+
+
+def _assert_classes(values, what, num_classes):
+    lowest, highest = tf.reduce_min(values), tf.reduce_max(values)
+    message = f"confusion_counts: {what} must be 0 to {num_classes - 1}, but range over"
+    return tf.debugging.Assert((lowest >= 0) & (highest < num_classes), [message, lowest, highest])
+
+
+def _ratio(part, whole):
+    with np.errstate(invalid="ignore"):
+        return np.true_divide(part, whole)
+
+
+def _mean(values):
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _jsonable(value):
+    return None if np.isnan(value) else float(value)

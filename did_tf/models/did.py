@@ -1,0 +1,129 @@
+"""DID, Dense In Dense (Hu 2018, shared/papers/did.md): dilated wide DenseNet encoder, progressive decoder.
+
+Facts and disagreements between the paper and its code: REFERENCE.md section 1.
+"""
+
+from tensorflow import keras
+
+from did_tf.models.densenet import Units, dense_block, transition
+from did_tf.models.layers import Normalize, ResizeBilinear, check_size
+
+layers = keras.layers
+
+MINIMUM = 17  # two cells at output stride 16: with one there is nothing to interpolate between
+STEMS = ("3x3", "7x7")
+DECODERS = ("did", "plain")
+
+
+def did(
+    num_classes,
+    input_shape=(None, None, 3),
+    *,
+    mean=None,
+    std=None,
+    growth=48,
+    units=(6, 8, 8, 8),
+    dilations=(1, 1, 2, 4),
+    stem="3x3",
+    stem_norm=True,
+    stem_pool=3,
+    compression=1.0,
+    decoder="did",
+    smoothing=1,
+    deep_supervision=True,
+    dropout=0.2,
+    align_corners=True,
+    use_bias=True,
+    bn_momentum=0.997,
+    name="did",
+):
+    """DID network: [N, H, W, C] pixel values -> dict of float32 logits [N, H, W, num_classes].
+
+    "main" is the paper's block1-output (the finest); with deep supervision "block2" and "block3" join it.
+
+    Args:
+      num_classes: number of classes.
+      input_shape: (H, W, C); H and W may be None, and are best 16n+1 (section 4.1, "Image Size").
+      mean, std: per band, in pixel values; default 127.5 for both.
+      growth, units, dilations: of the four dense blocks (Table 1).
+      stem: "3x3", three convolutions 64, 64, 128 (Table 1), or "7x7", one of 2 * growth (Table 3 rows 4-6).
+      stem_norm: BN and ReLU after each convolution of the 3x3 stem; off as in the authors' code.
+      stem_pool: kernel of the stem's max pool: 3 (Table 1) or 2 (text and code).
+      compression: channels kept by the first two transitions and the third (section 3.1).
+      decoder: "did" (Fig. 2), or "plain": one head on block 4 (rows 3-12 of Table 3).
+      smoothing: kernel of the two convolutions after the additions: 1 ("did1") or 3 ("did3").
+      deep_supervision: whether the coarser outputs are there to be supervised.
+      dropout: after every convolution of the blocks and transitions; 0 as in the authors' code.
+      align_corners: bilinear resizing with aligned corners, else half pixel.
+      use_bias: biases on the pre-activation convolutions, as in the authors' code.
+      bn_momentum: of the moving statistics.
+
+    Raises:
+      ValueError: an option has an unknown value, or the input is smaller than 17 pixels.
+    """
+    bands = input_shape[-1]
+    _check(input_shape, stem, decoder, smoothing, units, dilations, mean, std)
+    make = Units(dropout, use_bias, bn_momentum)
+
+    image = keras.Input(input_shape, name="image")
+    x = Normalize(mean or (127.5,) * bands, std or (127.5,) * bands, MINIMUM, name="normalize")(image)
+    x = _stem(make, x, stem, stem_norm, stem_pool, growth)
+    taps = _encoder(make, x, growth, units, dilations, compression)
+    features = _did_decoder(make, taps, smoothing, align_corners) if decoder == "did" else {"main": taps[-1]}
+    if not deep_supervision:
+        features = {"main": features["main"]}
+    return keras.Model(image, _heads(make, features, image, num_classes, align_corners), name=name)
+
+
+def _stem(make, x, stem, norm, pool, growth):
+    """Stride 4. Three 3x3 convolutions (64 with stride 2, 64, 128) or one 7x7 with stride 2; then max pooling."""
+    if stem == "3x3":
+        for i, (filters, strides) in enumerate(((64, 2), (64, 1), (128, 1)), 1):
+            x = make.conv(x, filters, 3, f"stem.conv{i}", strides=strides, use_bias=not norm)
+            x = make.bn_relu(x, f"stem.conv{i}") if norm else x
+    else:
+        x = make.conv(x, 2 * growth, 7, "stem.conv1", strides=2)
+    return layers.MaxPooling2D(pool, 2, padding="same", name="stem.pool")(x)
+
+
+def _encoder(make, x, growth, units, dilations, compression):
+    """Raw outputs of the four dense blocks, at strides 4, 8, 16, 16 (Table 1)."""
+    taps = []
+    for block, (count, dilation) in enumerate(zip(units, dilations), 1):
+        x = dense_block(make, x, count, growth, f"block{block}", dilation)
+        taps.append(x)
+        if block < 4:
+            x = transition(make, x, int(x.shape[-1] * compression), f"transition{block}", pool=block < 3)
+    return taps
+
+
+def _did_decoder(make, taps, smoothing, align_corners):
+    """Figure 2: every block through a linear 1x1 to the width of block 1, summed from coarse to fine."""
+    width = taps[0].shape[-1]
+    lateral = [make.conv(tap, width, 1, f"decoder.lateral{i}") for i, tap in enumerate(taps, 1)]
+    fused = {"block3": layers.Add(name="decoder.add3")([lateral[3], lateral[2]])}
+    for level, coarser, output in ((2, "block3", "block2"), (1, "block2", "main")):
+        x = make.conv(fused[coarser], width, smoothing, f"decoder.smooth{level + 1}")
+        x = ResizeBilinear(align_corners, name=f"decoder.up{level + 1}")([x, lateral[level - 1]])
+        fused[output] = layers.Add(name=f"decoder.add{level}")([x, lateral[level - 1]])
+    return {output: fused[output] for output in ("main", "block2", "block3")}
+
+
+def _heads(make, features, image, num_classes, align_corners):
+    """BN-ReLU-1x1 to the classes on each feature map, resized straight to the image's size."""
+    logits = {}
+    for output, x in features.items():
+        x = make.bn_relu_conv(x, num_classes, 1, f"head.{output}", use_bias=True)
+        resize = ResizeBilinear(align_corners, name=f"head.{output}.up", dtype="float32")
+        logits[output] = resize([x, image])
+    return logits
+
+
+def _check(input_shape, stem, decoder, smoothing, units, dilations, mean, std):
+    check_size((None, *input_shape), MINIMUM)
+    for option, value, known in (("stem", stem, STEMS), ("decoder", decoder, DECODERS), ("smoothing", smoothing, (1, 3))):
+        if value not in known:
+            raise ValueError(f"did: {option} must be one of {known}, got {value!r}")
+    for option, value, size in (("units", units, 4), ("dilations", dilations, 4), ("mean", mean, input_shape[-1]), ("std", std, input_shape[-1])):
+        if value is not None and len(value) != size:
+            raise ValueError(f"did: {option} must have {size} entries, got {tuple(value)}")

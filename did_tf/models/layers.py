@@ -1,0 +1,202 @@
+"""The few layers that Keras lacks or does slowly. Everything else in `models/` is plain Keras."""
+
+import contextlib
+import threading
+import zlib
+
+import tensorflow as tf
+from tensorflow import keras
+
+_local = threading.local()
+
+
+@contextlib.contextmanager
+def random_seed(seed):
+    """Within it, every `Dropout` draws its mask from `seed` (int32 tensor [2]) and its own name.
+
+    The trainer passes (seed, step and replica): a step that is replayed after a restart then drops the same units.
+    """
+    previous = getattr(_local, "seed", None)
+    _local.seed = seed
+    try:
+        yield
+    finally:
+        _local.seed = previous
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class Dropout(keras.layers.Layer):
+    """Dropout [N, H, W, C] -> same, whose mask costs a quarter of the random numbers of Keras' own.
+
+    Four masks come from each 32-bit random number, so the rate is rounded to a multiple of 1/256 (0.2 -> 51/256).
+    Reproducible under `random_seed`; elsewhere the seed comes from TensorFlow's global generator.
+
+    Args:
+      rate: fraction of units to drop, in [0, 1). Raises ValueError outside it.
+    """
+
+    def __init__(self, rate, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {rate}")
+        self.rate = rate
+
+    def call(self, inputs, training=None):
+        dropped = round(self.rate * 256)
+        if not training or not dropped:
+            return inputs
+        shape = tf.shape(inputs)
+        size = tf.reduce_prod(shape)
+        draw = tf.reshape(tf.bitcast(self._random_words((size + 3) // 4), tf.uint8), [-1])
+        # With whole words per pixel nothing is left over, and cutting would cost a copy.
+        draw = draw if inputs.shape[-1] % 4 == 0 else draw[:size]
+        keep = tf.reshape(draw, shape) >= tf.cast(dropped, tf.uint8)
+        return inputs * (tf.cast(keep, inputs.dtype) * tf.cast(256 / (256 - dropped), inputs.dtype))
+
+    def _random_words(self, count):
+        seed = getattr(_local, "seed", None)
+        if seed is None:
+            seed = tf.random.uniform([2], tf.int32.min, tf.int32.max, tf.int32)
+        own = tf.constant([0, zlib.crc32(self.name.encode()) & 0x7FFFFFFF], tf.int32)
+        return tf.random.stateless_uniform([count], tf.bitwise.bitwise_xor(seed, own), None, None, tf.int32)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation over the last axis of [N, H, W, C], through TensorFlow's fused kernel.
+
+    Keras 3 has no fused kernel on TensorFlow and works in float32 even under a 16-bit policy. This layer has the same
+    weights, the same results and the same moving statistics (of the biased variance), with 16-bit activations kept
+    16 bits wide. Statistics stay in float32.
+
+    Attributes:
+      synchronized: whether replicas share the batch's statistics. Set by the trainer before the first trace. Without
+        it each replica keeps moving statistics of its own part; the trainer averages them before they are used.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.synchronized = False
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable):
+            return self._fused(inputs, tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance))
+        replicas = tf.distribute.get_replica_context()
+        if self.synchronized and replicas and replicas.num_replicas_in_sync > 1:
+            outputs, mean, variance = self._across(replicas, inputs)
+        else:
+            outputs, mean, variance = self._within(inputs)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving + (batch - moving) * (1 - self.momentum))
+        return outputs
+
+    def _fused(self, inputs, mean, variance, training=False):
+        result = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=mean,
+            variance=variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        return (result.y, result.batch_mean, result.batch_variance) if training else result.y
+
+    def _within(self, inputs):
+        outputs, mean, unbiased = self._fused(inputs, tf.constant([]), tf.constant([]), training=True)
+        count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
+        return outputs, mean, unbiased * ((count - 1) / count)
+
+    def _across(self, replicas, inputs):
+        x = tf.cast(inputs, tf.float32)
+        # Two passes: the mean of squares less the square of the mean loses digits, layer after layer.
+        mean = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, tf.reduce_mean(x, [0, 1, 2]))
+        spread = tf.reduce_mean(tf.math.squared_difference(x, mean), [0, 1, 2])
+        variance = replicas.all_reduce(tf.distribute.ReduceOp.MEAN, spread)
+        outputs = tf.nn.batch_normalization(x, mean, variance, self.beta, self.gamma, self.epsilon)
+        return tf.cast(outputs, inputs.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
+
+
+def interpolation_matrix(size_in, size_out, align_corners=True, dtype=tf.float32):
+    """Weights [size_out, size_in] of linear interpolation along one axis; the sizes may be tensors.
+
+    Args:
+      align_corners: the first and last samples coincide (src = dst * (in - 1) / (out - 1)); otherwise pixels are areas
+        ("half pixel": src = (dst + 0.5) * in / out - 0.5), as in `tf.image.resize`.
+    """
+    n, m = tf.cast(size_in, tf.float32), tf.cast(size_out, tf.float32)
+    steps = tf.range(m, dtype=tf.float32)
+    # The division comes last: grid points that coincide then coincide exactly.
+    source = steps * (n - 1) / tf.maximum(m - 1, 1) if align_corners else (steps + 0.5) * n / m - 0.5
+    distance = tf.abs(tf.clip_by_value(source, 0, n - 1)[:, None] - tf.range(n, dtype=tf.float32)[None])
+    return tf.cast(tf.maximum(1 - distance, 0), dtype)
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class ResizeBilinear(keras.layers.Layer):
+    """Bilinear resize of `[x, like]`: x [N, h, w, C] to the height and width of like [N, H, W, any] -> [N, H, W, C].
+
+    As two products with interpolation matrices: sizes may be dynamic, it runs in the layer's dtype on all cores, and
+    its gradient is deterministic on GPUs, unlike that of TensorFlow's own resize.
+    """
+
+    def __init__(self, align_corners=True, **kwargs):
+        super().__init__(**kwargs)
+        self.align_corners = align_corners
+
+    def call(self, inputs):
+        x, like = inputs
+        size_in, size_out = tf.shape(x), tf.shape(like)
+        rows = interpolation_matrix(size_in[1], size_out[1], self.align_corners, x.dtype)
+        columns = interpolation_matrix(size_in[2], size_out[2], self.align_corners, x.dtype)
+        channels, static = x.shape[-1], (x.shape[0], like.shape[1], like.shape[2], x.shape[-1])
+        tall = tf.matmul(rows, tf.reshape(x, [size_in[0], size_in[1], size_in[2] * channels]))
+        tall = tf.reshape(tall, [size_in[0] * size_out[1], size_in[2], channels])
+        wide = tf.reshape(tf.matmul(columns, tall), [size_in[0], size_out[1], size_out[2], channels])
+        return tf.ensure_shape(wide, static)
+
+    def compute_output_shape(self, input_shape):
+        x, like = input_shape
+        return (x[0], like[1], like[2], x[3])
+
+    def get_config(self):
+        return {**super().get_config(), "align_corners": self.align_corners}
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class Normalize(keras.layers.Layer):
+    """Raw pixel values [N, H, W, C] -> (x - mean) / std, in float32: the first layer of every model.
+
+    Args:
+      mean, std: one value per band, in pixel values. Raises ValueError where a std is not positive.
+      minimum: smallest height and width that the network takes; smaller ones raise ValueError when traced.
+    """
+
+    def __init__(self, mean, std, minimum=1, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if min(std) <= 0:
+            raise ValueError(f"std must be positive, got {tuple(std)}")
+        self.mean, self.std, self.minimum = tuple(mean), tuple(std), minimum
+
+    def call(self, inputs):
+        check_size(inputs.shape, self.minimum)
+        return (tf.cast(inputs, tf.float32) - tf.constant(self.mean)) * (1 / tf.constant(self.std))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "mean": self.mean, "std": self.std, "minimum": self.minimum}
+
+
+def check_size(shape, minimum):
+    """Raises ValueError where the known height or width of `shape` [N, H, W, C] is below `minimum`."""
+    for name, size in zip(("height", "width"), shape[1:3]):
+        if size is not None and size < minimum:
+            raise ValueError(f"image {name} {size} is too small for the network: it takes {minimum} or more pixels")

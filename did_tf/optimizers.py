@@ -1,0 +1,63 @@
+"""Optimizers by name: Keras' own and, where it is installed, tensorflow-addons'."""
+
+from tensorflow import keras
+
+from did_tf import compat
+
+DECAYS = ("l2", "decoupled")
+_NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
+
+
+def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=()):
+    """An optimizer over `variables`.
+
+    Args:
+      name: "adam", "adamw", "sgd", "rmsprop", "nadam", or "tfa.CLASS" for a class of `tfa.optimizers`.
+      schedule: the learning rate, a number or a `Schedule`.
+      options: further arguments of the class, such as {"epsilon": 2.5e-4} or {"momentum": 0.9, "nesterov": True}.
+      weight_decay: applied to kernels alone. "l2" leaves it to the caller, as a part of the gradient (the papers');
+        "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does.
+      variables: of the model, in its order.
+
+    Raises:
+      ValueError: unknown name, option or kind of decay; or tensorflow-addons is not there.
+    """
+    if decay not in DECAYS:
+        raise ValueError(f"optimizer.decay must be one of {DECAYS}, got {decay!r}")
+    arguments = dict(options or {})
+    if is_decoupled(name, decay):
+        arguments["weight_decay"] = weight_decay
+    try:
+        optimizer = _class(name)(learning_rate=schedule, **arguments)
+    except TypeError as error:
+        raise ValueError(f"optimizer {name!r} does not take {arguments}: {error}") from None
+    if is_decoupled(name, decay) and hasattr(optimizer, "exclude_from_weight_decay"):
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not is_kernel(v)])
+    compat.build_optimizer(optimizer, variables)
+    return optimizer
+
+
+def is_decoupled(name, decay):
+    """Whether the optimizer itself applies the weight decay."""
+    return decay == "decoupled" or name == "adamw"
+
+
+def is_kernel(variable):
+    """Whether weight decay applies: to convolution kernels, not to biases or batch normalisation."""
+    return compat.path(variable).endswith("kernel")
+
+
+def _class(name):
+    if name.startswith("tfa."):
+        try:
+            import tensorflow_addons as tfa
+        except ImportError:
+            raise ValueError(
+                f"optimizer {name!r} needs tensorflow-addons: `pip install -e .[addons]` on Python 3.9 to 3.11"
+            ) from None
+        owner, attribute = tfa.optimizers, name[len("tfa.") :]
+    else:
+        owner, attribute = keras.optimizers, _NAMES.get(name, "")
+    if not hasattr(owner, attribute):
+        raise ValueError(f"unknown optimizer {name!r}; known: {', '.join(_NAMES)}, tfa.CLASS")
+    return getattr(owner, attribute)

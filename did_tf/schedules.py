@@ -1,0 +1,51 @@
+"""Learning-rate schedules by name."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+NAMES = ("step", "poly", "cosine", "constant")
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate at an update: linear warm-up, then one of the named schedules over what remains of `steps`.
+
+    Args:
+      name: "step": divided by `divisor` at each of `boundaries`; "poly": (1 - progress) ** power; "cosine": half a
+        cosine to zero; "constant".
+      base: the rate after warm-up.
+      steps: of the whole run; from there on the rate stays at its last value.
+      warmup: number of updates over which the rate rises from base / warmup to base.
+      boundaries: as shares of the run. The paper's is 2/3 (did.md section 3.3).
+      divisor, power: see `name`.
+
+    Raises:
+      ValueError: an unknown name, or a warm-up that is not shorter than the run.
+    """
+
+    def __init__(self, name, base, steps, warmup=0, boundaries=(2 / 3,), divisor=10.0, power=0.9):
+        if name not in NAMES:
+            raise ValueError(f"unknown schedule {name!r}; known: {', '.join(NAMES)}")
+        if not 0 <= warmup < steps:
+            raise ValueError(f"schedule.warmup must be in [0, {steps}) for a run of {steps} steps, got {warmup}")
+        self.name, self.base, self.steps, self.warmup = name, base, steps, warmup
+        self.boundaries, self.divisor, self.power = tuple(boundaries), divisor, power
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32)
+        rate = self.base * self._factor(step)
+        return tf.where(step < self.warmup, self.base * (step + 1) / max(self.warmup, 1), rate)
+
+    def _factor(self, step):
+        progress = tf.clip_by_value((step - self.warmup) / (self.steps - self.warmup), 0.0, 1.0)
+        if self.name == "step":
+            passed = sum(tf.cast(step >= round(boundary * self.steps), tf.float32) for boundary in self.boundaries)
+            return self.divisor**-passed
+        if self.name == "poly":
+            return (1 - progress) ** self.power
+        if self.name == "cosine":
+            return 0.5 * (1 + tf.cos(progress * 3.141592653589793))
+        return tf.ones_like(progress)
+
+    def get_config(self):
+        keys = ("name", "base", "steps", "warmup", "boundaries", "divisor", "power")
+        return {key: getattr(self, key) for key in keys}

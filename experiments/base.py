@@ -1,0 +1,77 @@
+"""Every setting with its default. An experiment calls `get_config` here and states only what differs."""
+
+import ml_collections
+
+
+def get_config():
+    """The settings that all experiments share: the recipe of did.md section 3.3."""
+    c = ml_collections.ConfigDict()
+    c.seed = 0
+
+    c.dataset = ml_collections.ConfigDict()
+    c.dataset.name = "camvid"
+    c.dataset.folder = ""  # empty: data/NAME
+    c.dataset.options = ml_collections.ConfigDict()  # of the data set's class
+    c.dataset.train_split = "train"  # several are joined by "+"
+    c.dataset.val_split = "val"  # empty: no validation
+
+    c.model = ml_collections.ConfigDict()
+    c.model.name = "did"  # its options join with their defaults, see `did_tf.models.options`
+
+    c.data = ml_collections.ConfigDict()
+    c.data.crop = (321, 321)  # height, width
+    c.data.scale = (0.7, 1.5)  # of height and width
+    c.data.aspect = 0.15  # the width's scale is within 1 -+ aspect of the height's
+    c.data.flip_horizontal = True
+    c.data.flip_vertical = False
+    c.data.brightness = 0.0  # pixel values times 1 -+ up to this
+    c.data.contrast = 0.0
+    c.data.cache = True  # decode once, keep in memory
+
+    c.loss = ml_collections.ConfigDict()
+    c.loss.ohem_threshold = 0.0  # keep pixels whose true class has at most this probability; 0: off
+    c.loss.ohem_keep = 0  # and at least this many of the hardest; 0: off
+    c.loss.ohem_scope = "image"  # or "batch"
+    c.loss.class_balance = 0.0  # class weights (median frequency / frequency) ** this; 0: off, 1: SegNet's balancing
+    c.loss.class_weights = ()  # or given outright, one per class
+    c.loss.output_weights = ml_collections.ConfigDict()  # {output: weight}; empty: plain mean
+
+    c.optimizer = ml_collections.ConfigDict()
+    c.optimizer.name = "adam"
+    c.optimizer.options = ml_collections.ConfigDict()  # further arguments of the class
+    c.optimizer.weight_decay = 1e-4
+    c.optimizer.decay = "l2"  # or "decoupled"
+    c.optimizer.clip_norm = 0.0  # of the whole gradient; 0: off
+
+    c.schedule = ml_collections.ConfigDict()
+    c.schedule.name = "step"  # "step", "poly", "cosine", "constant"
+    c.schedule.learning_rate = 1e-3
+    c.schedule.warmup = 0  # steps
+    c.schedule.boundaries = (2 / 3,)  # "step": as shares of the run
+    c.schedule.divisor = 10.0  # "step"
+    c.schedule.power = 0.9  # "poly"
+
+    c.train = ml_collections.ConfigDict()
+    c.train.steps = 1000  # updates
+    c.train.batch_size = 22  # global: over all devices and micro-batches
+    c.train.accumulate = 1  # micro-batches per update
+    c.train.precision = "float32"  # "float32", "bfloat16", "float16"
+    c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
+    c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use
+    c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off
+    c.train.init = ""  # run folder or weights file to start from
+    c.train.log_every = 20  # steps
+    c.train.checkpoint_every = 200
+    c.train.validate_every = 1000
+    c.train.keep_checkpoints = 2
+    c.train.panels = 3  # validation images shown in TensorBoard
+    c.train.progress = True
+
+    c.evaluate = ml_collections.ConfigDict()
+    c.evaluate.protocols = ("whole",)  # "whole": the whole image; "tiles": the crop's size, see below
+    c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5)  # of "tiles"
+    c.evaluate.overlap = 1 / 3  # of neighbouring tiles
+    c.evaluate.flip = False
+
+    c.paper = ml_collections.ConfigDict()  # the paper's figures, for reports alone
+    return c
