@@ -1,10 +1,10 @@
 """CamVid in the SegNet layout: 367/101/233 frames of 360x480, 11 classes and void (REFERENCE.md section 7)."""
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from data_pipelines.camvid_classes import CLASSES, PALETTE
 from data_pipelines.images import read_image, read_label
-from data_pipelines.spec import Dataset, DatasetSpec, DataError, Sample
+from data_pipelines.spec import DataError, Dataset, DatasetSpec, Sample
 
 SPEC = DatasetSpec(
     name="camvid",
@@ -62,5 +62,5 @@ class CamVid(Dataset):
         listing = self.folder / f"{split}.txt"
         if not listing.is_file():
             return sorted(path.name for path in images.iterdir() if path.suffix.lower() == ".png")
-        lines = listing.read_text().splitlines()
-        return [Path(line.split()[0]).name for line in lines if line.strip()]
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+        return [PureWindowsPath(line.split()[0]).name for line in lines if line.strip()]

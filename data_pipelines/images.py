@@ -25,10 +25,11 @@ def read_label(path, spec):
     table[[*spec.void_ids, IGNORE]] = IGNORE
     ids = table[label]
     if ids.min() < 0:
+        void = ", ".join(map(str, (*spec.void_ids, IGNORE)))
         found = sorted(np.unique(label[ids < 0]).tolist())
         raise DataError(
             f"label {path} holds {'value' if len(found) == 1 else 'values'} {', '.join(map(str, found[:5]))}: "
-            f"{spec.name} knows classes 0 to {spec.num_classes - 1} and void {', '.join(map(str, (*spec.void_ids, IGNORE)))}"
+            f"{spec.name} knows classes 0 to {spec.num_classes - 1} and void {void}"
         )
     return ids.astype(np.uint8)
 
@@ -40,5 +41,5 @@ def _decode(path, flags):
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     pixels = cv2.imdecode(data, flags) if data.size else None
     if pixels is None:
-        raise DataError(f"cannot decode {path}: the file is damaged or no image; replace it or take it out of its split")
+        raise DataError(f"cannot decode {path}: it is damaged or no image; replace it or take it out of its split")
     return pixels

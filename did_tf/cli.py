@@ -11,14 +11,14 @@ from pathlib import Path
 # Before TensorFlow is imported, which takes them at that moment.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags, logging  # noqa: E402
-from ml_collections import ConfigDict, config_flags  # noqa: E402
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
 
-import experiments  # noqa: E402
-from data_pipelines import DataError  # noqa: E402
-from did_tf import models  # noqa: E402
-from did_tf.errors import ConfigError, nearest  # noqa: E402
-from did_tf.run_folder import RunFolder, read_json  # noqa: E402
+import experiments
+from data_pipelines import DataError
+from did_tf import models
+from did_tf.errors import ConfigError, nearest
+from did_tf.run_folder import RunFolder, read_json
 
 flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
 flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
@@ -65,6 +65,12 @@ def load_experiment(name):
     return config
 
 
+def default_run(name):
+    """Run folder of experiment NAME[:ARG]: "did_camvid_ablations:row7" -> runs/did_camvid_ablations_row7."""
+    module, _, argument = name.partition(":")
+    return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
+
+
 def resolve(name, run_folder, overrides, resume=True):
     """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...])."""
     config = load_experiment(name)
@@ -83,7 +89,7 @@ def _parse_and_run(main, resume):
         raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
-    folder = RunFolder(FLAGS.run or f"runs/{Path(FLAGS.experiment).stem.replace(':', '_')}")
+    folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment))
     overrides = [a for a in sys.argv[1:] if a.startswith("--config.")]
     config = resolve(FLAGS.experiment, folder, overrides, resume)
     if FLAGS.data:

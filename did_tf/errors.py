@@ -8,6 +8,6 @@ class ConfigError(ValueError):
 
 
 def nearest(word, known):
-    """", did you mean 'x'" for the known word most like `word`, or nothing."""
+    """ ", did you mean 'x'" for the known word most like `word`, or nothing."""
     match = difflib.get_close_matches(word, list(known), 1)
     return f", did you mean {match[0]!r}" if match else ""

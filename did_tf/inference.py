@@ -93,7 +93,8 @@ class Predictor:
             batch = places[first : first + self.batch_size]
             for name, values in self._forward(np.stack([padded[place] for place in batch])).items():
                 values = values.numpy()
-                total.setdefault(name, np.zeros((*padded.shape[:2], values.shape[-1]), np.float32))
+                if name not in total:
+                    total[name] = np.zeros((*padded.shape[:2], values.shape[-1]), np.float32)
                 for place, part in zip(batch, values):
                     total[name][place] += part
             for place in batch:

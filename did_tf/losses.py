@@ -104,7 +104,7 @@ def output_weights(outputs, chosen=None):
         return {output: 1 / len(outputs) for output in outputs}
     unknown = sorted(set(chosen) - set(outputs))
     if unknown:
-        raise ValueError(f"loss.output_weights names {', '.join(unknown)}; the model's outputs are {', '.join(outputs)}")
+        raise ValueError(f"loss.output_weights names {', '.join(unknown)}; the model has {', '.join(outputs)}")
     if not any(weight > 0 for weight in chosen.values()):
         raise ValueError(f"loss.output_weights leaves nothing to train: {dict(chosen)}")
     return {output: chosen[output] for output in outputs if chosen.get(output)}

@@ -409,7 +409,16 @@ def _schedule(config):
 
 def _check(config):
     """Settings that no part would refuse by itself."""
-    for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "validate_every", "keep_checkpoints"):
+    counts = (
+        "steps",
+        "batch_size",
+        "accumulate",
+        "log_every",
+        "checkpoint_every",
+        "validate_every",
+        "keep_checkpoints",
+    )
+    for name in counts:
         if config["train"][name] < 1:
             raise ConfigError(f"train.{name} must be 1 or more, got {config['train'][name]}")
     if not 0 <= config["train"]["ema"] < 1:

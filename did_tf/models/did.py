@@ -121,9 +121,12 @@ def _heads(make, features, image, num_classes, align_corners):
 
 def _check(input_shape, stem, decoder, smoothing, units, dilations, mean, std):
     check_size((None, *input_shape), MINIMUM)
-    for option, value, known in (("stem", stem, STEMS), ("decoder", decoder, DECODERS), ("smoothing", smoothing, (1, 3))):
+    choices = {"stem": (stem, STEMS), "decoder": (decoder, DECODERS), "smoothing": (smoothing, (1, 3))}
+    for option, (value, known) in choices.items():
         if value not in known:
             raise ValueError(f"did: {option} must be one of {known}, got {value!r}")
-    for option, value, size in (("units", units, 4), ("dilations", dilations, 4), ("mean", mean, input_shape[-1]), ("std", std, input_shape[-1])):
-        if value is not None and len(value) != size:
-            raise ValueError(f"did: {option} must have {size} entries, got {tuple(value)}")
+    bands = input_shape[-1]
+    lengths = {"units": (units, 4), "dilations": (dilations, 4), "mean": (mean, bands), "std": (std, bands)}
+    for option, (value, length) in lengths.items():
+        if value is not None and len(value) != length:
+            raise ValueError(f"did: {option} must have {length} entries, got {tuple(value)}")

@@ -86,7 +86,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable):
-            return self._fused(inputs, tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance))
+            mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+            return self._fused(inputs, mean, variance)
         replicas = tf.distribute.get_replica_context()
         if self.synchronized and replicas and replicas.num_replicas_in_sync > 1:
             outputs, mean, variance = self._across(replicas, inputs)

@@ -1,0 +1,56 @@
+"""What the command-line programs of this package share: their arguments, and one clear line for every error."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable
+
+from data_pipelines.spec import DataError
+
+FAILED, BAD_INPUT = 1, 2
+"""Exit statuses: a failure while running (network, disk), and bad input or a bad command line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser with the arguments every program takes, and without the usage text in front of an error."""
+
+    def __init__(self, name: str, description: str, epilog: str):
+        super().__init__(
+            prog=f"python -m data_pipelines.{name}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.add_argument("--dataset", required=True, metavar="NAME", help="data set, such as camvid")
+        self.add_argument("--folder", metavar="DIR", help="where its files are (default: data/NAME)")
+        self.add_argument("--debug", action="store_true", help="print the traceback of an error")
+
+    def error(self, message):
+        self.exit(BAD_INPUT, f"error: {message} (--help lists the arguments)\n")
+
+
+def run(program: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str] | None = None) -> int:
+    """Parses `argv` and runs `program`. Returns the exit status; an error is one line on stderr.
+
+    Anything but `DataError` counts as a failure while running.
+    """
+    args = parser.parse_args(argv)
+    try:
+        return program(args)
+    except KeyboardInterrupt:
+        return _report("interrupted", FAILED, args.debug)
+    except DataError as error:
+        return _report(error, BAD_INPUT, args.debug)
+    except (OSError, RuntimeError) as error:
+        return _report(error, FAILED, args.debug)
+    except Exception as error:
+        return _report(f"{type(error).__name__}: {error} (--debug shows where)", FAILED, args.debug)
+
+
+def _report(error, status, debug):
+    if debug:
+        traceback.print_exc()
+    print("error:", " ".join(str(error).split()), file=sys.stderr)
+    return status

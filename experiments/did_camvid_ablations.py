@@ -1,0 +1,43 @@
+"""Ablations of DID on CamVid: rows 3 to 16 of did.md Table 3, `EXP=did_camvid_ablations:row7`.
+
+Paper: test mIoU below, tested with tiles at five scales. Rows 13 and 14 are read as without deep supervision, though
+the table prints ".ds" for them too: the text compares row 14 with 15 to show what deep supervision brings, and row
+13's 14.4M parameters are those of one head. "Dilation" is block 4's; block 3 always has 2.
+"""
+
+from experiments import did_camvid
+
+DENSE30, DENSE58 = (6, 8, 8, 8), (6, 12, 24, 16)
+
+# growth, units, stem, dilation of block 4, compression, decoder, smoothing, deep supervision, crop, steps,
+# then the paper's test mIoU (%) and parameters (M)
+ROWS = {
+    "row3": (24, DENSE58, "3x3", 4, 1.0, "plain", 1, False, 321, 73_600, 59.9, 7.6),
+    "row4": (36, DENSE30, "7x7", 2, 0.5, "plain", 1, False, 321, 32_000, 54.9, 2.9),
+    "row5": (36, DENSE30, "7x7", 4, 0.5, "plain", 1, False, 321, 32_000, 56.0, 2.9),
+    "row6": (36, DENSE30, "7x7", 8, 0.5, "plain", 1, False, 321, 32_000, 55.6, 2.9),
+    "row7": (36, DENSE30, "3x3", 4, 0.5, "plain", 1, False, 321, 38_400, 58.8, 3.2),
+    "row8": (36, DENSE30, "3x3", 4, 1.0, "plain", 1, False, 321, 44_000, 60.0, 5.7),
+    "row9": (48, DENSE30, "3x3", 4, 1.0, "plain", 1, False, 321, 60_800, 61.3, 9.6),
+    "row10": (48, DENSE30, "3x3", 4, 1.0, "plain", 1, False, 353, 67_200, 61.3, 9.6),
+    "row11": (48, DENSE30, "3x3", 4, 1.0, "plain", 1, False, 385, 83_200, 59.2, 9.6),
+    "row12": (48, DENSE30, "3x3", 4, 1.0, "plain", 1, False, 321, 171_000, 63.4, 9.6),
+    "row13": (48, DENSE30, "3x3", 4, 1.0, "did", 3, False, 321, 67_200, 63.7, 14.4),
+    "row14": (48, DENSE30, "3x3", 4, 1.0, "did", 1, False, 321, 67_200, 64.5, 11.6),
+    "row15": (48, DENSE30, "3x3", 4, 1.0, "did", 1, True, 321, 67_200, 65.7, 11.6),
+    "row16": (48, DENSE30, "3x3", 4, 1.0, "did", 1, True, 321, 182_000, 68.3, 11.6),
+}
+
+
+def get_config(arg=None):
+    """`arg`: "row3" to "row16". Raises ValueError for another."""
+    if arg not in ROWS:
+        raise ValueError(f"unknown row {arg!r}; known: {', '.join(ROWS)}")
+    growth, units, stem, dilation, compression, decoder, smoothing, deep, crop, steps, miou, parameters = ROWS[arg]
+    c = did_camvid.get_config()
+    c.model.update(growth=growth, units=units, dilations=(1, 1, 2, dilation), stem=stem, compression=compression)
+    c.model.update(decoder=decoder, smoothing=smoothing, deep_supervision=deep)
+    c.data.crop = (crop, crop)
+    c.train.steps = steps
+    c.paper = {"row": f"Table 3 row {arg[len('row') :]}", "split": "test", "miou": miou, "parameters": parameters}
+    return c
