@@ -16,7 +16,7 @@ setup(
         "numpy>=1.23,<3",
         "opencv-python>=4.8,<5",
         "absl-py>=1.4,<3",
-        "ml_collections>=0.1.1,<2",
+        "ml_collections>=1,<2",
         "matplotlib>=3.7,<4",
         "tqdm>=4.64,<5",
     ],

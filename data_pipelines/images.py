@@ -20,6 +20,8 @@ def read_label(path, spec):
     label = _decode(path, cv2.IMREAD_UNCHANGED)
     if label.ndim != 2:
         raise DataError(f"label {path} has {label.shape[2]} channels: expected one channel of class ids")
+    if label.dtype not in (np.uint8, np.uint16) or _png_depth(path) < 8:
+        raise DataError(f"label {path} is neither 8 nor 16 bit integer: OpenCV would rescale its class ids")
     table = np.full(np.iinfo(np.uint16).max + 1, -1, np.int32)
     table[: spec.num_classes] = np.arange(spec.num_classes)
     table[[*spec.void_ids, IGNORE]] = IGNORE
@@ -34,6 +36,13 @@ def read_label(path, spec):
     return ids.astype(np.uint8)
 
 
+def _png_depth(path):
+    """Bits per sample in the header of a PNG file; 8 for files of other kinds."""
+    with open(path, "rb") as file:
+        header = file.read(25)
+    return header[24] if header.startswith(b"\x89PNG") else 8
+
+
 def _decode(path, flags):
     try:
         data = np.fromfile(path, np.uint8)
@@ -41,5 +50,5 @@ def _decode(path, flags):
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     pixels = cv2.imdecode(data, flags) if data.size else None
     if pixels is None:
-        raise DataError(f"cannot decode {path}: it is damaged or no image; replace it or take it out of its split")
+        raise DataError(f"cannot decode {path}: the file is damaged or no image; replace it or leave it out")
     return pixels

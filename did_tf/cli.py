@@ -1,30 +1,32 @@
 """What the four programs share: finding the experiment, overriding its settings, and telling errors in one line."""
 
+from did_tf import quiet  # noqa: F401  # isort: skip (first)
+
 import importlib
 import importlib.util
 import json
-import os
 import re
+import signal
 import sys
 from pathlib import Path
 
-# Before TensorFlow is imported, which takes them at that moment.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 import experiments
 from data_pipelines import DataError
 from did_tf import models
 from did_tf.errors import ConfigError, nearest
-from did_tf.run_folder import RunFolder, read_json
+from did_tf.run_folder import RunFolder, flatten, read_json
+from experiments import base
 
 flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
 flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
 flags.DEFINE_string("data", None, "Folder of the data set. Default: data/DATASET.")
 flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
+
+_FROM_DATA = ("mean", "std")  # options of every model that the data set decides
 
 
 def run(main, resume=True):
@@ -39,8 +41,10 @@ def run(main, resume=True):
     """
     try:
         _parse_and_run(main, resume)
-    except (ConfigError, DataError, ValueError, flags.Error, AttributeError, KeyError) as error:
+    except (ValueError, flags.Error) as error:  # ConfigError and DataError among them
         _fail(error, 2)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
         inner = re.search(r"DataError: ([^\n]+)", str(error))
         _fail(DataError(inner[1]) if inner else error, 2 if inner else 1)
@@ -61,7 +65,7 @@ def load_experiment(name):
     except ValueError as error:
         raise ConfigError(f"experiment {name!r}: {error}") from None
     defaults = models.options(config.model.name)
-    config.model.update({key: value for key, value in defaults.items() if key not in {*config.model, "mean", "std"}})
+    config.model.update({key: value for key, value in defaults.items() if key not in {*config.model, *_FROM_DATA}})
     return config
 
 
@@ -78,13 +82,16 @@ def resolve(name, run_folder, overrides, resume=True):
         config = ConfigDict(read_json(run_folder.config), convert_dict=True, sort_keys=False)
     _check_keys(overrides, config)
     values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_dict("config", config, flag_values=values)
+    holder = config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=["", *overrides])
     values(["", *overrides])
     return json.loads(holder.value.to_json())
 
 
 def _parse_and_run(main, resume):
-    arguments = app.parse_flags_with_usage([a for a in sys.argv if not a.startswith("--config.")])
+    if {"--help", "-h"} & set(sys.argv):
+        print(_help())
+        return
+    arguments = FLAGS([a for a in sys.argv if not a.startswith("--config.")])
     if len(arguments) > 1:
         raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
     if not FLAGS.experiment:
@@ -96,6 +103,18 @@ def _parse_and_run(main, resume):
         config["dataset"]["folder"] = FLAGS.data
     logging.set_verbosity(logging.ERROR)
     main(config, folder)
+
+
+def _help():
+    program = sys.modules["__main__"]
+    settings = flatten(base.get_config().to_dict())
+    parts = [program.__doc__, FLAGS.module_help(program), FLAGS.module_help(__name__)]
+    parts += ["Experiments:", *(f"  {name}" for name in experiment_names())]
+    parts += ["", "Settings and their defaults (experiments/base.py explains them), and did's options:"]
+    options = {key: value for key, value in models.options("did").items() if key not in _FROM_DATA}
+    settings.update({f"model.{key}": value for key, value in options.items()})
+    parts += [f"  --config.{key}={value}" for key, value in settings.items()]
+    return "\n".join(parts)
 
 
 def _import(name):

@@ -20,7 +20,7 @@ def make_strategy(devices):
     Raises:
       ConfigError: a name of another form, or a GPU that is not there.
     """
-    gpus = tf.config.list_logical_devices("GPU")
+    gpus = tf.config.list_physical_devices("GPU")
     if devices == "auto":
         if len(gpus) > 1:
             return tf.distribute.MirroredStrategy()

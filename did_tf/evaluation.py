@@ -40,7 +40,7 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
       predictor: `Predictor`, or a function of an image that gives its dict of probabilities.
       dataset: data_pipelines.Dataset.
       split: name of one of its splits.
-      progress: whether to show a progress bar.
+      progress: whether to show a progress bar on a terminal.
       limit: take the first so many images only.
 
     Returns:
@@ -50,7 +50,7 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
       DataError: the data can't be read.
     """
     matrices, images = {}, []
-    for sample in tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=not progress):
+    for sample in tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=None if progress else True):
         image, label = dataset.read(sample)
         for output, prediction in _predictions(predictor(image)).items():
             matrix = ConfusionMatrix(dataset.spec.num_classes)
@@ -61,10 +61,10 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
     return Evaluation(matrices, images)
 
 
-def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=None, pictures=3):
+def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=None, pictures=3, baselines=None):
     """Writes the report on `split` into `folder`, each file at once or not at all.
 
-    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images and the paper's figures.
+    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and the baselines'.
     SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
     SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
 
@@ -73,12 +73,13 @@ def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=
       protocol: dict of how the scores came about (tile, scales, ...), JSON-serialisable.
       paper: dict of the paper's figures in percent, or None.
       pictures: how many of the best, and of the worst.
+      baselines: from `baselines`, or None.
 
     Raises:
       OSError: a file can't be written.
     """
     folder, classes = Path(folder), dataset.spec.classes
-    text = json.dumps(_report(evaluation, classes, split, protocol, paper), indent=2)
+    text = json.dumps(_report(evaluation, classes, split, protocol, paper, baselines), indent=2)
     visualize.write_file(folder / f"{split}.json", text.encode())
     visualize.save_figure(folder / f"{split}_confusion.png", _confusion(evaluation.matrices[MAIN], classes))
 
@@ -155,13 +156,14 @@ def _predictions(probabilities):
     return {output: values.argmax(axis=-1) for output, values in ordered.items()}
 
 
-def _report(evaluation, classes, split, protocol, paper):
+def _report(evaluation, classes, split, protocol, paper, baselines):
     return {
         "split": split,
         "protocol": protocol,
         "outputs": {output: matrix.report(classes) for output, matrix in evaluation.matrices.items()},
         "images": [{"name": name, "miou": None if np.isnan(miou) else miou} for name, miou in evaluation.images],
         "paper": paper,
+        "baselines": baselines,
     }
 
 

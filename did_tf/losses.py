@@ -4,7 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
-IGNORE = 255
+from data_pipelines.spec import IGNORE
+
 SCOPES = ("image", "batch")
 
 

@@ -5,6 +5,7 @@ from tensorflow import keras
 from did_tf import compat
 
 DECAYS = ("l2", "decoupled")
+_NO_KERNEL = r"^(?!.*kernel(:\d+)?$)"
 _NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
 
 
@@ -16,7 +17,8 @@ def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(
       schedule: the learning rate, a number or a `Schedule`.
       options: further arguments of the class, such as {"epsilon": 2.5e-4} or {"momentum": 0.9, "nesterov": True}.
       weight_decay: applied to kernels alone. "l2" leaves it to the caller, as a part of the gradient (the papers');
-        "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does.
+        "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does. Keras multiplies
+        it by the learning rate, tfa.AdamW and tfa.SGDW do not.
       variables: of the model, in its order.
 
     Raises:
@@ -27,11 +29,14 @@ def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(
     arguments = dict(options or {})
     if is_decoupled(name, decay):
         arguments["weight_decay"] = weight_decay
+        if name.startswith("tfa."):  # takes patterns where Keras takes variables; a class without them is refused
+            arguments["exclude_from_weight_decay"] = [_NO_KERNEL]
+    optimizer_class = _class(name)
     try:
-        optimizer = _class(name)(learning_rate=schedule, **arguments)
-    except TypeError as error:
+        optimizer = optimizer_class(learning_rate=schedule, **arguments)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer {name!r} does not take {arguments}: {error}") from None
-    if is_decoupled(name, decay) and hasattr(optimizer, "exclude_from_weight_decay"):
+    if is_decoupled(name, decay) and not name.startswith("tfa."):
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not is_kernel(v)])
     compat.build_optimizer(optimizer, variables)
     return optimizer

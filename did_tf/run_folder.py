@@ -14,7 +14,9 @@ from did_tf.errors import ConfigError
 
 _PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
 # What may change between the start of a run and its continuation: none of it changes the batches or the arithmetic.
-_FREE = ("dataset.folder", "train.devices", "train.progress", "train.keep_checkpoints", "paper", "evaluate")
+_FREE = ("dataset.folder", "paper", "evaluate") + tuple(
+    f"train.{name}" for name in ("devices", "progress", "checkpoint_every", "keep_checkpoints", "panels")
+)
 
 
 class RunFolder:
@@ -42,7 +44,8 @@ class RunFolder:
             raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass RUN=dir") from None
 
     def _check_same(self, config):
-        old, new = flatten(read_json(self.config)), flatten(config)
+        # Through JSON, where tuples are lists.
+        old, new = flatten(read_json(self.config)), flatten(json.loads(json.dumps(config)))
         changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not key.startswith(_FREE)]
         if changed:
             told = ", ".join(f"{key} ({old.get(key)}, now {new.get(key)})" for key in changed[:3])

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.pipeline import Loader, training_batches
@@ -15,7 +16,7 @@ from did_tf import checkpoints, compat, evaluation, optimizers, visualize, wirin
 from did_tf.distribution import make_strategy
 from did_tf.errors import ConfigError
 from did_tf.losses import output_weights
-from did_tf.models.layers import FusedBatchNormalization, random_seed
+from did_tf.models.layers import FusedBatchNormalization, check_size, random_seed
 from did_tf.run_folder import MetricsFile, fingerprint, make_manifest, write_json
 from did_tf.schedules import Schedule
 
@@ -211,6 +212,7 @@ class Trainer:
     def __init__(self, config, run):
         self.config, self.run, self.settings = config, run, config["train"]
         _check(config)
+        self.augmentation = wiring.make_augmentation(config)
         self.dataset = wiring.make_dataset(config)
         split, self.val_split = config["dataset"]["train_split"], config["dataset"]["val_split"]
         if "test" in split.split("+") or self.val_split == "test":
@@ -221,13 +223,13 @@ class Trainer:
         self._check_batch()
         self.loader = Loader(self.dataset, split, config["data"]["cache"], self.settings["progress"])
         pixel_loss = wiring.make_pixel_loss(config, self.loader)
+        keras.utils.set_random_seed(config["seed"])  # of the initial weights
         with self.strategy.scope():
             self.model = wiring.make_model(config, self.dataset.spec, self.settings["precision"])
-            # Traced once at the crop's size: a crop that is too small for the network fails here, by name.
-            self.model.compute_output_shape((None, *config["data"]["crop"], self.dataset.spec.bands))
+            _check_crop(config, self.model)
             self.train_step = TrainStep(self.strategy, self.model, pixel_loss, config)
-            self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
-            self.window = tf.Variable(tf.zeros([1 + len(self.train_step.metrics)], tf.float64))
+        self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
+        self.window = tf.Variable(tf.zeros([1 + len(self.train_step.metrics)], tf.float64))
         self.predictor = wiring.make_predictor(config, self.model)
         self._start_run(split, pixel_loss)
         self.stop_signal = None
@@ -259,8 +261,8 @@ class Trainer:
           TrainingFailed: the loss is not finite.
         """
         steps, first = self.settings["steps"], int(self.step)
-        # The state's one copy that the loop reads and writes: the host's.
-        pending, window, clock = [], self.window.numpy(), time.perf_counter()
+        pending, window = [], self.window.numpy()
+        since, clock = first, time.perf_counter()
         bar = tqdm(total=steps, initial=first, desc=self.run.folder.name, unit="step", disable=self._bar_off())
         with self._signals(), bar:
             for done, batch in zip(range(first + 1, steps + 1), self._batches(first)):
@@ -272,21 +274,22 @@ class Trainer:
                 window = window + self._flush(pending, done)
                 pending = []
                 if log or validate:
-                    row = self._row(done, window, time.perf_counter() - clock)
+                    row = self._row(done, window, (done - since) / (time.perf_counter() - clock))
                     if validate and self.val_split:
                         row.update(self._validate(done, bar))
                     self._log(done, row, bar)
-                    window, clock = np.zeros_like(window), time.perf_counter()
+                    window, since, clock = np.zeros_like(window), done, time.perf_counter()
                 if save or self.stop_signal:
                     self._save(done, window)
+                if done == steps and not self.val_split:
+                    self._keep({"step": done})
                 if self.stop_signal:
                     self._leave(done)
         return float(self.best) if float(self.best) >= 0 else None
 
     def _batches(self, first):
-        options = wiring.make_augmentation(self.config)
-        size = self.settings["batch_size"]
-        batches = training_batches(self.loader, options, size, self.config["seed"], first * size)
+        size, seed = self.settings["batch_size"], self.config["seed"]
+        batches = training_batches(self.loader, self.augmentation, size, seed, first * size)
         return self.strategy.experimental_distribute_dataset(batches)
 
     def _due(self, done, what):
@@ -304,11 +307,11 @@ class Trainer:
             )
         return np.array([len(values), *values.sum(0)])
 
-    def _row(self, done, window, seconds):
+    def _row(self, done, window, steps_per_second):
         means = window[1:] / window[0]
         row = {"step": done, "images": done * self.settings["batch_size"]}
         row.update({name: f"{value:.7g}" for name, value in zip(self.train_step.metrics, means)})
-        row["images_per_second"] = f"{window[0] * self.settings['batch_size'] / seconds:.4g}"
+        row["images_per_second"] = f"{steps_per_second * self.settings['batch_size']:.4g}"
         return row
 
     def _log(self, done, row, bar):
@@ -331,11 +334,16 @@ class Trainer:
             miou, accuracy = float(matrix.mean_iou()), float(matrix.pixel_accuracy())
             if miou > float(self.best):
                 self.best.assign(miou)
-                checkpoints.write(self.run.best / "weights.npz", checkpoints.model_state(self.model))
-                write_json(self.run.best / "metrics.json", {"step": done, "miou": miou, "accuracy": accuracy})
+                self._keep({"step": done, "miou": miou, "accuracy": accuracy})
             self._show(done, matrix)
         bar.write(f"step {done}: validation mIoU {100 * miou:.2f} %, accuracy {100 * accuracy:.2f} %", sys.stdout)
         return {"val_miou": f"{miou:.7g}", "val_accuracy": f"{accuracy:.7g}"}
+
+    def _keep(self, scores):
+        """Writes the weights to use, with averages in place of weights and statistics, into best/."""
+        with self.train_step.averaged_weights():
+            checkpoints.write(self.run.best / "weights.npz", checkpoints.model_state(self.model))
+        write_json(self.run.best / "metrics.json", scores)
 
     def _show(self, done, matrix):
         """Per-class IoU and panels of image, label and prediction, for TensorBoard."""
@@ -405,6 +413,13 @@ def _schedule(config):
         settings["divisor"],
         settings["power"],
     )
+
+
+def _check_crop(config, model):
+    try:
+        check_size((None, *config["data"]["crop"]), model.get_layer("normalize").minimum)
+    except ValueError as error:
+        raise ConfigError(f"data.crop={tuple(config['data']['crop'])}: {error}") from None
 
 
 def _check(config):

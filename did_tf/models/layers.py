@@ -183,7 +183,7 @@ class Normalize(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if min(std) <= 0:
             raise ValueError(f"std must be positive, got {tuple(std)}")
-        self.mean, self.std, self.minimum = tuple(mean), tuple(std), minimum
+        self.mean, self.std, self.minimum = tuple(map(float, mean)), tuple(map(float, std)), minimum
 
     def call(self, inputs):
         check_size(inputs.shape, self.minimum)

@@ -1,0 +1,149 @@
+"""Speed and memory of did_tf on this machine: `make bench`, or `make bench ARGS="batch_norm memory"` for some.
+
+Everything that is compared is measured in one process, in turns, so that what else the machine does hits all alike.
+Times are medians; the spread is half the distance between the quartiles. `did_camvid` is measured at its full size.
+"""
+
+from did_tf import quiet  # noqa: F401  # isort: skip (first)
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+from tqdm import tqdm
+
+from data_pipelines.augment import Augmentation
+from data_pipelines.pipeline import Loader, training_batches
+from data_pipelines.synthetic import Synthetic
+from did_tf import models
+from did_tf.distribution import set_precision
+from did_tf.losses import PixelCrossEntropy
+from did_tf.models import densenet
+from did_tf.models.layers import FusedBatchNormalization
+
+CROP, BATCH, CLASSES, ROUNDS = 321, 4, 11, 7
+
+
+def batch_norm():
+    """Fused batch normalisation against Keras' own: a training step and inference of the paper's DID."""
+    print(f"\nDID (growth 48), crop {CROP}, batch {BATCH}, dropout 0.2; seconds, then the ratio to Keras' layer")
+    for precision in ("float32", "bfloat16"):
+        for kind, make in (("training step", _training_step), ("inference", _inference)):
+            calls = {name: make(precision, layer) for name, layer in _LAYERS.items()}
+            times = _measure(calls)
+            fused, keras_own = (times[name] for name in _LAYERS)
+            told = "  ".join(f"{name} {_told(seconds)}" for name, seconds in times.items())
+            ratio = f"{np.median(fused) / np.median(keras_own):.2f} +- {_ratio_spread(fused, keras_own):.2f}"
+            print(f"  {precision:9} {kind:14} {told}  ratio {ratio}", flush=True)
+
+
+def memory():
+    """Step time and peak memory of `did_camvid` at its full size: 22 crops of 321x321, each in its own process."""
+    print("\ndid_camvid, 22 crops of 321x321: seconds per step (median of 5) and peak memory of the process")
+    for precision in ("float32", "bfloat16"):
+        for accumulate in (1, 2):
+            command = [sys.executable, "-m", "benchmarks.full_size", precision, str(accumulate)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            print(f"  {precision:9} accumulate {accumulate}: {output.strip()}")
+
+
+def pipeline():
+    """Crops per second of the input pipeline, frames of CamVid's size in memory, against a training step's need."""
+    loader = Loader(Synthetic(360, 480, sizes={"train": 64}), "train", progress=False)
+    options = Augmentation((CROP, CROP), (0.7, 1.5), 0.15, flip_horizontal=True, brightness=0.2)
+    batches = iter(training_batches(loader, options, 8, 0))
+    next(batches)
+    times = [_timed(lambda: next(batches)) for _ in range(100)]
+    print(f"\npipeline: {8 / np.median(times):.0f} crops of {CROP}x{CROP} per second, from frames in memory")
+
+
+PARTS = {"batch_norm": batch_norm, "memory": memory, "pipeline": pipeline}
+_LAYERS = {"fused": FusedBatchNormalization, "Keras": keras.layers.BatchNormalization}
+
+
+@contextlib.contextmanager
+def _network(precision, layer):
+    set_precision(precision)
+    with mock.patch.object(densenet, "FusedBatchNormalization", layer):
+        yield models.build("did", CLASSES, (CROP, CROP, 3))
+
+
+def _training_step(precision, layer):
+    """A call that does one update, the trainer's arithmetic without its input."""
+    with _network(precision, layer) as model:
+        optimizer, loss = keras.optimizers.Adam(1e-3), PixelCrossEntropy()
+    image = tf.random.uniform((BATCH, CROP, CROP, 3), maxval=255)
+    label = tf.random.uniform((BATCH, CROP, CROP), maxval=CLASSES, dtype=tf.int32)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            terms = [loss(logits, label) for logits in model(image, training=True).values()]
+            total = tf.add_n([term.total / term.weight for term in terms]) / len(terms)
+        optimizer.apply_gradients(zip(tape.gradient(total, model.trainable_variables), model.trainable_variables))
+        return total
+
+    return step
+
+
+def _inference(precision, layer):
+    with _network(precision, layer) as model:
+        image = tf.random.uniform((BATCH, CROP, CROP, 3), maxval=255)
+        return tf.function(lambda: model(image, training=False)["main"])
+
+
+def _measure(calls, rounds=ROUNDS):
+    for call in calls.values():
+        call(), call()
+    times = {name: [] for name in calls}
+    for _ in tqdm(range(rounds), leave=False, disable=None):
+        for name, call in calls.items():
+            times[name].append(_timed(call))
+    return times
+
+
+def _timed(call):
+    began = time.perf_counter()
+    tf.nest.map_structure(lambda tensor: tensor.numpy(), call())
+    return time.perf_counter() - began
+
+
+def _told(times):
+    low, high = np.percentile(times, (25, 75))
+    return f"{np.median(times):.3f} +- {(high - low) / 2:.3f}"
+
+
+def _ratio_spread(times, others):
+    """Half the distance between the quartiles of the ratios within each round."""
+    low, high = np.percentile(np.array(times) / np.array(others), (25, 75))
+    return (high - low) / 2
+
+
+def _machine():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = {line.split(":")[1].strip() for line in lines if line.startswith("model name")}
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    return f"{', '.join(names) or 'unknown CPU'}, {os.cpu_count()} cores, " + (
+        "bfloat16 in hardware" if flags & {"avx512_bf16", "amx_bf16"} else "no bfloat16 in hardware"
+    )
+
+
+def main():
+    chosen = sys.argv[1:] or list(PARTS)
+    if unknown := [name for name in chosen if name not in PARTS]:
+        print(f"error: unknown part {unknown[0]!r}; known: {', '.join(PARTS)}", file=sys.stderr)
+        raise SystemExit(2)
+    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {_machine()}, load {os.getloadavg()[0]:.1f}")
+    for name in chosen:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()

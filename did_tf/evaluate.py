@@ -1,0 +1,63 @@
+"""Scores a trained network: `python -m did_tf.evaluate --experiment=did_camvid [--split=test] [--run=dir]`.
+
+Reports go to RUN/evaluation, those of protocols other than "whole" to a subfolder, and so do partial ones (--limit).
+"""
+
+from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
+
+import sys
+
+from absl import flags
+
+from did_tf import evaluation, prediction, wiring
+
+flags.DEFINE_string("split", "val", "Split of the data set.")
+flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
+flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: config.evaluate.protocols.")
+flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
+flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
+FLAGS = flags.FLAGS
+
+
+def main(config, run):
+    """Evaluates under every protocol; prints the scores and writes the reports."""
+    dataset = wiring.make_dataset(config)
+    dataset.samples(FLAGS.split)  # a wrong split fails before anything is built
+    model, _, weights = prediction.load_network(config, FLAGS.weights or run.folder)
+    baselines = _baselines(config, dataset) if FLAGS.baselines else None
+    for protocol in [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]:
+        _evaluate(config, run, dataset, model, protocol, weights, baselines)
+
+
+def _evaluate(config, run, dataset, model, protocol, weights, baselines):
+    predictor = wiring.make_predictor(config, model, protocol)
+    result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
+    paper = config["paper"] if config["paper"].get("split") == FLAGS.split else None
+    images = len(result.images)
+    print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}")
+    print(evaluation.table(result, dataset.spec.classes, paper))
+    folder = _report_folder(run, protocol)
+    details = {"name": protocol, **_details(predictor), "images": images, "weights": str(weights)}
+    evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, baselines=baselines)
+    print(f"report: {folder / FLAGS.split}.json and pictures beside it")
+
+
+def _report_folder(run, protocol):
+    folder = run.evaluation if protocol == "whole" else run.evaluation / protocol
+    return folder / f"first_{FLAGS.limit}" if FLAGS.limit else folder
+
+
+def _details(predictor):
+    return {key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")}
+
+
+def _baselines(config, dataset):
+    train_split = config["dataset"]["train_split"].split("+")[0]
+    found = evaluation.baselines(dataset, train_split, FLAGS.split)
+    print(f"\nbaselines, fitted on {train_split}")
+    print("\n".join(f"{name}: mIoU {100 * miou:.1f} %" for name, miou in found.items()))
+    return found
+
+
+if __name__ == "__main__":
+    cli.run(main, resume=False)

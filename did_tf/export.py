@@ -1,0 +1,211 @@
+"""A trained network as a TensorFlow SavedModel, which TensorFlow alone can load, checked before it is in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines import DataError
+from did_tf import compat, prediction
+from did_tf.errors import ConfigError
+from did_tf.evaluation import MAIN
+from did_tf.inference import Predictor, resize
+from did_tf.models.layers import Normalize
+
+SIGNATURE = "serving_default"
+TOLERANCE = 1e-4  # of probabilities
+
+# Runs in a process of its own, in which neither this project nor Keras can be imported.
+_SERVE = """
+import sys
+sys.modules.update(dict.fromkeys(("did_tf", "data_pipelines", "experiments", "keras", "tf_keras")))
+import numpy as np
+import tensorflow as tf
+_, folder, inputs, outputs = sys.argv
+serve = tf.saved_model.load(folder).signatures["serving_default"]
+results = {}
+with np.load(inputs) as batches:
+    for view in batches.files:
+        for output, values in serve(image=tf.constant(batches[view])).items():
+            results[f"{view}/{output}"] = values.numpy()
+np.savez(outputs, **results)
+"""
+
+
+class ExportFailed(RuntimeError):
+    """The SavedModel could not be written, loaded, or does not agree with the model. Nothing was left behind."""
+
+
+class Export(NamedTuple):
+    """What was written: the folder, its size, and the largest difference of a probability from the model's."""
+
+    path: Path
+    bytes: int
+    difference: float
+
+
+def export(model, spec, path, images):
+    """Writes `model` as a SavedModel to the folder `path`, replacing one that is there.
+
+    Its signature "serving_default" takes `image`, uint8 [N, H, W, bands] of any N, H and W, and returns `classes`,
+    uint8 [N, H, W], and `probabilities`, float32 [N, H, W, num_classes]. assets/dataset.json holds the data set's
+    name, classes and palette. It is loaded in another process and compared with `model` before it goes to `path`.
+
+    Args:
+      model: keras.Model in float32.
+      spec: its `DatasetSpec`.
+      images: list of [H, W, bands] uint8 to compare on, each whole and in several other sizes.
+
+    Returns:
+      Export.
+
+    Raises:
+      ConfigError: `path` is something else than a SavedModel; it is not touched.
+      ExportFailed: see there; what was at `path` is still there.
+    """
+    path = Path(path)
+    if path.exists() and not (path / "saved_model.pb").is_file():
+        raise ConfigError(f"{path} exists and is no SavedModel: delete it or pass another --output")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _save(model, spec, partial)
+        difference = _compare(model, partial, images)
+        _move(partial, path)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise ExportFailed(f"cannot export to {path}: {' '.join(str(error).split())[:300]}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Export(path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()), difference)
+
+
+def example_images(config, spec):
+    """Two images to compare on, of the validation or else the training split; random ones where there are no data."""
+    settings = config["dataset"]
+    for split in (settings["val_split"], settings["train_split"].split("+")[0]):
+        try:
+            return [read() for _, read in prediction.split_images(config, split, 2)]
+        except DataError as error:
+            reason = error
+    print(f"comparing on random images, for there are no others: {reason}")
+    return list(np.random.default_rng(0).integers(0, 256, (2, 120, 160, spec.bands), np.uint8))
+
+
+def predict_with_saved_model(path, image):
+    """(classes [H, W] uint8, probabilities [H, W, num_classes] float32) of one image [H, W, bands] uint8."""
+    outputs = tf.saved_model.load(str(path)).signatures[SIGNATURE](image=tf.constant(image[None]))
+    return outputs["classes"].numpy()[0], outputs["probabilities"].numpy()[0]
+
+
+def _save(model, spec, folder):
+    with tempfile.TemporaryDirectory() as scratch:
+        asset = Path(scratch) / "dataset.json"
+        asset.write_text(json.dumps({"name": spec.name, "classes": spec.classes, "palette": spec.palette}, indent=2))
+        module = tf.Module()
+        # The variables and not the model: that would take Keras to load.
+        module.weights = [compat.tf_variable(variable) for variable in model.weights]
+        module.dataset = tf.saved_model.Asset(str(asset))
+        module.serve = _serving_function(model)
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+
+
+def _serving_function(model):
+    """tf.function: image uint8 [N, H, W, bands] -> {"classes": ..., "probabilities": ...}."""
+    normalize = next(layer for layer in model.layers if isinstance(layer, Normalize))
+    mean = tf.constant(normalize.mean, tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.uint8, name="image")])
+    def serve(image):
+        size = tf.shape(image)
+        missing = tf.maximum(normalize.minimum - size, 0)
+        # Images smaller than the network takes get a margin, at the bottom and right, that is normalised to zero.
+        margin = [[0, 0], [0, missing[1]], [0, missing[2]], [0, 0]]
+        pixels = tf.pad(tf.cast(image, tf.float32) - mean, margin) + mean
+        logits = model(pixels, training=False)[MAIN][:, : size[1], : size[2]]
+        return {"classes": tf.cast(tf.argmax(logits, -1), tf.uint8), "probabilities": tf.nn.softmax(logits)}
+
+    return serve
+
+
+def _compare(model, folder, images):
+    """Largest difference between the probabilities of the SavedModel and of `model`. Raises `ExportFailed`."""
+    predictor, batches = Predictor(model), _batches(images)
+    served, largest = _serve(folder, batches), 0.0
+    for view, batch in batches.items():
+        with _full_float32():
+            expected = np.stack([predictor(image)[MAIN] for image in batch])
+        classes, probabilities = served[f"{view}/classes"], served[f"{view}/probabilities"]
+        chosen = np.take_along_axis(expected, classes[..., None].astype(int), -1)[..., 0]
+        # Another class is right only where it is as probable.
+        differences = np.abs(probabilities - expected).max(), (expected.max(-1) - chosen).max()
+        if not np.max(differences) <= TOLERANCE:  # NaN is no agreement either
+            raise ExportFailed(
+                f"the SavedModel differs from the model on {view}, {batch.shape[1]}x{batch.shape[2]} pixels: "
+                f"probabilities by {differences[0]:.2g}, those of its classes by {differences[1]:.2g}"
+            )
+        largest = max(largest, float(differences[0]))
+    return largest
+
+
+@contextlib.contextmanager
+def _full_float32():
+    """Within it, GPUs don't round what they multiply to 10 bits: the CPU, where the SavedModel is run, doesn't."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def _batches(images):
+    """{view: [2, H, W, bands]}: each image and its mirror image whole, cropped to odd sizes, magnified, and tiny."""
+    batches = {}
+    for number, image in enumerate(images):
+        height, width = image.shape[:2]
+        crop = image[: height // 2 | 1, : width // 3 | 1]
+        large = resize(crop, [round(1.7 * side) for side in crop.shape[:2]])
+        views = {"whole": image, "crop": crop, "magnified": large, "tiny": image[:9, :11]}
+        for view, pixels in views.items():
+            batches[f"image{number}_{view}"] = np.stack([pixels, pixels[:, ::-1]])
+    return batches
+
+
+def _serve(folder, batches):
+    """{"VIEW/OUTPUT": array} from the SavedModel in a process that knows nothing of this project."""
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs, outputs = (str(Path(scratch) / name) for name in ("inputs.npz", "outputs.npz"))
+        np.savez(inputs, **batches)
+        command = [sys.executable, "-I", "-c", _SERVE, str(Path(folder).resolve()), inputs, outputs]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise ExportFailed(f"the SavedModel does not run with TensorFlow alone: {reason}")
+        with np.load(outputs) as results:
+            return dict(results)
+
+
+def _move(partial, path):
+    """Puts the folder `partial` in the place of `path`; where that fails, what was there is put back."""
+    old = path.with_name(f".{path.name}.old")
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)
+    try:
+        os.replace(partial, path)
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+    shutil.rmtree(old, ignore_errors=True)

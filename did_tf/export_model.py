@@ -1,0 +1,26 @@
+"""Exports a trained network: `python -m did_tf.export_model --experiment=did_camvid [--output=dir] [--run=dir]`.
+
+Writes a SavedModel, which TensorFlow alone can load, to RUN/saved_model.
+"""
+
+from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
+
+from absl import flags
+
+from did_tf import export, prediction
+
+flags.DEFINE_string("output", None, "Folder of the SavedModel. Default: RUN/saved_model.")
+flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
+FLAGS = flags.FLAGS
+
+
+def main(config, run):
+    """Writes the SavedModel."""
+    model, spec, _ = prediction.load_network(config, FLAGS.weights or run.folder)
+    images = export.example_images(config, spec)
+    result = export.export(model, spec, FLAGS.output or run.saved_model, images)
+    print(f"{result.path}: {result.bytes / 1e6:.1f} MB, within {result.difference:.1g} of the model's probabilities")
+
+
+if __name__ == "__main__":
+    cli.run(main, resume=False)

@@ -1,0 +1,45 @@
+"""Labels images: `python -m did_tf.predict --experiment=did_camvid --input=file|folder [--output=dir] [--run=dir]`.
+
+Without --input it takes a few images of the data set's validation split.
+"""
+
+from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
+
+from absl import flags
+from tqdm import tqdm
+
+from did_tf import prediction, wiring
+from did_tf.errors import ConfigError
+
+flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
+flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/predictions.")
+flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
+flags.DEFINE_string("protocol", "whole", f"One of {', '.join(wiring.PROTOCOLS)}; settings: config.evaluate.")
+FLAGS = flags.FLAGS
+
+SAMPLES = 4  # of the validation split, where no images are given
+
+
+def main(config, run):
+    """Writes pictures of the predictions for every image."""
+    output = FLAGS.output or run.folder / "predictions"
+    images = _images(config, output)
+    model, spec, _ = prediction.load_network(config, FLAGS.weights or run.folder)
+    if FLAGS.input and spec.bands != 3:
+        raise ConfigError(f"the network takes {spec.bands} bands, but --input is read as RGB: leave --input away")
+    predictor = wiring.make_predictor(config, model, FLAGS.protocol)
+    prediction.check_output(output)
+    for name, read in tqdm(images, desc="predict", unit="image", disable=None):
+        image = read()
+        prediction.write_pictures(output, name, image, predictor(image), spec.palette)
+    print(f"{len(images)} predicted: {output}/NAME_label.png, NAME_color.png, NAME_overlay.png, NAME_outputs.png")
+
+
+def _images(config, output):
+    if FLAGS.input:
+        return prediction.find_images(FLAGS.input, output)
+    return prediction.split_images(config, config["dataset"]["val_split"] or "val", SAMPLES)
+
+
+if __name__ == "__main__":
+    cli.run(main, resume=False)

@@ -1,0 +1,46 @@
+"""Program: one update of a tiny DID on the devices given, from weights and a batch that depend on the seed alone.
+
+`python one_update.py DEVICES SYNCHRONISED OUTPUT.npz [FIRST LAST]`. With plain SGD at rate 1 the change of the weights
+is the gradient. FIRST and LAST choose a part of the batch. Devices are set once per process, hence a program.
+"""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+import tiny
+
+from did_tf import checkpoints
+from did_tf.run_folder import RunFolder
+from did_tf.training import Trainer
+
+
+def update(trainer, batch):
+    """{name: array}: metrics, and every weight's value after the update less before."""
+    before = {name: tf.convert_to_tensor(v).numpy() for name, v in checkpoints.model_state(trainer.model).items()}
+    values = trainer.train_step(batch, tf.constant(0, tf.int32)).numpy()
+    with trainer.train_step.averaged_weights():
+        after = {name: tf.convert_to_tensor(v).numpy() for name, v in checkpoints.model_state(trainer.model).items()}
+    change = {name: after[name] - before[name] for name in before}
+    return {**change, **dict(zip(trainer.train_step.metrics, values))}
+
+
+def main():
+    devices, synchronised, output, *part = sys.argv[1:]
+    config = tiny.config(
+        train__devices=devices,
+        train__sync_batch_norm=synchronised == "sync",
+        optimizer__name="sgd",
+        schedule__name="constant",
+        schedule__learning_rate=1.0,
+        schedule__warmup=0,
+    )
+    trainer = Trainer(config, RunFolder(f"{output}.run"))
+    batch = next(iter(trainer._batches(0)))
+    if part:
+        batch = {key: value[int(part[0]) : int(part[1])] for key, value in batch.items()}
+    np.savez(output, **update(trainer, batch))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Two logical devices against one, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from did_tf.distribution import make_strategy, set_precision
+from did_tf.errors import ConfigError
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def updates(tmp_path_factory):
+    """{case: {name: array}} of one update, from one process per case."""
+    folder = tmp_path_factory.mktemp("updates")
+    cases = {
+        "one": ("cpu", "local"),
+        "two": ("cpu*2", "sync"),
+        "two, averaged": ("cpu*2", "local"),
+        "first half": ("cpu", "local", "0", "2"),
+        "second half": ("cpu", "local", "2", "4"),
+    }
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+    for case, (devices, synchronised, *part) in cases.items():
+        command = [sys.executable, TESTS / "one_update.py", devices, synchronised, folder / f"{case}.npz", *part]
+        subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
+    return {case: dict(np.load(folder / f"{case}.npz")) for case in cases}
+
+
+def test_synchronised_devices_equal_one(updates):
+    one, two = updates["one"], updates["two"]
+    assert one.keys() == two.keys()
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
+    for name in one:
+        # The gradient of a bias before batch normalisation is zero but for rounding: hence an absolute part.
+        tolerance = 1e-6 + 2e-4 * np.abs(one[name]).max()
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_averaged_statistics_are_those_of_the_halves(updates):
+    for name, averaged in updates["two, averaged"].items():
+        if "moving" in name:
+            halves = (updates["first half"][name] + updates["second half"][name]) / 2
+            np.testing.assert_allclose(averaged, halves, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def test_unsynchronised_devices_differ_from_one(updates):
+    """Otherwise the comparison above would compare nothing."""
+    name = next(name for name in updates["one"] if name.endswith("moving_variance"))
+    assert not np.allclose(updates["two, averaged"][name], updates["one"][name], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("devices", ["tpu", "cpu*", "gpu:7", "2"])
+def test_unknown_devices(devices):
+    with pytest.raises(ConfigError, match=r"train\.devices"):
+        make_strategy(devices)
+
+
+def test_unknown_precision():
+    with pytest.raises(ConfigError, match="float32, bfloat16, float16"):
+        set_precision("float64")

@@ -1,0 +1,33 @@
+"""The smallest run that is still a run: settings for tests that train."""
+
+from did_tf import cli
+from did_tf.run_folder import RunFolder
+
+OVERRIDES = {
+    "dataset.options.height": 48,
+    "dataset.options.width": 64,
+    "dataset.options.sizes": {"train": 12, "val": 3, "test": 2},
+    "model.growth": 4,
+    "model.units": (1, 1, 1, 1),
+    "data.crop": (33, 33),
+    "schedule.warmup": 2,
+    "train.steps": 20,
+    "train.batch_size": 4,
+    "train.log_every": 4,
+    "train.checkpoint_every": 6,
+    "train.validate_every": 12,
+    "train.progress": False,
+}
+
+
+def config(**overrides):
+    """Resolved settings of did_synthetic made tiny; `overrides` have "__" for the dots."""
+    settings = {**OVERRIDES, **{key.replace("__", "."): value for key, value in overrides.items()}}
+    resolved = cli.resolve("did_synthetic", RunFolder("/nonexistent"), [])
+    for key, value in settings.items():
+        *parents, last = key.split(".")
+        node = resolved
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    return resolved
