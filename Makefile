@@ -30,7 +30,7 @@ setup: $(VENV)/.ready ## create .venv with everything needed (the other targets 
 $(VENV)/.ready: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(RUN_IN) -m pip install --quiet --upgrade pip
-	$(RUN_IN) -m pip install --quiet -e .[test]
+	$(RUN_IN) -m pip install -qq -e .[test]
 	@touch $@
 
 demo: setup ## the whole story in minutes on a CPU, with built-in data: train, evaluate, predict, export, serve
@@ -69,7 +69,7 @@ test-addons: ## the fast tests on TensorFlow 2.15 with tensorflow-addons, in an 
 	test -f .venv-addons/.ready -a .venv-addons/.ready -nt setup.py || { \
 		$(ADDONS_PYTHON) -m venv .venv-addons && \
 		.venv-addons/bin/python -m pip install --quiet --upgrade pip && \
-		.venv-addons/bin/python -m pip install --quiet -e .[addons,test] && touch .venv-addons/.ready; }
+		.venv-addons/bin/python -m pip install -qq -e .[addons,test] && touch .venv-addons/.ready; }
 	.venv-addons/bin/python -m pytest -q -n 2 -m "not slow" $(ARGS)
 
 lint: setup ## check style

@@ -37,7 +37,8 @@ class Loader:
     def _read_all(self, split, progress, threads):
         with ThreadPool(threads) as pool:
             pairs = pool.imap(self.dataset.read, self.samples)
-            return list(tqdm(pairs, f"reading {split}", len(self.samples), disable=None if progress else True, leave=False))
+            hidden = None if progress else True  # None: shown on terminals
+            return list(tqdm(pairs, f"reading {split}", len(self.samples), leave=False, disable=hidden))
 
 
 def training_batches(loader, options, batch_size, seed, first=0):

@@ -40,19 +40,22 @@ def main():
     _program("did_tf.predict", *common)
     _program("did_tf.export_model", *common)
     print("\n$ a program with TensorFlow alone serves a scene that the network has not seen", flush=True)
-    _call([sys.executable, "-c", SERVE, str(run / "saved_model"), str(_draw_scene(run)), str(run / "served.png")])
+    _serve(run)
     print(_summary(run))
+
+
+def _serve(run):
+    command = [sys.executable, "-c", SERVE, run / "saved_model", _draw_scene(run), run / "served.png"]
+    done = subprocess.run([str(part) for part in command], stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        # Otherwise it holds TensorFlow's greetings alone.
+        raise SystemExit(done.stderr)
 
 
 def _program(module, *arguments):
     print(f"\n$ python -m {module} {' '.join(arguments)}", flush=True)
-    _call([sys.executable, "-m", module, *arguments])
-
-
-def _call(command):
-    """Runs `command`; leaves with its exit status where it fails, having said why itself."""
-    status = subprocess.run(command).returncode
-    if status:
+    status = subprocess.run([sys.executable, "-m", module, *arguments]).returncode
+    if status:  # the program has said why
         raise SystemExit(status if status > 0 else 128 - status)
 
 
@@ -67,7 +70,7 @@ def _draw_scene(run):
 def _summary(run):
     report = json.loads((run / "evaluation" / "val.json").read_text())
     lines = [f"mIoU on synthetic val: {100 * report['outputs']['main']['miou']:.1f} %"]
-    lines += [f"  {name} alone would give {100 * miou:.1f} %" for name, miou in report["baselines"].items()]
+    lines += [f"  {name} gives {100 * miou:.1f} %" for name, miou in report["baselines"].items()]
     lines += [
         f"pictures:    {run / 'predictions'} (predictions), {run / 'evaluation'} (best, worst, confusion matrix)",
         f"curves:      make tensorboard RUN={run}",

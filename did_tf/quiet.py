@@ -21,4 +21,7 @@ def _silent_stderr():
 
 
 with _silent_stderr():
-    import tensorflow  # noqa: F401
+    import tensorflow
+
+    # Where there is no GPU, looking for one complains.
+    tensorflow.config.list_physical_devices()
