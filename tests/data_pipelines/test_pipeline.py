@@ -1,0 +1,146 @@
+"""Tests of the training batches, on a data set whose images say which one they are."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data_pipelines.augment import Augmentation
+from data_pipelines.pipeline import Loader, training_batches
+from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
+
+COUNT, SIZE = 7, (12, 15)
+SPEC = DatasetSpec("numbered", ("a", "b", "c"), ((0, 0, 0),) * 3, {}, (100.0, 50.0), (1.0, 1.0))
+PLAIN = Augmentation(SIZE)
+WILD = Augmentation((9, 9), (0.7, 1.5), 0.15, True, True, 0.2)
+
+
+class Numbered(Dataset):
+    """Sample n of split "train" has the value 10 n in its first row, and noise below."""
+
+    spec = SPEC
+
+    def __init__(self, bad=None):
+        self.bad, self.reads = bad, 0
+
+    def samples(self, split):
+        return [Sample(f"{split}/{n}") for n in range({"train": COUNT, "val": 2}[split])]
+
+    def read(self, sample):
+        self.reads += 1
+        split, number = sample.name.split("/")
+        if self.bad == sample.name:
+            raise DataError(f"cannot decode {sample.name}.png")
+        rng = np.random.default_rng(int(number) + 100 * (split == "val"))
+        image = rng.integers(0, 256, (*SIZE, 2)).astype(np.uint8)
+        image[0] = 10 * int(number) + (split == "val")
+        label = rng.integers(0, 3, SIZE).astype(np.uint8)
+        label[rng.random(SIZE) < 0.2] = IGNORE
+        return image, label
+
+
+def loader(split="train", cache=True, bad=None):
+    return Loader(Numbered(bad), split, cache, progress=False)
+
+
+def elements(count, options=WILD, seed=0, first=0, source=None):
+    """The next `count` (image, label) from element `first` on, cut into batches of 1."""
+    batches = training_batches(source or loader(), options, 1, seed, first)
+    return [(b["image"].numpy()[0], b["label"].numpy()[0]) for b in itertools.islice(batches, count)]
+
+
+def numbers(count, **settings):
+    """Which samples the next `count` elements are."""
+    return [round(float(image[0, 0, 0]) / 10) for image, _ in elements(count, PLAIN, **settings)]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second):
+        for part, same in zip(one, other):
+            np.testing.assert_array_equal(part, same)
+
+
+def test_every_sample_comes_once_an_epoch_in_a_new_order():
+    order = np.reshape(numbers(4 * COUNT), (4, COUNT))
+    np.testing.assert_array_equal(np.sort(order), [range(COUNT)] * 4)
+    assert len(set(map(tuple, order))) == 4
+
+
+def test_batches_are_full_and_of_the_declared_type():
+    batches = training_batches(loader(), WILD, 4, seed=0)
+    assert batches.element_spec == {
+        "image": tf.TensorSpec((4, 9, 9, 2), tf.float32),
+        "label": tf.TensorSpec((4, 9, 9), tf.uint8),
+    }
+    for batch in itertools.islice(batches, 5):
+        assert batch["image"].shape == (4, 9, 9, 2) and batch["label"].shape == (4, 9, 9)
+
+
+def test_a_batch_may_span_epochs():
+    batches = itertools.islice(training_batches(loader(), PLAIN, 3, seed=4), 7)
+    joined = np.concatenate([batch["image"].numpy()[:, 0, 0, 0] for batch in batches])
+    np.testing.assert_array_equal(np.round(joined / 10), numbers(21, seed=4))
+
+
+def test_pairs_are_those_of_the_data_set_where_nothing_changes_them():
+    source = loader()
+    for number, (image, label) in zip(numbers(COUNT), elements(COUNT, PLAIN)):
+        np.testing.assert_allclose(image, source(number)[0], atol=1e-4)
+        np.testing.assert_array_equal(label, source(number)[1])
+
+
+@pytest.mark.parametrize("first", [1, 3, COUNT, COUNT + 3, 3 * COUNT - 1])
+def test_a_run_goes_on_where_it_stopped(first):
+    whole = elements(first + 10)
+    assert_same(elements(10, first=first), whole[first:])
+
+
+def test_equal_seeds_replay_and_others_do_not():
+    assert_same(elements(COUNT, seed=3), elements(COUNT, seed=3))
+    assert numbers(COUNT, seed=3) != numbers(COUNT, seed=4)
+
+
+def test_a_sample_is_augmented_anew_every_epoch():
+    order, pairs = numbers(3 * COUNT), elements(3 * COUNT)
+    images = [image for number, (image, _) in zip(order, pairs) if number == 2]
+    assert len(images) == 3
+    for one, other in itertools.combinations(images, 2):
+        assert np.abs(one - other).max() > 1
+
+
+def test_the_cache_changes_no_element_and_reads_once():
+    cached, fresh = loader(), loader(cache=False)
+    assert cached.dataset.reads == COUNT and fresh.dataset.reads == 0
+    assert_same(elements(2 * COUNT, source=cached), elements(2 * COUNT, source=fresh))
+    assert cached.dataset.reads == COUNT and fresh.dataset.reads >= 2 * COUNT
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_splits_are_joined(cache):
+    joined = loader("train+val", cache)
+    assert len(joined) == COUNT + 2
+    assert [int(joined(index)[0][0, 0, 0]) for index in range(len(joined))] == [*range(0, 10 * COUNT, 10), 1, 11]
+    seen = sorted(round(float(image[0, 0, 0])) for image, _ in elements(COUNT + 2, PLAIN, source=joined))
+    assert seen == sorted([*range(0, 10 * COUNT, 10), 1, 11])
+
+
+def test_a_bad_file_is_met_before_training_where_it_is_cached():
+    with pytest.raises(DataError, match="cannot decode train/4.png"):
+        loader(bad="train/4")
+
+
+def test_a_bad_file_is_named_where_it_is_met_in_training():
+    source = loader(cache=False, bad="train/4")
+    with pytest.raises(tf.errors.OpError, match="DataError: cannot decode train/4.png"):
+        elements(COUNT, source=source)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_class_counts(cache):
+    data = Numbered()
+    labels = [data.read(sample)[1] for split in ("train", "val") for sample in data.samples(split)]
+    expected = [sum(int((label == cls).sum()) for label in labels) for cls in range(3)]
+    counts = loader("train+val", cache).class_counts()
+    assert counts.dtype == np.int64 and counts.tolist() == expected

@@ -1,0 +1,169 @@
+"""What every architecture promises (README, "The model contract"). A new one needs a line in `TINY` alone."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf import checkpoints, compat, models
+from did_tf.errors import ConfigError
+
+CLASSES = 5
+# name: (options that make it small, options that change a weight's shape, options that add weights)
+TINY = {"did": ({"growth": 4, "units": (1, 1, 1, 1)}, {"growth": 8}, {"units": (1, 1, 1, 2)})}
+# The smallest, 16n+1, even and odd; not square.
+SIZES = [(17, 17), (33, 49), (40, 31)]
+
+pytestmark = pytest.mark.parametrize("name", models.names())
+
+
+def build(name, shape=(None, None, 3), **options):
+    return models.build(name, CLASSES, shape, **{**TINY[name][0], **options})
+
+
+@functools.cache
+def shared(name):
+    """A network for tests that leave it as it is; its statistics are not the initial ones."""
+    model = build(name, dropout=0.0)
+    model(images((33, 33), count=4), training=True)
+    return model
+
+
+def images(size, bands=3, count=2, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *size, bands)).astype(np.uint8)
+
+
+def arrays(outputs):
+    return {output: logits.numpy() for output, logits in outputs.items()}
+
+
+def assert_close(first, second, **tolerance):
+    assert first.keys() == second.keys()
+    for output in first:
+        np.testing.assert_allclose(first[output], second[output], err_msg=output, **tolerance)
+
+
+def test_logits_are_float32_at_the_size_of_the_image(name):
+    model = shared(name)
+    trace = tf.function(model, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    for size in SIZES:
+        x = images(size)
+        outputs = model(x)
+        assert "main" in outputs
+        assert {(logits.dtype, tuple(logits.shape)) for logits in outputs.values()} == {
+            (tf.float32, (2, *size, CLASSES))
+        }
+        assert_close(arrays(trace(x)), arrays(outputs), rtol=1e-3, atol=1e-4)
+
+
+def test_a_fixed_size_changes_nothing(name):
+    x, model = images((33, 49)), shared(name)
+    fixed = build(name, (33, 49, 3), dropout=0.0)
+    fixed.set_weights(model.get_weights())
+    assert {tuple(logits.shape) for logits in fixed.output.values()} == {(None, 33, 49, CLASSES)}
+    assert_close(arrays(fixed(x)), arrays(model(x)), rtol=1e-3, atol=1e-4)
+
+
+def test_bytes_and_floats_give_the_same(name):
+    x, model = images((33, 49)), shared(name)
+    assert_close(arrays(model(x)), arrays(model(x.astype(np.float32))), rtol=0)
+
+
+def test_an_image_does_not_depend_on_the_others_of_its_batch(name):
+    x, model = images((33, 33), count=3), shared(name)
+    alone = {output: logits[1:2] for output, logits in arrays(model(x)).items()}
+    assert_close(arrays(model(x[1:2])), alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("bands", [1, 4, 7])
+def test_any_number_of_bands(name, bands):
+    model = build(name, (33, 33, bands), mean=(100.0,) * bands, std=(50.0,) * bands)
+    x = images((33, 33), bands)
+    before = model(x)["main"].numpy()
+    assert before.shape == (2, 33, 33, CLASSES)
+    x[..., -1] = 255 - x[..., -1]
+    assert np.abs(model(x)["main"].numpy() - before).max() > 1e-3
+
+
+def test_bfloat16_keeps_float32_weights_and_logits(name):
+    exact = shared(name)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    model = build(name, dropout=0.0)
+    model.set_weights(exact.get_weights())
+    assert {tf.as_dtype(v.dtype) for v in model.weights} == {tf.float32}
+    x = images((33, 49)) + np.float32(0.3)
+    outputs, expected = model(x), arrays(exact(x))
+    assert {logits.dtype for logits in outputs.values()} == {tf.float32}
+    for output, logits in arrays(outputs).items():
+        # Fifteen layers, each rounded to 8 bits: some hundredths of the logits' spread, and not nothing.
+        error = np.sqrt(np.mean((logits - expected[output]) ** 2)) / expected[output].std()
+        assert 1e-5 < error < 0.05, output
+
+
+def test_bfloat16_still_reads_pixels_in_float32(name):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    model = build(name, (33, 33, 3), mean=(100.0,) * 3, std=(50.0,) * 3)
+    first = keras.Model(model.input, model.layers[1].output)
+    x = images((33, 33)) + np.float32(0.3)
+    np.testing.assert_allclose(first(x), (x - 100.0) / 50.0, rtol=1e-5, atol=1e-6)
+
+
+def test_names_are_the_same_every_time_and_unique(name):
+    first, second = build(name), build(name)
+    assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
+    paths = [compat.path(v) for v in first.weights]
+    assert paths == [compat.path(v) for v in second.weights]
+    assert len(set(paths)) == len(paths)
+    assert all(path.split("/")[0] == layer.name for layer in first.layers for path in map(compat.path, layer.weights))
+
+
+def test_weights_load_by_name(name, tmp_path):
+    x, model, other = images((33, 33)), shared(name), build(name, dropout=0.0)
+    expected = arrays(model(x))
+    assert np.abs(other(x)["main"] - expected["main"]).max() > 1e-3
+    checkpoints.write(tmp_path / "w.npz", checkpoints.model_state(model))
+    checkpoints.restore(tmp_path / "w.npz", checkpoints.model_state(other))
+    assert_close(arrays(other(x)), expected, rtol=0)
+
+
+@pytest.mark.parametrize("difference, message", [(1, r"\(.*the model's is \("), (2, "missing")])
+def test_weights_of_another_network_are_refused_by_name(name, difference, message, tmp_path):
+    checkpoints.write(tmp_path / "w.npz", checkpoints.model_state(shared(name)))
+    other = build(name, **TINY[name][difference])
+    before = other.get_weights()
+    with pytest.raises(ConfigError, match=rf"w\.npz does not fit this model: model/\S+/\w+ is {message}"):
+        checkpoints.restore(tmp_path / "w.npz", checkpoints.model_state(other))
+    for weight, old in zip(other.get_weights(), before):
+        np.testing.assert_array_equal(weight, old)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_gradients_reach_every_variable(name, training):
+    model = build(name)
+    with tf.GradientTape() as tape:
+        outputs = model(images((33, 49), count=3), training=training)
+        loss = tf.add_n([tf.reduce_mean(tf.square(logits - 1)) for logits in outputs.values()])
+    gradients = tape.gradient(loss, [compat.tf_variable(v) for v in model.trainable_variables])
+    for variable, gradient in zip(model.trainable_variables, gradients):
+        assert gradient is not None and np.isfinite(gradient).all(), compat.path(variable)
+        # In training, batch normalisation takes out the bias of a convolution before it.
+        assert training or np.any(gradient), compat.path(variable)
+
+
+def test_models_survive_json(name):
+    model = shared(name)
+    copy = keras.models.model_from_json(model.to_json())
+    copy.set_weights(model.get_weights())
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
+    x = images((33, 49))
+    assert_close(arrays(copy(x)), arrays(model(x)), rtol=0)
+
+
+def test_unknown_names_and_options_are_told(name):
+    with pytest.raises(ValueError, match=f"unknown model '{name}x', did you mean '{name}'; known: .*{name}"):
+        models.build(f"{name}x", CLASSES)
+    option = list(models.options(name))[-1]
+    with pytest.raises(ValueError, match=f"model '{name}' has no option '{option}x', did you mean '{option}'; known: "):
+        models.build(name, CLASSES, **{f"{option}x": 1})
