@@ -40,7 +40,7 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
       predictor: `Predictor`, or a function of an image that gives its dict of probabilities.
       dataset: data_pipelines.Dataset.
       split: name of one of its splits.
-      progress: whether to show a progress bar on a terminal.
+      progress: whether to show a progress bar.
       limit: take the first so many images only.
 
     Returns:
@@ -50,7 +50,7 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
       DataError: the data can't be read.
     """
     matrices, images = {}, []
-    for sample in tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=None if progress else True):
+    for sample in tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=not progress):
         image, label = dataset.read(sample)
         for output, prediction in _predictions(predictor(image)).items():
             matrix = ConfusionMatrix(dataset.spec.num_classes)

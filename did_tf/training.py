@@ -329,7 +329,7 @@ class Trainer:
     def _validate(self, done, bar):
         """Validation scores as entries of the log; keeps the weights where they are the best so far."""
         with self.train_step.averaged_weights():
-            result = evaluation.evaluate(self.predictor, self.dataset, self.val_split, self.settings["progress"])
+            result = evaluation.evaluate(self.predictor, self.dataset, self.val_split, not self._bar_off())
             matrix = result.matrices["main"]
             miou, accuracy = float(matrix.mean_iou()), float(matrix.pixel_accuracy())
             if miou > float(self.best):
