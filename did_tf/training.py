@@ -17,7 +17,7 @@ from did_tf.distribution import make_strategy
 from did_tf.errors import ConfigError
 from did_tf.losses import output_weights
 from did_tf.models.layers import FusedBatchNormalization, check_size, random_seed
-from did_tf.run_folder import MetricsFile, fingerprint, make_manifest, write_json
+from did_tf.run_folder import MetricsFile, fingerprint, make_manifest, read_metrics, write_json
 from did_tf.schedules import Schedule
 
 _SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
@@ -278,6 +278,8 @@ class Trainer:
                     if validate and self.val_split:
                         row.update(self._validate(done, bar))
                     self._log(done, row, bar)
+                    if validate:
+                        plot_metrics(self.run)
                     window, since, clock = np.zeros_like(window), done, time.perf_counter()
                 if save or self.stop_signal:
                     self._save(done, window)
@@ -400,6 +402,15 @@ class Trainer:
                 f"train.batch_size={size} can't be shared by {self.strategy.num_replicas_in_sync} devices "
                 f"x {self.settings['accumulate']} micro-batches: use a multiple of {parts}"
             )
+
+
+def plot_metrics(run):
+    """Draws RUN/curves.png from metrics.csv: the loss of each output, and validation mIoU and accuracy."""
+    rows = read_metrics(run.metrics)
+    names = [name for name in rows[0] if name.startswith("loss/")] + ["val_miou", "val_accuracy"]
+    points = {name: [(int(row["step"]), float(row[name])) for row in rows if row[name]] for name in names}
+    series = {name: tuple(zip(*pairs)) for name, pairs in points.items() if pairs}
+    visualize.plot_curves(run.folder / "curves.png", series, "step", "loss; fraction", run.folder.name)
 
 
 def _schedule(config):

@@ -70,7 +70,7 @@ def test_run_learns_and_leaves_its_files(whole_run):
     assert [row["val_miou"] != "" for row in logged] == [False, False, True, False, True]
     assert best == pytest.approx(max(float(row["val_miou"] or 0) for row in logged), abs=1e-6)
     found = {path.name for path in folder.iterdir()}
-    assert found == {"config.json", "manifest.json", "metrics.csv", "checkpoints", "best", "tensorboard"}
+    assert found == {"config.json", "manifest.json", "metrics.csv", "curves.png", "checkpoints", "best", "tensorboard"}
     assert len(checkpoints.saved_steps(folder / "checkpoints")) == 2
 
 
