@@ -16,7 +16,7 @@ import tensorflow as tf
 from did_tf.run_folder import RunFolder
 from did_tf.training import Trainer
 
-STEPS = 6
+STEPS = 4
 
 
 def main():

@@ -28,7 +28,7 @@ from did_tf.losses import PixelCrossEntropy
 from did_tf.models import densenet
 from did_tf.models.layers import FusedBatchNormalization
 
-CROP, BATCH, CLASSES, ROUNDS = 321, 4, 11, 7
+CROP, BATCH, CLASSES, ROUNDS = 321, 8, 11, 9
 
 
 def batch_norm():
@@ -46,7 +46,7 @@ def batch_norm():
 
 def memory():
     """Step time and peak memory of `did_camvid` at its full size: 22 crops of 321x321, each in its own process."""
-    print("\ndid_camvid, 22 crops of 321x321: seconds per step (median of 5) and peak memory of the process")
+    print("\ndid_camvid, 22 crops of 321x321: seconds per step (median of 3) and peak memory of the process")
     for precision in ("float32", "bfloat16"):
         for accumulate in (1, 2):
             command = [sys.executable, "-m", "benchmarks.full_size", precision, str(accumulate)]

@@ -157,10 +157,11 @@ class ResizeBilinear(keras.layers.Layer):
         rows = interpolation_matrix(size_in[1], size_out[1], self.align_corners, x.dtype)
         columns = interpolation_matrix(size_in[2], size_out[2], self.align_corners, x.dtype)
         channels, static = x.shape[-1], (x.shape[0], like.shape[1], like.shape[2], x.shape[-1])
-        tall = tf.matmul(rows, tf.reshape(x, [size_in[0], size_in[1], size_in[2] * channels]))
-        tall = tf.reshape(tall, [size_in[0] * size_out[1], size_in[2], channels])
-        wide = tf.reshape(tf.matmul(columns, tall), [size_in[0], size_out[1], size_out[2], channels])
-        return tf.ensure_shape(wide, static)
+        # Columns first: their products are narrow and slow, and there are fewer rows of them before the rows grow.
+        wide = tf.matmul(columns, tf.reshape(x, [size_in[0] * size_in[1], size_in[2], channels]))
+        wide = tf.reshape(wide, [size_in[0], size_in[1], size_out[2] * channels])
+        tall = tf.reshape(tf.matmul(rows, wide), [size_in[0], size_out[1], size_out[2], channels])
+        return tf.ensure_shape(tall, static)
 
     def compute_output_shape(self, input_shape):
         x, like = input_shape
