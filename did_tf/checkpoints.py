@@ -46,7 +46,8 @@ def restore(path, state):
         with np.load(path) as saved:
             arrays = {name: saved[name] for name in saved.files if name in state}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"cannot read checkpoint {path}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read checkpoint {path}: {reason}") from None
     problems = [_mismatch(name, variable, arrays.get(name)) for name, variable in state.items()]
     problems = [problem for problem in problems if problem]
     if problems:

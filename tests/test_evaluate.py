@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from did_tf import checkpoints, evaluation, wiring
-from did_tf.run_folder import RunFolder, write_json
+from did_tf import evaluation, wiring
 
 # One process, for each import of TensorFlow takes seconds.
 TWICE = """
@@ -24,10 +23,8 @@ def evaluated(tmp_path_factory):
     """(config, model, run folder, what was printed) after the program has scored val, then two images of test."""
     protocols = {"evaluate__protocols": ("whole", "tiles"), "evaluate__scales": (0.75, 1.0)}
     config = tiny.config(**protocols, paper={"split": "val", "miou": 68.3, "accuracy": 92.6})
-    run = RunFolder(tmp_path_factory.mktemp("run"))
     model = wiring.make_model(config, wiring.make_dataset(config).spec)
-    checkpoints.write(run.best / "weights.npz", checkpoints.model_state(model))
-    write_json(run.config, config)
+    run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
     arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines"]
     command = [sys.executable, "-c", TWICE, *arguments]
     done = subprocess.run(command, cwd=Path(evaluation.__file__).parents[1], capture_output=True, text=True)

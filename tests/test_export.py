@@ -9,10 +9,9 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from did_tf import checkpoints, export, prediction, wiring
+from did_tf import export, prediction, wiring
 from did_tf.errors import ConfigError
 from did_tf.inference import Predictor
-from did_tf.run_folder import RunFolder, write_json
 
 PROJECT = Path(export.__file__).parents[1]
 
@@ -35,9 +34,7 @@ def network():
 def exported(network, tmp_path_factory):
     """(run folder, what `export_model` printed) after the program has run."""
     config, model, _ = network
-    run = RunFolder(tmp_path_factory.mktemp("run"))
-    checkpoints.write(run.best / "weights.npz", checkpoints.model_state(model))
-    write_json(run.config, config)
+    run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
     command = [sys.executable, "-m", "did_tf.export_model", "--experiment=did_synthetic", f"--run={run.folder}"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

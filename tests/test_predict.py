@@ -9,10 +9,9 @@ import tiny
 
 import data_pipelines
 from data_pipelines import DataError
-from did_tf import checkpoints, prediction, visualize, wiring
+from did_tf import prediction, visualize, wiring
 from did_tf.errors import ConfigError
 from did_tf.inference import Predictor
-from did_tf.run_folder import RunFolder, write_json
 
 PROJECT = Path(prediction.__file__).parents[1]
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -156,10 +155,8 @@ def test_a_network_without_weights(tmp_path):
 
 def test_program_needs_no_data_set_where_images_are_given(folder, tmp_path):
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
-    run = RunFolder(tmp_path / "run")
     model = wiring.make_model(config, data_pipelines.spec_of("camvid"))
-    checkpoints.write(run.best / "weights.npz", checkpoints.model_state(model))
-    write_json(run.config, config)
+    run = tiny.save_run(tmp_path / "run", config, model)
     command = [sys.executable, "-m", "did_tf.predict", "--experiment=did_synthetic", f"--run={run.folder}"]
     done = subprocess.run([*command, f"--input={folder}"], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 """The smallest run that is still a run: settings for tests that train."""
 
-from did_tf import cli
-from did_tf.run_folder import RunFolder
+from did_tf import checkpoints, cli
+from did_tf.run_folder import RunFolder, write_json
 
 OVERRIDES = {
     "dataset.options.height": 48,
@@ -31,3 +31,11 @@ def config(**overrides):
             node = node[parent]
         node[last] = value
     return resolved
+
+
+def save_run(folder, settings, model):
+    """`RunFolder` that looks as if `model` had been trained in it with `settings`."""
+    run = RunFolder(folder)
+    checkpoints.write(run.best / "weights.npz", checkpoints.model_state(model))
+    write_json(run.config, settings)
+    return run

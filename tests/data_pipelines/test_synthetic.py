@@ -9,7 +9,8 @@ import pytest
 
 from data_pipelines.camvid_classes import CLASSES, PALETTE
 from data_pipelines.spec import IGNORE, DataError, Sample
-from data_pipelines.synthetic import CAR, ROAD, SKY, Pen, Scene, Synthetic, draw_street
+from data_pipelines.street import CAR, ROAD, SKY, Pen, Scene, draw_street
+from data_pipelines.synthetic import Synthetic
 
 
 @pytest.fixture(scope="module")
