@@ -29,7 +29,7 @@ FLAGS = flags.FLAGS
 _FROM_DATA = ("mean", "std")  # options of every model that the data set decides
 
 
-def run(main, resume=True):
+def run(main, training=True):
     """Parses the command line, calls `main(config, run_folder)` and exits.
 
     Exit status: 0; 2 for bad input or configuration; 1 for a failure while running; 128 + n for signal n. Errors are
@@ -37,10 +37,10 @@ def run(main, resume=True):
 
     Args:
       main: takes the resolved config (a plain dict) and the `RunFolder`.
-      resume: whether settings come from the experiment (training); else from the run's config.json where it exists.
+      training: whether settings come from the experiment; else they come from the run's config.json where it exists.
     """
     try:
-        _parse_and_run(main, resume)
+        _parse_and_run(main, training)
     except (ValueError, flags.Error) as error:  # ConfigError and DataError among them
         _fail(error, 2)
     except KeyboardInterrupt:
@@ -75,10 +75,10 @@ def default_run(name):
     return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
 
 
-def resolve(name, run_folder, overrides, resume=True):
+def resolve(name, run_folder, overrides, training=True):
     """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...])."""
     config = load_experiment(name)
-    if not resume and run_folder.config.is_file():
+    if not training and run_folder.config.is_file():
         config = ConfigDict(read_json(run_folder.config), convert_dict=True, sort_keys=False)
     _check_keys(overrides, config)
     values = flags.FlagValues()
@@ -87,7 +87,7 @@ def resolve(name, run_folder, overrides, resume=True):
     return json.loads(holder.value.to_json())
 
 
-def _parse_and_run(main, resume):
+def _parse_and_run(main, training):
     if {"--help", "-h"} & set(sys.argv):
         print(_help())
         return
@@ -98,7 +98,7 @@ def _parse_and_run(main, resume):
         raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment))
     overrides = [a for a in sys.argv[1:] if a.startswith("--config.")]
-    config = resolve(FLAGS.experiment, folder, overrides, resume)
+    config = resolve(FLAGS.experiment, folder, overrides, training)
     if FLAGS.data:
         config["dataset"]["folder"] = FLAGS.data
     logging.set_verbosity(logging.ERROR)

@@ -60,4 +60,4 @@ def _baselines(config, dataset):
 
 
 if __name__ == "__main__":
-    cli.run(main, resume=False)
+    cli.run(main, training=False)

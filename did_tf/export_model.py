@@ -23,4 +23,4 @@ def main(config, run):
 
 
 if __name__ == "__main__":
-    cli.run(main, resume=False)
+    cli.run(main, training=False)

@@ -42,4 +42,4 @@ def _images(config, output):
 
 
 if __name__ == "__main__":
-    cli.run(main, resume=False)
+    cli.run(main, training=False)

@@ -131,7 +131,7 @@ class TrainStep:
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
         rate = self.schedule(step)
-        self._apply(gradients, tf.math.is_finite(norm))
+        self._apply(context, gradients, tf.math.is_finite(norm))
         losses = context.all_reduce(_SUM, losses)
         total = tf.add_n([weight * loss for weight, loss in zip(self.output_weights.values(), losses)])
         values = [total, *losses, rate, norm]
@@ -175,12 +175,19 @@ class TrainStep:
     def _decayed(self, gradient, variable):
         return gradient + self.l2 * variable if self.l2 and optimizers.is_kernel(variable) else gradient
 
-    def _apply(self, gradients, finite):
+    def _apply(self, context, gradients, finite):
         if self.loss_scale.enabled:
-            tf.cond(finite, lambda: self._update(gradients), lambda: None)
+            # Outside of the replicas: inside of a condition they can't wait for each other, as optimizers do.
+            context.merge_call(self._apply_where_finite, (gradients, finite))
             self.loss_scale.update(finite)
         else:
             self._update(gradients)
+
+    def _apply_where_finite(self, strategy, gradients, finite):
+        def apply():
+            strategy.extended.call_for_each_replica(self._update, (gradients,))
+
+        tf.cond(strategy.experimental_local_results(finite)[0], apply, lambda: None)
 
     def _update(self, gradients):
         compat.apply_reduced(self.optimizer, gradients, self.model.trainable_variables)

@@ -1,7 +1,8 @@
 """Program: one update of a tiny DID on the devices given, from weights and a batch that depend on the seed alone.
 
-`python one_update.py DEVICES SYNCHRONISED OUTPUT.npz [FIRST LAST]`. With plain SGD at rate 1 the change of the weights
-is the gradient. FIRST and LAST choose a part of the batch. Devices are set once per process, hence a program.
+`python one_update.py DEVICES SYNCHRONISED PRECISION OUTPUT.npz [FIRST LAST]`. With plain SGD at rate 1 the change of
+the weights is the gradient. FIRST and LAST choose a part of the batch. Devices are set once per process, hence a
+program.
 """
 
 import sys
@@ -26,9 +27,10 @@ def update(trainer, batch):
 
 
 def main():
-    devices, synchronised, output, *part = sys.argv[1:]
+    devices, synchronised, precision, output, *part = sys.argv[1:]
     config = tiny.config(
         train__devices=devices,
+        train__precision=precision,
         train__sync_batch_norm=synchronised == "sync",
         optimizer__name="sgd",
         schedule__name="constant",

@@ -37,8 +37,8 @@ def start(*arguments, program="train"):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def resolve(*overrides, experiment="did_synthetic", run="/nonexistent", resume=True):
-    return cli.resolve(experiment, RunFolder(run), list(overrides), resume)
+def resolve(*overrides, experiment="did_synthetic", run="/nonexistent", training=True):
+    return cli.resolve(experiment, RunFolder(run), list(overrides), training)
 
 
 def in_process(monkeypatch, capsys, *arguments, program=None):
@@ -66,8 +66,8 @@ def test_overrides():
 
 def test_run_folder_settings_win_when_not_training(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(resolve("--config.model.growth=7")))
-    assert resolve(run=tmp_path, resume=False)["model"]["growth"] == 7
-    assert resolve("--config.model.growth=9", run=tmp_path, resume=False)["model"]["growth"] == 9
+    assert resolve(run=tmp_path, training=False)["model"]["growth"] == 7
+    assert resolve("--config.model.growth=9", run=tmp_path, training=False)["model"]["growth"] == 9
     assert resolve(run=tmp_path)["model"]["growth"] == 16
 
 

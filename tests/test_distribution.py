@@ -19,15 +19,17 @@ def updates(tmp_path_factory):
     """{case: {name: array}} of one update, from one process per case."""
     folder = tmp_path_factory.mktemp("updates")
     cases = {
-        "one": ("cpu", "local"),
-        "two": ("cpu*2", "sync"),
-        "two, averaged": ("cpu*2", "local"),
-        "first half": ("cpu", "local", "0", "2"),
-        "second half": ("cpu", "local", "2", "4"),
+        "one": ("cpu", "local", "float32"),
+        "two": ("cpu*2", "sync", "float32"),
+        "two, float16": ("cpu*2", "sync", "float16"),
+        "two, averaged": ("cpu*2", "local", "float32"),
+        "first half": ("cpu", "local", "float32", "0", "2"),
+        "second half": ("cpu", "local", "float32", "2", "4"),
     }
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
-    for case, (devices, synchronised, *part) in cases.items():
-        command = [sys.executable, TESTS / "one_update.py", devices, synchronised, folder / f"{case}.npz", *part]
+    for case, (devices, synchronised, precision, *part) in cases.items():
+        output = folder / f"{case}.npz"
+        command = [sys.executable, TESTS / "one_update.py", devices, synchronised, precision, output, *part]
         subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
     return {case: dict(np.load(folder / f"{case}.npz")) for case in cases}
 
@@ -40,6 +42,15 @@ def test_synchronised_devices_equal_one(updates):
         # The gradient of a bias before batch normalisation is zero but for rounding: hence an absolute part.
         tolerance = 1e-6 + 2e-4 * np.abs(one[name]).max()
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_scaled_losses_on_two_devices(updates):
+    """float16 with its loss scaling takes nearly the step of float32."""
+    one, scaled = (
+        np.concatenate([change.ravel() for name, change in sorted(updates[case].items()) if name.endswith("kernel")])
+        for case in ("one", "two, float16")
+    )
+    assert np.linalg.norm(scaled - one) < 0.1 * np.linalg.norm(one)
 
 
 def test_averaged_statistics_are_those_of_the_halves(updates):

@@ -12,9 +12,9 @@ from did_tf import evaluation, wiring
 TWICE = """
 import sys
 from did_tf import cli, evaluate
-cli.run(evaluate.main, resume=False)
+cli.run(evaluate.main, training=False)
 sys.argv += ["--protocol=tiles", "--limit=2", "--split=test"]
-cli.run(evaluate.main, resume=False)
+cli.run(evaluate.main, training=False)
 """
 
 
