@@ -4,7 +4,6 @@ Scores are fractions in the objects and files, and percent where people read the
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from data_pipelines.spec import IGNORE
 from did_tf import visualize
+from did_tf.files import write_json
 from did_tf.metrics import ConfusionMatrix
 
 MAIN, BLEND = "main", "blend"
@@ -79,8 +79,7 @@ def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=
       OSError: a file can't be written.
     """
     folder, classes = Path(folder), dataset.spec.classes
-    text = json.dumps(_report(evaluation, classes, split, protocol, paper, baselines), indent=2)
-    visualize.write_file(folder / f"{split}.json", text.encode())
+    write_json(folder / f"{split}.json", _report(evaluation, classes, split, protocol, paper, baselines))
     visualize.save_figure(folder / f"{split}_confusion.png", _confusion(evaluation.matrices[MAIN], classes))
 
     samples = dataset.samples(split)

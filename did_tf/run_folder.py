@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from did_tf.errors import ConfigError
+from did_tf.files import write_json
 
 _PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
 # What may change between the start of a run and its continuation: none of it changes the batches or the arithmetic.
@@ -100,15 +101,6 @@ def fingerprint(samples):
         sizes = [path.stat().st_size for path in (sample.image, sample.label) if path]
         digest.update(repr((sample.name, sizes)).encode())
     return digest.hexdigest()[:16]
-
-
-def write_json(path, content):
-    """Writes JSON so that a crash leaves the old file or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
 
 
 def read_json(path):

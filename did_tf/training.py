@@ -15,9 +15,10 @@ from data_pipelines.pipeline import Loader, training_batches
 from did_tf import checkpoints, compat, evaluation, optimizers, visualize, wiring
 from did_tf.distribution import make_strategy
 from did_tf.errors import ConfigError
+from did_tf.files import write_json
 from did_tf.losses import output_weights
 from did_tf.models.layers import FusedBatchNormalization, check_size, random_seed
-from did_tf.run_folder import MetricsFile, fingerprint, make_manifest, read_metrics, write_json
+from did_tf.run_folder import MetricsFile, fingerprint, make_manifest, read_metrics
 from did_tf.schedules import Schedule
 
 _SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN

@@ -1,14 +1,13 @@
 """Pictures: coloured labels, overlays, panels side by side, curves. All pictures are [H, W, 3] uint8 RGB."""
 
 import io
-import os
-from pathlib import Path
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
 from data_pipelines.spec import IGNORE
+from did_tf.files import write_file
 
 WHITE, BLACK = 255, (0, 0, 0)
 FONT, THIN = cv2.FONT_HERSHEY_SIMPLEX, 1
@@ -100,25 +99,6 @@ def save_figure(path, figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_file(path, buffer.getvalue())
-
-
-def write_file(path, data):
-    """Writes bytes, creating the folder. Whoever reads `path` meanwhile sees the old file or the new one, whole.
-
-    Raises:
-      OSError: the file can't be written; the message names it.
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from None
 
 
 def plot_curves(path, series, xlabel, ylabel, title):

@@ -9,7 +9,7 @@ import tiny
 
 import data_pipelines
 from data_pipelines import DataError
-from did_tf import prediction, visualize, wiring
+from did_tf import files, prediction, visualize, wiring
 from did_tf.errors import ConfigError
 from did_tf.inference import Predictor
 
@@ -38,7 +38,7 @@ def folder(tmp_path):
     source = tmp_path / "images"
     for number, name in enumerate(("a.png", "a.jpg", "b.TIFF", "day/a.png", "night/a.PNG", ".thumbs/a.png", "._a.png")):
         pixels = picture(20, 30, number)[..., ::-1]
-        visualize.write_file(source / name, cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
+        files.write_file(source / name, cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
     (source / "a.txt").write_text("notes")
     return source
 

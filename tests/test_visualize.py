@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from did_tf import visualize
+from did_tf import files, visualize
 
 PALETTE = ((10, 20, 30), (200, 100, 0), (0, 0, 255))
 LABEL = np.array([[0, 1, 2], [255, 1, 0]], np.uint8)
@@ -112,14 +112,14 @@ def test_failing_to_write_names_the_file(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
     path = tmp_path / "a.bin"
-    visualize.write_file(path, b"old")
+    files.write_file(path, b"old")
 
     def fail(source, target):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
-        visualize.write_file(path, b"new")
+        files.write_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.bin"]
 

@@ -1,7 +1,8 @@
 """The smallest run that is still a run: settings for tests that train."""
 
 from did_tf import checkpoints, cli
-from did_tf.run_folder import RunFolder, write_json
+from did_tf.files import write_json
+from did_tf.run_folder import RunFolder
 
 OVERRIDES = {
     "dataset.options.height": 48,

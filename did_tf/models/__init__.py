@@ -1,8 +1,8 @@
 """Registry of the architectures: `build(name, num_classes, input_shape, **options)`."""
 
-import difflib
 import inspect
 
+from did_tf.errors import nearest
 from did_tf.models.did import did
 
 _BUILDERS = {"did": did}
@@ -16,7 +16,7 @@ def names():
 def options(name):
     """Options of architecture `name` with their defaults. Raises ValueError for an unknown name."""
     if name not in _BUILDERS:
-        raise ValueError(f"unknown model {name!r}{_nearest(name, names())}; known: {', '.join(names())}")
+        raise ValueError(f"unknown model {name!r}{nearest(name, names())}; known: {', '.join(names())}")
     parameters = inspect.signature(_BUILDERS[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
 
@@ -36,10 +36,5 @@ def build(name, num_classes, input_shape=(None, None, 3), **chosen):
     known = options(name)
     for key in chosen:
         if key not in known:
-            raise ValueError(f"model {name!r} has no option {key!r}{_nearest(key, known)}; known: {', '.join(known)}")
+            raise ValueError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
     return _BUILDERS[name](num_classes, tuple(input_shape), **chosen)
-
-
-def _nearest(word, known):
-    match = difflib.get_close_matches(word, list(known), 1)
-    return f", did you mean {match[0]!r}" if match else ""
