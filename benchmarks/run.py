@@ -25,7 +25,7 @@ from data_pipelines.synthetic import Synthetic
 from did_tf import models
 from did_tf.distribution import set_precision
 from did_tf.losses import PixelCrossEntropy
-from did_tf.models import densenet
+from did_tf.models import units
 from did_tf.models.layers import FusedBatchNormalization
 
 CROP, BATCH, CLASSES, ROUNDS = 321, 8, 11, 9
@@ -71,7 +71,7 @@ _LAYERS = {"fused": FusedBatchNormalization, "Keras": keras.layers.BatchNormaliz
 @contextlib.contextmanager
 def _network(precision, layer):
     set_precision(precision)
-    with mock.patch.object(densenet, "FusedBatchNormalization", layer):
+    with mock.patch.object(units, "FusedBatchNormalization", layer):
         yield models.build("did", CLASSES, (CROP, CROP, 3))
 
 

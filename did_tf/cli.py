@@ -70,7 +70,7 @@ def load_experiment(name):
 
 
 def default_run(name):
-    """Run folder of experiment NAME[:ARG]: "did_camvid_ablations:row7" -> runs/did_camvid_ablations_row7."""
+    """Run folder of experiment NAME[:ARG]: "did_table3:row7" -> runs/did_table3_row7."""
     module, _, argument = name.partition(":")
     return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
 

@@ -35,12 +35,15 @@ def get_config():
     c.loss.class_balance = 0.0  # class weights (median frequency / frequency) ** this; 0: off, 1: SegNet's balancing
     c.loss.class_weights = ()  # or given outright, one per class
     c.loss.output_weights = ml_collections.ConfigDict()  # {output: weight}; empty: plain mean
+    c.loss.resolution = "full"  # or "features": the network's own resolution, against labels sampled at its points
 
     c.optimizer = ml_collections.ConfigDict()
     c.optimizer.name = "adam"
     c.optimizer.options = ml_collections.ConfigDict()  # further arguments of the class
     c.optimizer.weight_decay = 1e-4
     c.optimizer.decay = "l2"  # or "decoupled"
+    c.optimizer.undecayed = ()  # parts of the network whose kernels don't decay: "encoder", "decoder", "head"
+    c.optimizer.multipliers = ml_collections.ConfigDict()  # {part: factor of its learning rate}; 0 leaves it as it is
     c.optimizer.clip_norm = 0.0  # of the whole gradient; 0: off
 
     c.schedule = ml_collections.ConfigDict()
@@ -59,7 +62,12 @@ def get_config():
     c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use
     c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off
+    c.train.freeze_batch_norm = False  # moving statistics in place of the batch's; scales and offsets fixed too
+    c.train.shifted_passes = (
+        False  # FCRN: four shifted passes for each update, fcrn_online_bootstrapping.md section 3.2
+    )
     c.train.init = ""  # run folder or weights file to start from
+    c.train.encoder = ""  # the same for the encoder alone, or "imagenet"
     c.train.log_every = 20  # steps
     c.train.checkpoint_every = 200
     c.train.validate_every = 1000
@@ -72,6 +80,14 @@ def get_config():
     c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5)  # of "tiles"
     c.evaluate.overlap = 1 / 3  # of neighbouring tiles
     c.evaluate.flip = False
+    c.evaluate.options = ml_collections.ConfigDict()  # options of the model that are others here than in training
 
     c.paper = ml_collections.ConfigDict()  # the paper's figures, for reports alone
     return c
+
+
+def choose(rows, arg):
+    """The row of a table that an experiment's argument names. Raises ValueError for another."""
+    if arg not in rows:
+        raise ValueError(f"unknown row {arg!r}; known: {', '.join(rows)}")
+    return rows[arg]

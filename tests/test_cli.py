@@ -87,7 +87,7 @@ def test_unknown_experiment_lists_the_known(name):
 
 def test_unknown_row():
     with pytest.raises(ConfigError, match="row3, row4"):
-        cli.load_experiment("did_camvid_ablations:row99")
+        cli.load_experiment("did_table3:row99")
 
 
 def test_own_experiment_file(tmp_path):
@@ -102,7 +102,7 @@ def test_own_experiment_file(tmp_path):
     "name, folder",
     [
         ("did_camvid", "runs/did_camvid"),
-        ("did_camvid_ablations:row7", "runs/did_camvid_ablations_row7"),
+        ("did_table3:row7", "runs/did_table3_row7"),
         ("did_camvid_finetune:runs/other", "runs/did_camvid_finetune_other"),
         ("my/own.py", "runs/own"),
     ],

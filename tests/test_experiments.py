@@ -86,6 +86,6 @@ def test_crops_of_did_are_16n_plus_1(name):
 
 def test_unknown_rows_are_told():
     with pytest.raises(ConfigError, match="unknown row 'row2'; known: row3, "):
-        cli.load_experiment("did_camvid_ablations:row2")
+        cli.load_experiment("did_table3:row2")
     with pytest.raises(ConfigError, match="unknown row None"):
-        cli.load_experiment("did_camvid_ablations")
+        cli.load_experiment("did_table3")

@@ -6,6 +6,7 @@ from did_tf.errors import nearest
 from did_tf.models.did import did
 
 _BUILDERS = {"did": did}
+PARTS = ("encoder", "decoder", "head")
 
 
 def names():
@@ -38,3 +39,24 @@ def build(name, num_classes, input_shape=(None, None, 3), **chosen):
         if key not in known:
             raise ValueError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
     return _BUILDERS[name](num_classes, tuple(input_shape), **chosen)
+
+
+def part(layer_name):
+    """Which of `PARTS` a layer, or a weight's path, belongs to: by its name's first word, "encoder" if it is neither.
+
+    The encoder is what other tasks can lend weights to; the decoder and the head are new to each segmentation task.
+    """
+    first = layer_name.split(".")[0]
+    return first if first in PARTS else "encoder"
+
+
+def own_resolution(model):
+    """{output: (logits at the network's own resolution, whether resizing aligns corners)} of a segmentation model.
+
+    For an output that no layer head.OUTPUT.up resizes, its full-size logits.
+    """
+    found = {}
+    for output, logits in model.output.items():
+        resize = next((layer for layer in model.layers if layer.name == f"head.{output}.up"), None)
+        found[output] = (resize.input[0], resize.align_corners) if resize else (logits, True)
+    return found

@@ -1,53 +1,21 @@
-"""Dense blocks and transitions (Huang et al. 2017), the parts that DID and Ladder DenseNet share."""
+"""DenseNet (Huang et al. 2017): dense blocks and transitions, and the encoder of its ImageNet networks.
+
+DID is built of the blocks, Ladder DenseNet of the encoder. Facts: REFERENCE.md sections 1 and 2.
+"""
 
 from tensorflow import keras
 
-from did_tf.models.layers import Dropout, FusedBatchNormalization
-
 layers = keras.layers
 
+UNITS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
 
-class Units:
-    """Makes the layers of one network: the settings that all its convolutions share stand here, once.
 
-    Args:
-      dropout: rate after the convolutions that ask for it.
-      use_bias: whether pre-activation convolutions have a bias.
-      momentum: of the moving statistics of batch normalisation.
-      epsilon: of batch normalisation.
+def dense_block(make, x, units, growth, name, dilation=1, bottleneck=4, first=1):
+    """`units` dense units: BN-ReLU-1x1(bottleneck * growth), BN-ReLU-3x3(growth), concatenated to their input.
+
+    The units are numbered from `first`, for blocks that are made in parts.
     """
-
-    def __init__(self, dropout=0.0, use_bias=True, momentum=0.997, epsilon=1e-5):
-        self.dropout, self.use_bias, self.momentum, self.epsilon = dropout, use_bias, momentum, epsilon
-
-    def conv(self, x, filters, kernel, name, strides=1, dilation=1, use_bias=None):
-        """Convolution, SAME padding, Xavier initialised."""
-        return layers.Conv2D(
-            filters,
-            kernel,
-            strides=strides,
-            dilation_rate=dilation,
-            padding="same",
-            use_bias=self.use_bias if use_bias is None else use_bias,
-            kernel_initializer="glorot_uniform",
-            name=name,
-        )(x)
-
-    def bn_relu(self, x, name):
-        x = FusedBatchNormalization(momentum=self.momentum, epsilon=self.epsilon, name=f"{name}.bn")(x)
-        return layers.ReLU(name=f"{name}.relu")(x)
-
-    def bn_relu_conv(self, x, filters, kernel, name, **options):
-        """The papers' "B-R-C"."""
-        return self.conv(self.bn_relu(x, name), filters, kernel, f"{name}.conv", **options)
-
-    def drop(self, x, name):
-        return Dropout(self.dropout, name=f"{name}.dropout")(x) if self.dropout else x
-
-
-def dense_block(make, x, units, growth, name, dilation=1, bottleneck=4):
-    """`units` dense units: BN-ReLU-1x1(bottleneck * growth), BN-ReLU-3x3(growth), concatenated to their input."""
-    for unit in range(1, units + 1):
+    for unit in range(first, first + units):
         here = f"{name}.unit{unit}"
         new = make.bn_relu_conv(x, bottleneck * growth, 1, f"{here}.conv1x1")
         new = make.drop(new, f"{here}.conv1x1")
@@ -60,4 +28,39 @@ def dense_block(make, x, units, growth, name, dilation=1, bottleneck=4):
 def transition(make, x, filters, name, pool=True):
     """BN-ReLU-1x1 to `filters`, then 2x2 average pooling with stride 2 unless `pool` is off."""
     x = make.drop(make.bn_relu_conv(x, filters, 1, f"{name}.conv1x1"), f"{name}.conv1x1")
-    return layers.AveragePooling2D(2, 2, padding="same", name=f"{name}.pool")(x) if pool else x
+    return _halve(x, f"{name}.pool") if pool else x
+
+
+def encoder(make, x, units=UNITS[121], growth=32, compression=0.5, output_stride=32, split=(), stem_pool=3):
+    """ImageNet DenseNet without its classifier: {stride: features}, the last raw features at each stride, finest first.
+
+    Args:
+      units: of the four dense blocks.
+      output_stride: 32, 16 or 8, of the fourth block where nothing is split: the last transitions then don't pool, and
+        the blocks after them are dilated by 2 and 4.
+      split: numbers of the blocks that are halved by a 2x2 average pool (ladder_densenet.md section 3); each doubles
+        the strides after it.
+      stem_pool: kernel of the stem's max pool: 3 (ImageNet networks), or 2 (the Ladder authors' code).
+    """
+    x = make.conv(x, 2 * growth, 7, "stem.conv1", strides=2, padding="symmetric")
+    x = make.bn_relu(x, "stem.conv1")
+    x = layers.ZeroPadding2D(1, name="stem.pool.pad")(x) if stem_pool == 3 else x
+    x = layers.MaxPooling2D(stem_pool, 2, padding="valid" if stem_pool == 3 else "same", name="stem.pool")(x)
+    stride, dilation, taps = 4, 1, {}
+    for block, count in enumerate(units, 1):
+        name = f"block{block}"
+        half = count // 2 if block in split else count
+        x = taps[stride] = dense_block(make, x, half, growth, name, dilation)
+        if half < count:
+            stride *= 2
+            x = dense_block(make, _halve(x, f"{name}.split"), count - half, growth, name, dilation, first=half + 1)
+            taps[stride] = x
+        if block < len(units):
+            pool = 2 ** (block + 2) <= output_stride
+            stride, dilation = (stride * 2, dilation) if pool else (stride, dilation * 2)
+            x = transition(make, x, int(x.shape[-1] * compression), f"transition{block}", pool)
+    return taps
+
+
+def _halve(x, name):
+    return layers.AveragePooling2D(2, 2, padding="same", name=name)(x)

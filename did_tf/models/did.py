@@ -5,8 +5,9 @@ Facts and disagreements between the paper and its code: REFERENCE.md section 1.
 
 from tensorflow import keras
 
-from did_tf.models.densenet import Units, dense_block, transition
-from did_tf.models.layers import Normalize, ResizeBilinear, check_size
+from did_tf.models.densenet import dense_block, transition
+from did_tf.models.layers import ResizeBilinear
+from did_tf.models.units import Units, check_choices, check_lengths, image_input, resize_to_image
 
 layers = keras.layers
 
@@ -61,12 +62,11 @@ def did(
     Raises:
       ValueError: an option has an unknown value, or the input is smaller than 17 pixels.
     """
-    bands = input_shape[-1]
-    _check(input_shape, stem, decoder, smoothing, units, dilations, mean, std)
+    check_choices("did", stem=(stem, STEMS), decoder=(decoder, DECODERS), smoothing=(smoothing, (1, 3)))
+    check_lengths("did", 4, units=units, dilations=dilations)
     make = Units(dropout, use_bias, bn_momentum)
 
-    image = keras.Input(input_shape, name="image")
-    x = Normalize(mean or (127.5,) * bands, std or (127.5,) * bands, MINIMUM, name="normalize")(image)
+    image, x = image_input("did", input_shape, mean, std, MINIMUM)
     x = _stem(make, x, stem, stem_norm, stem_pool, growth)
     taps = _encoder(make, x, growth, units, dilations, compression)
     features = _did_decoder(make, taps, smoothing, align_corners) if decoder == "did" else {"main": taps[-1]}
@@ -114,19 +114,5 @@ def _heads(make, features, image, num_classes, align_corners):
     logits = {}
     for output, x in features.items():
         x = make.bn_relu_conv(x, num_classes, 1, f"head.{output}", use_bias=True)
-        resize = ResizeBilinear(align_corners, name=f"head.{output}.up", dtype="float32")
-        logits[output] = resize([x, image])
+        logits[output] = resize_to_image(x, image, output, align_corners)
     return logits
-
-
-def _check(input_shape, stem, decoder, smoothing, units, dilations, mean, std):
-    check_size((None, *input_shape), MINIMUM)
-    choices = {"stem": (stem, STEMS), "decoder": (decoder, DECODERS), "smoothing": (smoothing, (1, 3))}
-    for option, (value, known) in choices.items():
-        if value not in known:
-            raise ValueError(f"did: {option} must be one of {known}, got {value!r}")
-    bands = input_shape[-1]
-    lengths = {"units": (units, 4), "dilations": (dilations, 4), "mean": (mean, bands), "std": (std, bands)}
-    for option, (value, length) in lengths.items():
-        if value is not None and len(value) != length:
-            raise ValueError(f"did: {option} must have {length} entries, got {tuple(value)}")

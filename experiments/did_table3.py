@@ -1,4 +1,4 @@
-"""Ablations of DID on CamVid: rows 3 to 16 of did.md Table 3, `EXP=did_camvid_ablations:row7`.
+"""Ablations of DID on CamVid: rows 3 to 16 of did.md Table 3, `EXP=did_table3:row7`.
 
 Paper: test mIoU below, tested with tiles at five scales. Rows 13 and 14 are read as without deep supervision, though
 the table prints ".ds" for them too: the text compares row 14 with 15 to show what deep supervision brings, and row

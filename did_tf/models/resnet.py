@@ -1,0 +1,79 @@
+"""ResNet v1 (He et al. 2016) as an encoder, with strides that can be turned into dilation.
+
+Shared by DUC, FCRN and Ladder's ResNet rows. Facts: REFERENCE.md sections 3 and 4.
+"""
+
+from tensorflow import keras
+
+layers = keras.layers
+
+# Bottleneck units of the four stages (res2 to res5). 14 and 26 are for small hardware and tests; no paper has them.
+UNITS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+STRIDES = (32, 16, 8, 4)
+STEMS = ("7x7", "3x3")
+
+
+def encoder(
+    make,
+    x,
+    depth=50,
+    output_stride=32,
+    stem="7x7",
+    dilations=None,
+    width=64,
+    dropouts=(0, 0, 0, 0),
+    halve=None,
+):
+    """ResNet without its classifier: {stride: features}, the last activated features at each stride, finest first.
+
+    Strides stand on the first 1x1 convolution of a stage, as in the original. Where the output stride leaves one out,
+    the 3x3 convolutions after it are dilated, and give on the subsampled grid what the strided network gives.
+
+    Args:
+      depth: one of `UNITS`.
+      output_stride: 32, 16, 8 or 4.
+      stem: "7x7", or "3x3": three convolutions of 64, 64 and 128 (duc_hdc.md section 4.1.4).
+      dilations: {stage: list with the dilation of each unit}, for stages 1 to 4, in place of the above.
+      width: filters of the stem and of stage 1's bottlenecks; 64 in all papers.
+      dropouts: rate before the last convolution of each unit, per stage.
+      halve: function of the features that does the last halving of the resolution in place of the stride.
+    """
+    x = _stem(make, x, stem, width)
+    stride, rate, taps = 4, 1, {}
+    for stage, units in enumerate(UNITS[depth], 1):
+        strides = 1
+        if stage > 1 and stride < output_stride:
+            stride *= 2
+            if stride == output_stride and halve:
+                x = halve(x)
+            else:
+                strides = 2
+        elif stage > 1:
+            rate *= 2
+        rates = (dilations or {}).get(stage) or (rate,) * units
+        for unit, dilation in enumerate(rates, 1):
+            here, filters = f"stage{stage}.unit{unit}", width * 2 ** (stage - 1)
+            x = bottleneck(make, x, filters, here, strides if unit == 1 else 1, dilation, dropouts[stage - 1])
+        taps[stride] = x
+    return taps
+
+
+def bottleneck(make, x, filters, name, strides=1, dilation=1, dropout=0.0):
+    """1x1, 3x3 and 1x1 to 4 * filters around a shortcut, projected where the number of features changes."""
+    new = make.conv_bn_relu(x, filters, 1, f"{name}.conv1", strides=strides)
+    new = make.conv_bn_relu(new, filters, 3, f"{name}.conv2", dilation=dilation)
+    new = make.conv_bn(make.drop(new, f"{name}.conv2", dropout), 4 * filters, 1, f"{name}.conv3")
+    if strides > 1 or x.shape[-1] != 4 * filters:
+        x = make.conv_bn(x, 4 * filters, 1, f"{name}.shortcut", strides=strides)
+    return make.relu(layers.Add(name=f"{name}.add")([x, new]), name)
+
+
+def _stem(make, x, stem, width):
+    """Stride 4, centred on every fourth pixel: symmetric padding, whatever the size."""
+    if stem == "7x7":
+        x = make.conv_bn_relu(x, width, 7, "stem.conv1", strides=2, padding="symmetric")
+    else:
+        for i, (filters, strides) in enumerate(((width, 2), (width, 1), (2 * width, 1)), 1):
+            x = make.conv_bn_relu(x, filters, 3, f"stem.conv{i}", strides=strides, padding="symmetric")
+    x = layers.ZeroPadding2D(1, name="stem.pool.pad")(x)
+    return layers.MaxPooling2D(3, 2, name="stem.pool")(x)
