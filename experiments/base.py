@@ -64,7 +64,7 @@ def get_config():
     c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off
     c.train.freeze_batch_norm = False  # moving statistics in place of the batch's; scales and offsets fixed too
     c.train.shifted_passes = (
-        False  # FCRN: four shifted passes for each update, fcrn_online_bootstrapping.md section 3.2
+        False  # four shifted passes per update (FCRN section 3.2)
     )
     c.train.init = ""  # run folder or weights file to start from
     c.train.encoder = ""  # the same for the encoder alone, or "imagenet"
