@@ -19,7 +19,7 @@ COMMON = --experiment="$(EXP)" $(if $(DATA),--data="$(DATA)") $(if $(RUN),--run=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export data check-data tensorboard test test-slow test-addons lint \
-	format bench clean
+	format bench receptive-field table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,12 @@ data: setup ## fetch DATASET into DATA (default data/DATASET)
 
 check-data: setup ## audit DATASET in DATA: counts, sizes, bad files, unknown ids, class shares
 	$(RUN_IN) -m data_pipelines.audit --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") $(ARGS)
+
+receptive-field: setup ## what EXP's output sees: theoretical field, gradient and gridding, with a picture
+	$(RUN_IN) -m did_tf.receptive_field $(COMMON) $(ARGS)
+
+table: setup ## every row of the papers' tables, or of TABLE: parameters, cost, field and best run beside the paper's
+	$(RUN_IN) -m did_tf.table $(if $(TABLE),--tables="$(TABLE)") $(ARGS)
 
 tensorboard: setup ## curves and pictures of RUN (default all of runs/)
 	$(VENV)/bin/tensorboard --logdir "$(or $(RUN),runs)"

@@ -18,6 +18,7 @@ setup(
         "absl-py>=1.4,<3",
         "ml_collections>=1,<2",
         "matplotlib>=3.7,<4",
+        "pillow>=9.2,<14",
         "tqdm>=4.64,<5",
     ],
     extras_require={

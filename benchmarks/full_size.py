@@ -1,6 +1,7 @@
-"""Program: a few updates of `did_camvid` at full size through the trainer; prints step time and peak memory.
+"""Program: a few updates of an experiment at its full size through the trainer; prints step time and peak memory.
 
-`python -m benchmarks.full_size PRECISION ACCUMULATE`. A process of its own, or the peak would be somebody else's.
+`python -m benchmarks.full_size EXPERIMENT [--config.KEY=VALUE ...]`. A process of its own, or the peak would be
+somebody else's. Images are drawn, in place of those of the experiment's data set.
 """
 
 from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
@@ -20,11 +21,11 @@ STEPS = 4
 
 
 def main():
-    precision, accumulate = sys.argv[1:]
-    overrides = [f"--config.train.precision={precision}", f"--config.train.accumulate={accumulate}"]
-    config = cli.resolve("did_camvid", RunFolder("nowhere"), overrides)
+    experiment, *overrides = sys.argv[1:]
+    config = cli.resolve(experiment, RunFolder("nowhere"), overrides)
+    batch_size = config["train"]["batch_size"]
     config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": ""}
-    config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": {"train": 44}}
+    config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": {"train": 2 * batch_size}}
     config["train"]["progress"] = False
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, RunFolder(folder))
@@ -33,8 +34,10 @@ def main():
             began = time.perf_counter()
             trainer.train_step(batch, tf.constant(step, tf.int32)).numpy()
             times.append(time.perf_counter() - began)
+    parameters = sum(int(np.prod(v.shape)) for v in trainer.model.trainable_variables) / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{np.median(times[1:]):.1f} s per step, {22 / np.median(times[1:]):.2f} crops/s, peak {peak:.1f} GiB")
+    seconds = np.median(times[1:])
+    print(f"{parameters:.2f}M, {seconds:.2f} s per step, {batch_size / seconds:.2f} crops/s, peak {peak:.1f} GiB")
 
 
 if __name__ == "__main__":

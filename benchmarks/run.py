@@ -27,6 +27,7 @@ from did_tf.distribution import set_precision
 from did_tf.losses import PixelCrossEntropy
 from did_tf.models import units
 from did_tf.models.layers import FusedBatchNormalization
+from experiments import camvid_budget
 
 CROP, BATCH, CLASSES, ROUNDS = 321, 8, 11, 9
 
@@ -46,12 +47,23 @@ def batch_norm():
 
 def memory():
     """Step time and peak memory of `did_camvid` at its full size: 22 crops of 321x321, each in its own process."""
-    print("\ndid_camvid, 22 crops of 321x321: seconds per step (median of 3) and peak memory of the process")
+    print("\ndid_camvid, 22 crops of 321x321: parameters, seconds per step (median of 3), peak memory of the process")
     for precision in ("float32", "bfloat16"):
         for accumulate in (1, 2):
-            command = [sys.executable, "-m", "benchmarks.full_size", precision, str(accumulate)]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            print(f"  {precision:9} accumulate {accumulate}: {output.strip()}")
+            overrides = [f"--config.train.precision={precision}", f"--config.train.accumulate={accumulate}"]
+            print(f"  {precision:9} accumulate {accumulate}: {_full_size('did_camvid', *overrides)}", flush=True)
+
+
+def systems():
+    """The same for all systems at the equal budget of `camvid_budget`."""
+    print("\ncamvid_budget, 4 crops of 193x193, bfloat16: as above")
+    for system in camvid_budget.ROWS:
+        print(f"  {system:13} {_full_size(f'camvid_budget:{system}')}", flush=True)
+
+
+def _full_size(*arguments):
+    command = [sys.executable, "-m", "benchmarks.full_size", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
 
 
 def pipeline():
@@ -64,7 +76,7 @@ def pipeline():
     print(f"\npipeline: {8 / np.median(times):.0f} crops of {CROP}x{CROP} per second, from frames in memory")
 
 
-PARTS = {"batch_norm": batch_norm, "memory": memory, "pipeline": pipeline}
+PARTS = {"batch_norm": batch_norm, "memory": memory, "systems": systems, "pipeline": pipeline}
 _LAYERS = {"fused": FusedBatchNormalization, "Keras": keras.layers.BatchNormalization}
 
 

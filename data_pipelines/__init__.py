@@ -3,12 +3,21 @@
 import inspect
 
 from data_pipelines.camvid import CamVid
+from data_pipelines.cityscapes import Cityscapes
+from data_pipelines.imagenet import ImageNet
+from data_pipelines.pascal_voc import PascalVOC
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
 from data_pipelines.synthetic import Synthetic
 
 __all__ = ["IGNORE", "DataError", "Dataset", "DatasetSpec", "Sample", "load", "names", "spec_of"]
 
-_DATASETS = {"camvid": CamVid, "synthetic": Synthetic}
+_DATASETS = {
+    "camvid": CamVid,
+    "cityscapes": Cityscapes,
+    "imagenet": ImageNet,
+    "pascal_voc": PascalVOC,
+    "synthetic": Synthetic,
+}
 
 
 def names():
@@ -27,24 +36,22 @@ def load(name, folder=None, **options):
     Raises:
       DataError: unknown name or option, or no data in the folder (the message says how to get them).
     """
-    known = _options(name, options)
-    if "folder" in known:
-        options["folder"] = folder or f"data/{name}"
-    return _DATASETS[name](**options)
+    arguments = _arguments(name, folder, options)
+    return _DATASETS[name](**arguments)
 
 
 def spec_of(name, folder=None, **options):
     """`DatasetSpec` of data set `name`; its files need not be there unless it is made from them. As for `load`."""
-    _options(name, options)
-    return getattr(_DATASETS[name], "spec", None) or load(name, folder, **options).spec
+    arguments = _arguments(name, folder, options)
+    return _DATASETS[name].describe(**arguments)
 
 
-def _options(name, chosen):
-    """The options that data set `name` takes. Raises `DataError` where it, or one of those chosen, is unknown."""
+def _arguments(name, folder, options):
+    """What the class of data set `name` is called with. Raises `DataError` where it or an option is unknown."""
     if name not in _DATASETS:
         raise DataError(f"unknown dataset {name!r}; known: {', '.join(names())}")
     known = inspect.signature(_DATASETS[name]).parameters
-    for key in chosen:
+    for key in options:
         if key not in known:
             raise DataError(f"dataset {name!r} has no option {key!r}; known: {', '.join(known)}")
-    return known
+    return {"folder": folder or f"data/{name}", **options} if "folder" in known else options

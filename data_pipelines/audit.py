@@ -12,13 +12,12 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from data_pipelines import command, load
-from data_pipelines.spec import IGNORE, DataError, Dataset, Sample
+from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 SHOWN = 20
 """That many problems are printed; of the others, the number."""
@@ -71,6 +70,8 @@ def main(argv=None) -> int:
 
 def _program(args):
     dataset = load(args.dataset, args.folder)
+    if dataset.spec.task != "segmentation":
+        raise DataError(f"{args.dataset} is for {dataset.spec.task}: it has no label maps to check")
     reports, notes, problems = _audit_all(dataset)
     if reports:
         print(_table(dataset.spec, reports))
@@ -90,17 +91,13 @@ def _audit_all(dataset):
     for split in dataset.spec.splits:
         try:
             reports.append(audit(dataset, split, progress=True))
+        except AbsentSplit as error:
+            notes.append(str(error))
         except DataError as error:
-            (problems if _is_begun(dataset, split) else notes).append(str(error))
+            problems.append(str(error))
     if not reports and not problems:
         raise DataError(f"{dataset.spec.name} has none of its splits: {notes[0]}")
     return reports, notes, problems
-
-
-def _is_begun(dataset, split):
-    """Whether there is a folder of `split`: then it isn't absent but broken."""
-    folder = getattr(dataset, "folder", None)
-    return folder is not None and any(path.is_dir() for path in Path(folder).glob(f"{split}*"))
 
 
 def audit(dataset: Dataset, split: str, progress: bool = False) -> SplitReport:

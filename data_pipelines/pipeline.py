@@ -1,4 +1,7 @@
-"""Samples -> `tf.data` batches {"image": [N, H, W, C] float32, "label": [N, H, W] uint8} for training."""
+"""Samples -> `tf.data` batches for training: {"image": [N, H, W, C] float32, "label": [N, H, W] uint8}.
+
+For classification, labels are [N] int32.
+"""
 
 from multiprocessing.pool import ThreadPool
 
@@ -24,15 +27,18 @@ class Loader:
         return len(self.samples)
 
     def __call__(self, index):
-        """(image [H, W, C] uint8, label [H, W] uint8) of sample `index`. Raises `DataError` for a bad file."""
+        """(image [H, W, C] uint8, label as of `Dataset.read`) of sample `index`. Raises `DataError` for a bad file."""
         return self._pairs[index] if self._pairs else self.dataset.read(self.samples[index])
 
     def class_counts(self):
-        """Labelled pixels per class [num_classes] over the split, int64."""
+        """Labelled pixels (for classification: images) per class [num_classes] over the split, int64."""
+        spec = self.dataset.spec
+        if spec.task == "classification":
+            return np.bincount([sample.class_id for sample in self.samples], minlength=spec.num_classes)
         counts = np.zeros(256, np.int64)
         for index in range(len(self)):
             counts += np.bincount(self(index)[1].ravel(), minlength=256)
-        return counts[: self.dataset.spec.num_classes]
+        return counts[: spec.num_classes]
 
     def _read_all(self, split, progress, threads):
         with ThreadPool(threads) as pool:
@@ -54,16 +60,17 @@ def training_batches(loader, options, batch_size, seed, first=0):
       seed: of the order and the augmentation.
       first: number of elements (not batches) to have passed already.
     """
-    count, bands = len(loader), loader.dataset.spec.bands
-    fill = tf.constant(loader.dataset.spec.mean)
+    count, spec = len(loader), loader.dataset.spec
+    label_type, label_shape = (tf.int32, []) if spec.task == "classification" else (tf.uint8, [None, None])
+    fill = tf.constant(spec.mean)
 
     def epoch(number):
         order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, number]))
         return tf.data.Dataset.from_tensor_slices(order)
 
     def element(position, index):
-        image, label = tf.numpy_function(loader, [index], (tf.uint8, tf.uint8), stateful=False)
-        image, label = tf.ensure_shape(image, [None, None, bands]), tf.ensure_shape(label, [None, None])
+        image, label = tf.numpy_function(loader, [index], (tf.uint8, label_type), stateful=False)
+        image, label = tf.ensure_shape(image, [None, None, spec.bands]), tf.ensure_shape(label, label_shape)
         image, label = augment(image, label, tf.stack([seed + 1, position]), options, fill)
         return {"image": image, "label": label}
 

@@ -48,13 +48,23 @@ def restore(path, state):
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot read checkpoint {path}: {reason}") from None
+    advice = "Use the experiment and model options that it was trained with, or another RUN"
+    assign(state, arrays, f"checkpoint {path}", advice)
+
+
+def assign(state, arrays, source, advice):
+    """Gives each variable of `state`, {name: variable}, its array of `arrays`, {name: array}.
+
+    Raises:
+      ConfigError: an array is missing or has another shape (all are compared first, so nothing is half loaded). The
+        message says that `source` does not fit, names the first three and ends with `advice`.
+    """
     problems = [_mismatch(name, variable, arrays.get(name)) for name, variable in state.items()]
     problems = [problem for problem in problems if problem]
     if problems:
         raise ConfigError(
-            f"checkpoint {path} does not fit this model: {'; '.join(problems[:3])}"
-            f"{f'; and {len(problems) - 3} more' if len(problems) > 3 else ''}. "
-            "Use the experiment and model options that it was trained with, or another RUN"
+            f"{source} does not fit this model: {'; '.join(problems[:3])}"
+            f"{f'; and {len(problems) - 3} more' if len(problems) > 3 else ''}. {advice}"
         )
     for name, variable in state.items():
         variable.assign(arrays[name])
@@ -62,9 +72,7 @@ def restore(path, state):
 
 def load_weights(model, source):
     """Loads the weights of `model` from a run folder (its best, else its latest), a .npz or a Keras .h5 file."""
-    source = Path(source)
-    if source.is_dir():
-        source = weights_file(source)
+    source = file_of(source)
     if source.suffix == ".h5":
         try:
             model.load_weights(str(source))
@@ -73,6 +81,11 @@ def load_weights(model, source):
     else:
         restore(source, model_state(model))
     return source
+
+
+def file_of(source):
+    """The weights file that `source` is, or that it has where it is a run folder."""
+    return weights_file(source) if Path(source).is_dir() else Path(source)
 
 
 def weights_file(run):

@@ -1,4 +1,4 @@
-"""What the four programs share: finding the experiment, overriding its settings, and telling errors in one line."""
+"""What the programs share: finding the experiment, overriding its settings, and telling errors in one line."""
 
 from did_tf import quiet  # noqa: F401  # isort: skip (first)
 
@@ -39,8 +39,13 @@ def run(main, training=True):
       main: takes the resolved config (a plain dict) and the `RunFolder`.
       training: whether settings come from the experiment; else they come from the run's config.json where it exists.
     """
+    run_bare(lambda: main(*chosen(training)))
+
+
+def run_bare(main):
+    """As `run`, for programs that may do without an experiment: calls `main()`, which can ask for what is `chosen`."""
     try:
-        _parse_and_run(main, training)
+        _parse_and_run(main)
     except (ValueError, flags.Error) as error:  # ConfigError and DataError among them
         _fail(error, 2)
     except KeyboardInterrupt:
@@ -48,6 +53,18 @@ def run(main, training=True):
     except Exception as error:
         inner = re.search(r"DataError: ([^\n]+)", str(error))
         _fail(DataError(inner[1]) if inner else error, 2 if inner else 1)
+
+
+def chosen(training=True):
+    """(resolved config, `RunFolder`) of the experiment on the command line, as for `run`. Raises `ConfigError`."""
+    if not FLAGS.experiment:
+        raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
+    folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
+    overrides = [a for a in sys.argv[1:] if a.startswith("--config.")]
+    config = resolve(FLAGS.experiment, folder, overrides, training)
+    if FLAGS.data:
+        config["dataset"]["folder"] = FLAGS.data
+    return config, folder
 
 
 def experiment_names():
@@ -79,7 +96,7 @@ def resolve(name, run_folder, overrides, training=True):
     """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...])."""
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
-        config = ConfigDict(read_json(run_folder.config), convert_dict=True, sort_keys=False)
+        config = _settings_of(run_folder)
     _check_keys(overrides, config)
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=["", *overrides])
@@ -87,22 +104,15 @@ def resolve(name, run_folder, overrides, training=True):
     return json.loads(holder.value.to_json())
 
 
-def _parse_and_run(main, training):
+def _parse_and_run(main):
     if {"--help", "-h"} & set(sys.argv):
         print(_help())
         return
     arguments = FLAGS([a for a in sys.argv if not a.startswith("--config.")])
     if len(arguments) > 1:
         raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
-    if not FLAGS.experiment:
-        raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
-    folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment))
-    overrides = [a for a in sys.argv[1:] if a.startswith("--config.")]
-    config = resolve(FLAGS.experiment, folder, overrides, training)
-    if FLAGS.data:
-        config["dataset"]["folder"] = FLAGS.data
     logging.set_verbosity(logging.ERROR)
-    main(config, folder)
+    main()
 
 
 def _help():
@@ -129,6 +139,14 @@ def _import(name):
         known = experiment_names()
         raise ConfigError(f"unknown experiment {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     return importlib.import_module(f"experiments.{name}")
+
+
+def _settings_of(run_folder):
+    """A run's own settings; those that its file is too old to have, with their defaults."""
+    config = base.get_config()
+    with config.unlocked(), config.ignore_type():
+        config.update(read_json(run_folder.config))
+    return config
 
 
 def _check_keys(overrides, config):

@@ -9,7 +9,8 @@ import sys
 
 from absl import flags
 
-from did_tf import evaluation, prediction, wiring
+from did_tf import classification, evaluation, prediction, wiring
+from did_tf.errors import ConfigError
 
 flags.DEFINE_string("split", "val", "Split of the data set.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
@@ -24,6 +25,9 @@ def main(config, run):
     dataset = wiring.make_dataset(config)
     dataset.samples(FLAGS.split)  # a wrong split fails before anything is built
     model, _, weights = prediction.load_network(config, FLAGS.weights or run.folder)
+    if dataset.spec.task == "classification":
+        _classify(config, run, dataset, model, weights)
+        return
     baselines = _baselines(config, dataset) if FLAGS.baselines else None
     for protocol in [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]:
         _evaluate(config, run, dataset, model, protocol, weights, baselines)
@@ -32,14 +36,31 @@ def main(config, run):
 def _evaluate(config, run, dataset, model, protocol, weights, baselines):
     predictor = wiring.make_predictor(config, model, protocol)
     result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
-    paper = config["paper"] if config["paper"].get("split") == FLAGS.split else None
-    images = len(result.images)
+    paper, images = _paper(config), len(result.images)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}")
     print(evaluation.table(result, dataset.spec.classes, paper))
     folder = _report_folder(run, protocol)
     details = {"name": protocol, **_details(predictor), "images": images, "weights": str(weights)}
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, baselines=baselines)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
+
+
+def _classify(config, run, dataset, model, weights):
+    if FLAGS.protocol or FLAGS.baselines:
+        raise ConfigError(f"{dataset.spec.name} is for classification, which has no --protocol and no --baselines")
+    classifier = wiring.make_classifier(config, model)
+    result = classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
+    paper, folder = _paper(config), _report_folder(run, "whole")
+    print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops")
+    print(classification.table(result, paper))
+    details = {"crop": classifier.crop, "resize": classifier.resize, "weights": str(weights)}
+    classification.write_report(result, folder, FLAGS.split, details, paper)
+    print(f"report: {folder / FLAGS.split}.json")
+
+
+def _paper(config):
+    """The paper's figures for the split, or None."""
+    return config["paper"] if config["paper"].get("split") == FLAGS.split else None
 
 
 def _report_folder(run, protocol):

@@ -33,7 +33,7 @@ class Evaluation:
     images: list
 
 
-def evaluate(predictor, dataset, split, progress=True, limit=None):
+def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
     """Scores every output of `predictor`, and the mean of their probabilities ("blend"), on `split`.
 
     Args:
@@ -42,6 +42,7 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
       split: name of one of its splits.
       progress: whether to show a progress bar.
       limit: take the first so many images only.
+      watch: function of each image's (number, image, label, {output: class ids [H, W]}), for pictures.
 
     Returns:
       Evaluation.
@@ -50,14 +51,18 @@ def evaluate(predictor, dataset, split, progress=True, limit=None):
       DataError: the data can't be read.
     """
     matrices, images = {}, []
-    for sample in tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=not progress):
+    samples = dataset.samples(split)[:limit]
+    for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
         image, label = dataset.read(sample)
-        for output, prediction in _predictions(predictor(image)).items():
+        predictions = _predictions(predictor(image))
+        for output, prediction in predictions.items():
             matrix = ConfusionMatrix(dataset.spec.num_classes)
             matrix.update(label, prediction)
             matrices[output] = matrices[output] + matrix if output in matrices else matrix
             if output == MAIN:
                 images.append((sample.name, matrix.mean_iou()))
+        if watch:
+            watch(number, image, label, predictions)
     return Evaluation(matrices, images)
 
 

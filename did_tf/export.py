@@ -58,7 +58,8 @@ def export(model, spec, path, images):
     """Writes `model` as a SavedModel to the folder `path`, replacing one that is there.
 
     Its signature "serving_default" takes `image`, uint8 [N, H, W, bands] of any N, H and W, and returns `classes`,
-    uint8 [N, H, W], and `probabilities`, float32 [N, H, W, num_classes]. assets/dataset.json holds the data set's
+    uint8 [N, H, W] (int32 where there are more than 256), and `probabilities`, float32 [N, H, W, num_classes]; of a
+    network that classifies images [N] and [N, num_classes]. assets/dataset.json holds the data set's
     name, classes and palette. It is loaded in another process and compared with `model` before it goes to `path`.
 
     Args:
@@ -122,29 +123,42 @@ def _save(model, spec, folder):
 
 def _serving_function(model):
     """tf.function: image uint8 [N, H, W, bands] -> {"classes": ..., "probabilities": ...}."""
-    normalize = next(layer for layer in model.layers if isinstance(layer, Normalize))
-    mean = tf.constant(normalize.mean, tf.float32)
+    segments = len(model.output[MAIN].shape) == 4
+    dtype = tf.uint8 if model.output[MAIN].shape[-1] <= 256 else tf.int32
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.uint8, name="image")])
     def serve(image):
         size = tf.shape(image)
-        missing = tf.maximum(normalize.minimum - size, 0)
-        # Images smaller than the network takes get a margin, at the bottom and right, that is normalised to zero.
-        margin = [[0, 0], [0, missing[1]], [0, missing[2]], [0, 0]]
-        pixels = tf.pad(tf.cast(image, tf.float32) - mean, margin) + mean
-        logits = model(pixels, training=False)[MAIN][:, : size[1], : size[2]]
-        return {"classes": tf.cast(tf.argmax(logits, -1), tf.uint8), "probabilities": tf.nn.softmax(logits)}
+        logits = model(_with_margin(model, image), training=False)[MAIN]
+        logits = logits[:, : size[1], : size[2]] if segments else logits
+        return {"classes": tf.cast(tf.argmax(logits, -1), dtype), "probabilities": tf.nn.softmax(logits)}
 
     return serve
 
 
+def _with_margin(model, image):
+    """Images smaller than the network takes get a margin, at the bottom and right, that is normalised to zero."""
+    normalize = next(layer for layer in model.layers if isinstance(layer, Normalize))
+    mean = tf.constant(normalize.mean, tf.float32)
+    missing = tf.maximum(normalize.minimum - tf.shape(image), 0)
+    return tf.pad(tf.cast(image, tf.float32) - mean, [[0, 0], [0, missing[1]], [0, missing[2]], [0, 0]]) + mean
+
+
+def _reference(model):
+    """Function of images [N, H, W, bands] that gives the probabilities of `model`."""
+    if len(model.output[MAIN].shape) == 2:
+        return lambda batch: tf.nn.softmax(model(_with_margin(model, batch), training=False)[MAIN]).numpy()
+    predictor = Predictor(model)
+    return lambda batch: np.stack([predictor(image)[MAIN] for image in batch])
+
+
 def _compare(model, folder, images):
     """Largest difference between the probabilities of the SavedModel and of `model`. Raises `ExportFailed`."""
-    predictor, batches = Predictor(model), _batches(images)
+    reference, batches = _reference(model), _batches(images)
     served, largest = _serve(folder, batches), 0.0
     for view, batch in batches.items():
         with _full_float32():
-            expected = np.stack([predictor(image)[MAIN] for image in batch])
+            expected = reference(batch)
         classes, probabilities = served[f"{view}/classes"], served[f"{view}/probabilities"]
         chosen = np.take_along_axis(expected, classes[..., None].astype(int), -1)[..., 0]
         # Another class is right only where it is as probable.

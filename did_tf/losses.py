@@ -28,7 +28,7 @@ class Terms:
 
 @dataclasses.dataclass(frozen=True)
 class PixelCrossEntropy:
-    """Cross entropy over the pixels whose label is not 255, optionally over the hardest of them only.
+    """Cross entropy over the pixels whose label is not `ignore`, optionally over the hardest of them only.
 
     Mining keeps the valid pixels with p <= max(threshold, the keep-th smallest p), p the probability given to the true
     class: by threshold alone (keep=0), by count alone (threshold=0), or both (fcrn_online_bootstrapping.md, equation 1
@@ -40,12 +40,14 @@ class PixelCrossEntropy:
       keep: number of pixels, of an image or of a replica's batch.
       scope: "image" or "batch": what `keep` counts over. A batch is one replica's share.
       class_weights: per class, or None for 1. The loss is the weighted mean.
+      ignore: the label that doesn't count. For classification, whose ids may reach 255, one that no image has.
     """
 
     threshold: float = 0.0
     keep: int = 0
     scope: str = "image"
     class_weights: tuple = None
+    ignore: int = IGNORE
 
     def __post_init__(self):
         if not 0 <= self.threshold <= 1:
@@ -61,8 +63,8 @@ class PixelCrossEntropy:
         return self.threshold > 0 or self.keep > 0
 
     def __call__(self, logits, labels):
-        """`Terms` of logits [N, H, W, C] against labels [N, H, W] (ids, or 255)."""
-        valid = tf.not_equal(labels, IGNORE)
+        """`Terms` of logits [N, H, W, C] against labels [N, H, W], or [N, C] against [N]."""
+        valid = tf.not_equal(labels, self.ignore)
         ids = tf.where(valid, tf.cast(labels, tf.int32), 0)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(ids, tf.cast(logits, tf.float32))
         chosen, threshold = self._hardest(losses, valid) if self.mines else (valid, tf.constant(1.0))
@@ -73,7 +75,7 @@ class PixelCrossEntropy:
 
     def full_weight(self, labels):
         """Sum of the weights of all valid pixels of labels [N, H, W]."""
-        valid = tf.not_equal(labels, IGNORE)
+        valid = tf.not_equal(labels, self.ignore)
         ids = tf.where(valid, tf.cast(labels, tf.int32), 0)
         return tf.reduce_sum(tf.where(valid, self._pixel_weights(ids), 0.0))
 

@@ -1,15 +1,16 @@
 """Optimizers by name: Keras' own and, where it is installed, tensorflow-addons'."""
 
+import re
+
 from tensorflow import keras
 
-from did_tf import compat
+from did_tf import compat, models
 
 DECAYS = ("l2", "decoupled")
-_NO_KERNEL = r"^(?!.*kernel(:\d+)?$)"
 _NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
 
 
-def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=()):
+def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(), undecayed=()):
     """An optimizer over `variables`.
 
     Args:
@@ -20,24 +21,27 @@ def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(
         "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does. Keras multiplies
         it by the learning rate, tfa.AdamW and tfa.SGDW do not.
       variables: of the model, in its order.
+      undecayed: parts of the network (`models.PARTS`) that don't decay.
 
     Raises:
       ValueError: unknown name, option or kind of decay; or tensorflow-addons is not there.
     """
     if decay not in DECAYS:
         raise ValueError(f"optimizer.decay must be one of {DECAYS}, got {decay!r}")
-    arguments = dict(options or {})
+    if unknown := sorted({*undecayed} - {*models.PARTS}):
+        raise ValueError(f"optimizer.undecayed names {unknown[0]!r}; known parts: {', '.join(models.PARTS)}")
+    arguments, exempt = dict(options or {}), [v for v in variables if not decays(v, undecayed)]
     if is_decoupled(name, decay):
         arguments["weight_decay"] = weight_decay
         if name.startswith("tfa."):  # takes patterns where Keras takes variables; a class without them is refused
-            arguments["exclude_from_weight_decay"] = [_NO_KERNEL]
+            arguments["exclude_from_weight_decay"] = [rf"^{re.escape(compat.path(v))}(:\d+)?$" for v in exempt]
     optimizer_class = _class(name)
     try:
         optimizer = optimizer_class(learning_rate=schedule, **arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer {name!r} does not take {arguments}: {error}") from None
     if is_decoupled(name, decay) and not name.startswith("tfa."):
-        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not is_kernel(v)])
+        optimizer.exclude_from_weight_decay(var_list=exempt)
     compat.build_optimizer(optimizer, variables)
     return optimizer
 
@@ -47,9 +51,10 @@ def is_decoupled(name, decay):
     return decay == "decoupled" or name == "adamw"
 
 
-def is_kernel(variable):
-    """Whether weight decay applies: to convolution kernels, not to biases or batch normalisation."""
-    return compat.path(variable).endswith("kernel")
+def decays(variable, undecayed=()):
+    """Whether weight decay applies: to kernels outside of the parts `undecayed`, not to biases or batch norm."""
+    path = compat.path(variable)
+    return path.endswith("kernel") and models.part(path) not in undecayed
 
 
 def _class(name):

@@ -25,6 +25,8 @@ def main(config, run):
     output = FLAGS.output or run.folder / "predictions"
     images = _images(config, output)
     model, spec, _ = prediction.load_network(config, FLAGS.weights or run.folder)
+    if spec.task == "classification":
+        raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     if FLAGS.input and spec.bands != 3:
         raise ConfigError(f"the network takes {spec.bands} bands, but --input is read as RGB: leave --input away")
     predictor = wiring.make_predictor(config, model, FLAGS.protocol)

@@ -17,7 +17,9 @@ EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def load_network(config, weights):
-    """A trained network, in float32; the files of its data set need not be there.
+    """A trained network, in float32 and with the options of `evaluate.options`.
+
+    The files of its data set need not be there.
 
     Args:
       config: resolved settings, a plain dict.
@@ -32,7 +34,7 @@ def load_network(config, weights):
     """
     settings = config["dataset"]
     spec = data_pipelines.spec_of(settings["name"], settings["folder"] or None, **settings["options"])
-    model = wiring.make_model(config, spec)
+    model = wiring.make_model(config, spec, changes=config["evaluate"]["options"])
     file = checkpoints.load_weights(model, weights)
     print(f"weights from {file}")
     return model, spec, file

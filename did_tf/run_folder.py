@@ -21,10 +21,15 @@ _FREE = ("dataset.folder", "paper", "evaluate") + tuple(
 
 
 class RunFolder:
-    """Paths and files of a run. Raises `ConfigError` where the folder can't be made or written."""
+    """Paths and files of a run. Raises `ConfigError` where the folder can't be made or written.
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    Args:
+      folder: its path.
+      experiment: name of the experiment, for the manifest; None where it has none.
+    """
+
+    def __init__(self, folder, experiment=None):
+        self.folder, self.experiment = Path(folder), experiment
         self.checkpoints = self.folder / "checkpoints"
         self.best = self.folder / "best"
         self.tensorboard = self.folder / "tensorboard"
@@ -32,6 +37,7 @@ class RunFolder:
         self.saved_model = self.folder / "saved_model"
         self.metrics = self.folder / "metrics.csv"
         self.config = self.folder / "config.json"
+        self.manifest = self.folder / "manifest.json"
 
     def start(self, config, manifest):
         """Creates the folder, or checks that it was started with the same settings, and records them."""
@@ -40,17 +46,17 @@ class RunFolder:
             if self.config.is_file():
                 self._check_same(config)
             write_json(self.config, config)
-            write_json(self.folder / "manifest.json", manifest)
+            write_json(self.manifest, {"experiment": self.experiment, **manifest})
         except OSError as error:
             raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass RUN=dir") from None
 
     def _check_same(self, config):
         # Through JSON, where tuples are lists.
         old, new = flatten(read_json(self.config)), flatten(json.loads(json.dumps(config)))
-        changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not key.startswith(_FREE)]
-        if changed:
-            told = ", ".join(f"{key} ({old.get(key)}, now {new.get(key)})" for key in changed[:3])
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        keys = changed(old, new)
+        if keys:
+            told = ", ".join(f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys[:3])
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             raise ConfigError(f"{self.folder} was started with other settings: {told}{more}; use another RUN=dir")
 
 
@@ -109,6 +115,12 @@ def read_json(path):
         return json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another RUN=dir") from None
+
+
+def changed(old, new):
+    """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
+    old, new = flatten(old), flatten(new)
+    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not key.startswith(_FREE)]
 
 
 def flatten(config, prefix=""):

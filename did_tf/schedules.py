@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-NAMES = ("step", "poly", "cosine", "constant")
+NAMES = ("step", "poly", "cosine", "exponential", "constant")
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -11,24 +11,26 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
       name: "step": divided by `divisor` at each of `boundaries`; "poly": (1 - progress) ** power; "cosine": half a
-        cosine to zero; "constant".
+        cosine to zero; "exponential": by the same factor at every update, down to `final` of the base; "constant".
       base: the rate after warm-up.
       steps: of the whole run; from there on the rate stays at its last value.
       warmup: number of updates over which the rate rises from base / warmup to base.
       boundaries: as shares of the run. The paper's is 2/3 (did.md section 3.3).
-      divisor, power: see `name`.
+      divisor, power, final: see `name`. A decay by 0.995 after each of 750 epochs has final = 0.995**750.
 
     Raises:
-      ValueError: an unknown name, or a warm-up that is not shorter than the run.
+      ValueError: an unknown name, a warm-up that is not shorter than the run, or a `final` outside (0, 1].
     """
 
-    def __init__(self, name, base, steps, warmup=0, boundaries=(2 / 3,), divisor=10.0, power=0.9):
+    def __init__(self, name, base, steps, warmup=0, boundaries=(2 / 3,), divisor=10.0, power=0.9, final=0.01):
         if name not in NAMES:
             raise ValueError(f"unknown schedule {name!r}; known: {', '.join(NAMES)}")
         if not 0 <= warmup < steps:
             raise ValueError(f"schedule.warmup must be in [0, {steps}) for a run of {steps} steps, got {warmup}")
+        if not 0 < final <= 1:
+            raise ValueError(f"schedule.final must be in (0, 1], got {final}")
         self.name, self.base, self.steps, self.warmup = name, base, steps, warmup
-        self.boundaries, self.divisor, self.power = tuple(boundaries), divisor, power
+        self.boundaries, self.divisor, self.power, self.final = tuple(boundaries), divisor, power, final
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
@@ -44,8 +46,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             return (1 - progress) ** self.power
         if self.name == "cosine":
             return 0.5 * (1 + tf.cos(progress * 3.141592653589793))
+        if self.name == "exponential":
+            return self.final**progress
         return tf.ones_like(progress)
 
     def get_config(self):
-        keys = ("name", "base", "steps", "warmup", "boundaries", "divisor", "power")
+        keys = ("name", "base", "steps", "warmup", "boundaries", "divisor", "power", "final")
         return {key: getattr(self, key) for key in keys}

@@ -10,8 +10,10 @@ from did_tf.training import Trainer
 
 def main(config, run):
     """Trains `config` into `run`."""
-    best = Trainer(config, run).fit()
-    print(f"done: {run.folder}" + (f", best validation mIoU {100 * best:.2f} %" if best is not None else ""))
+    trainer = Trainer(config, run)
+    best = trainer.fit()
+    score = next(iter(trainer.validation.scores.values()))
+    print(f"done: {run.folder}" + (f", best validation {score} {100 * best:.2f} %" if best is not None else ""))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@ import numpy as np
 
 import data_pipelines
 from data_pipelines.augment import Augmentation
+from data_pipelines.spec import IGNORE
 from did_tf import models
+from did_tf.classification import Classifier
 from did_tf.distribution import set_precision
 from did_tf.errors import ConfigError
 from did_tf.inference import Predictor
 from did_tf.losses import PixelCrossEntropy
+from did_tf.validation import ClassificationValidation, SegmentationValidation
 
 PROTOCOLS = ("whole", "tiles")
+NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
 
 def make_dataset(config):
@@ -19,12 +23,22 @@ def make_dataset(config):
     return data_pipelines.load(settings["name"], settings["folder"] or None, **settings["options"])
 
 
-def make_model(config, spec, precision="float32"):
-    """The network of `config.model` for the classes and bands of `spec`, activations in `precision`."""
+def make_model(config, spec, precision="float32", changes=None):
+    """The network of `config.model` with the options `changes`, for the classes and bands of `spec`.
+
+    Activations are in `precision`.
+    """
     set_precision(precision)
     options = {key: value for key, value in config["model"].items() if key != "name"}
+    options.update(changes or {})
     shape = (None, None, spec.bands)
-    return models.build(config["model"]["name"], spec.num_classes, shape, mean=spec.mean, std=spec.std, **options)
+    model = models.build(config["model"]["name"], spec.num_classes, shape, mean=spec.mean, std=spec.std, **options)
+    task = "classification" if len(model.output["main"].shape) == 2 else "segmentation"
+    if task != spec.task:
+        raise ConfigError(
+            f"the model {config['model']['name']} is for {task}, the data set {spec.name} for {spec.task}"
+        )
+    return model
 
 
 def make_augmentation(config):
@@ -40,7 +54,8 @@ def make_pixel_loss(config, loader):
     if weights and len(weights) != classes:
         raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {classes} classes")
     ohem = {key: settings[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
-    return PixelCrossEntropy(class_weights=weights or None, **ohem)
+    ignore = NO_LABEL if loader.dataset.spec.task == "classification" else IGNORE
+    return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
 
 
 def make_predictor(config, model, protocol="whole"):
@@ -52,6 +67,18 @@ def make_predictor(config, model, protocol="whole"):
         return Predictor(model, flip=settings["flip"])
     crop = tuple(config["data"]["crop"])
     return Predictor(model, crop, settings["overlap"], tuple(settings["scales"]), settings["flip"])
+
+
+def make_classifier(config, model):
+    """A `Classifier` of centre crops of the size of the training crops."""
+    return Classifier(model, config["data"]["crop"])
+
+
+def make_validation(config, model, dataset):
+    """What scores `model` during training: on whole images, or on centre crops where images are classified."""
+    if dataset.spec.task == "classification":
+        return ClassificationValidation(make_classifier(config, model), dataset)
+    return SegmentationValidation(make_predictor(config, model), dataset, config["train"]["panels"])
 
 
 def _balance(loader, power):

@@ -26,6 +26,9 @@ def get_config():
     c.data.flip_vertical = False
     c.data.brightness = 0.0  # pixel values times 1 -+ up to this
     c.data.contrast = 0.0
+    c.data.rotation = 0.0  # degrees, up to this either way
+    c.data.area = ()  # classification: the crop is a box of this part (low, high) of the image; empty: scale and aspect
+    c.data.ratio = (3 / 4, 4 / 3)  # width / height of that box
     c.data.cache = True  # decode once, keep in memory
 
     c.loss = ml_collections.ConfigDict()
@@ -47,12 +50,13 @@ def get_config():
     c.optimizer.clip_norm = 0.0  # of the whole gradient; 0: off
 
     c.schedule = ml_collections.ConfigDict()
-    c.schedule.name = "step"  # "step", "poly", "cosine", "constant"
+    c.schedule.name = "step"  # "step", "poly", "cosine", "exponential", "constant"
     c.schedule.learning_rate = 1e-3
     c.schedule.warmup = 0  # steps
     c.schedule.boundaries = (2 / 3,)  # "step": as shares of the run
     c.schedule.divisor = 10.0  # "step"
     c.schedule.power = 0.9  # "poly"
+    c.schedule.final = 0.01  # "exponential": share of the rate that is left at the end
 
     c.train = ml_collections.ConfigDict()
     c.train.steps = 1000  # updates
@@ -63,9 +67,7 @@ def get_config():
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use
     c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off
     c.train.freeze_batch_norm = False  # moving statistics in place of the batch's; scales and offsets fixed too
-    c.train.shifted_passes = (
-        False  # four shifted passes per update (FCRN section 3.2)
-    )
+    c.train.shifted_passes = False  # four shifted passes per update (FCRN section 3.2)
     c.train.init = ""  # run folder or weights file to start from
     c.train.encoder = ""  # the same for the encoder alone, or "imagenet"
     c.train.log_every = 20  # steps

@@ -61,7 +61,7 @@ def test_adamw_decays_by_itself_whatever_the_setting():
 
 def test_kernels_are_those_of_convolutions():
     variables = network().weights
-    assert [compat.path(v) for v in variables if optimizers.is_kernel(v)] == ["conv/kernel"]
+    assert [compat.path(v) for v in variables if optimizers.decays(v)] == ["conv/kernel"]
 
 
 @pytest.mark.parametrize("options", [{}, {"epsilon": 2.5e-4}, {"beta_1": 0.5, "beta_2": 0.9}])

@@ -58,6 +58,18 @@ def test_warmup_rises_in_equal_steps_to_the_base(name):
     assert float(schedule(10)) == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("warmup", [0, 1220])
+def test_exponential_is_a_decay_per_epoch(warmup):
+    """0.995 after each of 750 epochs of 122 updates, as FC-DenseNet has it; here a little at every update."""
+    schedule = Schedule("exponential", 1e-3, warmup + 750 * 122, warmup, final=0.995**750)
+    epochs = [0, 1, 2, 100, 749, 750]
+    expected = [1e-3 * 0.995**epoch for epoch in epochs]
+    np.testing.assert_allclose(rates(schedule, [warmup + 122 * epoch for epoch in epochs]), expected, rtol=1e-4)
+    assert float(schedule(10**6)) == float(schedule(warmup + 750 * 122))
+    ratios = np.divide(rates(schedule, range(warmup + 1, warmup + 50)), rates(schedule, range(warmup, warmup + 49)))
+    np.testing.assert_allclose(ratios, 0.995 ** (1 / 122), rtol=1e-6)
+
+
 def test_boundaries_are_shares_of_the_run_with_its_warmup():
     schedule = Schedule("step", 1.0, 100, warmup=40, boundaries=(0.5,))
     assert rates(schedule, [39, 40, 49, 50]) == pytest.approx([1, 1, 1, 0.1])
@@ -84,7 +96,7 @@ def test_optimizers_follow_it():
 
 
 def test_config_makes_it_again():
-    schedule = Schedule("step", 0.3, 100, 10, (0.25, 0.5), 4.0, 0.7)
+    schedule = Schedule("step", 0.3, 100, 10, (0.25, 0.5), 4.0, 0.7, 0.3)
     again = Schedule.from_config(schedule.get_config())
     assert again.get_config() == schedule.get_config()
     assert rates(again, range(0, 120, 7)) == rates(schedule, range(0, 120, 7))
@@ -93,9 +105,10 @@ def test_config_makes_it_again():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("steps", 1.0, 10), "unknown schedule 'steps'; known: step, poly, cosine, constant"),
+        (("steps", 1.0, 10), "unknown schedule 'steps'; known: step, poly, cosine, exponential, constant"),
         (("poly", 1.0, 10, 10), r"schedule.warmup must be in \[0, 10\) for a run of 10 steps, got 10"),
         (("poly", 1.0, 10, -1), "schedule.warmup must be in .*, got -1"),
+        (("exponential", 1.0, 10, 0, (), 10, 0.9, 0), r"schedule.final must be in \(0, 1\], got 0"),
     ],
 )
 def test_bad_settings_are_told(arguments, message):

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from did_tf import checkpoints
+from did_tf import checkpoints, models
 from did_tf.errors import ConfigError
 from did_tf.run_folder import RunFolder, read_metrics
-from did_tf.training import LossScale, Trainer, TrainingFailed
+from did_tf.train_step import LossScale
+from did_tf.training import Trainer, TrainingFailed
 
 SGD = {
     "optimizer__name": "sgd",
@@ -20,6 +21,8 @@ SGD = {
     "schedule__warmup": 0,
     "dataset__val_split": "",
 }
+FROZEN = {"train__freeze_batch_norm": True}
+FCRN = {"model": {"name": "fcrn", "depth": 14, "width": 4, "kernel": 3}, "loss__resolution": "features"}
 
 
 def make(folder, **overrides):
@@ -35,12 +38,6 @@ def update(trainer, step=0, batch=None):
     batch = batch or next(iter(trainer._batches(0)))
     values = trainer.train_step(batch, tf.constant(step, tf.int32)).numpy()
     return dict(zip(trainer.train_step.metrics, values))
-
-
-def freeze_batch_norm(trainer):
-    for layer in trainer.model.layers:
-        if layer.name.endswith(".bn"):
-            layer.trainable = False
 
 
 def ignored(trainer):
@@ -137,8 +134,7 @@ def test_average_of_weights_by_hand(tmp_path):
 
 
 def test_l2_decays_kernels_alone(tmp_path):
-    trainer = make(tmp_path, **SGD, optimizer__weight_decay=0.1)
-    freeze_batch_norm(trainer)
+    trainer = make(tmp_path, **SGD, **FROZEN, optimizer__weight_decay=0.1)
     before = weights(trainer)
     assert update(trainer, batch=ignored(trainer))["loss"] == 0
     for name, value in weights(trainer).items():
@@ -146,12 +142,81 @@ def test_l2_decays_kernels_alone(tmp_path):
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
+def test_undecayed_parts_keep_their_weights(tmp_path):
+    trainer = make(tmp_path, **SGD, **FROZEN, optimizer__weight_decay=0.1, optimizer__undecayed=("head",))
+    before = weights(trainer)
+    update(trainer, batch=ignored(trainer))
+    shrunk = {name for name, value in weights(trainer).items() if not np.array_equal(value, before[name])}
+    assert shrunk == {name for name in before if name.endswith("kernel") and not name.startswith("model/head.")}
+
+
+def test_frozen_batch_norm_keeps_scales_offsets_and_statistics(tmp_path):
+    trainer = make(tmp_path, **SGD, **FROZEN)
+    before = weights(trainer)
+    update(trainer)
+    kept = {name for name, value in weights(trainer).items() if np.array_equal(value, before[name])}
+    assert kept == {name for name in before if ".bn/" in name}
+    saved = checkpoints.model_state(trainer.model)
+    assert {name for name in saved if name.endswith("gamma")} <= kept
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_multipliers_scale_the_change_of_a_part(tmp_path, optimizer):
+    """Also with Adam, for which scaling the gradient would change nothing."""
+    settings = {**SGD, "schedule__learning_rate": 0.01, "optimizer__name": optimizer}
+    changes = []
+    for number, factors in enumerate(({}, {"encoder": 0.2, "head": 0.0})):
+        trainer = make(tmp_path / str(number), **settings, optimizer__multipliers=factors)
+        before = weights(trainer)
+        update(trainer)
+        changes.append({name: value - before[name] for name, value in weights(trainer).items()})
+    for name, change in changes[0].items():
+        factor = 1 if "moving" in name else {"encoder": 0.2, "head": 0}.get(models.part(name[len("model/") :]), 1)
+        np.testing.assert_allclose(changes[1][name], factor * change, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def test_loss_at_the_networks_own_resolution(tmp_path):
+    """With aligned corners the features stand on every fourth pixel of 33: the labels there, and no others, count."""
+    trainer = make(tmp_path, **SGD, loss__resolution="features")
+    batch = next(iter(trainer._batches(0)))
+    loss = update(trainer, batch=batch)["loss/main"]
+    other = make(tmp_path / "other", **SGD)
+    step = batch["label"].numpy()
+    sparse = np.full_like(step, 255)
+    sparse[:, ::4, ::4] = step[:, ::4, ::4]
+    expected = update(other, batch={"image": batch["image"], "label": tf.constant(sparse)})["loss/main"]
+    assert loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_four_shifted_passes_make_the_update_of_the_finer_network(tmp_path):
+    """At stride 8 with four passes, and at stride 4 with all dilations doubled (fcrn section 3.2)."""
+    crop = {"data__crop": (64, 48), "train__batch_size": 2}
+    changes = []
+    for number, options in enumerate(({"stride": 8, "dilation": 6}, {"stride": 4, "dilation": 12})):
+        own = {**FCRN, "model": {**FCRN["model"], **options}}
+        trainer = make(tmp_path / str(number), **SGD, **FROZEN, **own, **crop, train__shifted_passes=number == 0)
+        before = weights(trainer)
+        values = update(trainer)
+        changes.append({"loss": values["loss"], **{n: v - before[n] for n, v in weights(trainer).items()}})
+    assert changes[0].keys() == changes[1].keys()
+    for name, change in changes[1].items():
+        tolerance = 1e-6 + 1e-3 * np.abs(change).max()
+        np.testing.assert_allclose(changes[0][name], change, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_start_from_the_encoder_of_another_run(whole_run, tmp_path):
+    trainer = make(tmp_path, train__encoder=str(whole_run[0]))
+    with np.load(whole_run[0] / "best" / "weights.npz") as best:
+        for name, value in weights(trainer).items():
+            same = np.array_equal(value, best[name])
+            assert same == (models.part(name[len("model/") :]) == "encoder") or np.ptp(value) == 0, name
+
+
 def test_micro_batches_equal_the_whole_batch(tmp_path):
     """Also where the valid pixels are spread unevenly: the divisor is the whole batch's."""
     changes = []
     for accumulate in (1, 2):
-        trainer = make(tmp_path / str(accumulate), **SGD, train__accumulate=accumulate)
-        freeze_batch_norm(trainer)
+        trainer = make(tmp_path / str(accumulate), **SGD, **FROZEN, train__accumulate=accumulate)
         batch = next(iter(trainer._batches(0)))
         label = batch["label"].numpy()
         label[0] = 255
@@ -226,6 +291,11 @@ def test_nan_stops_the_run_and_names_the_step(tmp_path):
         ({"train__devices": "gpu:3"}, r"train\.devices"),
         ({"data__scale": (2.0, 1.0)}, r"data\.scale"),
         ({"train__ema": 1.0}, r"train\.ema"),
+        ({"loss__resolution": "half"}, r"loss\.resolution must be one of .*full.*features.*, got 'half'"),
+        ({"train__shifted_passes": True}, "needs a model with a halving to shift"),
+        ({"train__shifted_passes": True, **FCRN, "loss__resolution": "full"}, 'needs loss.resolution="features"'),
+        ({"optimizer__multipliers": {"backbone": 0.1}}, "multipliers names 'backbone'; known parts: encoder"),
+        ({"optimizer__undecayed": ("logits",)}, "undecayed names 'logits'; known parts: encoder"),
     ],
 )
 def test_bad_settings_fail_before_training(tmp_path, overrides, message):

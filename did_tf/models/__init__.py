@@ -4,8 +4,13 @@ import inspect
 
 from did_tf.errors import nearest
 from did_tf.models.did import did
+from did_tf.models.duc import duc
+from did_tf.models.fc_densenet import fc_densenet
+from did_tf.models.fcrn import fcrn
+from did_tf.models.ladder import ladder
+from did_tf.models.sunet import sunet
 
-_BUILDERS = {"did": did}
+_BUILDERS = {"did": did, "duc": duc, "fc_densenet": fc_densenet, "fcrn": fcrn, "ladder": ladder, "sunet": sunet}
 PARTS = ("encoder", "decoder", "head")
 
 

@@ -202,3 +202,44 @@ def check_size(shape, minimum):
     for name, size in zip(("height", "width"), shape[1:3]):
         if size is not None and size < minimum:
             raise ValueError(f"image {name} {size} is too small for the network: it takes {minimum} or more pixels")
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class DenseUpsampling(keras.layers.Layer):
+    """Features become pixels (duc_hdc.md section 3.1): `[x, image]` -> [N, ceil(H / cell), ceil(W / cell), classes].
+
+    x is [N, h, w, classes * factor ** 2], the image [N, H, W, any]. Channel (class * factor + dy) * factor + dx of
+    feature (i, j) is the class's score at (factor * i + dy, factor * j + dx): the order of the authors' code, not that
+    of TensorFlow's depth_to_space. What the features cover beyond the image is cut off, below and on the right.
+
+    Args:
+      factor: by how much the features grow. 1 cuts alone.
+      cell: side of the square of pixels that one prediction stands for.
+    """
+
+    def __init__(self, factor, cell=1, **kwargs):
+        super().__init__(**kwargs)
+        self.factor, self.cell = factor, cell
+
+    def call(self, inputs):
+        x, image = inputs
+        factor, classes = self.factor, self._classes(x.shape)
+        (count, height, width), size = tf.unstack(tf.shape(x)[:3]), tf.shape(image)
+        x = tf.reshape(x, [count, height, width, classes, factor, factor])
+        x = tf.reshape(tf.transpose(x, [0, 1, 4, 2, 5, 3]), [count, height * factor, width * factor, classes])
+        x = x[:, : self._cells(size[1]), : self._cells(size[2])]
+        return tf.ensure_shape(x, self.compute_output_shape([inputs[0].shape, image.shape]))
+
+    def compute_output_shape(self, input_shape):
+        x, image = input_shape
+        sides = (None if side is None else self._cells(side) for side in image[1:3])
+        return (x[0], *sides, self._classes(x))
+
+    def _cells(self, side):
+        return (side + self.cell - 1) // self.cell
+
+    def _classes(self, shape):
+        return shape[-1] // self.factor**2
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "cell": self.cell}

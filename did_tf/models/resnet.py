@@ -5,6 +5,8 @@ Shared by DUC, FCRN and Ladder's ResNet rows. Facts: REFERENCE.md sections 3 and
 
 from tensorflow import keras
 
+from did_tf.models.units import check_choices, check_lengths
+
 layers = keras.layers
 
 # Bottleneck units of the four stages (res2 to res5). 14 and 26 are for small hardware and tests; no paper has them.
@@ -37,7 +39,14 @@ def encoder(
       width: filters of the stem and of stage 1's bottlenecks; 64 in all papers.
       dropouts: rate before the last convolution of each unit, per stage.
       halve: function of the features that does the last halving of the resolution in place of the stride.
+
+    Raises:
+      ValueError: an option has an unknown value, or not as many entries as there are stages or units.
     """
+    check_choices("resnet", depth=(depth, UNITS), output_stride=(output_stride, STRIDES), stem=(stem, STEMS))
+    check_lengths("resnet", 4, dropouts=dropouts)
+    for stage, rates in (dilations or {}).items():
+        check_lengths("resnet", UNITS[depth][stage - 1], **{f"dilations[{stage}]": rates})
     x = _stem(make, x, stem, width)
     stride, rate, taps = 4, 1, {}
     for stage, units in enumerate(UNITS[depth], 1):

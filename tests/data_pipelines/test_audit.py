@@ -7,6 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from folders import make_cityscapes, make_imagenet, make_pascal_voc
 
 from data_pipelines import IGNORE, DataError, Dataset, DatasetSpec, Sample, load
 from data_pipelines.audit import audit, main
@@ -160,6 +161,37 @@ def test_synthetic():
     assert (report.found, report.expected, report.problems) == (3, 3, ())
     assert report.sizes == {(32, 48): 3}
     assert report.class_pixels.sum() + report.void_pixels == 3 * 32 * 48
+
+
+def test_cityscapes_is_counted_by_its_classes_and_has_no_test_labels(tmp_path, capsys):
+    make_cityscapes(tmp_path)
+    report = audit(load("cityscapes", tmp_path), "train")
+    assert (report.found, report.expected, report.sizes) == (4, 2975, {(48, 96): 4})
+    assert report.problems == ("train has 4 samples, expected 2975",)
+    assert report.void_share == 1 / 8 and report.class_pixels.sum() == 4 * 42 * 96
+
+    assert main(["--dataset", "cityscapes", "--folder", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert "note: cityscapes split 'test': its labels are not public" in out
+    assert [line for line in err.splitlines() if "problem" in line] == [
+        "problem: train has 4 samples, expected 2975",
+        "problem: val has 2 samples, expected 500",
+    ]
+
+
+def test_voc_without_the_augmented_annotations(tmp_path, capsys):
+    make_pascal_voc(tmp_path, augmented=False)
+    (tmp_path / "JPEGImages" / "2008_val00.jpg").unlink()
+    assert main(["--dataset", "pascal_voc", "--folder", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert "note: pascal_voc split 'trainaug': no file" in out
+    assert f"problem: image {tmp_path}/JPEGImages/2008_val00.jpg is missing" in err
+
+
+def test_classification_is_politely_refused(tmp_path, capsys):
+    make_imagenet(tmp_path)
+    assert main(["--dataset", "imagenet", "--folder", str(tmp_path)]) == 2
+    assert capsys.readouterr() == ("", "error: imagenet is for classification: it has no label maps to check\n")
 
 
 class Careless(Dataset):

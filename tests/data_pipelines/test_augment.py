@@ -87,13 +87,15 @@ def test_half_of_the_pairs_are_mirrored(horizontal, vertical):
     assert len(set(mirrored)) == 2 ** (horizontal + vertical)
 
 
-def test_image_and_label_stay_together_under_everything():
-    options = Augmentation((45, 45), (0.7, 1.5), 0.15, True, True)
-    compared = 0
-    for image, label in run(options):
+@pytest.mark.parametrize("rotation", [0.0, 20.0])
+def test_image_and_label_stay_together_under_everything(rotation):
+    options = Augmentation((45, 45), (0.7, 1.5), 0.15, True, True, rotation=rotation)
+    # A third band says where the image isn't blended with what fills its outside.
+    source, compared = np.dstack([coordinates(), np.ones((HEIGHT, WIDTH), np.float32)]), 0
+    for image, label in run(options, image=source, fill=(*FILL, 0.0)):
         values = np.unique(label)
         assert np.isin(values, [*np.unique(LABEL), IGNORE]).all()
-        inside = np.all((image > 0) & (image < (HEIGHT - 1, WIDTH - 1)), axis=-1)
+        inside, image = image[..., 2] > 0.9999, image[..., :2]
         # Less the pixels halfway between two of the source, which either may go to.
         inside &= np.all(np.abs(image % 1 - 0.5) > 0.01, axis=-1)
         rows, columns = np.round(image[inside]).astype(int).T
@@ -177,6 +179,169 @@ def test_light_stays_within_pixel_values():
     assert (results.min(), results.max()) == (0, 255)
 
 
+def fitted(image):
+    """Matrix [2, 3] of output (column, row, 1) to source (column, row), from the ramps of `coordinates`."""
+    height, width = image.shape[:2]
+    rows, columns = np.mgrid[:height, :width].reshape(2, -1)
+    near = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2) < min(height, width) / 2 - 2
+    points = np.stack([columns, rows, np.ones_like(rows)], axis=1)[near]
+    values = image.reshape(-1, 2)[near, ::-1].astype(float)
+    matrix, residuals, *_ = np.linalg.lstsq(points, values, rcond=None)
+    assert residuals.max() < 1e-3 * len(points)  # pixels squared; averages of a part of a pixel are a little off
+    return matrix.T
+
+
+def turned_by_hand(image, label, matrix, fill):
+    """(bilinear image, nearest label) under output -> source, pixel by pixel, `fill` and 255 outside."""
+    height, width = label.shape
+    turned, ids = np.empty(image.shape), np.empty(label.shape, np.uint8)
+    for row, column in np.ndindex(height, width):
+        x, y = matrix @ (column, row, 1)
+        total = np.zeros(image.shape[2])
+        for j in (int(np.floor(y)), int(np.floor(y)) + 1):
+            for i in (int(np.floor(x)), int(np.floor(x)) + 1):
+                inside = 0 <= j < height and 0 <= i < width
+                total += (1 - abs(y - j)) * (1 - abs(x - i)) * (image[j, i] if inside else np.array(fill))
+        turned[row, column] = total
+        j, i = round(y), round(x)
+        ids[row, column] = label[j, i] if 0 <= j < height and 0 <= i < width else IGNORE
+    return turned, ids
+
+
+def test_pairs_turn_about_the_centre_by_up_to_the_angle():
+    angles = []
+    for image, _ in run(Augmentation((HEIGHT, WIDTH), rotation=30.0), [(4, n) for n in range(150)], fill=(0.0, 0.0)):
+        matrix = fitted(image)
+        np.testing.assert_allclose(matrix[:, :2] @ matrix[:, :2].T, np.eye(2), atol=1e-4)
+        assert np.linalg.det(matrix[:, :2]) > 0
+        centre = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
+        np.testing.assert_allclose(matrix @ (*centre, 1), centre, atol=1e-3)
+        angles.append(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    assert -30 <= min(angles) < -27 and 27 < max(angles) <= 30
+    # The mean and the spread of a uniform distribution, within four standard errors.
+    assert abs(np.mean(angles)) < 4 * (60 / np.sqrt(12)) / np.sqrt(150)
+    assert abs(np.std(angles) - 60 / np.sqrt(12)) < 4 * 60 * 0.13 / np.sqrt(150)
+
+
+def test_turned_pixels_by_hand():
+    noise = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH, 2)).astype(np.float32)
+    options, fill = Augmentation((HEIGHT, WIDTH), rotation=45.0), (90.0, 30.0)
+    for seed in SEEDS[3:6]:
+        matrix = fitted(run(options, [seed], fill=(0.0, 0.0))[0][0])
+        (image, label) = run(options, [seed], noise, fill=fill)[0]
+        expected, ids = turned_by_hand(noise, LABEL, matrix, fill)
+        np.testing.assert_allclose(image, expected, atol=0.1)
+        # But for the points halfway between two pixels.
+        assert (label == ids).mean() > 0.99
+        assert (label == IGNORE).any()
+
+
+def test_turned_pairs_are_those_of_tensorflow_addons():
+    tfa = pytest.importorskip("tensorflow_addons")
+    noise = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH, 2)).astype(np.float32)
+    options, fill = Augmentation((HEIGHT, WIDTH), rotation=45.0), (90.0, 30.0)
+    for seed in SEEDS[3:8]:
+        matrix = fitted(run(options, [seed], fill=(0.0, 0.0))[0][0])
+        angle = np.arctan2(matrix[1, 0], matrix[0, 0])
+        (image, label) = run(options, [seed], noise, fill=fill)[0]
+        expected = tfa.image.rotate(noise - np.float32(fill), angle, "bilinear") + fill
+        np.testing.assert_allclose(image, expected, atol=0.1)
+        ids = tfa.image.rotate(LABEL[..., None], angle, "nearest", fill_value=float(IGNORE))[..., 0]
+        assert (label == ids.numpy()).mean() > 0.99
+
+
+def test_turning_moves_no_other_draw():
+    settings = {"crop": (21, 25), "scale": (0.7, 1.5), "aspect": 0.15, "flip_horizontal": True, "flip_vertical": True}
+    straight, turned = (run(Augmentation(**settings, **more)) for more in ({}, {"rotation": 20.0}))
+    for (image, _), (other, _) in zip(straight, turned):
+        np.testing.assert_allclose(image[10, 12], other[10, 12], atol=1e-3)
+    assert np.mean([np.abs(one - other).max() > 1 for (one, _), (other, _) in zip(straight, turned)]) > 0.8
+
+
+def test_elements_are_those_of_earlier_versions():
+    """Runs that go on, and figures that were measured, need the draws of old: these were recorded before rotation."""
+    recorded = [
+        ((5.830505, 20.638062), (28.850403, 46.654053), 7075),
+        ((4.070801, 40.445435), (30.189514, 8.226074), 5807),
+        ((3.616272, 40.379456), (18.584534, 19.280396), 5513),
+    ]
+    pairs = run(Augmentation((21, 25), (0.7, 1.5), 0.15, True, True), [(0, 0), (0, 1), (1, 2**40)])
+    for (image, label), (first, last, total) in zip(pairs, recorded):
+        np.testing.assert_allclose([image[0, 0], image[-1, -1]], [first, last], atol=1e-3)
+        assert label.sum(dtype=int) == total
+
+
+def boxes(options, count, height=HEIGHT, width=WIDTH):
+    """[count, 4]: top, left, height and width of the boxes of the image that become the crop."""
+    image, found = coordinates(height, width), []
+    draw = tf.function(lambda seed: augment(image, 0, seed, options, tf.constant((0.0, 0.0))))
+    for number in range(count):
+        (step_x, _, left), (_, step_y, top) = fitted(draw(tf.constant((9, number)))[0].numpy())
+        found.append(
+            (top + 0.5 - step_y / 2, left + 0.5 - step_x / 2, step_y * options.crop[0], step_x * options.crop[1])
+        )
+    return np.array(found)
+
+
+# The small crop reduces the image on the way, the large one doesn't.
+@pytest.mark.parametrize("crop", [(12, 15), (60, 80)])
+def test_boxes_have_the_areas_and_ratios_and_lie_within(crop):
+    tops, lefts, heights, widths = boxes(Augmentation(crop, area=(0.08, 1.0)), 200).T
+    # Places are rounded to pixels of the crop.
+    slack = 0.01 + 0.5 * heights.max() / crop[0]
+    assert tops.min() > -slack and (tops + heights).max() < HEIGHT + slack
+    assert lefts.min() > -slack and (lefts + widths).max() < WIDTH + slack
+    areas, ratios = heights * widths / (HEIGHT * WIDTH), widths / heights
+    assert 0.079 < areas.min() < 0.15 and 0.85 < areas.max() < 1.001
+    assert 0.749 < ratios.min() < 0.78 and 1.29 < ratios.max() < 1.334
+    for place, free in ((tops, HEIGHT - heights), (lefts, WIDTH - widths)):
+        share = (place / free)[free > 8]
+        assert share.min() < 0.1 and share.max() > 0.9 and abs(share.mean() - 0.5) < 0.12
+
+
+def test_boxes_are_distributed_as_by_trial_and_error():
+    rng, expected = np.random.default_rng(0), []
+    while len(expected) < 4000:
+        area, ratio = rng.uniform(0.08, 1) * HEIGHT * WIDTH, np.exp(rng.uniform(np.log(0.75), np.log(4 / 3)))
+        height, width = np.sqrt(area / ratio), np.sqrt(area * ratio)
+        if height <= HEIGHT and width <= WIDTH:
+            expected.append((height, width))
+    found = boxes(Augmentation((60, 80), area=(0.08, 1.0)), 300)[:, 2:]
+    error = np.std(expected, axis=0) / np.sqrt(300)
+    np.testing.assert_array_less(np.abs(np.mean(found, axis=0) - np.mean(expected, axis=0)), 4 * error)
+
+
+def test_where_no_box_fits_the_largest_of_an_allowed_ratio_is_taken():
+    for height, width, ratio in ((15, 200, 4 / 3), (200, 15, 3 / 4)):
+        found = boxes(Augmentation((20, 20), area=(0.5, 1.0)), 10, height, width)
+        short = found[:, 2] if height < width else found[:, 3]
+        np.testing.assert_allclose(short, 15, rtol=1e-3)
+        np.testing.assert_allclose(found[:, 3] / found[:, 2], ratio, rtol=1e-3)
+        assert np.ptp(found[:, 1] if height < width else found[:, 0]) > 50
+
+
+@pytest.mark.parametrize("stripes", [np.s_[::2], np.s_[:, ::2]])
+def test_much_smaller_boxes_are_averages(stripes):
+    image = np.zeros((200, 240, 2), np.uint8)
+    image[stripes] = 200  # single pixels would be black or white
+    draw = tf.function(lambda seed: augment(image, 0, seed, options, tf.constant((0.0, 0.0))))
+    options = Augmentation((20, 20), area=(0.7, 1.0))
+    for seed in SEEDS[:10]:
+        np.testing.assert_allclose(draw(tf.constant(seed))[0][1:-1, 1:-1], 100, atol=15)
+
+
+def test_boxes_are_turned_and_mirrored_like_crops():
+    options = Augmentation((14, 15), flip_horizontal=True, rotation=25.0, area=(0.9, 1.0), ratio=(1.0, 1.0))
+    for seed in SEEDS[:20]:
+        image, label = augment(coordinates(), 7, tf.constant(seed), options, tf.constant((0.0, 0.0)))
+        assert (int(label), label.shape) == (7, ())
+        matrix = fitted(image.numpy())
+        scales = np.linalg.norm(matrix[:, :2], axis=1)
+        turn = matrix[:, :2] / scales[:, None] * [[np.sign(matrix[0, 0])], [1]]
+        assert abs(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))) <= 25.1
+        np.testing.assert_allclose(turn @ turn.T, np.eye(2), atol=2e-3)
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -186,6 +351,10 @@ def test_light_stays_within_pixel_values():
         ({"aspect": 1.0}, r"data.aspect must be in \[0, 1\), got 1.0"),
         ({"brightness": -0.1}, "data.brightness must be in"),
         ({"contrast": 1.2}, "data.contrast must be in"),
+        ({"rotation": -1.0}, "data.rotation must be 0 to 180 degrees, got -1.0"),
+        ({"area": (0.0, 1.0)}, "data.area must be empty or"),
+        ({"area": (0.5, 1.5)}, r"data.area must be .*, got \(0.5, 1.5\)"),
+        ({"ratio": (2.0, 1.0)}, "data.ratio must be"),
     ],
 )
 def test_bad_settings_are_told(settings, message):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from data_pipelines import DataError, DatasetSpec, fetch, load
+from data_pipelines import DataError, DatasetSpec, fetch, load, names
 from data_pipelines.camvid import SPEC as CAMVID
 
 FILES = {
@@ -393,3 +393,25 @@ def test_the_real_camvid(pytestconfig):
         assert [sample.name for sample in load("camvid", target).samples("train")] == [
             sample.name for sample in load("camvid", shared).samples("train")
         ]
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("cityscapes", "register at https://www.cityscapes-dataset.com"),
+        ("pascal_voc", "VOC2012"),
+        ("imagenet", "ILSVRC"),
+    ],
+)
+def test_data_sets_that_one_must_get_oneself(name, where, capsys):
+    assert fetch.main(["--dataset", name]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    for part in (f"error: {name} can't be fetched: ", where, f"data/{name}"):
+        assert part in err
+    assert fetch.main(["--dataset", name, "--folder", "elsewhere"]) == 2
+    assert "looked for in elsewhere" in capsys.readouterr().err
+
+
+def test_every_data_set_can_be_fetched_or_says_why_not():
+    assert {*fetch.SOURCES, *fetch.ELSEWHERE, *fetch.NEEDS_NO_DATA} == set(names())

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from folders import write_palette_png
 
 from data_pipelines.images import read_image, read_label
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
@@ -121,3 +122,69 @@ def test_16_bit_label_with_known_ids_is_read(tmp_path):
 def test_16_bit_label_does_not_wrap_around(tmp_path):
     path = write_png(tmp_path / "a.png", np.array([[0, 256, 65535]], np.uint16))
     assert_refused(read_tiny_label, path, "values 256, 65535")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_palette_changes_no_id(bits, tmp_path):
+    ids = np.array([[0, 1, 0], [1, 1, 0]], np.uint8)
+    write_palette_png(tmp_path / "a.png", ids, bits)
+    assert (tmp_path / "a.png").read_bytes()[24:26] == bytes([bits, 3])
+    assert read_tiny_label(tmp_path / "a.png").tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.95])
+def test_truncated_palette_png(kept, tmp_path):
+    write_palette_png(tmp_path / "a.png", noise(40, 40))
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: int(kept * len(data))])
+    assert_refused(read_tiny_label, tmp_path / "a.png", "damaged or no image")
+
+
+def test_unknown_ids_of_a_palette_png_are_named(tmp_path):
+    write_palette_png(tmp_path / "a.png", np.array([[0, 1, 7]], np.uint8))
+    assert_refused(read_tiny_label, tmp_path / "a.png", "holds value 7:")
+
+
+def test_label_ids_become_classes_in_their_order(tmp_path):
+    spec = DatasetSpec("odd", ("a", "b"), ((0, 0, 0),) * 2, {}, (0.0,), (1.0,), void_ids=(0,), label_ids=(300, 7))
+    path = write_png(tmp_path / "a.png", np.array([[300, 7, 0, 255]], np.uint16))
+    assert read_label(path, spec).tolist() == [[0, 1, IGNORE, IGNORE]]
+    path = write_png(tmp_path / "a.png", np.array([[300, 1]], np.uint16))
+    assert_refused(lambda path: read_label(path, spec), path, "value 1: odd knows classes 300, 7 and void 0, 255")
+
+
+def smooth_jpeg(path):
+    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (80, 90, 3)).astype(np.uint8), (0, 0), 3)
+    cv2.imencode(".jpg", picture)[1].tofile(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.999])
+def test_a_truncated_jpeg_is_not_filled_up(kept, tmp_path):
+    path = tmp_path / "a.jpg"
+    data = smooth_jpeg(path)
+    path.write_bytes(data[: int(kept * len(data))])
+    assert cv2.imread(str(path)) is not None  # OpenCV fills it up
+    assert_refused(read_image, path, "damaged or no image")
+
+
+def test_what_follows_a_jpeg_does_no_harm(tmp_path):
+    path = tmp_path / "a.jpg"
+    data = smooth_jpeg(path)
+    whole = read_image(path)
+    path.write_bytes(data + b"\0 a film of two seconds")
+    np.testing.assert_array_equal(read_image(path), whole)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"task": "detection"}, "odd: unknown task 'detection'; known: segmentation, classification"),
+        ({"palette": ()}, "odd: 2 classes but 0 palette colours"),
+        ({"label_ids": (1, 2, 3)}, "odd: 2 classes but 3 label ids"),
+    ],
+)
+def test_a_descriptor_that_contradicts_itself(facts, message):
+    settings = {"palette": ((0, 0, 0),) * 2, "splits": {}, "mean": (0.0,), "std": (1.0,), **facts}
+    with pytest.raises(ValueError, match=message):
+        DatasetSpec("odd", ("a", "b"), **settings)

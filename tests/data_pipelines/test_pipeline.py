@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from folders import make_imagenet
 
+from data_pipelines import load
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
@@ -144,3 +146,45 @@ def test_class_counts(cache):
     expected = [sum(int((label == cls).sum()) for label in labels) for cls in range(3)]
     counts = loader("train+val", cache).class_counts()
     assert counts.dtype == np.int64 and counts.tolist() == expected
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory):
+    """A data set of 3 classes with 4 training images each, of a colour per class."""
+    folder = tmp_path_factory.mktemp("imagenet")
+    make_imagenet(folder)
+    return load("imagenet", folder)
+
+
+BOXES = Augmentation((16, 20), flip_horizontal=True, area=(0.3, 1.0))
+
+
+def test_batches_for_classification(classified):
+    source = Loader(classified, "train", cache=False)
+    batches = training_batches(source, BOXES, 6, seed=0)
+    assert batches.element_spec == {
+        "image": tf.TensorSpec((6, 16, 20, 3), tf.float32),
+        "label": tf.TensorSpec((6,), tf.int32),
+    }
+    colours = [np.mean([source(4 * cls + n)[0].mean(axis=(0, 1)) for n in range(4)], axis=0) for cls in range(3)]
+    epoch = list(itertools.islice(batches, 2))
+    assert sorted(np.concatenate([batch["label"] for batch in epoch])) == [0] * 4 + [1] * 4 + [2] * 4
+    for batch in epoch:
+        # Each image has the colour of its class.
+        distances = np.linalg.norm(batch["image"].numpy().mean(axis=(1, 2))[:, None] - colours, axis=2)
+        np.testing.assert_array_equal(distances.argmin(axis=1), batch["label"])
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_classification_replays_from_seed_and_position(classified, cache):
+    settings = {"options": BOXES, "seed": 3, "source": Loader(classified, "train", cache, progress=False)}
+    whole = elements(20, **settings)
+    assert_same(elements(6, first=14, **settings), whole[14:])
+    assert np.abs(whole[0][0] - elements(1, **{**settings, "seed": 4})[0][0]).max() > 1
+
+
+def test_images_per_class_are_counted_without_reading(classified, monkeypatch):
+    source = Loader(classified, "train+val", cache=False)
+    monkeypatch.setattr(classified, "read", None)
+    counts = source.class_counts()
+    assert counts.dtype == np.int64 and counts.tolist() == [6, 6, 6]

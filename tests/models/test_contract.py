@@ -12,7 +12,14 @@ from did_tf.errors import ConfigError
 
 CLASSES = 5
 # name: (options that make it small, options that change a weight's shape, options that add weights)
-TINY = {"did": ({"growth": 4, "units": (1, 1, 1, 1)}, {"growth": 8}, {"units": (1, 1, 1, 2)})}
+TINY = {
+    "did": ({"growth": 4, "units": (1, 1, 1, 1)}, {"growth": 8}, {"units": (1, 1, 1, 2)}),
+    "duc": ({"depth": 14, "width": 8, "aspp": 2}, {"width": 16}, {"depth": 26}),
+    "fc_densenet": ({"growth": 4, "units": (1,) * 5, "bottleneck": 1, "stem": 8}, {"growth": 8}, {"bottleneck": 2}),
+    "fcrn": ({"depth": 14, "width": 8}, {"width": 16}, {"depth": 26}),
+    "ladder": ({"growth": 4, "units": (1, 1, 1, 2), "width": 8}, {"growth": 8}, {"units": (1, 1, 2, 2)}),
+    "sunet": ({"filters": 4, "depth": 1, "widths": (8, 12, 16, 20)}, {"filters": 8}, {"depth": 2}),
+}
 # The smallest, 16n+1, even and odd; not square.
 SIZES = [(17, 17), (33, 49), (40, 31)]
 
@@ -23,10 +30,14 @@ def build(name, shape=(None, None, 3), **options):
     return models.build(name, CLASSES, shape, **{**TINY[name][0], **options})
 
 
+def without_dropout(name, shape=(None, None, 3)):
+    return build(name, shape, **({"dropout": 0.0} if "dropout" in models.options(name) else {}))
+
+
 @functools.cache
 def shared(name):
     """A network for tests that leave it as it is; its statistics are not the initial ones."""
-    model = build(name, dropout=0.0)
+    model = without_dropout(name)
     model(images((33, 33), count=4), training=True)
     return model
 
@@ -60,7 +71,7 @@ def test_logits_are_float32_at_the_size_of_the_image(name):
 
 def test_a_fixed_size_changes_nothing(name):
     x, model = images((33, 49)), shared(name)
-    fixed = build(name, (33, 49, 3), dropout=0.0)
+    fixed = without_dropout(name, (33, 49, 3))
     fixed.set_weights(model.get_weights())
     assert {tuple(logits.shape) for logits in fixed.output.values()} == {(None, 33, 49, CLASSES)}
     assert_close(arrays(fixed(x)), arrays(model(x)), rtol=1e-3, atol=1e-4)
@@ -90,7 +101,7 @@ def test_any_number_of_bands(name, bands):
 def test_bfloat16_keeps_float32_weights_and_logits(name):
     exact = shared(name)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    model = build(name, dropout=0.0)
+    model = without_dropout(name)
     model.set_weights(exact.get_weights())
     assert {tf.as_dtype(v.dtype) for v in model.weights} == {tf.float32}
     x = images((33, 49)) + np.float32(0.3)
@@ -120,7 +131,7 @@ def test_names_are_the_same_every_time_and_unique(name):
 
 
 def test_weights_load_by_name(name, tmp_path):
-    x, model, other = images((33, 33)), shared(name), build(name, dropout=0.0)
+    x, model, other = images((33, 33)), shared(name), without_dropout(name)
     expected = arrays(model(x))
     assert np.abs(other(x)["main"] - expected["main"]).max() > 1e-3
     checkpoints.write(tmp_path / "w.npz", checkpoints.model_state(model))

@@ -1,0 +1,77 @@
+"""FCRN, fully convolutional residual network (Wu et al. 2016, shared/papers/fcrn_online_bootstrapping.md).
+
+A dilated ResNet v1 with one dilated convolution as its classifier. Facts: REFERENCE.md section 4.
+"""
+
+from tensorflow import keras
+
+from did_tf.models import resnet
+from did_tf.models.phases import Interleave, Phases
+from did_tf.models.units import Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+
+STRIDES = (16, 8, 4)
+KERNELS = (3, 5, 7)
+
+
+def fcrn(
+    num_classes,
+    input_shape=(None, None, 3),
+    *,
+    mean=None,
+    std=None,
+    depth=101,
+    stride=8,
+    kernel=5,
+    dilation=12,
+    dropouts=(0, 0, 0, 0),
+    simulation=False,
+    width=64,
+    align_corners=True,
+    bn_momentum=0.997,
+    bn_epsilon=1e-5,
+    name="fcrn",
+):
+    """FCRN: [N, H, W, C] pixel values -> {"main": float32 logits [N, H, W, num_classes]}.
+
+    Weights have the same names and shapes whatever the stride, the dilation and the simulation: a network trained at
+    one stride can be tested at half of it, with `simulation` or with the stride halved and the dilation doubled. Both
+    are the same function (`did_tf.models.phases` says for which sizes).
+
+    Args:
+      num_classes: number of classes.
+      input_shape: (H, W, C); H and W may be None.
+      mean, std: per band, in pixel values; default 127.5 for both.
+      depth: of the ResNet: 50, 101 or 152; 14 and 26 are for small hardware.
+      stride: of the score map: 16, 8 or 4 ("resolution" 1/16 to 1/4 in Tables 1 to 4).
+      kernel, dilation: of the classifier: 3, 5 or 7; 6, 12 or 18 in Tables 1 and 2.
+      dropouts: rate before the last convolution of each residual unit, for each of the four stages (section 4.5, "some
+        of the top-most blocks"; no rate is given: the authors' later work has (0, 0, 0.3, 0.5)).
+      simulation: score map at half the stride, from four shifted passes (section 3.2, testing). Not at stride 4,
+        where no halving but the stem's is left.
+      width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
+      align_corners: bilinear resizing of the score map with aligned corners, else half pixel.
+      bn_momentum, bn_epsilon: of batch normalisation.
+
+    Raises:
+      ValueError: an option has a bad value, or the input has fewer than stride + 1 pixels.
+    """
+    check_choices("fcrn", depth=(depth, resnet.UNITS), stride=(stride, STRIDES), kernel=(kernel, KERNELS))
+    check_lengths("fcrn", 4, dropouts=dropouts)
+    if simulation and stride == 4:
+        raise ValueError("fcrn: simulation halves a stride of 16 or 8, got stride=4")
+    make = Units(use_bias=False, momentum=bn_momentum, epsilon=bn_epsilon, initializer=kaiming)
+
+    # Two cells: with one there is nothing to interpolate between.
+    image, x = image_input("fcrn", input_shape, mean, std, minimum=stride + 1)
+    halve = Phases(simulation, stride // 2, name="phases")
+    taps = resnet.encoder(make, x, depth, stride, width=width, dropouts=dropouts, halve=halve)
+    # Xavier: a variance by the fan-out would start from logits some ten times larger than the features.
+    logits = Units().conv(taps[stride], num_classes, kernel, "head.main.conv", dilation=dilation)
+    if stride > 4:
+        logits = Interleave(simulation, name="head.main.interleave")([logits, taps[stride // 2]])
+    return keras.Model(image, {"main": resize_to_image(logits, image, "main", align_corners)}, name=name)
+
+
+def field_of_view(stride, kernel, dilation):
+    """Image pixels that the classifier's kernel spans, as Tables 1 and 2 count them ("FoV")."""
+    return stride * ((kernel - 1) * dilation + 1)

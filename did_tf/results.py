@@ -1,0 +1,87 @@
+"""What the runs on disk have reached: the best measured figure of an experiment, to stand beside its paper's."""
+
+import dataclasses
+from pathlib import Path
+
+import data_pipelines
+from did_tf import cli
+from did_tf.run_folder import RunFolder, changed, flatten, read_json
+
+MIOU, TOP1 = "miou", "top1_error"
+_IN_TRAINING = {MIOU: lambda scores: scores["miou"], TOP1: lambda scores: 1 - scores["top1_accuracy"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A figure that a run has reached.
+
+    Attributes:
+      score: mean IoU or top-1 error, see `metric`; a fraction.
+      where: split, and protocol or "in training".
+      altered: whether the run had other settings than its experiment says now.
+      run: its folder.
+    """
+
+    score: float
+    where: str
+    altered: bool
+    run: Path
+
+
+def metric(config):
+    """Name of the figure that counts for the settings `config`: "top1_error" for classification, else "miou"."""
+    dataset = config["dataset"]
+    spec = data_pipelines.spec_of(dataset["name"], dataset["folder"] or None, **dataset["options"])
+    return TOP1 if spec.task == "classification" else MIOU
+
+
+def best(experiment, config, runs="runs"):
+    """The best `Result` of the runs of an experiment, or None.
+
+    Reports on the paper's split come first, of whole images or tiles, whichever is better; then those on the
+    validation split and the best validation of training.
+
+    Args:
+      experiment: its name, NAME or NAME:ARG.
+      config: its settings, a plain dict.
+      runs: folder of run folders. A run is the experiment's where its manifest says so, or, where that says nothing
+        (older runs), where it has the experiment's default name.
+    """
+    found = [found for run in _runs(experiment, runs) for found in _results(run, config)]
+    if not found:
+        return None
+    better = -1 if metric(config) == TOP1 else 1
+    _, result = max(found, key=lambda pair: (pair[0], better * pair[1].score))
+    return result
+
+
+def _runs(experiment, runs):
+    for path in sorted(Path(runs).glob("*/config.json")):
+        run = RunFolder(path.parent)
+        name = read_json(run.manifest).get("experiment") if run.manifest.is_file() else None
+        if name == experiment or (name is None and run.folder.name == cli.default_run(experiment).name):
+            yield run
+
+
+def _results(run, config):
+    """[(whether it is on the paper's split, Result)] of a run."""
+    # Settings that are younger than the run had no effect on it.
+    altered = bool(changed({**flatten(config), **flatten(read_json(run.config))}, config))
+    for of_paper, score, where in _scores(run, config):
+        if score is not None:
+            yield of_paper, Result(score, where, altered, run.folder)
+
+
+def _scores(run, config):
+    name, validation = metric(config), config["dataset"]["val_split"] or "val"
+    papers = config["paper"].get("split")
+    for split in {papers or validation, validation}:
+        for path in (run.evaluation / f"{split}.json", *run.evaluation.glob(f"*/{split}.json")):
+            if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
+                report = read_json(path)
+                protocol = report["protocol"].get("name", "centre crops")
+                yield split == papers, report["outputs"]["main"][name], f"{split}, {protocol}"
+    if (run.best / "metrics.json").is_file():
+        scores = read_json(run.best / "metrics.json")
+        if len(scores) > 1:  # without validation there is the step alone
+            yield False, _IN_TRAINING[name](scores), f"{validation}, in training"

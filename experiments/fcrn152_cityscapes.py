@@ -1,0 +1,20 @@
+"""FCRN-152 on Cityscapes: fcrn_online_bootstrapping.md Table 4 row 13.
+
+Paper: 74.64 % mIoU, 95.46 % accuracy and 82.04 % mean accuracy on val, with the 512 hardest positions of each crop.
+Whole images at one scale. The recipe is that of `fcrn101_voc`, without dropout; 30K iterations are ours here too.
+
+  make train EXP=fcrn152_cityscapes && make evaluate EXP=fcrn152_cityscapes
+"""
+
+from experiments import fcrn101_voc
+
+
+def get_config(arg=None):
+    """`arg` is not used."""
+    c = fcrn101_voc.get_config()
+    c.dataset.name = "cityscapes"
+    c.dataset.train_split = "train"
+    c.model.depth = 152
+    c.model.dropouts = (0.0,) * 4
+    c.paper.update(row="Table 4 row 13", data="Cityscapes val", miou=74.64, accuracy=95.46, mean_accuracy=82.04)
+    return c
