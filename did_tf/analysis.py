@@ -45,11 +45,11 @@ def reach(model, height, width, output="main", position=None, source=None):
       source: name of the layer in whose output paths start; default the image.
 
     Raises:
-      ValueError: as `Graph`, or there is no such output.
+      ValueError: as `Graph`, or there is no such output or layer.
     """
     graph, start = Graph(model, height, width), _layer(model, output)
     position = position or tuple(size // 2 for size in graph.sizes[start][1:])
-    return graph.reach(start, position, source or _image(graph))
+    return graph.reach(start, position, _layer(model, source) if source else _image(graph))
 
 
 def receptive_field(model, output="main"):
@@ -120,7 +120,8 @@ def effective_size(footprint, share=SHARE):
     """Side of the smallest square around the centre that holds `share` of a footprint [H, W]; odd, in pixels."""
     rows, columns = (np.abs(np.arange(size) - size // 2) for size in footprint.shape)
     rings = np.bincount(np.maximum(rows[:, None], columns).ravel(), footprint.ravel())
-    return 2 * int(np.searchsorted(np.cumsum(rings), share * footprint.sum())) + 1
+    # Not beyond the last, whatever the sums are rounded to.
+    return 2 * min(int(np.searchsorted(np.cumsum(rings), share * footprint.sum())), len(rings) - 1) + 1
 
 
 def dilations(model):
@@ -134,11 +135,10 @@ def dilations(model):
 
 def _layer(model, output):
     """Name of the layer that gives `output`, an output of the model or a layer."""
-    names = [layer.name for layer in model.layers]
     if output in model.output:
         return next(layer.name for layer in model.layers if layer.output is model.output[output])
-    if output not in names:
-        raise ValueError(f"no output {output!r}; known: {', '.join(model.output)}")
+    if all(layer.name != output for layer in model.layers):
+        raise ValueError(f"no output or layer {output!r}; outputs: {', '.join(model.output)}")
     return output
 
 

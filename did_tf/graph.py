@@ -218,9 +218,10 @@ def _interpolation(size, count, align_corners):
     """The two neighbours of each sample, as `interpolation_matrix` has them; twice the same where it lies on one."""
     steps = np.arange(count, dtype=np.int64)
     # In whole numbers: the source is over / under.
-    over, under = (
-        (steps * (size - 1), max(count - 1, 1)) if align_corners else ((2 * steps + 1) * size - count, 2 * count)
-    )
+    if align_corners:
+        over, under = steps * (size - 1), max(count - 1, 1)
+    else:
+        over, under = (2 * steps + 1) * size - count, 2 * count
     over = np.clip(over, 0, (size - 1) * under)
     return np.stack([over // under, -(-over // under)], axis=1)
 

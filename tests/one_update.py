@@ -1,10 +1,11 @@
 """Program: one update of a tiny DID on the devices given, from weights and a batch that depend on the seed alone.
 
-`python one_update.py DEVICES SYNCHRONISED PRECISION OUTPUT.npz [FIRST LAST]`. With plain SGD at rate 1 the change of
-the weights is the gradient. FIRST and LAST choose a part of the batch. Devices are set once per process, hence a
-program.
+`python one_update.py OUTPUT.npz SETTINGS [FIRST LAST]`, SETTINGS as JSON for `tiny.config`. With plain SGD at rate 1
+the change of the weights is the gradient. FIRST and LAST choose a part of the batch. Devices are set once per process,
+hence a program.
 """
 
+import json
 import sys
 
 import numpy as np
@@ -14,6 +15,13 @@ import tiny
 from did_tf import checkpoints
 from did_tf.run_folder import RunFolder
 from did_tf.training import Trainer
+
+SGD = {
+    "optimizer__name": "sgd",
+    "schedule__name": "constant",
+    "schedule__learning_rate": 1.0,
+    "schedule__warmup": 0,
+}
 
 
 def update(trainer, batch):
@@ -27,16 +35,8 @@ def update(trainer, batch):
 
 
 def main():
-    devices, synchronised, precision, output, *part = sys.argv[1:]
-    config = tiny.config(
-        train__devices=devices,
-        train__precision=precision,
-        train__sync_batch_norm=synchronised == "sync",
-        optimizer__name="sgd",
-        schedule__name="constant",
-        schedule__learning_rate=1.0,
-        schedule__warmup=0,
-    )
+    output, settings, *part = sys.argv[1:]
+    config = tiny.config(**{**SGD, **json.loads(settings)})
     trainer = Trainer(config, RunFolder(f"{output}.run"))
     batch = next(iter(trainer._batches(0)))
     if part:

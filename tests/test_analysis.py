@@ -354,5 +354,6 @@ def test_layers_that_are_called_twice_are_told():
 
 
 def test_unknown_outputs_are_told():
-    with pytest.raises(ValueError, match="no output 'aux'; known: main"):
-        analysis.reach(network(layers.Conv2D(1, 3)), 9, 9, "aux")
+    for names in ({"output": "aux"}, {"source": "aux"}):
+        with pytest.raises(ValueError, match="no output or layer 'aux'; outputs: main"):
+            analysis.reach(network(layers.Conv2D(1, 3)), 9, 9, **names)

@@ -1,5 +1,6 @@
 """Two logical devices against one, each in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,30 +13,45 @@ from did_tf.distribution import make_strategy, set_precision
 from did_tf.errors import ConfigError
 
 TESTS = Path(__file__).parent
+ONE, TWO = {"train__devices": "cpu"}, {"train__devices": "cpu*2"}
+# Of the other papers' recipes, what an update has to do with.
+RECIPE = {
+    "model": {"name": "fcrn", "depth": 14, "width": 4, "kernel": 3},
+    "data__crop": (64, 64),
+    "loss__resolution": "features",
+    "optimizer__name": "adam",
+    "optimizer__multipliers": {"encoder": 0.2},
+    "schedule__learning_rate": 0.01,
+    "train__freeze_batch_norm": True,
+    "train__shifted_passes": True,
+}
+# settings, and the part of the batch
+CASES = {
+    "one": (ONE,),
+    "two": ({**TWO, "train__sync_batch_norm": True},),
+    "two, float16": ({**TWO, "train__sync_batch_norm": True, "train__precision": "float16"},),
+    "two, averaged": (TWO,),
+    "first half": (ONE, "0", "2"),
+    "second half": (ONE, "2", "4"),
+    "recipe, one": ({**ONE, **RECIPE},),
+    "recipe, two": ({**TWO, **RECIPE},),
+}
 
 
 @pytest.fixture(scope="module")
 def updates(tmp_path_factory):
     """{case: {name: array}} of one update, from one process per case."""
     folder = tmp_path_factory.mktemp("updates")
-    cases = {
-        "one": ("cpu", "local", "float32"),
-        "two": ("cpu*2", "sync", "float32"),
-        "two, float16": ("cpu*2", "sync", "float16"),
-        "two, averaged": ("cpu*2", "local", "float32"),
-        "first half": ("cpu", "local", "float32", "0", "2"),
-        "second half": ("cpu", "local", "float32", "2", "4"),
-    }
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
-    for case, (devices, synchronised, precision, *part) in cases.items():
-        output = folder / f"{case}.npz"
-        command = [sys.executable, TESTS / "one_update.py", devices, synchronised, precision, output, *part]
+    for case, (settings, *part) in CASES.items():
+        command = [sys.executable, TESTS / "one_update.py", folder / f"{case}.npz", json.dumps(settings), *part]
         subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
-    return {case: dict(np.load(folder / f"{case}.npz")) for case in cases}
+    return {case: dict(np.load(folder / f"{case}.npz")) for case in CASES}
 
 
-def test_synchronised_devices_equal_one(updates):
-    one, two = updates["one"], updates["two"]
+@pytest.mark.parametrize("kind", ["", "recipe, "])
+def test_devices_equal_one(updates, kind):
+    one, two = updates[f"{kind}one"], updates[f"{kind}two"]
     assert one.keys() == two.keys()
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
     for name in one:

@@ -1,0 +1,36 @@
+"""Each system's own CamVid experiment on the real frames: the loss falls, it is scored and exported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from did_tf.run_folder import RunFolder, read_metrics
+
+SYSTEMS = ("did", "ladder121", "duc", "fcrn50", "sunet64", "fcdensenet103")
+SMALL = {"data.crop": "(129,129)", "train.batch_size": 2, "train.steps": 24, "train.log_every": 8, "schedule.warmup": 4}
+CAMVID = os.environ.get("DID_TF_CAMVID")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAMVID, reason="set DID_TF_CAMVID to the folder of the real CamVid")
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_trains_on_camvid(system, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    common = [f"--experiment={system}_camvid", f"--run={run.folder}", f"--data={CAMVID}"]
+    settings = [f"--config.{key}={value}" for key, value in {**SMALL, "dataset.val_split": ""}.items()]
+    program("train", *common, *settings)
+    losses = [float(row["loss"]) for row in read_metrics(run.metrics)]
+    assert losses[-1] < 0.9 * losses[0]
+    assert "mIoU" in program("evaluate", *common, "--limit=2", "--protocol=whole")
+    program("export_model", *common)
+    assert (run.saved_model / "saved_model.pb").is_file()
+
+
+def program(name, *arguments):
+    command = [sys.executable, "-m", f"did_tf.{name}", *arguments]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
