@@ -14,6 +14,7 @@ SPLIT ?= val
 INPUT ?=
 OUTPUT ?=
 DATASET ?= camvid
+TABLE ?=
 ARGS ?=
 COMMON = --experiment="$(EXP)" $(if $(DATA),--data="$(DATA)") $(if $(RUN),--run="$(RUN)")
 
@@ -22,7 +23,7 @@ COMMON = --experiment="$(EXP)" $(if $(DATA),--data="$(DATA)") $(if $(RUN),--run=
 	format bench receptive-field table clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo '  Settings: EXP=experiment[:arg] DATA=dir RUN=dir ARGS="--config.train.batch_size=4"'
 
 setup: $(VENV)/.ready ## create .venv with everything needed (the other targets do it by themselves)

@@ -41,6 +41,9 @@ class Augmentation:
     ratio: tuple = (3 / 4, 4 / 3)
 
     def __post_init__(self):
+        for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
+            if len(getattr(self, name)) not in lengths:
+                raise DataError(f"data.{name} must have 2 entries, got {tuple(getattr(self, name))}")
         if min(self.crop) < 1:
             raise DataError(f"data.crop must be positive, got {tuple(self.crop)}")
         if not 0 < self.scale[0] <= self.scale[1]:

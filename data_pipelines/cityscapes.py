@@ -69,8 +69,9 @@ class Cityscapes(FileDataset):
     def places(self, split):
         if split == "test":
             raise AbsentSplit(
-                "cityscapes split 'test': its labels are not public; use val, or run `make predict "
-                f"INPUT={self.folder / 'leftImg8bit' / 'test'}` and send the result to the benchmark's server"
+                "cityscapes split 'test': its labels are not public; use val, or run `make predict EXP=... "
+                f"INPUT={self.folder / 'leftImg8bit' / 'test'}` and send NAME_label.png to the benchmark's server, the "
+                "class ids turned to label ids (TABLE in data_pipelines/cityscapes.py)"
             )
         return [self.folder / part / split for part in self.parts]
 

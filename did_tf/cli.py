@@ -2,12 +2,17 @@
 
 from did_tf import quiet  # noqa: F401  # isort: skip (first)
 
+import ast
+import functools
 import importlib
 import importlib.util
+import inspect
 import json
+import operator
 import re
 import signal
 import sys
+import textwrap
 from pathlib import Path
 
 from absl import flags, logging
@@ -17,7 +22,7 @@ import experiments
 from data_pipelines import DataError
 from did_tf import models
 from did_tf.errors import ConfigError, nearest
-from did_tf.run_folder import RunFolder, flatten, read_json
+from did_tf.run_folder import RunFolder, default_run, flatten, read_json
 from experiments import base
 
 flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
@@ -27,6 +32,8 @@ flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
 
 _FROM_DATA = ("mean", "std")  # options of every model that the data set decides
+# Settings that take any key: what they are passed to knows which there are.
+_OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimizer.multipliers", "evaluate.options")
 
 
 def run(main, training=True):
@@ -60,11 +67,17 @@ def chosen(training=True):
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
-    overrides = [a for a in sys.argv[1:] if a.startswith("--config.")]
-    config = resolve(FLAGS.experiment, folder, overrides, training)
+    config = resolve(FLAGS.experiment, folder, config_arguments(), training)
+    if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
+        print(f"{folder.folder} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
     if FLAGS.data:
         config["dataset"]["folder"] = FLAGS.data
     return config, folder
+
+
+def config_arguments():
+    """The settings on the command line, ["--config.a.b=1", ...]."""
+    return [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
 
 
 def experiment_names():
@@ -77,26 +90,28 @@ def load_experiment(name):
     """ConfigDict of experiment NAME or NAME:ARG, with the model's options filled in. Raises `ConfigError`."""
     module_name, _, argument = name.partition(":")
     module = _import(module_name)
+    if argument and not inspect.signature(module.get_config).parameters:
+        raise ConfigError(f"experiment {module_name!r} takes no argument, got {argument!r}")
     try:
-        config = module.get_config(argument or None)
+        config = module.get_config(*filter(None, [argument]))
     except ValueError as error:
         raise ConfigError(f"experiment {name!r}: {error}") from None
-    defaults = models.options(config.model.name)
-    config.model.update({key: value for key, value in defaults.items() if key not in {*config.model, *_FROM_DATA}})
+    options = _model_options(config.model.name)
+    config.model.update({key: value for key, value in options.items() if key not in config.model})
     return config
 
 
-def default_run(name):
-    """Run folder of experiment NAME[:ARG]: "did_table3:row7" -> runs/did_table3_row7."""
-    module, _, argument = name.partition(":")
-    return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
-
-
 def resolve(name, run_folder, overrides, training=True):
-    """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...])."""
+    """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...]).
+
+    Where these choose another model.name or dataset.name, that has its own defaults for all options.
+
+    Raises `ConfigError` for an unknown setting, ValueError for another bad value.
+    """
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
         config = _settings_of(run_folder)
+    _enter(overrides, config)
     _check_keys(overrides, config)
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=["", *overrides])
@@ -105,26 +120,43 @@ def resolve(name, run_folder, overrides, training=True):
 
 
 def _parse_and_run(main):
-    if {"--help", "-h"} & set(sys.argv):
-        print(_help())
-        return
-    arguments = FLAGS([a for a in sys.argv if not a.startswith("--config.")])
+    help_flags = {"--help", "-h"}
+    arguments = FLAGS([a for a in sys.argv if a not in {*help_flags, *config_arguments()}])
     if len(arguments) > 1:
         raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
+    if help_flags & {*sys.argv}:
+        print(_help())
+        return
     logging.set_verbosity(logging.ERROR)
     main()
 
 
 def _help():
+    """The program's words and flags, then the settings of the experiment that is given, or those of all."""
     program = sys.modules["__main__"]
-    settings = flatten(base.get_config().to_dict())
     parts = [program.__doc__, FLAGS.module_help(program), FLAGS.module_help(__name__)]
-    parts += ["Experiments:", *(f"  {name}" for name in experiment_names())]
-    parts += ["", "Settings and their defaults (experiments/base.py explains them), and did's options:"]
-    options = {key: value for key, value in models.options("did").items() if key not in _FROM_DATA}
-    settings.update({f"model.{key}": value for key, value in options.items()})
-    parts += [f"  --config.{key}={value}" for key, value in settings.items()]
+    if FLAGS.experiment:
+        parts.append(f"Settings of {FLAGS.experiment} (experiments/base.py explains them, did_tf/models/ the model's):")
+        return "\n".join([*parts, *_listed(load_experiment(FLAGS.experiment))])
+    parts += ["Experiments:", *map(_described, experiment_names())]
+    parts += ["", "Settings and their defaults (experiments/base.py explains them; --experiment=NAME --help: its own):"]
+    parts += [*_listed(base.get_config()), "", "The models' options, --config.model.KEY=VALUE (did_tf/models/):"]
+    for name in models.names():
+        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in _model_options(name).items())
+        parts.append(textwrap.fill(f"{name}: {options}", 100, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(parts)
+
+
+def _described(experiment):
+    module = _import(experiment)
+    name = f"{experiment}:ROW" if hasattr(module, "ROWS") else experiment
+    return f"  {name:30} {module.__doc__.splitlines()[0]}"
+
+
+def _listed(config):
+    """A line for each setting, and for each group that takes any key."""
+    settings = {**{f"{group}.KEY": "VALUE" for group in _OPEN}, **flatten(config.to_dict())}
+    return [f"  --config.{key}={value}" for key, value in sorted(settings.items()) if not key.startswith("paper.")]
 
 
 def _import(name):
@@ -149,21 +181,55 @@ def _settings_of(run_folder):
     return config
 
 
+def _model_options(name):
+    """Options of architecture `name` with their defaults, without those that the data set decides."""
+    return {key: value for key, value in models.options(name).items() if key not in _FROM_DATA}
+
+
+def _enter(overrides, config):
+    """Makes room in `config` for what `overrides` bring with them and config_flags would refuse.
+
+    That is the options of another model or data set, keys that groups of `_OPEN` lack, and values in place of None,
+    which has no type.
+    """
+    pairs = [override[len("--config.") :].partition("=")[::2] for override in overrides]
+    for key, value in pairs:
+        if key == "model.name" and value != config.model.name:
+            config.model = ConfigDict({"name": value, **_model_options(value)})
+        if key == "dataset.name" and value != config.dataset.name:
+            config.dataset.options = ConfigDict()
+    settings = dict(_items(config))
+    for key, value in pairs:
+        *groups, option = key.split(".")
+        new = ".".join(groups) in _OPEN and key not in settings
+        if new or (key in settings and settings[key] is None):
+            functools.reduce(operator.getitem, groups, config)[option] = _literal(value)
+
+
+def _literal(text):
+    """The Python value that a text stands for, else the text."""
+    try:
+        return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
+    except (SyntaxError, ValueError):
+        return text
+
+
 def _check_keys(overrides, config):
     """Raises `ConfigError` where an override names a setting that does not exist, naming the nearest one."""
-    known = set(_keys(config))
+    known = dict(_items(config))
     for override in overrides:
         key = override[len("--config.") :].partition("=")[0]
         if key not in known:
-            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; experiments/base.py lists them")
+            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; --help lists them")
 
 
-def _keys(config, prefix=""):
+def _items(config, prefix=""):
+    """(key with dots, value) of every setting."""
     for key, value in config.items():
         if isinstance(value, ConfigDict):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from _items(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value
 
 
 def _fail(error, status):

@@ -40,7 +40,7 @@ def _evaluate(config, run, dataset, model, protocol, weights, baselines):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}")
     print(evaluation.table(result, dataset.spec.classes, paper))
     folder = _report_folder(run, protocol)
-    details = {"name": protocol, **_details(predictor), "images": images, "weights": str(weights)}
+    details = {"name": protocol, **_details(predictor), "images": images, **_network(config, weights)}
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, baselines=baselines)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
@@ -53,9 +53,14 @@ def _classify(config, run, dataset, model, weights):
     paper, folder = _paper(config), _report_folder(run, "whole")
     print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops")
     print(classification.table(result, paper))
-    details = {"crop": classifier.crop, "resize": classifier.resize, "weights": str(weights)}
+    details = {"crop": classifier.crop, "resize": classifier.resize, **_network(config, weights)}
     classification.write_report(result, folder, FLAGS.split, details, paper)
     print(f"report: {folder / FLAGS.split}.json")
+
+
+def _network(config, weights):
+    """The weights and the options of the model, which need not be those of training."""
+    return {"weights": str(weights), "model": {**config["model"], **config["evaluate"]["options"]}}
 
 
 def _paper(config):

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines import DataError
-from did_tf import compat, prediction
+from did_tf import compat, models, prediction
 from did_tf.errors import ConfigError
 from did_tf.evaluation import MAIN
 from did_tf.inference import Predictor, resize
@@ -103,12 +103,6 @@ def example_images(config, spec):
     return list(np.random.default_rng(0).integers(0, 256, (2, 120, 160, spec.bands), np.uint8))
 
 
-def predict_with_saved_model(path, image):
-    """(classes [H, W] uint8, probabilities [H, W, num_classes] float32) of one image [H, W, bands] uint8."""
-    outputs = tf.saved_model.load(str(path)).signatures[SIGNATURE](image=tf.constant(image[None]))
-    return outputs["classes"].numpy()[0], outputs["probabilities"].numpy()[0]
-
-
 def _save(model, spec, folder):
     with tempfile.TemporaryDirectory() as scratch:
         asset = Path(scratch) / "dataset.json"
@@ -123,7 +117,7 @@ def _save(model, spec, folder):
 
 def _serving_function(model):
     """tf.function: image uint8 [N, H, W, bands] -> {"classes": ..., "probabilities": ...}."""
-    segments = len(model.output[MAIN].shape) == 4
+    segments = models.task(model) == "segmentation"
     dtype = tf.uint8 if model.output[MAIN].shape[-1] <= 256 else tf.int32
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.uint8, name="image")])
@@ -146,7 +140,7 @@ def _with_margin(model, image):
 
 def _reference(model):
     """Function of images [N, H, W, bands] that gives the probabilities of `model`."""
-    if len(model.output[MAIN].shape) == 2:
+    if models.task(model) == "classification":
         return lambda batch: tf.nn.softmax(model(_with_margin(model, batch), training=False)[MAIN]).numpy()
     predictor = Predictor(model)
     return lambda batch: np.stack([predictor(image)[MAIN] for image in batch])
@@ -159,6 +153,8 @@ def _compare(model, folder, images):
     for view, batch in batches.items():
         with _full_float32():
             expected = reference(batch)
+        if not np.isfinite(expected).all():
+            raise ExportFailed(f"the network gives no finite probabilities on {view}: its training went wrong")
         classes, probabilities = served[f"{view}/classes"], served[f"{view}/probabilities"]
         chosen = np.take_along_axis(expected, classes[..., None].astype(int), -1)[..., 0]
         # Another class is right only where it is as probable.

@@ -1,7 +1,6 @@
 """The confusion matrix and the figures derived from it."""
 
 import numpy as np
-import tensorflow as tf
 
 from data_pipelines.spec import IGNORE
 
@@ -116,38 +115,6 @@ class ConfusionMatrix:
         wrong = values[(values < 0) | (values >= self.num_classes)]
         if wrong.size:
             raise ValueError(f"{what} {wrong[0]} is no class: known are 0 to {self.num_classes - 1}{besides}")
-
-
-def confusion_counts(labels, predictions, num_classes):
-    """Counts of `ConfusionMatrix`, as a tensor op for use within `tf.function`.
-
-    Args:
-      labels: integer tensor of any shape: classes, or 255 to ignore.
-      predictions: integer tensor of the same shape: classes.
-      num_classes: Python int.
-
-    Returns:
-      int64 [num_classes, num_classes]; the sum over batches is safe, and one call takes fewer than 2**31 pixels.
-
-    Raises:
-      tf.errors.InvalidArgumentError: at run time, where a value is no class (XLA drops the check).
-    """
-    labels, predictions = tf.cast(labels, tf.int32), tf.cast(predictions, tf.int32)
-    valid = tf.not_equal(labels, IGNORE)
-    labels = tf.where(valid, labels, 0)
-    known = [_assert_classes(labels, "labels", num_classes), _assert_classes(predictions, "predictions", num_classes)]
-    with tf.control_dependencies(known):
-        # Ignored pixels go to a cell past the last, which is not counted.
-        cells = tf.where(valid, labels * num_classes + predictions, num_classes**2)
-    # Not tf.math.bincount: its kernel refuses to run on GPUs under enable_op_determinism.
-    counts = tf.raw_ops.Bincount(arr=tf.reshape(cells, [-1]), size=num_classes**2, weights=tf.constant([], tf.int32))
-    return tf.cast(tf.reshape(counts, [num_classes, num_classes]), tf.int64)
-
-
-def _assert_classes(values, what, num_classes):
-    lowest, highest = tf.reduce_min(values), tf.reduce_max(values)
-    message = f"confusion_counts: {what} must be 0 to {num_classes - 1}, but range over"
-    return tf.debugging.Assert((lowest >= 0) & (highest < num_classes), [message, lowest, highest])
 
 
 def _ratio(part, whole):

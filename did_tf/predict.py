@@ -5,10 +5,12 @@ Without --input it takes a few images of the data set's validation split.
 
 from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
 
+from pathlib import Path
+
 from absl import flags
 from tqdm import tqdm
 
-from did_tf import prediction, wiring
+from did_tf import prediction, visualize, wiring
 from did_tf.errors import ConfigError
 
 flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
@@ -31,10 +33,12 @@ def main(config, run):
         raise ConfigError(f"the network takes {spec.bands} bands, but --input is read as RGB: leave --input away")
     predictor = wiring.make_predictor(config, model, FLAGS.protocol)
     prediction.check_output(output)
+    visualize.save_png(Path(output) / "legend.png", visualize.legend(spec.classes, spec.palette))
     for name, read in tqdm(images, desc="predict", unit="image", disable=None):
         image = read()
         prediction.write_pictures(output, name, image, predictor(image), spec.palette)
     print(f"{len(images)} predicted: {output}/NAME_label.png, NAME_color.png, NAME_overlay.png, NAME_outputs.png")
+    print(f"colours of the classes: {output}/legend.png")
 
 
 def _images(config, output):

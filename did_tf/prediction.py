@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-import data_pipelines
 from data_pipelines import DataError
 from data_pipelines.images import read_image
 from did_tf import checkpoints, visualize, wiring
@@ -32,8 +31,7 @@ def load_network(config, weights):
       ConfigError: there are no such weights, or they don't fit.
       DataError: unknown data set or option.
     """
-    settings = config["dataset"]
-    spec = data_pipelines.spec_of(settings["name"], settings["folder"] or None, **settings["options"])
+    spec = wiring.make_spec(config)
     model = wiring.make_model(config, spec, changes=config["evaluate"]["options"])
     file = checkpoints.load_weights(model, weights)
     print(f"weights from {file}")

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from tensorflow import keras
 
-import data_pipelines
 from data_pipelines import DataError
 from did_tf import analysis, checkpoints, gridding, prediction, visualize, wiring
 from did_tf.errors import ConfigError
@@ -78,8 +77,7 @@ def _network(config, run):
         model, spec, _ = prediction.load_network(config, run.folder)
         return model, spec, "trained weights"
     keras.utils.set_random_seed(config["seed"])
-    settings = config["dataset"]
-    spec = data_pipelines.spec_of(settings["name"], settings["folder"] or None, **settings["options"])
+    spec = wiring.make_spec(config)
     return wiring.make_model(config, spec, changes=config["evaluate"]["options"]), spec, "random weights"
 
 

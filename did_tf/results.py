@@ -3,9 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-import data_pipelines
-from did_tf import cli
-from did_tf.run_folder import RunFolder, changed, flatten, read_json
+from did_tf import wiring
+from did_tf.run_folder import RunFolder, changed, default_run, flatten, read_json
 
 MIOU, TOP1 = "miou", "top1_error"
 _IN_TRAINING = {MIOU: lambda scores: scores["miou"], TOP1: lambda scores: 1 - scores["top1_accuracy"]}
@@ -30,9 +29,7 @@ class Result:
 
 def metric(config):
     """Name of the figure that counts for the settings `config`: "top1_error" for classification, else "miou"."""
-    dataset = config["dataset"]
-    spec = data_pipelines.spec_of(dataset["name"], dataset["folder"] or None, **dataset["options"])
-    return TOP1 if spec.task == "classification" else MIOU
+    return TOP1 if wiring.make_spec(config).task == "classification" else MIOU
 
 
 def best(experiment, config, runs="runs"):
@@ -45,7 +42,7 @@ def best(experiment, config, runs="runs"):
       experiment: its name, NAME or NAME:ARG.
       config: its settings, a plain dict.
       runs: folder of run folders. A run is the experiment's where its manifest says so, or, where that says nothing
-        (older runs), where it has the experiment's default name.
+        (older runs, and reports on weights of other runs), where it has the experiment's default name.
     """
     found = [found for run in _runs(experiment, runs) for found in _results(run, config)]
     if not found:
@@ -56,17 +53,18 @@ def best(experiment, config, runs="runs"):
 
 
 def _runs(experiment, runs):
-    for path in sorted(Path(runs).glob("*/config.json")):
-        run = RunFolder(path.parent)
-        name = read_json(run.manifest).get("experiment") if run.manifest.is_file() else None
-        if name == experiment or (name is None and run.folder.name == cli.default_run(experiment).name):
+    for path in sorted(Path(runs).glob("*/")):
+        run = RunFolder(path)
+        name = run.trained_by()
+        if name == experiment or (name is None and run.folder.name == default_run(experiment).name):
             yield run
 
 
 def _results(run, config):
     """[(whether it is on the paper's split, Result)] of a run."""
     # Settings that are younger than the run had no effect on it.
-    altered = bool(changed({**flatten(config), **flatten(read_json(run.config))}, config))
+    own = flatten(read_json(run.config)) if run.config.is_file() else {}
+    altered = bool(changed({**flatten(config), **own}, config))
     for of_paper, score, where in _scores(run, config):
         if score is not None:
             yield of_paper, Result(score, where, altered, run.folder)

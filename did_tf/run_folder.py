@@ -39,6 +39,10 @@ class RunFolder:
         self.config = self.folder / "config.json"
         self.manifest = self.folder / "manifest.json"
 
+    def trained_by(self):
+        """Name of the experiment that the run is of, or None where nothing says it."""
+        return read_json(self.manifest).get("experiment") if self.manifest.is_file() else None
+
     def start(self, config, manifest):
         """Creates the folder, or checks that it was started with the same settings, and records them."""
         try:
@@ -58,6 +62,12 @@ class RunFolder:
             told = ", ".join(f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys[:3])
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             raise ConfigError(f"{self.folder} was started with other settings: {told}{more}; use another RUN=dir")
+
+
+def default_run(experiment):
+    """Run folder of experiment NAME[:ARG] where none is given: "did_table3:row7" -> runs/did_table3_row7."""
+    module, _, argument = experiment.partition(":")
+    return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
 
 
 class MetricsFile:

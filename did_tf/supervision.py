@@ -38,7 +38,7 @@ class Supervision:
     def __init__(self, model, crop, weights=None, resolution="full", shifted_passes=False):
         if resolution not in RESOLUTIONS:
             raise ValueError(f"loss.resolution must be one of {RESOLUTIONS}, got {resolution!r}")
-        if resolution == "features" and any(len(logits.shape) == 2 for logits in model.output.values()):
+        if resolution == "features" and models.task(model) == "classification":
             raise ValueError('loss.resolution="features" is for segmentation; this model classifies images')
         self.weights = output_weights(list(model.output), weights)
         self.passes, self._phases = (None,), None

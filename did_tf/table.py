@@ -15,7 +15,6 @@ from absl import flags
 from tensorflow import keras
 from tqdm import tqdm
 
-import data_pipelines
 from did_tf import analysis, results, wiring
 from did_tf.errors import ConfigError, nearest
 from did_tf.run_folder import RunFolder
@@ -36,6 +35,8 @@ field: side of the theoretical receptive field; "all" is the whole image. view: 
 
 def main():
     """Prints the tables."""
+    if FLAGS.experiment or FLAGS.run or FLAGS.data or cli.config_arguments():
+        raise ConfigError("a table is of experiments as they are: it takes --tables, --runs and --markdown alone")
     families = _families(FLAGS.tables)
     configs = {
         f"{family}:{row}": cli.resolve(f"{family}:{row}", RunFolder("none"), [])
@@ -65,7 +66,7 @@ def _compute(configs):
     """{experiment: {figure: value}} of the networks; rows that share one share the work."""
     networks = {}
     for name, config in configs.items():
-        spec = data_pipelines.spec_of(config["dataset"]["name"], None, **config["dataset"]["options"])
+        spec = wiring.make_spec(config)
         key = json.dumps([config["model"], spec.num_classes, spec.bands], sort_keys=True)
         networks.setdefault(key, (config, spec, []))[-1].append(name)
     computed = {}

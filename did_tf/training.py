@@ -11,7 +11,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.pipeline import Loader, training_batches
-from did_tf import checkpoints, pretrained, visualize, wiring
+from did_tf import checkpoints, models, pretrained, visualize, wiring
 from did_tf.distribution import make_strategy
 from did_tf.errors import ConfigError
 from did_tf.files import write_json
@@ -64,13 +64,14 @@ class Trainer:
         devices = [str(device) for device in self.strategy.extended.worker_devices]
         data = {"split": split, "samples": len(self.loader), "fingerprint": fingerprint(self.loader.samples)}
         manifest = make_manifest(self.config["seed"], devices, data, pixel_loss.class_weights)
-        self.run.start(self.config, manifest)
         saved = checkpoints.saved_steps(self.run.checkpoints)
+        if not saved:
+            # Where that fails there is no folder yet, which would hold the wrong settings.
+            self._load_initial_weights()
+        self.run.start(self.config, manifest)
         if saved:
             checkpoints.restore(saved[-1], self._state())
             print(f"resuming {self.run.folder} at step {int(self.step)}")
-        else:
-            self._load_initial_weights()
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", *validation]
         self.metrics_file = MetricsFile(self.run.metrics, columns, int(self.step))
@@ -79,7 +80,10 @@ class Trainer:
     def _load_initial_weights(self):
         for load, source in ((checkpoints.load_weights, "init"), (pretrained.load_encoder, "encoder")):
             if self.settings[source]:
-                print(f"{source} weights from {load(self.model, self.settings[source])}")
+                try:
+                    print(f"{source} weights from {load(self.model, self.settings[source])}")
+                except ConfigError as error:
+                    raise ConfigError(f"train.{source}: {error}") from None
         self.train_step.start_averages()
 
     def fit(self):
@@ -238,7 +242,7 @@ def _check_crop(config, model):
 
 
 def _check(config):
-    """Settings that no part would refuse by itself."""
+    """Settings that no part would refuse by itself, or only after training."""
     counts = (
         "steps",
         "batch_size",
@@ -253,3 +257,7 @@ def _check(config):
             raise ConfigError(f"train.{name} must be 1 or more, got {config['train'][name]}")
     if not 0 <= config["train"]["ema"] < 1:
         raise ConfigError(f"train.ema must be in [0, 1), got {config['train']['ema']}")
+    try:
+        models.check_options(config["model"]["name"], config["evaluate"]["options"])
+    except ValueError as error:
+        raise ConfigError(f"evaluate.options: {error}") from None

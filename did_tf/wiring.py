@@ -1,4 +1,4 @@
-"""From a resolved config (a plain dict) to the parts of a run. The four programs and the trainer meet here."""
+"""From a resolved config (a plain dict) to the parts of a run. The programs and the trainer meet here."""
 
 import numpy as np
 
@@ -23,6 +23,12 @@ def make_dataset(config):
     return data_pipelines.load(settings["name"], settings["folder"] or None, **settings["options"])
 
 
+def make_spec(config):
+    """The `DatasetSpec` of `config.dataset`, whose files need not be there. Raises `DataError`."""
+    settings = config["dataset"]
+    return data_pipelines.spec_of(settings["name"], settings["folder"] or None, **settings["options"])
+
+
 def make_model(config, spec, precision="float32", changes=None):
     """The network of `config.model` with the options `changes`, for the classes and bands of `spec`.
 
@@ -33,8 +39,7 @@ def make_model(config, spec, precision="float32", changes=None):
     options.update(changes or {})
     shape = (None, None, spec.bands)
     model = models.build(config["model"]["name"], spec.num_classes, shape, mean=spec.mean, std=spec.std, **options)
-    task = "classification" if len(model.output["main"].shape) == 2 else "segmentation"
-    if task != spec.task:
+    if (task := models.task(model)) != spec.task:
         raise ConfigError(
             f"the model {config['model']['name']} is for {task}, the data set {spec.name} for {spec.task}"
         )

@@ -91,5 +91,6 @@ def get_config():
 def choose(rows, arg):
     """The row of a table that an experiment's argument names. Raises ValueError for another."""
     if arg not in rows:
-        raise ValueError(f"unknown row {arg!r}; known: {', '.join(rows)}")
+        what = "no row given, as in EXP=NAME:ROW" if arg is None else f"unknown row {arg!r}"
+        raise ValueError(f"{what}; known: {', '.join(rows)}")
     return rows[arg]

@@ -11,8 +11,8 @@ balancing, or poles and signs are hardly ever predicted.
 from experiments import did_camvid
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = did_camvid.get_config()
     c.paper = {}
     c.model.growth = 32

@@ -8,8 +8,8 @@ No paper figure: it shows that the program works and learns shapes, nothing abou
 from experiments import base
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = base.get_config()
     c.dataset.name = "synthetic"
     c.dataset.options.height = 160
@@ -26,7 +26,6 @@ def get_config(arg=None):
     c.schedule.warmup = 20
     c.train.steps = 600
     c.train.batch_size = 8
-    c.train.log_every = 20
     c.train.checkpoint_every = 100
     c.train.validate_every = 200
     return c

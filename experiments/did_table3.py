@@ -1,10 +1,13 @@
-"""Ablations of DID on CamVid: rows 1 to 16 of did.md Table 3, `EXP=did_table3:row7`.
+"""Ablations of DID on CamVid: did.md Table 3.
 
-Paper: test mIoU below, tested with tiles at five scales. Rows 1 and 2 are "deeplabv1-res50", from ImageNet and from
-scratch: `fcrn` at stride 16, for a 3x3 classifier makes up the 23.7M parameters. Its dilation is not given; we take 6,
-for 12 as in DeepLab spans more than a crop. Rows 13 and 14 are read as without deep supervision, though the table
-prints ".ds" for them too: the text compares row 14 with 15 to show what deep supervision brings, and row 13's 14.4M
-parameters are those of one head. "Dilation" is block 4's; block 3 always has 2.
+`EXP=did_table3:row7`. Paper: the figures below, mIoU on test with tiles at five scales. Otherwise `did_camvid`, without
+its last stage on train+val. "Dilation" is block 4's in rows 3 to 16, where block 3 always has 2.
+
+Rows 1 and 2 are "deeplabv1-res50", from ImageNet and from scratch: `fcrn` at stride 16, whose last stage then has the
+table's dilation of 2 (the authors' code has 2 and 4 in the last two). A 3x3 classifier makes up the 23.7M parameters;
+its dilation of 6 is the code's. Rows 13 and 14 are read as without deep supervision, though the table prints ".ds" for
+them too: the text compares row 14 with 15 to show what deep supervision brings, and row 13's 14.4M parameters are those
+of one head.
 """
 
 from experiments import base, did_camvid
@@ -49,7 +52,7 @@ def get_config(arg=None):
 
 
 def _resnet50(c, encoder):
-    c.model = {"name": "fcrn", "depth": 50, "stride": 16, "kernel": 3, "dilation": 6}
+    c.model = {"name": "fcrn", "depth": 50, "output_stride": 16, "kernel": 3, "dilation": 6}
     c.train.encoder = encoder
 
 

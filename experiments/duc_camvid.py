@@ -12,8 +12,8 @@ Scales and flips are DID's; the crop is the multiple of 8 next to its 321.
 from experiments import base
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = base.get_config()
     c.model = {"name": "duc", "depth": 101, "stem": "3x3", "dilation": "bigger", "aspp": 4, "cell": 2}
     c.data.crop = (320, 320)

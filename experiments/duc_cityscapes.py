@@ -10,6 +10,7 @@ What we do otherwise, and why:
   anywhere in the frame, as many as the paper's. Its patches need a data set whose samples are windows of a frame, and
   the second kind windows that move.
 - With cell 2, predictions are compared with labels at half resolution, as in the authors' code; the paper doesn't say.
+- The loss is the mean over pixels, as in the authors' code; section 4 says sum.
 - Pairs are mirrored, as in the authors' code; their released settings scale them too, which the paper doesn't mention.
 
   make train EXP=duc_cityscapes:patch544 && make evaluate EXP=duc_cityscapes:patch544
@@ -35,7 +36,7 @@ def get_config(arg=None):
     c.data.crop = (crop, crop)
     c.data.scale = (1.0, 1.0)
     c.data.aspect = 0.0
-    c.data.cache = False  # 18 GB
+    c.data.cache = False  # 25 GB
     c.loss.resolution = "features"
     c.optimizer.name = "sgd"
     c.optimizer.options.momentum = 0.9

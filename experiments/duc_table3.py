@@ -1,6 +1,7 @@
-"""Depth, upsampling and coarse data of ResNet-DUC-HDC on Cityscapes: duc_hdc.md Table 3, `EXP=duc_table3:row5`.
+"""Depth, upsampling and coarse data of ResNet-DUC-HDC on Cityscapes: duc_hdc.md Table 3.
 
-Paper: the mIoU below on val, without CRF. The recipe is `duc_cityscapes:patch880`, with dilation "bigger" for HDC.
+`EXP=duc_table3:row5`. Paper: the figures below, mIoU on val, without CRF. Otherwise `duc_cityscapes:patch880`, with
+dilation "bigger" for HDC. Row 2 is Table 2's row 4.
 
 - "Deconv" is the direct one (x8) with plain dilation: row 1's 75.1 % is that of section 4.1.2. The second one there, x2
   then x4, reached 75.0 %: `EXP=duc_table3:row1 ARGS=--config.model.upsampling=deconv2x4`. Kernels and channels are not

@@ -16,8 +16,8 @@ from experiments import base
 FRAMES, EPOCHS = 367, 750
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = base.get_config()
     c.model.name = "fc_densenet"
     c.data.crop = (224, 224)

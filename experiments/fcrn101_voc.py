@@ -19,12 +19,12 @@ from experiments import base
 DROPOUTS = (0.0, 0.0, 0.3, 0.5)
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = base.get_config()
     c.dataset.name = "pascal_voc"
     c.dataset.train_split = "trainaug"
-    c.model = {"name": "fcrn", "depth": 101, "stride": 8, "kernel": 5, "dilation": 12, "dropouts": DROPOUTS}
+    c.model = {"name": "fcrn", "depth": 101, "output_stride": 8, "kernel": 5, "dilation": 12, "dropouts": DROPOUTS}
     c.data.crop = (504, 504)
     c.data.scale = (0.7, 1.3)
     c.data.aspect = 0.0

@@ -9,8 +9,8 @@ Whole images at one scale. The recipe is that of `fcrn101_voc`, without dropout;
 from experiments import fcrn101_voc
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = fcrn101_voc.get_config()
     c.dataset.name = "cityscapes"
     c.dataset.train_split = "train"

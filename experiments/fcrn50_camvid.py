@@ -13,10 +13,10 @@ tiles, as in DID's.
 from experiments import did_camvid
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = did_camvid.get_config()
-    c.model = {"name": "fcrn", "depth": 50, "stride": 8, "kernel": 5, "dilation": 6}
+    c.model = {"name": "fcrn", "depth": 50, "output_stride": 8, "kernel": 5, "dilation": 6}
     c.schedule.learning_rate = 2e-4
     c.train.steps = 44_800
     c.paper = {}

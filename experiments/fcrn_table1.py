@@ -41,7 +41,7 @@ def get_config(arg=None):
 def vanilla(c, row, label):
     """`c` with the network and the figures of `row`, an entry of `ROWS` here or in Table 2 ("vanilla FCRNs")."""
     depth, stride, kernel, dilation, field_of_view, accuracy, mean_accuracy, miou = row
-    c.model.update(depth=depth, stride=stride, kernel=kernel, dilation=dilation, dropouts=(0.0,) * 4)
+    c.model.update(depth=depth, output_stride=stride, kernel=kernel, dilation=dilation, dropouts=(0.0,) * 4)
     c.loss.ohem_keep = 0
     c.paper.update(row=label, miou=miou, accuracy=accuracy, mean_accuracy=mean_accuracy, field_of_view=field_of_view)
     return c

@@ -1,7 +1,8 @@
 """Depth, resolution and field of view of FCRN on Cityscapes: fcrn_online_bootstrapping.md Table 2.
 
 `EXP=fcrn_table2:row6`. Paper: the figures below, on val: whole images at one scale. No bootstrapping; otherwise
-`fcrn152_cityscapes`.
+`fcrn152_cityscapes`. Networks of 50 layers, it says, can have "larger image crops", not how large (section 4.3): here
+all have 504 (`data.crop`), less than the field of view of rows 7 and 9.
 """
 
 from experiments import base, fcrn152_cityscapes, fcrn_table1

@@ -2,7 +2,8 @@
 
 `EXP=fcrn_table4:row5`. Paper: the figures below, on val: whole images at one scale. Rows 1 to 10 are PASCAL VOC, 11 to
 14 Cityscapes. "Bs." is the number of hardest positions of each crop's score map that count; all that are valid count
-where they are fewer. `fcrn101_voc` says which rates stand behind "Do.".
+where they are fewer. `fcrn101_voc` says which rates stand behind "Do.". Rows 1, 6 and 11 are rows 13 and 20 of Table 1
+and row 22 of Table 2.
 """
 
 from experiments import base, fcrn101_voc, fcrn152_cityscapes

@@ -10,8 +10,8 @@ so few images are learnt by heart; crops of 448x320, near the whole frame, for 7
 from experiments import base, ladder_table3
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c, ours = ladder_table3.get_config("row2"), base.get_config()
     c.dataset, c.data = ours.dataset, ours.data
     c.data.crop = (320, 448)

@@ -4,8 +4,8 @@ Paper: 72.82 % mIoU and 95.06 % accuracy on val. Rows 30 to 900 of each frame, r
 mirroring is the only augmentation. Adam at 5e-4 with poly 1.5, a fifth of it for the encoder from ImageNet; L2 of 1e-4
 but not on the logits (the authors' code, REFERENCE.md section 2).
 
-The paper does not say how long: 30,000 steps (40 epochs) are those of the authors' last published settings, whose
-earlier ones have 13,000 and 20,000.
+The paper does not say how long. The authors' published settings for this size have 30,000 steps (40 epochs), which we
+take, or 30 epochs; older ones 13,000 and 20,000 steps.
 
   make train EXP=ladder121_cityscapes && make evaluate EXP=ladder121_cityscapes
 """
@@ -13,8 +13,8 @@ earlier ones have 13,000 and 20,000.
 from experiments import base
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = base.get_config()
     c.dataset.name = "cityscapes"
     c.dataset.options.half = True

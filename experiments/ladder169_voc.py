@@ -10,8 +10,8 @@ steps (the authors' code, REFERENCE.md section 2).
 from experiments import ladder121_cityscapes
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = ladder121_cityscapes.get_config()
     c.dataset.name = "pascal_voc"
     c.dataset.options = {}

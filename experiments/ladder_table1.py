@@ -4,8 +4,9 @@
 
 "n x" is the resolution of the prediction. Read from section 5.2: "32x" rows predict from the context without splitting
 the last block; "Dilated 8x" ones dilate the last two blocks and go up once; "split3+4" splits blocks 3 and 4, for five
-steps up from 1/128. "SPP" has PSPNet's grids (1, 2, 3, 6) and 128 features from each, which the paper does not give.
-Ladder ResNet-50 goes up from 1/32 (`did_tf.models.ladder` says why). The paper has no parameters of these networks.
+steps up from 1/128. "SPP" has PSPNet's grids (1, 2, 3, 6) and 128 features from each, which the paper does not give;
+the authors' published code, which may not be that of the paper, pools by 2, 4 and 8 instead. Ladder ResNet-50 goes up
+from 1/32 (`did_tf.models.ladder` says why), as in that code. The paper has no parameters of these networks.
 """
 
 from experiments import base, ladder121_cityscapes

@@ -11,8 +11,8 @@ and to 1.19 at 0.1.
 from experiments import base, sunet_imagenet
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = base.get_config()
     c.model.update(sunet_imagenet.network("64"))
     c.data.crop = (320, 320)

@@ -11,8 +11,8 @@ Tiles are the crop's size, as in the authors' code.
 from experiments import sunet_voc
 
 
-def get_config(arg=None):
-    """`arg` is not used."""
+def get_config():
+    """The settings, see above."""
     c = sunet_voc.get_config()
     c.dataset.name = "cityscapes"
     c.dataset.train_split = "train"

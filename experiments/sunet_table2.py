@@ -1,7 +1,8 @@
-"""SUNets on ImageNet: rows 6 to 8 of sunet.md Table 2, `EXP=sunet_table2:row6`.
+"""SUNets on ImageNet: sunet.md Table 2.
 
-Paper: top-1 and top-5 errors on val and parameters, in `sunet_imagenet`, whose three networks these are (Table 1). Rows
-1 to 5 are other people's. Segmentation starts from `sunet_imagenet`'s run folders.
+`EXP=sunet_table2:row6`. Paper: top-1 and top-5 errors on val and parameters, in `sunet_imagenet`, whose three networks
+these are (the columns of Table 1). Rows 1 to 5 are other people's. Segmentation starts from `sunet_imagenet`'s run
+folders.
 """
 
 from experiments import base, sunet_imagenet

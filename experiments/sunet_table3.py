@@ -1,6 +1,7 @@
-"""SUNets on PASCAL VOC val: rows 2 to 4 of sunet.md Table 3, `EXP=sunet_table3:row2`.
+"""SUNets on PASCAL VOC: sunet.md Table 3.
 
-Paper: mIoU in `sunet_voc`, whose three networks these are. Row 1 is a ResNet-101 of other people's.
+`EXP=sunet_table3:row2`. Paper: mIoU on val in `sunet_voc`, whose three networks these are. Row 1 is a ResNet-101 of
+other people's.
 """
 
 from experiments import base, sunet_voc

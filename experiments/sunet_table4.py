@@ -2,7 +2,8 @@
 
 `EXP=sunet_table4:row1-strided`. Paper: the figures below, mIoU on val, whole images at one scale. Each row of the table
 has two networks, "Strided conv" and "Multigrid". The former we read as strides and the block's one dilation (2 in block
-3, 4 in block 4) together: that drops "alternate feature points", as section 7.3 says. Otherwise `sunet_voc`.
+3, 4 in block 4) together: that drops "alternate feature points", as section 7.3 says. Otherwise `sunet_voc`. The
+multigrid networks are rows 8 and 4 of Table 5.
 """
 
 from experiments import base, sunet_voc

@@ -1,7 +1,8 @@
 """Output strides, de-gridding and tests at several scales, SUNet-7-128 on PASCAL VOC: sunet.md Table 5.
 
 `EXP=sunet_table5:row6`. Paper: the figures below, mIoU on val. "MS" is tiles of 512x512 at four scales, else whole
-images. At output stride 8 the batch is 12, as in section 7.3. Otherwise `sunet_voc`.
+images. The scales are of the image's size, as the paper has it; in the authors' code they are of a shorter side of 512,
+which makes most images a third larger. At output stride 8 the batch is 12, as in section 7.3. Otherwise `sunet_voc`.
 
 Rows 1 to 3 are trained alike, so are 4, 6 and 7, and 8, 10 and 11. One run serves to test them all, for example
   make evaluate EXP=sunet_table5:row7 ARGS=--weights=runs/sunet_table5_row4

@@ -236,7 +236,7 @@ def test_the_search_for_a_large_enough_image_agrees_with_the_map():
 )
 def test_field_of_view_is_the_papers(kernel, dilation, pixels):
     """Table 1 of fcrn_online_bootstrapping.md counts stride * ((kernel - 1) * dilation + 1)."""
-    model = models.build("fcrn", 21, depth=14, width=8, stride=8, kernel=kernel, dilation=dilation)
+    model = models.build("fcrn", 21, depth=14, width=8, output_stride=8, kernel=kernel, dilation=dilation)
     assert analysis.field_of_view(model) == pixels
 
 
@@ -259,7 +259,7 @@ def test_multiply_adds_by_hand():
 
 
 def test_multiply_adds_count_the_four_passes_of_the_simulation():
-    shape = {"depth": 14, "width": 8, "stride": 8}
+    shape = {"depth": 14, "width": 8, "output_stride": 8}
     plain, four = (models.build("fcrn", 5, simulation=simulation, **shape) for simulation in (False, True))
     before = Graph(plain, 64, 64)
     once = analysis.multiply_adds(plain, 64, 64)

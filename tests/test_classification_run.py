@@ -77,7 +77,7 @@ def test_it_is_exported(trained, tmp_path):
     model, spec, _ = prediction.load_network(config, run.folder)
     images = export.example_images(config, spec)
     export.export(model, spec, tmp_path / "saved_model", images)
-    classes, probabilities = export.predict_with_saved_model(tmp_path / "saved_model", images[0])
+    classes, probabilities = tiny.serve(tmp_path / "saved_model", images[0])
     assert classes == probabilities.argmax() and probabilities.shape == (3,)
 
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from did_tf import cli
+from did_tf import cli, models
 from did_tf.errors import ConfigError
-from did_tf.run_folder import RunFolder, read_metrics
+from did_tf.run_folder import RunFolder, default_run, read_metrics
 
 PROJECT = Path(__file__).parent.parent
 TINY = [
@@ -79,6 +79,51 @@ def test_unknown_setting_names_the_nearest(key, nearest):
         resolve(f"--config.{key}=1")
 
 
+def test_settings_of_another_experiments_run_are_announced(monkeypatch, capsys, tmp_path):
+    config = resolve("--config.model.growth=7")
+    RunFolder(tmp_path, "did_synthetic").start(config, {})
+    for experiment, told in (("did_camvid", True), ("did_synthetic", False)):
+        monkeypatch.setattr(sys, "argv", ["evaluate", f"--experiment={experiment}", f"--run={tmp_path}"])
+        cli.FLAGS.unparse_flags()
+        cli.run(lambda settings, run: print(settings["model"]["growth"]), training=False)
+        output = capsys.readouterr().out
+        assert output.endswith("7\n") and ("is of experiment did_synthetic" in output) == told
+
+
+def test_another_model_has_its_own_options():
+    model = resolve("--config.model.depth=14", "--config.model.name=duc")["model"]
+    defaults = {key: value for key, value in models.options("duc").items() if key not in ("mean", "std")}
+    assert model == {**defaults, "name": "duc", "depth": 14}
+    assert resolve("--config.model.name=did")["model"]["growth"] == 16, "the experiment's own model stays as it is"
+    with pytest.raises(ConfigError, match="unknown setting 'model.growth'"):
+        resolve("--config.model.growth=8", "--config.model.name=duc")
+
+
+def test_another_data_set_has_its_own_options():
+    assert resolve("--config.dataset.name=camvid")["dataset"]["options"] == {}
+    options = resolve("--config.dataset.name=cityscapes", "--config.dataset.options.half=True")["dataset"]["options"]
+    assert options == {"half": True}
+
+
+@pytest.mark.parametrize(
+    "override, value",
+    [
+        ("evaluate.options.smoothing=3", 3),
+        ("evaluate.options.use_bias=false", False),
+        ("loss.output_weights.main=0.5", 0.5),
+        ("optimizer.multipliers.decoder=10", 10),
+        ("dataset.options.bands=4", 4),
+    ],
+)
+def test_groups_without_keys_of_their_own_take_new_ones(override, value):
+    group, name, option = override.partition("=")[0].split(".")
+    assert resolve(f"--config.{override}")[group][name][option] == value
+
+
+def test_a_setting_that_is_none_takes_a_value():
+    assert resolve("--config.model.units=(1,2,3,4)", experiment="ladder121_camvid")["model"]["units"] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("name", ["did_camvid_abblations:row7", "nothing"])
 def test_unknown_experiment_lists_the_known(name):
     with pytest.raises(ConfigError, match="known: .*did_camvid"):
@@ -108,7 +153,7 @@ def test_own_experiment_file(tmp_path):
     ],
 )
 def test_default_run_folder(name, folder):
-    assert str(cli.default_run(name)) == folder
+    assert str(default_run(name)) == folder
 
 
 def camvid(folder, image=None, label=None, size=(40, 48)):
@@ -201,3 +246,14 @@ def test_help_helps():
     helped = start("--help")
     output, _ = helped.communicate()
     assert "--experiment" in output and "debug" in output and "Trains an experiment" in output
+    assert "duc_table1:ROW " in output and "--config.optimizer.multipliers.KEY=VALUE" in output
+    assert all(f"  {name}: " in output for name in models.names())
+
+
+def test_help_on_an_experiment(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", "--experiment=fcrn_table3:row2", "--help"])
+    cli.FLAGS.unparse_flags()
+    cli.run(None)
+    output = capsys.readouterr().out
+    assert "--config.model.output_stride=16\n" in output and "--config.evaluate.options.simulation=True\n" in output
+    assert "model.growth" not in output and "config.paper" not in output

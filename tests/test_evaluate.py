@@ -53,6 +53,7 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
         "flip": False,
         "images": 3,
         "weights": str(run.best / "weights.npz"),
+        "model": json.loads(json.dumps(config["model"])),
     }
     assert (run.evaluation / folder / "val_confusion.png").is_file()
     assert f"synthetic val, 3 images, protocol '{protocol}'" in printed

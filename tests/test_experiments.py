@@ -93,5 +93,7 @@ def test_crops_of_did_are_16n_plus_1(name):
 def test_unknown_rows_are_told():
     with pytest.raises(ConfigError, match="unknown row 'row0'; known: row1, "):
         cli.load_experiment("did_table3:row0")
-    with pytest.raises(ConfigError, match="unknown row None"):
+    with pytest.raises(ConfigError, match="no row given, as in EXP=NAME:ROW; known: row1, "):
         cli.load_experiment("did_table3")
+    with pytest.raises(ConfigError, match="'did_camvid' takes no argument, got 'row3'"):
+        cli.load_experiment("did_camvid:row3")

@@ -103,7 +103,7 @@ def test_signature_takes_any_batch_and_size(exported, network):
 
 
 def test_a_served_image_has_several_classes(exported, images):
-    classes, probabilities = export.predict_with_saved_model(exported[0].saved_model, images[0])
+    classes, probabilities = tiny.serve(exported[0].saved_model, images[0])
     assert classes.shape == images[0].shape[:2] and len(np.unique(classes)) > 3
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
 

@@ -2,9 +2,8 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from did_tf.metrics import ConfusionMatrix, confusion_counts
+from did_tf.metrics import ConfusionMatrix
 
 # Truth by prediction, worked out by hand below. Class 2 is never true, class 3 neither true nor predicted.
 TABLE = [
@@ -146,26 +145,3 @@ def test_constructor_rejects_wrong_sizes():
         ConfusionMatrix(256)
     with pytest.raises(ValueError, match=r"must be \(3, 3\), got \(2, 2\)"):
         ConfusionMatrix(3, [[1, 2], [3, 4]])
-
-
-@pytest.mark.parametrize("dtypes", [(tf.uint8, tf.int64), (tf.int32, tf.uint8)])
-def test_confusion_counts_in_a_graph(dtypes):
-    graph = tf.function(lambda labels, predictions: confusion_counts(labels, predictions, 5))
-    labels, predictions = pixels(3)
-    counts = graph(tf.cast(labels, dtypes[0]), tf.cast(predictions, dtypes[1]))
-    assert counts.dtype == tf.int64
-    np.testing.assert_array_equal(counts, counted_by_hand(labels, predictions, 5))
-
-
-def test_confusion_counts_of_ignored_pixels_alone_is_zero():
-    np.testing.assert_array_equal(confusion_counts([255, 255], [0, 1], 2), np.zeros((2, 2)))
-
-
-@pytest.mark.parametrize(
-    "labels, predictions, message",
-    [([0, 3], [0, 0], "labels must be 0 to 2"), ([0, 255], [0, 3], "predictions"), ([0, 1], [-1, 0], "predictions")],
-)
-def test_confusion_counts_rejects_what_is_no_class(labels, predictions, message):
-    graph = tf.function(lambda labels, predictions: confusion_counts(labels, predictions, 3))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        graph(tf.constant(labels), tf.constant(predictions))

@@ -164,6 +164,7 @@ def test_program_needs_no_data_set_where_images_are_given(folder, tmp_path):
     output = run.folder / "predictions"
     assert f"5 predicted: {output}" in done.stdout
     written = {str(path.relative_to(output)) for path in output.rglob("*.png")}
-    assert written == {f"{name}_{kind}.png" for name in ("a.jpg", "a.png", "b", "day/a", "night/a") for kind in KINDS}
+    names = ("a.jpg", "a.png", "b", "day/a", "night/a")
+    assert written == {"legend.png", *(f"{name}_{kind}.png" for name in names for kind in KINDS)}
     expected = Predictor(model)(picture(20, 30, 4))["main"].argmax(-1)
     np.testing.assert_array_equal(read(output / "night" / "a_label.png"), expected)

@@ -1,27 +1,15 @@
 """`make receptive-field`: what it prints, the pictures it writes, and the errors of its users."""
 
-import sys
-
 import cv2
 import numpy as np
+import program
 import pytest
 import tiny
-from absl.testing import flagsaver
 
-from did_tf import analysis, cli, gridding, receptive_field, wiring
+from did_tf import analysis, gridding, receptive_field, wiring
 
 SMALL = [f"--config.{key}={value}" for key, value in tiny.OVERRIDES.items() if key.startswith(("model", "data."))]
 SMALL = [override.replace(" ", "") for override in SMALL]
-
-
-def run(monkeypatch, *arguments):
-    """Exit status of the program, run in this process."""
-    monkeypatch.setattr(sys, "argv", ["receptive_field", *map(str, arguments)])
-    with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
-        cli.FLAGS.unparse_flags()
-        cli.run_bare(receptive_field.main)
-        raise SystemExit(0)
-    return caught.value.code
 
 
 def dark_blue(path):
@@ -32,7 +20,7 @@ def dark_blue(path):
 
 def test_a_network_with_random_weights(monkeypatch, capsys, tmp_path):
     arguments = ("--experiment=did_synthetic", f"--run={tmp_path}", "--images=2", *SMALL)
-    assert run(monkeypatch, *arguments) == 0
+    assert program.run(monkeypatch, receptive_field, *arguments) == 0
     config = tiny.config()
     model = wiring.make_model(config, wiring.make_dataset(config).spec)
     side, _ = analysis.receptive_field(model)
@@ -66,7 +54,7 @@ def test_the_weights_and_settings_of_a_run_are_used(monkeypatch, capsys, tmp_pat
                 v.assign(kernel)
     tiny.save_run(tmp_path, config, model)
     arguments = ("--experiment=did_synthetic", f"--run={tmp_path}", "--images=1", "--side=65")
-    assert run(monkeypatch, *arguments) == 0
+    assert program.run(monkeypatch, receptive_field, *arguments) == 0
     measured = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("measured"))
     assert measured.startswith("measured, trained weights, 1 images of synthetic val of 65x65: ")
     assert int(measured.split(": ")[1].split(" ")[0]) == 2 * (2 + 4 + 8) + 1
@@ -75,16 +63,16 @@ def test_the_weights_and_settings_of_a_run_are_used(monkeypatch, capsys, tmp_pat
 def test_without_data_there_is_noise_unless_data_were_asked_for(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     arguments = ("--experiment=did_camvid_quick", "--images=1", *SMALL)
-    assert run(monkeypatch, *arguments) == 0
+    assert program.run(monkeypatch, receptive_field, *arguments) == 0
     assert "1 images of noise (no data found) of 33x33" in capsys.readouterr().out
     assert (tmp_path / "runs" / "did_camvid_quick" / "receptive_field.png").is_file()
-    assert run(monkeypatch, *arguments, f"--data={tmp_path}") == 2
+    assert program.run(monkeypatch, receptive_field, *arguments, f"--data={tmp_path}") == 2
     assert str(tmp_path) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("rates", [(1, 2, 5, 9), (2, 2, 2), (5, 9, 17)])
 def test_rates_need_no_experiment(monkeypatch, capsys, tmp_path, rates):
-    assert run(monkeypatch, f"--rates={','.join(map(str, rates))}", f"--run={tmp_path}") == 0
+    assert program.run(monkeypatch, receptive_field, f"--rates={','.join(map(str, rates))}", f"--run={tmp_path}") == 0
     report, path = gridding.check(rates), tmp_path / f"coverage_{'_'.join(map(str, rates))}.png"
     first, second = capsys.readouterr().out.splitlines()
     sign = "<=" if report.passes else ">"
@@ -107,7 +95,7 @@ def test_rates_need_no_experiment(monkeypatch, capsys, tmp_path, rates):
     ],
 )
 def test_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, message):
-    assert run(monkeypatch, *arguments) == 2
+    assert program.run(monkeypatch, receptive_field, *arguments) == 2
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and errors[0].startswith("error:") and message in errors[0]
 

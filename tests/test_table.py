@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import program
 import pytest
 from absl.testing import flagsaver
 
@@ -34,14 +35,20 @@ def family(monkeypatch):
     monkeypatch.setattr(cli, "experiment_names", lambda: [FAMILY, "did_camvid", "did_table3"])
 
 
-def run(monkeypatch, *arguments):
-    """Exit status of the program, run in this process."""
-    monkeypatch.setattr(sys, "argv", ["table", *map(str, arguments)])
-    with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
-        cli.FLAGS.unparse_flags()
-        cli.run_bare(table.main)
-        raise SystemExit(0)
-    return caught.value.code
+def test_a_report_on_weights_of_another_run_counts(family, tmp_path):
+    """evaluate --experiment=FAMILY:row2 --weights=another run leaves a folder with nothing but the report."""
+    report = {"protocol": {"name": "whole"}, "outputs": {"main": {"miou": 0.25}}}
+    write(tmp_path / f"{FAMILY}_row2" / "evaluation" / "test.json", report)
+    found = best(tmp_path)
+    assert (found.score, found.altered, found.run) == (0.25, False, tmp_path / f"{FAMILY}_row2")
+    assert best(tmp_path, f"{FAMILY}:row1") is None
+
+
+def test_what_a_table_does_not_take_is_told(family, monkeypatch, capsys):
+    """A setting or an experiment would be without effect."""
+    for argument in (f"--experiment={FAMILY}:row1", "--config.model.growth=8"):
+        assert program.run(monkeypatch, table, argument) == 2
+        assert "it takes --tables, --runs and --markdown alone" in capsys.readouterr().err
 
 
 def columns(line):
@@ -74,7 +81,7 @@ def test_rows_have_what_is_computed_and_what_the_paper_says(family, monkeypatch,
     built = []
     make_model = wiring.make_model
     monkeypatch.setattr(wiring, "make_model", lambda *args: built.append(args) or make_model(*args))
-    assert run(monkeypatch, f"--tables={FAMILY}", f"--runs={tmp_path}") == 0
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", f"--runs={tmp_path}") == 0
     title, head, rule, first, second = [line for line in capsys.readouterr().out.splitlines() if line][:5]
     assert title == "Two small rows: no paper's Table 1."
     assert len(rule) == len(head) == len(first) == len(second)
@@ -99,7 +106,7 @@ def test_rows_have_what_is_computed_and_what_the_paper_says(family, monkeypatch,
 
 
 def test_markdown(family, monkeypatch, capsys, tmp_path):
-    assert run(monkeypatch, f"--tables={FAMILY}", "--markdown", f"--runs={tmp_path}") == 0
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", "--markdown", f"--runs={tmp_path}") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 4
     assert set(lines[1]) == set("| -")
@@ -111,7 +118,7 @@ def test_without_a_choice_all_tables_are_there(family):
 
 
 def test_unknown_tables_are_one_line_and_status_2(family, monkeypatch, capsys):
-    assert run(monkeypatch, "--tables=tiny_table2") == 2
+    assert program.run(monkeypatch, table, "--tables=tiny_table2") == 2
     error = "error: no table 'tiny_table2', did you mean 'tiny_table1'; known: tiny_table1, did_table3"
     assert capsys.readouterr().err.strip() == error
 

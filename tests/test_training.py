@@ -111,6 +111,14 @@ def test_checkpoint_of_another_network_names_the_variable(whole_run, tmp_path):
         make(tmp_path, model__growth=8, train__init=str(whole_run[0]))
 
 
+@pytest.mark.parametrize("setting", ["init", "encoder"])
+def test_initial_weights_that_are_not_there_leave_no_run(tmp_path, setting):
+    """The same run folder then takes the corrected setting."""
+    with pytest.raises(ConfigError, match=f"train.{setting}: .*nowhere"):
+        make(tmp_path / "run", **{f"train__{setting}": "nowhere"})
+    assert not (tmp_path / "run").exists()
+
+
 def test_best_weights_are_the_averaged_ones(whole_run):
     """Validation and best/ use the average, the checkpoint keeps both."""
     folder, trainer, _ = whole_run
@@ -192,7 +200,7 @@ def test_four_shifted_passes_make_the_update_of_the_finer_network(tmp_path):
     """At stride 8 with four passes, and at stride 4 with all dilations doubled (fcrn section 3.2)."""
     crop = {"data__crop": (64, 48), "train__batch_size": 2}
     changes = []
-    for number, options in enumerate(({"stride": 8, "dilation": 6}, {"stride": 4, "dilation": 12})):
+    for number, options in enumerate(({"output_stride": 8, "dilation": 6}, {"output_stride": 4, "dilation": 12})):
         own = {**FCRN, "model": {**FCRN["model"], **options}}
         trainer = make(tmp_path / str(number), **SGD, **FROZEN, **own, **crop, train__shifted_passes=number == 0)
         before = weights(trainer)
@@ -292,6 +300,7 @@ def test_nan_stops_the_run_and_names_the_step(tmp_path):
         ({"data__scale": (2.0, 1.0)}, r"data\.scale"),
         ({"train__ema": 1.0}, r"train\.ema"),
         ({"loss__resolution": "half"}, r"loss\.resolution must be one of .*full.*features.*, got 'half'"),
+        ({"evaluate__options": {"simulation": True}}, "evaluate.options: model 'did' has no option 'simulation'"),
         ({"train__shifted_passes": True}, "needs a model with a halving to shift"),
         ({"train__shifted_passes": True, **FCRN, "loss__resolution": "full"}, 'needs loss.resolution="features"'),
         ({"optimizer__multipliers": {"backbone": 0.1}}, "multipliers names 'backbone'; known parts: encoder"),

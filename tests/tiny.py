@@ -1,6 +1,8 @@
 """The smallest run that is still a run: settings for tests that train."""
 
-from did_tf import checkpoints, cli
+import tensorflow as tf
+
+from did_tf import checkpoints, cli, export
 from did_tf.files import write_json
 from did_tf.run_folder import RunFolder
 
@@ -40,3 +42,9 @@ def save_run(folder, settings, model):
     checkpoints.write(run.best / "weights.npz", checkpoints.model_state(model))
     write_json(run.config, settings)
     return run
+
+
+def serve(saved_model, image):
+    """(classes, probabilities) that a SavedModel gives for one image [H, W, bands] uint8."""
+    outputs = tf.saved_model.load(str(saved_model)).signatures[export.SIGNATURE](image=tf.constant(image[None]))
+    return outputs["classes"].numpy()[0], outputs["probabilities"].numpy()[0]

@@ -27,6 +27,14 @@ def options(name):
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
 
 
+def check_options(name, chosen):
+    """Raises ValueError where architecture `name` has no option of one of the names `chosen`."""
+    known = options(name)
+    for key in chosen:
+        if key not in known:
+            raise ValueError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
+
+
 def build(name, num_classes, input_shape=(None, None, 3), **chosen):
     """Keras model of architecture `name`: [N, H, W, C] raw pixel values -> dict of float32 logits at full size.
 
@@ -39,10 +47,7 @@ def build(name, num_classes, input_shape=(None, None, 3), **chosen):
     Raises:
       ValueError: unknown name or option (the message lists the known ones), a bad value, or a size not taken.
     """
-    known = options(name)
-    for key in chosen:
-        if key not in known:
-            raise ValueError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
+    check_options(name, chosen)
     return _BUILDERS[name](num_classes, tuple(input_shape), **chosen)
 
 
@@ -53,6 +58,11 @@ def part(layer_name):
     """
     first = layer_name.split(".")[0]
     return first if first in PARTS else "encoder"
+
+
+def task(model):
+    """What a model is for: "segmentation", a class per pixel, or "classification", one per image."""
+    return "segmentation" if len(model.output["main"].shape) == 4 else "classification"
 
 
 def own_resolution(model):

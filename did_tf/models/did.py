@@ -63,6 +63,7 @@ def did(
       ValueError: an option has an unknown value, or the input is smaller than 17 pixels.
     """
     check_choices("did", stem=(stem, STEMS), decoder=(decoder, DECODERS), smoothing=(smoothing, (1, 3)))
+    check_choices("did", stem_pool=(stem_pool, (2, 3)))
     check_lengths("did", 4, units=units, dilations=dilations)
     make = Units(dropout, use_bias, bn_momentum)
 

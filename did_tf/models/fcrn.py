@@ -20,7 +20,7 @@ def fcrn(
     mean=None,
     std=None,
     depth=101,
-    stride=8,
+    output_stride=8,
     kernel=5,
     dilation=12,
     dropouts=(0, 0, 0, 0),
@@ -42,7 +42,7 @@ def fcrn(
       input_shape: (H, W, C); H and W may be None.
       mean, std: per band, in pixel values; default 127.5 for both.
       depth: of the ResNet: 50, 101 or 152; 14 and 26 are for small hardware.
-      stride: of the score map: 16, 8 or 4 ("resolution" 1/16 to 1/4 in Tables 1 to 4).
+      output_stride: of the score map: 16, 8 or 4 ("resolution" 1/16 to 1/4 in Tables 1 to 4).
       kernel, dilation: of the classifier: 3, 5 or 7; 6, 12 or 18 in Tables 1 and 2.
       dropouts: rate before the last convolution of each residual unit, for each of the four stages (section 4.5, "some
         of the top-most blocks"; no rate is given: the authors' later work has (0, 0, 0.3, 0.5)).
@@ -53,25 +53,20 @@ def fcrn(
       bn_momentum, bn_epsilon: of batch normalisation.
 
     Raises:
-      ValueError: an option has a bad value, or the input has fewer than stride + 1 pixels.
+      ValueError: an option has a bad value, or the input has fewer than output_stride + 1 pixels.
     """
-    check_choices("fcrn", depth=(depth, resnet.UNITS), stride=(stride, STRIDES), kernel=(kernel, KERNELS))
+    check_choices("fcrn", depth=(depth, resnet.UNITS), output_stride=(output_stride, STRIDES), kernel=(kernel, KERNELS))
     check_lengths("fcrn", 4, dropouts=dropouts)
-    if simulation and stride == 4:
-        raise ValueError("fcrn: simulation halves a stride of 16 or 8, got stride=4")
+    if simulation and output_stride == 4:
+        raise ValueError("fcrn: simulation halves an output_stride of 16 or 8, got 4")
     make = Units(use_bias=False, momentum=bn_momentum, epsilon=bn_epsilon, initializer=kaiming)
 
     # Two cells: with one there is nothing to interpolate between.
-    image, x = image_input("fcrn", input_shape, mean, std, minimum=stride + 1)
-    halve = Phases(simulation, stride // 2, name="phases")
-    taps = resnet.encoder(make, x, depth, stride, width=width, dropouts=dropouts, halve=halve)
+    image, x = image_input("fcrn", input_shape, mean, std, minimum=output_stride + 1)
+    halve = Phases(simulation, output_stride // 2, name="phases")
+    taps = resnet.encoder(make, x, depth, output_stride, width=width, dropouts=dropouts, halve=halve)
     # Xavier: a variance by the fan-out would start from logits some ten times larger than the features.
-    logits = Units().conv(taps[stride], num_classes, kernel, "head.main.conv", dilation=dilation)
-    if stride > 4:
-        logits = Interleave(simulation, name="head.main.interleave")([logits, taps[stride // 2]])
+    logits = Units().conv(taps[output_stride], num_classes, kernel, "head.main.conv", dilation=dilation)
+    if output_stride > 4:
+        logits = Interleave(simulation, name="head.main.interleave")([logits, taps[output_stride // 2]])
     return keras.Model(image, {"main": resize_to_image(logits, image, "main", align_corners)}, name=name)
-
-
-def field_of_view(stride, kernel, dilation):
-    """Image pixels that the classifier's kernel spans, as Tables 1 and 2 count them ("FoV")."""
-    return stride * ((kernel - 1) * dilation + 1)

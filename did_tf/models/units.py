@@ -109,5 +109,6 @@ def check_choices(model, **options):
 def check_lengths(model, length, **options):
     """Raises ValueError where a sequence that is not None hasn't `length` entries."""
     for option, value in options.items():
-        if value is not None and len(value) != length:
-            raise ValueError(f"{model}: {option} must have {length} entries, got {tuple(value)}")
+        entries = value if hasattr(value, "__len__") else (value,)
+        if value is not None and len(entries) != length:
+            raise ValueError(f"{model}: {option} must have {length} entries, got {tuple(entries)}")

@@ -245,6 +245,7 @@ def test_mean_and_std_default_to_the_middle_of_the_pixel_values():
     [
         ({"stem": "5x5"}, "stem must be one of .*3x3.*7x7.*, got '5x5'"),
         ({"decoder": "unet"}, "decoder must be one of .*did.*plain.*, got 'unet'"),
+        ({"stem_pool": 4}, r"stem_pool must be one of \(2, 3\), got 4"),
         ({"smoothing": 2}, r"smoothing must be one of \(1, 3\), got 2"),
         ({"units": (6, 8, 8)}, r"units must have 4 entries, got \(6, 8, 8\)"),
         ({"dilations": (1, 1, 2, 4, 8)}, "dilations must have 4 entries"),

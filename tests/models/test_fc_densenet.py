@@ -159,7 +159,9 @@ def test_every_pixel_of_an_odd_image_counts():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"units": ()}, "units must have one entry or more"),
+        ({"units": ()}, "units and bottleneck must be 1 or more, got"),
+        ({"units": (2, 0)}, r"got \(2, 0\) and"),
+        ({"bottleneck": 0}, "and 0"),
         ({"dropout": 1.0}, "dropout must be in"),
         ({"mean": (1.0, 2.0)}, "mean must have 3 entries"),
     ],

@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf import compat, models
-from did_tf.models.fcrn import field_of_view
+from did_tf import analysis, compat, models
 from did_tf.models.phases import PHASES, Interleave, Phases, shifted
 
 TINY = {"depth": 14, "width": 8}
@@ -22,7 +21,7 @@ ODD = (33, 41)  # 9x11 at stride 4, 5x6 at stride 8
 def network(stride=8, dilation=2, simulation=False, classes=5, **options):
     """A small network; with the same random weights and statistics whatever its stride, dilation and simulation."""
     options = {**TINY, "kernel": 3, **options}
-    model = models.build("fcrn", classes, stride=stride, dilation=dilation, simulation=simulation, **options)
+    model = models.build("fcrn", classes, output_stride=stride, dilation=dilation, simulation=simulation, **options)
     rng = np.random.default_rng(0)
     for weight in model.weights:
         shape, path = tuple(weight.shape), compat.path(weight)
@@ -74,7 +73,7 @@ def test_parameter_counts(depth, cityscapes, voc):
 )
 def test_field_of_view_is_that_of_tables_1_and_2(stride, kernel, dilation, pixels):
     """All different rows. From the model: cells that reach one score, times pixels from cell to cell."""
-    model = models.build("fcrn", 5, (129, 129, 3), stride=stride, kernel=kernel, dilation=dilation, **TINY)
+    model = models.build("fcrn", 5, (129, 129, 3), output_stride=stride, kernel=kernel, dilation=dilation, **TINY)
     classifier = model.get_layer("head.main.conv")
     cells = tf.ones([1, 99, 99, classifier.input.shape[-1]])
     with tf.GradientTape() as tape:
@@ -83,7 +82,7 @@ def test_field_of_view_is_that_of_tables_1_and_2(stride, kernel, dilation, pixel
     reached = np.flatnonzero(tape.gradient(centre, cells).numpy()[0].any(axis=(1, 2)))
     measured = (129 - 1) // (classifier.output.shape[1] - 1)
     assert (reached[-1] - reached[0] + 1) * measured == pixels
-    assert field_of_view(stride, kernel, dilation) == pixels
+    assert analysis.field_of_view(model) == pixels
 
 
 @pytest.mark.parametrize("size", [*EVEN, ODD])
@@ -214,7 +213,7 @@ def test_a_phase_holds_within_its_context_and_thread():
 
 @pytest.mark.parametrize("stride", [16, 8])
 def test_phases_know_how_far_apart_their_features_are(stride):
-    model = models.build("fcrn", 5, (129, 129, 3), stride=stride, **TINY)
+    model = models.build("fcrn", 5, (129, 129, 3), output_stride=stride, **TINY)
     phases = model.get_layer("phases")
     assert phases.stride == (129 - 1) // (phases.input.shape[1] - 1) == stride // 2
 
@@ -267,14 +266,14 @@ def test_the_first_scores_are_of_the_features_order():
     "options, message",
     [
         ({"depth": 34}, r"depth must be one of \(14, 26, 50, 101, 152\), got 34"),
-        ({"stride": 32}, r"stride must be one of \(16, 8, 4\), got 32"),
+        ({"output_stride": 32}, r"output_stride must be one of \(16, 8, 4\), got 32"),
         ({"kernel": 4}, r"kernel must be one of \(3, 5, 7\), got 4"),
         ({"dropouts": (0.3, 0.5)}, r"dropouts must have 4 entries, got \(0.3, 0.5\)"),
         ({"dropouts": (0, 0, 0, 1.0)}, "dropout must be in"),
-        ({"stride": 4, "simulation": True}, "simulation halves a stride of 16 or 8, got stride=4"),
+        ({"output_stride": 4, "simulation": True}, "simulation halves an output_stride of 16 or 8, got 4"),
         ({"mean": (1.0, 2.0)}, "mean must have 3 entries"),
         ({"input_shape": (8, 33, 3)}, "image height 8 is too small .* takes 9 or more"),
-        ({"input_shape": (33, 16, 3), "stride": 16}, "image width 16 is too small .* takes 17 or more"),
+        ({"input_shape": (33, 16, 3), "output_stride": 16}, "image width 16 is too small .* takes 17 or more"),
     ],
 )
 def test_bad_options_are_told(options, message):

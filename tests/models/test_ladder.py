@@ -291,6 +291,7 @@ def test_align_corners_reaches_every_resize(align_corners):
         ({"split": (5,)}, r"split must be one of \(1, 2, 3, 4\), got 5"),
         ({"context": "aspp"}, "context must be one of .*block.*spp.*, got 'aspp'"),
         ({"decoder": "32x"}, "decoder must be one of .*ladder.*plain.*, got '32x'"),
+        ({"units": 3}, r"units must have 4 entries, got \(3,\)"),
         ({"stem_pool": 4}, r"stem_pool must be one of \(2, 3\), got 4"),
         ({"units": (6, 12, 24)}, r"units must have 4 entries, got \(6, 12, 24\)"),
         ({**TINY_RESNET, "split": (4,)}, r"resnet14 has no split: it must be \(\), got \(4,\)"),
