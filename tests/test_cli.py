@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from did_tf import cli, models
+from did_tf import cli, models, train
 from did_tf.errors import ConfigError
 from did_tf.run_folder import RunFolder, default_run, read_metrics
 
@@ -252,6 +252,7 @@ def test_help_helps():
 
 def test_help_on_an_experiment(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train", "--experiment=fcrn_table3:row2", "--help"])
+    monkeypatch.setitem(sys.modules, "__main__", train)
     cli.FLAGS.unparse_flags()
     cli.run(None)
     output = capsys.readouterr().out
