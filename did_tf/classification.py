@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from did_tf.evaluation import MAIN
 from did_tf.files import write_json
 
-MAIN = "main"
 MARGIN = 256 / 224  # the shorter side in units of the crop, where nothing else is said
 THREADS = 4
 

@@ -28,8 +28,7 @@ def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(
     """
     if decay not in DECAYS:
         raise ValueError(f"optimizer.decay must be one of {DECAYS}, got {decay!r}")
-    if unknown := sorted({*undecayed} - {*models.PARTS}):
-        raise ValueError(f"optimizer.undecayed names {unknown[0]!r}; known parts: {', '.join(models.PARTS)}")
+    models.check_parts("optimizer.undecayed", undecayed)
     arguments, exempt = dict(options or {}), [v for v in variables if not decays(v, undecayed)]
     if is_decoupled(name, decay):
         arguments["weight_decay"] = weight_decay

@@ -237,6 +237,5 @@ def _schedule(config):
 
 def _multipliers(model, factors):
     """Factor of the learning rate of each trainable variable, from {part: factor}. Raises ValueError."""
-    if unknown := sorted({*factors} - {*models.PARTS}):
-        raise ValueError(f"optimizer.multipliers names {unknown[0]!r}; known parts: {', '.join(models.PARTS)}")
+    models.check_parts("optimizer.multipliers", factors)
     return [factors.get(models.part(compat.path(variable)), 1) for variable in model.trainable_variables]

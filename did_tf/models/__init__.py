@@ -60,6 +60,12 @@ def part(layer_name):
     return first if first in PARTS else "encoder"
 
 
+def check_parts(setting, parts):
+    """Raises ValueError where `parts`, given for `setting`, has one that is not in `PARTS`."""
+    if unknown := sorted({*parts} - {*PARTS}):
+        raise ValueError(f"{setting} names {unknown[0]!r}; known parts: {', '.join(PARTS)}")
+
+
 def task(model):
     """What a model is for: "segmentation", a class per pixel, or "classification", one per image."""
     return "segmentation" if len(model.output["main"].shape) == 4 else "classification"

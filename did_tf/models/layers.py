@@ -7,21 +7,31 @@ import zlib
 import tensorflow as tf
 from tensorflow import keras
 
-_local = threading.local()
+
+class Ambient(threading.local):
+    """What layers look up while they are called or traced: a value that holds within a block, in one thread."""
+
+    value = None
+
+    @contextlib.contextmanager
+    def holding(self, value):
+        """Context in which `value` holds."""
+        previous, self.value = self.value, value
+        try:
+            yield
+        finally:
+            self.value = previous
 
 
-@contextlib.contextmanager
+_seed = Ambient()
+
+
 def random_seed(seed):
     """Within it, every `Dropout` draws its mask from `seed` (int32 tensor [2]) and its own name.
 
     The trainer passes (seed, step and replica): a step that is replayed after a restart then drops the same units.
     """
-    previous = getattr(_local, "seed", None)
-    _local.seed = seed
-    try:
-        yield
-    finally:
-        _local.seed = previous
+    return _seed.holding(seed)
 
 
 @keras.utils.register_keras_serializable("did_tf")
@@ -54,7 +64,7 @@ class Dropout(keras.layers.Layer):
         return inputs * (tf.cast(keep, inputs.dtype) * tf.cast(256 / (256 - dropped), inputs.dtype))
 
     def _random_words(self, count):
-        seed = getattr(_local, "seed", None)
+        seed = _seed.value
         if seed is None:
             seed = tf.random.uniform([2], tf.int32.min, tf.int32.max, tf.int32)
         own = tf.constant([0, zlib.crc32(self.name.encode()) & 0x7FFFFFFF], tf.int32)

@@ -6,19 +6,17 @@ gives, its later convolutions dilated twice as much. Training takes the four pas
 contexts; testing takes them at once, with `simulation=True`.
 """
 
-import contextlib
-import threading
-
 import tensorflow as tf
 from tensorflow import keras
+
+from did_tf.models.layers import Ambient
 
 # (dy, dx), in the order in which they stand on the batch axis.
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
-_local = threading.local()
+_phase = Ambient()
 
 
-@contextlib.contextmanager
 def shifted(dy, dx):
     """Within it, a model that is called or traced in this thread passes on the phase (dy, dx) alone.
 
@@ -26,12 +24,7 @@ def shifted(dy, dx):
     """
     if (dy, dx) not in PHASES:
         raise ValueError(f"a phase is one of {PHASES}, got {(dy, dx)}")
-    previous = _phase()
-    _local.phase = (dy, dx)
-    try:
-        yield
-    finally:
-        _local.phase = previous
+    return _phase.holding((dy, dx))
 
 
 @keras.utils.register_keras_serializable("did_tf")
@@ -55,7 +48,7 @@ class Phases(keras.layers.Layer):
         self.simulation, self.stride = simulation, stride
 
     def call(self, inputs):
-        phase = _phase()
+        phase = _phase.value
         if self.simulation and phase is None:
             shape = tf.shape(inputs)
             even = tf.pad(inputs, [[0, 0], [0, shape[1] % 2], [0, shape[2] % 2], [0, 0]], "SYMMETRIC")
@@ -86,7 +79,7 @@ class Interleave(keras.layers.Layer):
 
     def call(self, inputs):
         x, like = inputs
-        if not self.simulation or _phase() is not None:
+        if not self.simulation or _phase.value is not None:
             return x
         half, full = tf.shape(x), tf.shape(like)
         apart = tf.reshape(x, [2, 2, full[0], half[1], half[2], x.shape[-1]])
@@ -99,7 +92,3 @@ class Interleave(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "simulation": self.simulation}
-
-
-def _phase():
-    return getattr(_local, "phase", None)
