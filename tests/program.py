@@ -1,6 +1,8 @@
-"""Programs run in this process."""
+"""The programs, run in this process or in one of their own."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from absl.testing import flagsaver
@@ -16,3 +18,9 @@ def run(monkeypatch, module, *arguments):
         cli.run_bare(module.main)
         raise SystemExit(0)
     return caught.value.code
+
+
+def launch(name, *arguments):
+    """`subprocess.CompletedProcess` of `python -m did_tf.NAME ARGUMENTS`, with its output as text."""
+    command = [sys.executable, "-m", f"did_tf.{name}", *map(str, arguments)]
+    return subprocess.run(command, cwd=Path(cli.__file__).parents[1], capture_output=True, text=True)

@@ -1,12 +1,10 @@
 """From a folder of classified images to a trained, scored and exported network, which a segmentation starts from."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import folders
 import numpy as np
+import program
 import pytest
 import tensorflow as tf
 import tiny
@@ -52,14 +50,13 @@ def test_it_learns_three_colours(trained):
     assert read_json(run.best / "metrics.json")["top1_accuracy"] == pytest.approx(best)
 
 
-def program(name, run):
-    command = [sys.executable, "-m", f"did_tf.{name}", "--experiment=did_synthetic", f"--run={run.folder}"]
-    return subprocess.run(command, cwd=Path(models.__file__).parents[2], capture_output=True, text=True)
+def launch(name, run):
+    return program.launch(name, "--experiment=did_synthetic", f"--run={run.folder}")
 
 
 def test_it_is_evaluated_beside_the_papers_figures(trained):
     _, run, best = trained
-    done = program("evaluate", run)
+    done = launch("evaluate", run)
     assert done.returncode == 0, done.stderr
     assert "29.28" in done.stdout
     report = json.loads((run.evaluation / "val.json").read_text())
@@ -67,7 +64,7 @@ def test_it_is_evaluated_beside_the_papers_figures(trained):
 
 
 def test_there_is_nothing_to_picture(trained):
-    done = program("predict", trained[1])
+    done = launch("predict", trained[1])
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: imagenet is for classification")
 

@@ -1,10 +1,8 @@
 """Each system's own CamVid experiment on the real frames: the loss falls, it is scored and exported."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
+import program
 import pytest
 
 from did_tf.run_folder import RunFolder, read_metrics
@@ -22,16 +20,15 @@ def test_a_system_trains_on_camvid(system, tmp_path):
     run = RunFolder(tmp_path / "run")
     common = [f"--experiment={system}_camvid", f"--run={run.folder}", f"--data={CAMVID}"]
     settings = [f"--config.{key}={value}" for key, value in {**SMALL, **FASTER}.items()]
-    program("train", *common, *settings)
+    succeed("train", *common, *settings)
     losses = [float(row["loss"]) for row in read_metrics(run.metrics)]
     assert min(losses[1:]) < 0.95 * losses[0]
-    assert "mIoU" in program("evaluate", *common, "--limit=2", "--protocol=whole")
-    program("export_model", *common)
+    assert "mIoU" in succeed("evaluate", *common, "--limit=2", "--protocol=whole")
+    succeed("export_model", *common)
     assert (run.saved_model / "saved_model.pb").is_file()
 
 
-def program(name, *arguments):
-    command = [sys.executable, "-m", f"did_tf.{name}", *arguments]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+def succeed(name, *arguments):
+    done = program.launch(name, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
