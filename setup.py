@@ -3,6 +3,7 @@
 from setuptools import find_packages, setup
 
 TENSORFLOW = ">=2.15,<2.22"
+CITYSCAPES = "cityscapesScripts>=2.2,<3"
 
 setup(
     name="did_tf",
@@ -19,12 +20,16 @@ setup(
         "ml_collections>=1,<2",
         "matplotlib>=3.7,<4",
         "pillow>=9.2,<14",
+        "pyyaml>=6,<7",
+        "rasterio>=1.3,<2",  # TIFF of any bands and depth, in windows
+        "scipy>=1.9,<2",  # MATLAB files
         "tqdm>=4.64,<5",
     ],
     extras_require={
         # End of life since May 2024: runs on TensorFlow 2.15, which needs Python 3.9 to 3.11.
         "addons": ["tensorflow-addons>=0.23,<0.24", "tensorflow>=2.15,<2.16", "numpy>=1.23,<2"],
         "gpu": [f"tensorflow[and-cuda]{TENSORFLOW}"],
-        "test": ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "ruff>=0.14,<0.18"],
+        "cityscapes": [CITYSCAPES],
+        "test": ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "ruff>=0.14,<0.18", "tifffile>=2023", CITYSCAPES],
     },
 )

@@ -6,6 +6,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,9 @@ IGNORE = 255
 """The one ignore label in every batch, whatever a data set's own void id is."""
 
 
+COLOURS = ("red", "green", "blue")
 TASKS = ("segmentation", "classification")
+DTYPES = ("uint8", "uint16", "float32")
 
 
 class DataError(ValueError):
@@ -33,11 +36,16 @@ class DatasetSpec:
       classes: class names; a class's id is its position.
       palette: one (R, G, B) in 0..255 per class; empty for classification.
       splits: split name -> number of samples the data set is published with.
-      mean: per band, in pixel values (0..255), of the training split unless the data set's file says otherwise.
+      mean: per band, in pixel values, of the training split unless the data set's file says otherwise.
       std: per band, likewise.
       void_ids: ids in the label files that become `IGNORE`.
       label_ids: id of each class in the label files; empty: the classes' own, 0, 1, 2, ...
       task: "segmentation" (a class per pixel) or "classification" (one per image).
+      dtype: of the pixel values, "uint8" (0..255), "uint16" (0..65535) or "float32" (any finite value).
+      band_names: one per band; empty: red, green and blue where there are three bands, else no names.
+      label_colours: (R, G, B) of each class in the label files; empty: they hold ids.
+      void_colours: (R, G, B) in the label files that become `IGNORE`.
+      nodata: pixel value that stands for none, maybe NaN: it becomes the band's mean, and the label there `IGNORE`.
     """
 
     name: str
@@ -49,6 +57,11 @@ class DatasetSpec:
     void_ids: tuple[int, ...] = ()
     label_ids: tuple[int, ...] = ()
     task: str = "segmentation"
+    dtype: str = "uint8"
+    band_names: tuple[str, ...] = ()
+    label_colours: tuple[tuple[int, int, int], ...] = ()
+    void_colours: tuple[tuple[int, int, int], ...] = ()
+    nodata: float | None = None
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -57,8 +70,19 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: {len(self.classes)} classes but {len(self.palette)} palette colours")
         if len(self.label_ids) not in (0, len(self.classes)):
             raise ValueError(f"{self.name}: {len(self.classes)} classes but {len(self.label_ids)} label ids")
+        ids = self.label_ids or range(len(self.classes))
+        if len(set(ids)) < len(ids) or set(ids) & set(self.void_ids):
+            raise ValueError(f"{self.name}: a label id stands for two classes, or for a class and void")
+        if len(self.label_colours) not in (0, len(self.classes)):
+            raise ValueError(f"{self.name}: {len(self.classes)} classes but {len(self.label_colours)} label colours")
+        if len({*self.label_colours, *self.void_colours}) < len(self.label_colours) + len(self.void_colours):
+            raise ValueError(f"{self.name}: a label colour stands for two classes, or for a class and void")
         if len(self.mean) != len(self.std):
             raise ValueError(f"{self.name}: {len(self.mean)} means but {len(self.std)} standard deviations")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"{self.name}: unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
+        if len(self.band_names) not in (0, len(self.mean)):
+            raise ValueError(f"{self.name}: {len(self.mean)} bands but {len(self.band_names)} band names")
 
     @property
     def num_classes(self) -> int:
@@ -68,6 +92,32 @@ class DatasetSpec:
     def bands(self) -> int:
         return len(self.mean)
 
+    @property
+    def rgb(self) -> tuple[int, int, int] | None:
+        """Numbers of the red, green and blue band, or None where there are none of these names."""
+        names = self.band_names or (COLOURS if self.bands == len(COLOURS) else ())
+        return tuple(map(names.index, COLOURS)) if set(COLOURS) <= set(names) else None
+
+    @property
+    def largest(self) -> float:
+        """Largest pixel value that there can be: infinite for float32."""
+        return np.iinfo(self.dtype).max if self.dtype != "float32" else np.inf
+
+
+class Window(NamedTuple):
+    """A part of an image: first row, first column, and size in pixels. It may reach beyond the image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def inside(self, height, width):
+        """(rows, columns): slices of what an image of height x width pixels has of the window, maybe nothing."""
+        rows = slice(*np.clip((self.top, self.top + self.height), 0, height).tolist())
+        columns = slice(*np.clip((self.left, self.left + self.width), 0, width).tolist())
+        return rows, columns
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -76,20 +126,30 @@ class Sample:
     Attributes:
       name: of the sample, unique in its split.
       image: path; None where samples are drawn.
-      label: path of the label map, likewise; None for classification.
+      label: path of the label map, likewise; None for classification, and where there is no label.
       class_id: of the whole image, for classification.
+      window: part of the image and label that the sample is; None: all of it.
+      extras: paths of files with further bands, in their order.
     """
 
     name: str
     image: Path | None = None
     label: Path | None = None
     class_id: int | None = None
+    window: Window | None = None
+    extras: tuple[Path, ...] = ()
 
 
 class Dataset(abc.ABC):
-    """A data set: a `spec`, the samples of each split, and how one is read."""
+    """A data set: a `spec`, the samples of each split, and how one is read.
+
+    Attributes:
+      spec: all facts about it.
+      counted: whether a complete split has as many samples as `spec.splits` says.
+    """
 
     spec: DatasetSpec
+    counted = True
 
     @classmethod
     def describe(cls, **options) -> DatasetSpec:
@@ -100,9 +160,20 @@ class Dataset(abc.ABC):
     def samples(self, split: str) -> list[Sample]:
         """Samples of `split` in a fixed order. Raises `DataError` where the split is unknown, absent or empty."""
 
+    def images(self, split: str) -> list[Sample]:
+        """Whole images of `split` in a fixed order, with or without labels: what is predicted for a benchmark.
+
+        Raises as `samples` does.
+        """
+        return self.samples(split)
+
     @abc.abstractmethod
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """(image [H, W, bands] uint8, label). Raises `DataError`.
+        """(image [H, W, bands] of `spec.dtype`, label). Raises `DataError`.
 
         The label is [H, W] uint8 with class ids and `IGNORE`, or for classification an int32 scalar, the class id.
         """
+
+    def read_image(self, sample: Sample) -> np.ndarray:
+        """The image alone, as of `read`; there need be no label."""
+        return self.read(sample)[0]
