@@ -4,7 +4,11 @@ import inspect
 
 from data_pipelines.camvid import CamVid
 from data_pipelines.cityscapes import Cityscapes
+from data_pipelines.coco_for_voc import CocoForVOC
+from data_pipelines.folders import Folders
 from data_pipelines.imagenet import ImageNet
+from data_pipelines.inria_aerial import InriaAerial
+from data_pipelines.kitti_road import KittiRoad
 from data_pipelines.pascal_voc import PascalVOC
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
 from data_pipelines.synthetic import Synthetic
@@ -14,7 +18,11 @@ __all__ = ["IGNORE", "DataError", "Dataset", "DatasetSpec", "Sample", "load", "n
 _DATASETS = {
     "camvid": CamVid,
     "cityscapes": Cityscapes,
+    "coco_for_voc": CocoForVOC,
+    "folders": Folders,
     "imagenet": ImageNet,
+    "inria_aerial": InriaAerial,
+    "kitti_road": KittiRoad,
     "pascal_voc": PascalVOC,
     "synthetic": Synthetic,
 }
@@ -51,7 +59,10 @@ def _arguments(name, folder, options):
     if name not in _DATASETS:
         raise DataError(f"unknown dataset {name!r}; known: {', '.join(names())}")
     known = inspect.signature(_DATASETS[name]).parameters
-    for key in options:
+    for key, value in options.items():
         if key not in known:
             raise DataError(f"dataset {name!r} has no option {key!r}; known: {', '.join(known)}")
+        kind = type(known[key].default)
+        if kind in (bool, int, str) and type(value) is not kind:
+            raise DataError(f"option {key!r} of dataset {name!r} must be of type {kind.__name__}, got {value!r}")
     return {"folder": folder or f"data/{name}", **options} if "folder" in known else options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,21 +15,34 @@ FAILED, BAD_INPUT = 1, 2
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with the arguments every program takes, and without the usage text in front of an error."""
+    """A parser with the arguments every program takes, and without the usage text in front of an error.
 
-    def __init__(self, name: str, description: str, epilog: str):
+    `dataset`: whether the program is told which data set it is for.
+    """
+
+    def __init__(self, name: str, description: str, epilog: str, dataset: bool = True):
         super().__init__(
             prog=f"python -m data_pipelines.{name}",
             description=description,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        self.add_argument("--dataset", required=True, metavar="NAME", help="data set, such as camvid")
+        if dataset:
+            self.add_argument("--dataset", required=True, metavar="NAME", help="data set, such as camvid")
         self.add_argument("--folder", metavar="DIR", help="where its files are (default: data/NAME)")
         self.add_argument("--debug", action="store_true", help="print the traceback of an error")
 
     def error(self, message):
         self.exit(BAD_INPUT, f"error: {message} (--help lists the arguments)\n")
+
+
+def options(texts: list[str]) -> dict:
+    """Options of a data set from texts "key=value", the values as Python reads them, else as text.
+
+    Raises:
+      DataError: a text of another kind.
+    """
+    return dict(map(_option, texts))
 
 
 def run(program: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str] | None = None) -> int:
@@ -54,3 +68,13 @@ def _report(error, status, debug):
         traceback.print_exc()
     print("error:", " ".join(str(error).split()), file=sys.stderr)
     return status
+
+
+def _option(text):
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise DataError(f"option {text!r}: expected KEY=VALUE")
+    try:
+        return key, ast.literal_eval(value.capitalize() if value.lower() in ("true", "false") else value)
+    except (SyntaxError, ValueError):
+        return key, value

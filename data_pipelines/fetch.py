@@ -75,12 +75,22 @@ NEEDS_NO_DATA = ("synthetic",)
 
 ELSEWHERE = {
     "cityscapes": "register at https://www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip and "
-    "gtFine_trainvaltest.zip and unpack both into one folder",
+    "gtFine_trainvaltest.zip and unpack both into one folder; for coarse labels gtCoarse.zip, and for split "
+    "train_extra leftImg8bit_trainextra.zip, too",
     "pascal_voc": "download http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar, unpack it and "
-    "take its folder VOCdevkit/VOC2012; split trainaug also needs SegmentationClassAug/ and a trainaug.txt there, made "
-    "from SBD (http://home.bharathh.info/pubs/codes/SBD/download.html)",
+    "take its folder VOCdevkit/VOC2012; for split trainaug unpack the archive of SBD there too "
+    "(http://home.bharathh.info/pubs/codes/SBD/download.html), and for the images of test VOC2012test.tar over it "
+    "(register at http://host.robots.ox.ac.uk:8080)",
+    "coco_for_voc": "download annotations/annotations_trainval2017.zip, zips/train2017.zip and zips/val2017.zip from "
+    "http://images.cocodataset.org and unpack all three into one folder",
+    "folders": "they are your own; `make describe-data IMAGES=dir LABELS=dir` drafts the "
+    "dataset.yaml that describes them",
     "imagenet": "register at https://image-net.org, download ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar and "
     "unpack them into a folder per class, train/CLASS/ and val/CLASS/",
+    "inria_aerial": "register at https://project.inria.fr/aerialimagelabeling, download the archive and take its "
+    "folder AerialImageDataset",
+    "kitti_road": "register at https://www.cvlibs.net/datasets/kitti/eval_road.php, download data_road.zip (the "
+    "base kit) and take its folder data_road",
 }
 """How to get the data sets that can't be fetched: most may only be downloaded after a registration."""
 

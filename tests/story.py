@@ -1,0 +1,63 @@
+"""The way of an experiment from its data to a score, with a tiny network and two steps: for tests of data sets."""
+
+from typing import NamedTuple
+
+from did_tf import cli, evaluation, prediction, wiring
+from did_tf.run_folder import RunFolder
+from did_tf.training import Trainer
+
+TINY = {
+    "did": {"growth": 4, "units": (1, 1, 1, 1)},
+    "duc": {"depth": 14, "width": 8, "aspp": 2},
+    "fc_densenet": {"growth": 4, "units": (1,) * 5, "bottleneck": 1, "stem": 8},
+    "fcrn": {"depth": 14, "width": 8},
+    "ladder": {"growth": 4, "units": (1, 1, 1, 2), "width": 8},
+    "sunet": {"filters": 4, "depth": 1, "widths": (8, 12, 16, 20)},
+}
+SHORT = {
+    "data.crop": (33, 33),
+    "evaluate.scales": (1.0,),
+    "schedule.warmup": 0,
+    "train.steps": 2,
+    "train.batch_size": 2,
+    "train.accumulate": 1,
+    "train.encoder": "",
+    "train.init": "",
+    "train.log_every": 1,
+    "train.validate_every": 2,
+    "train.progress": False,
+}
+
+
+class Story(NamedTuple):
+    """What came of it: the settings, the data set, how images are labelled, the scores, and the run folder."""
+
+    config: dict
+    dataset: object
+    predictor: object
+    evaluation: object
+    run: RunFolder
+
+
+def config(experiment, data, overrides=None):
+    """Resolved settings of `experiment`, made small, with data in the folder `data`; overrides: {"a.b": value}."""
+    resolved = cli.resolve(experiment, RunFolder("/nonexistent"), [])
+    options = {f"model.{key}": value for key, value in TINY[resolved["model"]["name"]].items()}
+    for key, value in {**options, **SHORT, "dataset.folder": str(data), **(overrides or {})}.items():
+        *parents, last = key.split(".")
+        node = resolved
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    return resolved
+
+
+def story(experiment, data, run, split="val", overrides=None, watch=None):
+    """Trains, validates and evaluates on `split` under the experiment's last protocol; see `config`."""
+    settings, run = config(experiment, data, overrides), RunFolder(run, experiment)
+    Trainer(settings, run).fit()
+    model, _, _ = prediction.load_network(settings, run.folder)
+    dataset = wiring.make_dataset(settings)
+    predictor = wiring.make_predictor(settings, model, settings["evaluate"]["protocols"][-1])
+    result = evaluation.evaluate(predictor, dataset, split, progress=False, watch=watch)
+    return Story(settings, dataset, predictor, result, run)
