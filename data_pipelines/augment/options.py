@@ -1,0 +1,82 @@
+"""What training does to pairs: the settings `data.*` of an experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from data_pipelines.spec import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What training does to a pair. The defaults change nothing but cut the crop.
+
+    Attributes:
+      crop: (height, width) of the result.
+      scale: (low, high): height and width are each scaled by a factor in this range, to a whole pixel of the image.
+      aspect: the width's within 1 -+ aspect of the height's.
+      area: (low, high): the crop is a random box of the image with this part of its area, resized, as classification
+        is trained; then `scale` and `aspect` don't apply. Empty: they do.
+      ratio: (low, high): width / height of such a box.
+      balance: this share of the crops (0..1) has in its middle a pixel of a class drawn among those of the image; see
+        `geometry.draw_view`.
+      flip_horizontal, flip_vertical: whether half of the pairs are mirrored left-right, up-down.
+      rotation: turned about the centre of the crop by up to this many degrees either way.
+      blur: Gaussian, of a standard deviation of up to this many pixels of the crop.
+      brightness: pixel values times 1 -+ up to this.
+      contrast: distances from each band's mean over the crop times 1 -+ up to this.
+      saturation: distances of red, green and blue from their grey times 1 -+ up to this.
+      hue: colours turned by up to this part (0..0.5) of the colour circle either way.
+      noise: Gaussian, of a standard deviation of up to this part of each band's own in the data set.
+
+    Raises:
+      DataError: a value out of its range.
+    """
+
+    crop: tuple
+    scale: tuple = (1.0, 1.0)
+    aspect: float = 0.0
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    rotation: float = 0.0
+    area: tuple = ()
+    ratio: tuple = (3 / 4, 4 / 3)
+    balance: float = 0.0
+    hue: float = 0.0
+    saturation: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+
+    def __post_init__(self):
+        for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
+            if len(getattr(self, name)) not in lengths:
+                raise DataError(f"data.{name} must have 2 entries, got {tuple(getattr(self, name))}")
+        if min(self.crop) < 1:
+            raise DataError(f"data.crop must be positive, got {tuple(self.crop)}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise DataError(f"data.scale must be (low, high) with 0 < low <= high, got {tuple(self.scale)}")
+        if not 0 <= self.rotation <= 180:
+            raise DataError(f"data.rotation must be 0 to 180 degrees, got {self.rotation}")
+        if self.area and not 0 < self.area[0] <= self.area[1] <= 1:
+            raise DataError(f"data.area must be empty or (low, high) with 0 < low <= high <= 1, got {tuple(self.area)}")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise DataError(f"data.ratio must be (low, high) with 0 < low <= high, got {tuple(self.ratio)}")
+        for name in ("aspect", "brightness", "contrast"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(f"data.{name} must be in [0, 1), got {getattr(self, name)}")
+        for name, high in (("balance", 1.0), ("saturation", 1.0), ("hue", 0.5), ("noise", 10.0), ("blur", 100.0)):
+            if not 0 <= getattr(self, name) <= high:
+                raise DataError(f"data.{name} must be 0 to {high:g}, got {getattr(self, name)}")
+
+    def check(self, spec):
+        """Raises `DataError` where something is asked for that the data of `spec` can't have."""
+        if (self.hue or self.saturation) and spec.rgb is None:
+            bands = ", ".join(spec.band_names) or f"{spec.bands} without names"
+            raise DataError(
+                f"data.hue and data.saturation need the bands red, green and blue; {spec.name} has {bands}: "
+                "name its bands, or set both to 0"
+            )
+        if self.balance and spec.task == "classification":
+            raise DataError(f"data.balance needs a class per pixel; {spec.name} is for classification: set it to 0")
