@@ -19,9 +19,7 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
-from data_pipelines.augment import Augmentation
-from data_pipelines.pipeline import Loader, training_batches
-from data_pipelines.synthetic import Synthetic
+from benchmarks.input import input_speed
 from did_tf import models
 from did_tf.distribution import set_precision
 from did_tf.losses import PixelCrossEntropy
@@ -66,17 +64,7 @@ def _full_size(*arguments):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
 
 
-def pipeline():
-    """Crops per second of the input pipeline, frames of CamVid's size in memory, against a training step's need."""
-    loader = Loader(Synthetic(360, 480, sizes={"train": 64}), "train", progress=False)
-    options = Augmentation((CROP, CROP), (0.7, 1.5), 0.15, flip_horizontal=True, brightness=0.2)
-    batches = iter(training_batches(loader, options, 8, 0))
-    next(batches)
-    times = [_timed(lambda: next(batches)) for _ in range(100)]
-    print(f"\npipeline: {8 / np.median(times):.0f} crops of {CROP}x{CROP} per second, from frames in memory")
-
-
-PARTS = {"batch_norm": batch_norm, "memory": memory, "systems": systems, "pipeline": pipeline}
+PARTS = {"batch_norm": batch_norm, "memory": memory, "systems": systems, "input": input_speed}
 _LAYERS = {"fused": FusedBatchNormalization, "Keras": keras.layers.BatchNormalization}
 
 

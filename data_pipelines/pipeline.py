@@ -3,22 +3,33 @@
 For classification, labels are [N] int32.
 """
 
+import os
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines.augment import augment
+from data_pipelines.spec import DataError
+
+THREADS = 2 * (os.cpu_count() or 1)
+"""That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
+MEMORY = "/proc/meminfo", "/sys/fs/cgroup/memory.max"
+"""Where Linux says what memory is available, and what this container may have."""
 
 
 class Loader:
     """Random access to the read pairs of a split, or of several joined by "+".
 
     `cache` keeps them in memory, each decoded once; a bad file is then met before training starts.
+
+    Raises:
+      DataError: a split is absent; with `cache`, a file is bad or all of them, as large as the first, would not fit.
     """
 
-    def __init__(self, dataset, split, cache=True, progress=True, threads=4):
+    def __init__(self, dataset, split, cache=True, progress=True, threads=THREADS):
         self.dataset = dataset
         self.samples = [sample for part in split.split("+") for sample in dataset.samples(part)]
         self._pairs = self._read_all(split, progress, threads) if cache else None
@@ -27,7 +38,7 @@ class Loader:
         return len(self.samples)
 
     def __call__(self, index):
-        """(image [H, W, C] uint8, label as of `Dataset.read`) of sample `index`. Raises `DataError` for a bad file."""
+        """What `Dataset.read` gives for sample `index`. Raises `DataError` for a bad file."""
         return self._pairs[index] if self._pairs else self.dataset.read(self.samples[index])
 
     def class_counts(self):
@@ -41,10 +52,31 @@ class Loader:
         return counts[: spec.num_classes]
 
     def _read_all(self, split, progress, threads):
+        first = self.dataset.read(self.samples[0])
+        self._check_memory(split, sum(part.nbytes for part in first))
+        hidden = None if progress else True  # None: shown on terminals
         with ThreadPool(threads) as pool:
-            pairs = pool.imap(self.dataset.read, self.samples)
-            hidden = None if progress else True  # None: shown on terminals
-            return list(tqdm(pairs, f"reading {split}", len(self.samples), leave=False, disable=hidden))
+            rest = pool.imap(self.dataset.read, self.samples[1:])
+            return [first, *tqdm(rest, f"reading {split}", len(self), initial=1, leave=False, disable=hidden)]
+
+    def _check_memory(self, split, sample_bytes):
+        needed, free, name = sample_bytes * len(self), available_memory(), self.dataset.spec.name
+        if needed > free:
+            raise DataError(
+                f"{split} of {name} would take {needed / 1e9:.3g} GB of memory and {free / 1e9:.3g} GB are available: "
+                f"set --config.data.cache=False; fastest is then to read from `make prepare DATASET={name}`"
+            )
+
+
+def available_memory():
+    """Bytes that this process can still take without swapping."""
+    meminfo, limit = map(_text, MEMORY)
+    lines = dict(line.split(":", 1) for line in meminfo.splitlines())
+    if "MemAvailable" in lines:
+        free = 1024 * int(lines["MemAvailable"].split()[0])
+    else:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(free, int(limit)) if limit.strip().isdecimal() else free
 
 
 def training_batches(loader, options, batch_size, seed, first=0):
@@ -62,20 +94,32 @@ def training_batches(loader, options, batch_size, seed, first=0):
     """
     count, spec = len(loader), loader.dataset.spec
     label_type, label_shape = (tf.int32, []) if spec.task == "classification" else (tf.uint8, [None, None])
-    fill = tf.constant(spec.mean)
+    options.check(spec)
 
     def epoch(number):
         order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, number]))
         return tf.data.Dataset.from_tensor_slices(order)
 
     def element(position, index):
-        image, label = tf.numpy_function(loader, [index], (tf.uint8, label_type), stateful=False)
+        image, label = tf.numpy_function(loader, [index], (spec.dtype, label_type), stateful=False)
         image, label = tf.ensure_shape(image, [None, None, spec.bands]), tf.ensure_shape(label, label_shape)
-        image, label = augment(image, label, tf.stack([seed + 1, position]), options, fill)
+        image, label = augment(image, label, tf.stack([seed + 1, position]), options, spec)
         return {"image": image, "label": label}
 
     largest = np.iinfo(np.int64).max
     order = tf.data.Dataset.range(first // count, largest).flat_map(epoch).skip(first % count)
     elements = tf.data.Dataset.zip((tf.data.Dataset.range(first, largest), order))
-    elements = elements.map(element, tf.data.AUTOTUNE, deterministic=True)
-    return elements.batch(batch_size, drop_remainder=True).prefetch(2)
+    elements = elements.map(element, THREADS, deterministic=True)
+    batches = elements.batch(batch_size, drop_remainder=True).prefetch(2)
+    threads = tf.data.Options()
+    # Not those that also run the network: while Python reads in one, it is lost to all else (1.5 times as fast so).
+    threads.threading.private_threadpool_size = THREADS
+    return batches.with_options(threads)
+
+
+def _text(path):
+    """Content of a file; empty where it can't be read."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

@@ -1,7 +1,6 @@
 """The folder of one run: config.json, manifest.json, metrics.csv, checkpoints/, best/, tensorboard/, evaluation/."""
 
 import csv
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -15,7 +14,7 @@ from did_tf.files import write_json
 
 _PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
 # What may change between the start of a run and its continuation: none of it changes the batches or the arithmetic.
-_FREE = ("dataset.folder", "paper", "evaluate") + tuple(
+_FREE = ("dataset.folder", "dataset.prepared", "paper", "evaluate") + tuple(
     f"train.{name}" for name in ("devices", "progress", "checkpoint_every", "keep_checkpoints", "panels")
 )
 
@@ -42,6 +41,16 @@ class RunFolder:
     def trained_by(self):
         """Name of the experiment that the run is of, or None where nothing says it."""
         return read_json(self.manifest).get("experiment") if self.manifest.is_file() else None
+
+    def check_trained_on(self, spec):
+        """Raises `ConfigError` where the run was trained on other classes or pixels than those of a `DatasetSpec`."""
+        was = read_json(self.manifest).get("data", {}) if self.manifest.is_file() else {}
+        for key, now in json.loads(json.dumps(facts(spec))).items():  # where tuples are lists
+            if was.get(key, now) != now:
+                raise ConfigError(
+                    f"{self.folder} was trained with {key} {str(was[key]):.60}, but {spec.name} has {str(now):.60} "
+                    "now: put the data's description back as it was, or train anew"
+                )
 
     def start(self, config, manifest):
         """Creates the folder, or checks that it was started with the same settings, and records them."""
@@ -110,13 +119,9 @@ def make_manifest(seed, devices, data, class_weights):
     }
 
 
-def fingerprint(samples):
-    """Digest of the samples' names and their files' names and sizes: cheap, and it shows when data changed."""
-    digest = hashlib.sha256()
-    for sample in samples:
-        sizes = [path.stat().st_size for path in (sample.image, sample.label) if path]
-        digest.update(repr((sample.name, sizes)).encode())
-    return digest.hexdigest()[:16]
+def facts(spec):
+    """What a network depends on of a `DatasetSpec`, for the manifest."""
+    return {key: getattr(spec, key) for key in ("classes", "dtype", "mean", "std")}
 
 
 def read_json(path):

@@ -11,12 +11,13 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.pipeline import Loader, training_batches
+from data_pipelines.records import fingerprint
 from did_tf import checkpoints, models, pretrained, visualize, wiring
 from did_tf.distribution import make_strategy
 from did_tf.errors import ConfigError
 from did_tf.files import write_json
 from did_tf.models.layers import check_size
-from did_tf.run_folder import MetricsFile, fingerprint, make_manifest, read_metrics
+from did_tf.run_folder import MetricsFile, facts, make_manifest, read_metrics
 from did_tf.train_step import TrainStep
 
 
@@ -39,7 +40,7 @@ class Trainer:
         self.config, self.run, self.settings = config, run, config["train"]
         _check(config)
         self.augmentation = wiring.make_augmentation(config)
-        self.dataset = wiring.make_dataset(config)
+        self.dataset = wiring.make_dataset(config, training=True)
         split, self.val_split = config["dataset"]["train_split"], config["dataset"]["val_split"]
         if "test" in split.split("+") or self.val_split == "test":
             raise ConfigError("the test split is for `evaluate` alone: train on train or train+val, validate on val")
@@ -63,17 +64,19 @@ class Trainer:
     def _start_run(self, split, pixel_loss):
         devices = [str(device) for device in self.strategy.extended.worker_devices]
         data = {"split": split, "samples": len(self.loader), "fingerprint": fingerprint(self.loader.samples)}
+        data.update(facts(self.dataset.spec))
         manifest = make_manifest(self.config["seed"], devices, data, pixel_loss.class_weights)
         saved = checkpoints.saved_steps(self.run.checkpoints)
         if not saved:
             # Where that fails there is no folder yet, which would hold the wrong settings.
             self._load_initial_weights()
+        self.run.check_trained_on(self.dataset.spec)
         self.run.start(self.config, manifest)
         if saved:
             checkpoints.restore(saved[-1], self._state())
             print(f"resuming {self.run.folder} at step {int(self.step)}")
         validation = [f"val_{score}" for score in self.validation.scores]
-        columns = ["step", "images", *self.train_step.metrics, "images_per_second", *validation]
+        columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
         self.metrics_file = MetricsFile(self.run.metrics, columns, int(self.step))
         self.writer = tf.summary.create_file_writer(str(self.run.tensorboard))
 
@@ -96,10 +99,10 @@ class Trainer:
         """
         steps, first = self.settings["steps"], int(self.step)
         pending, window = [], self.window.numpy()
-        since, clock = first, time.perf_counter()
+        batches, since, clock = _Timed(self._batches(first)), first, time.perf_counter()
         bar = tqdm(total=steps, initial=first, desc=self.run.folder.name, unit="step", disable=self._bar_off())
         with self._signals(), bar:
-            for done, batch in zip(range(first + 1, steps + 1), self._batches(first)):
+            for done, batch in zip(range(first + 1, steps + 1), batches):
                 pending.append(self.train_step(batch, tf.constant(done - 1, tf.int32)))
                 bar.update()
                 log, validate, save = (self._due(done, name) for name in ("log", "validate", "checkpoint"))
@@ -108,13 +111,15 @@ class Trainer:
                 window = window + self._flush(pending, done)
                 pending = []
                 if log or validate:
-                    row = self._row(done, window, (done - since) / (time.perf_counter() - clock))
+                    seconds = time.perf_counter() - clock
+                    row = self._row(done, window, (done - since) / seconds, batches.waited / seconds)
                     if validate and self.val_split:
                         row.update(self._validate(done, bar))
                     self._log(done, row, bar)
                     if validate:
                         plot_metrics(self.run)
                     window, since, clock = np.zeros_like(window), done, time.perf_counter()
+                    batches.waited = 0.0
                 if save or self.stop_signal:
                     self._save(done, window)
                 if done == steps and not self.val_split:
@@ -143,11 +148,12 @@ class Trainer:
             )
         return np.array([len(values), *values.sum(0)])
 
-    def _row(self, done, window, steps_per_second):
+    def _row(self, done, window, steps_per_second, waiting):
         means = window[1:] / window[0]
         row = {"step": done, "images": done * self.settings["batch_size"]}
         row.update({name: f"{value:.7g}" for name, value in zip(self.train_step.metrics, means)})
         row["images_per_second"] = f"{steps_per_second * self.settings['batch_size']:.4g}"
+        row["input_wait"] = f"{waiting:.4f}"
         return row
 
     def _log(self, done, row, bar):
@@ -223,6 +229,23 @@ class Trainer:
                 f"train.batch_size={size} can't be shared by {self.strategy.num_replicas_in_sync} devices "
                 f"x {self.settings['accumulate']} micro-batches: use a multiple of {parts}"
             )
+
+
+class _Timed:
+    """Iterates over `iterable`; `waited` is the time in seconds that its elements were waited for."""
+
+    def __init__(self, iterable):
+        self._elements, self.waited = iter(iterable), 0.0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        began = time.perf_counter()
+        try:
+            return next(self._elements)
+        finally:
+            self.waited += time.perf_counter() - began
 
 
 def plot_metrics(run):

@@ -1,9 +1,12 @@
 """From a resolved config (a plain dict) to the parts of a run. The programs and the trainer meet here."""
 
+import dataclasses
+
 import numpy as np
 
 import data_pipelines
 from data_pipelines.augment import Augmentation
+from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE
 from did_tf import models
 from did_tf.classification import Classifier
@@ -17,10 +20,18 @@ PROTOCOLS = ("whole", "tiles")
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
 
-def make_dataset(config):
-    """The data set of `config.dataset`. Raises `DataError`."""
+def make_dataset(config, training=False):
+    """The data set of `config.dataset`. Raises `DataError`.
+
+    For training (and the validation in it) that is the records of `dataset.prepared` where that is set. Whatever else
+    there is to do takes the files, of which benchmarks need more than images and labels.
+    """
     settings = config["dataset"]
-    return data_pipelines.load(settings["name"], settings["folder"] or None, **settings["options"])
+    if not (training and settings["prepared"]):
+        return data_pipelines.load(settings["name"], settings["folder"] or None, **settings["options"])
+    dataset = Prepared(settings["prepared"])
+    dataset.check_source(settings["name"], settings["options"], make_spec(config))
+    return dataset
 
 
 def make_spec(config):
@@ -48,7 +59,8 @@ def make_model(config, spec, precision="float32", changes=None):
 
 def make_augmentation(config):
     """The `Augmentation` of `config.data`."""
-    return Augmentation(**{key: value for key, value in config["data"].items() if key != "cache"})
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    return Augmentation(**{name: config["data"][name] for name in names})
 
 
 def make_pixel_loss(config, loader):
@@ -63,15 +75,18 @@ def make_pixel_loss(config, loader):
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
 
 
-def make_predictor(config, model, protocol="whole"):
-    """A `Predictor` for a protocol of `config.evaluate`: "whole" image, or "tiles" of the crop's size at its scales."""
+def make_predictor(config, model, protocol="whole", outputs=None):
+    """A `Predictor` for a protocol of `config.evaluate`: "whole" image, or "tiles" of the crop's size at its scales.
+
+    `outputs` are those that are wanted, None for all.
+    """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     settings = config["evaluate"]
     if protocol == "whole":
-        return Predictor(model, flip=settings["flip"])
+        return Predictor(model, flip=settings["flip"], outputs=outputs)
     crop = tuple(config["data"]["crop"])
-    return Predictor(model, crop, settings["overlap"], tuple(settings["scales"]), settings["flip"])
+    return Predictor(model, crop, settings["overlap"], tuple(settings["scales"]), settings["flip"], outputs=outputs)
 
 
 def make_classifier(config, model):

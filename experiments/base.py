@@ -11,6 +11,7 @@ def get_config():
     c.dataset = ml_collections.ConfigDict()
     c.dataset.name = "camvid"
     c.dataset.folder = ""  # empty: data/NAME
+    c.dataset.prepared = ""  # folder of records from `make prepare` to train and validate on; empty: on the files
     c.dataset.options = ml_collections.ConfigDict()  # of the data set's class
     c.dataset.train_split = "train"  # several are joined by "+"
     c.dataset.val_split = "val"  # empty: no validation
@@ -24,9 +25,14 @@ def get_config():
     c.data.aspect = 0.15  # the width's scale is within 1 -+ aspect of the height's
     c.data.flip_horizontal = True
     c.data.flip_vertical = False
-    c.data.brightness = 0.0  # pixel values times 1 -+ up to this
-    c.data.contrast = 0.0
     c.data.rotation = 0.0  # degrees, up to this either way
+    c.data.balance = 0.0  # share of crops about a pixel of a class drawn among those of the image
+    c.data.brightness = 0.0  # pixel values times 1 -+ up to this
+    c.data.contrast = 0.0  # distances from each band's mean times 1 -+ up to this
+    c.data.saturation = 0.0  # red, green and blue: distances from grey times 1 -+ up to this
+    c.data.hue = 0.0  # likewise: turned by up to this part of the colour circle either way
+    c.data.noise = 0.0  # Gaussian, its standard deviation up to this part of each band's own
+    c.data.blur = 0.0  # Gaussian, its standard deviation up to this many pixels of the crop
     c.data.area = ()  # classification: the crop is a box of this part (low, high) of the image; empty: scale and aspect
     c.data.ratio = (3 / 4, 4 / 3)  # width / height of that box
     c.data.cache = True  # decode once, keep in memory

@@ -1,5 +1,6 @@
 """The trainer: what an update does, and what survives a stop."""
 
+import csv
 import os
 import signal
 
@@ -8,9 +9,10 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from did_tf import checkpoints, models
+from data_pipelines.prepare import prepare
+from did_tf import checkpoints, models, wiring
 from did_tf.errors import ConfigError
-from did_tf.run_folder import RunFolder, read_metrics
+from did_tf.run_folder import RunFolder, read_json, read_metrics
 from did_tf.train_step import LossScale
 from did_tf.training import Trainer, TrainingFailed
 
@@ -48,7 +50,8 @@ def ignored(trainer):
 
 def rows(folder):
     """metrics.csv without what depends on the clock."""
-    return [{k: v for k, v in row.items() if k != "images_per_second"} for row in read_metrics(folder / "metrics.csv")]
+    clocked = {"images_per_second", "input_wait"}
+    return [{k: v for k, v in row.items() if k not in clocked} for row in read_metrics(folder / "metrics.csv")]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,68 @@ def test_signal_saves_and_the_next_process_goes_on(whole_run, tmp_path, stopped_
     assert rows(tmp_path) == rows(whole_run[0])
     for name, value in weights(whole_run[1]).items():
         np.testing.assert_array_equal(weights(continued)[name], value, err_msg=name)
+
+
+def test_time_waited_for_batches(tmp_path, monkeypatch):
+    """By a clock on which every batch takes 3 seconds to come, and its step 1."""
+    trainer = make(tmp_path, **SGD, train__steps=8)
+    clock, step, batches = [0.0], trainer.train_step, trainer._batches
+
+    def slow_step(batch, number):
+        clock[0] += 1
+        return step(batch, number)
+
+    def slow_batches(first):
+        for batch in batches(first):
+            clock[0] += 3
+            yield batch
+
+    slow_step.averaged_weights, slow_step.metrics, slow_step.state = step.averaged_weights, step.metrics, step.state
+    trainer.train_step, trainer._batches = slow_step, slow_batches
+    monkeypatch.setattr("did_tf.training.time.perf_counter", lambda: clock[0])
+    trainer.fit()
+    logged = read_metrics(tmp_path / "metrics.csv")
+    assert [(row["input_wait"], row["images_per_second"]) for row in logged] == [("0.7500", "1")] * 2
+
+
+def test_a_run_from_before_a_column_goes_on(tmp_path):
+    """Its rows stay, with nothing in the new column."""
+    make(tmp_path, **SGD, train__steps=4).fit()
+    metrics = tmp_path / "metrics.csv"
+    with open(metrics, newline="") as file:
+        header, row = csv.reader(file)
+    at = header.index("input_wait")
+    metrics.write_text("".join(",".join(line[:at] + line[at + 1 :]) + "\n" for line in (header, row)))
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"steps": 4', '"steps": 8'))
+    make(tmp_path, **SGD, train__steps=8).fit()
+    old, new = read_metrics(metrics)
+    assert (old["step"], old["input_wait"], old["loss"]) == ("4", "", row[header.index("loss")])
+    assert new["step"] == "8" and 0 <= float(new["input_wait"]) <= 1
+
+
+def test_records_in_place_of_files_are_the_same_run(whole_run, tmp_path, monkeypatch):
+    """Also where a run that was started on the files goes on."""
+    config = tiny.config(model__dropout=0.2, train__ema=0.9)
+    source, records = wiring.make_dataset(config), tmp_path / "records"
+    for split in ("train", "val"):
+        prepare(source, split, records, {key: config["dataset"][key] for key in ("name", "options")})
+    monkeypatch.setattr(type(source), "read", None)
+    trainer = make(tmp_path / "run", model__dropout=0.2, train__ema=0.9, dataset__prepared=str(records))
+    trainer.fit()
+    assert rows(tmp_path / "run") == rows(whole_run[0])
+    manifests = [read_json(folder / "manifest.json")["data"] for folder in (tmp_path / "run", whole_run[0])]
+    assert manifests[0] == manifests[1]
+    make(whole_run[0], model__dropout=0.2, train__ema=0.9, dataset__prepared=str(records))
+
+
+def test_records_of_other_data_are_refused(tmp_path):
+    config = tiny.config(dataset__options={"height": 48, "width": 64, "sizes": {"train": 2, "val": 1}, "bands": 2})
+    source = {key: config["dataset"][key] for key in ("name", "options")}
+    prepare(wiring.make_dataset(config), "train", tmp_path / "records", source)
+    with pytest.raises(ValueError, match="are of other data than the experiment's: train was 2 and is 12"):
+        make(tmp_path / "run", dataset__prepared=str(tmp_path / "records"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_settings_do_not_resume(whole_run):

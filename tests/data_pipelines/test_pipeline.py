@@ -1,13 +1,14 @@
 """Tests of the training batches, on a data set whose images say which one they are."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from folders import make_imagenet
 
-from data_pipelines import load
+from data_pipelines import load, pipeline
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
@@ -131,6 +132,36 @@ def test_splits_are_joined(cache):
 def test_a_bad_file_is_met_before_training_where_it_is_cached():
     with pytest.raises(DataError, match="cannot decode train/4.png"):
         loader(bad="train/4")
+
+
+@pytest.mark.parametrize(
+    "meminfo, limit, free",
+    [
+        ("MemTotal: 90 kB\nMemAvailable: 4 kB\n", "max\n", 4096),
+        ("MemTotal: 90 kB\nMemAvailable: 4 kB\n", "3780\n", 3780),
+        ("MemTotal: 90 kB\nMemAvailable: 3 kB\n", "3780\n", 3072),
+    ],
+)
+def test_a_cache_that_does_not_fit_is_refused_at_once(tmp_path, monkeypatch, meminfo, limit, free):
+    """A pair has 12 x 15 x (2 + 1) = 540 bytes, the split 7 of them: 3780 just fit."""
+    files = tmp_path / "meminfo", tmp_path / "memory.max"
+    for path, text in zip(files, (meminfo, limit)):
+        path.write_text(text)
+    monkeypatch.setattr(pipeline, "MEMORY", files)
+    assert pipeline.available_memory() == free
+    if free >= 3780:
+        assert len(loader()) == COUNT
+        return
+    data = Numbered()
+    with pytest.raises(DataError, match="take 3.78e-06 GB of memory and 3.07e-06 GB .*data.cache=False.*make prepare"):
+        Loader(data, "train", progress=False)
+    assert data.reads == 1
+    assert len(Loader(data, "train", cache=False)) == COUNT
+
+
+def test_memory_where_the_system_does_not_say_what_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "MEMORY", (tmp_path / "none", tmp_path / "neither"))
+    assert pipeline.available_memory() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_a_bad_file_is_named_where_it_is_met_in_training():

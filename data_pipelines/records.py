@@ -1,0 +1,249 @@
+"""Prepared records: a data set's samples, cut and decoded, in sharded TFRecords with random access.
+
+A folder holds SPLIT-00000.tfrecord, SPLIT-00001.tfrecord, ... and SPLIT.json, the manifest, of each split. A record is
+a `tf.train.Example` with "name"; "image", its values row by row, band by band, little-endian; "shape", [H, W, bands];
+and "label", [H, W] uint8 likewise, or "class_id". `data_pipelines.prepare` writes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
+
+FORMAT = 1
+HEAD, FRAME = 12, 16
+"""Bytes of a TFRecord before its data (the length and its CRC32C), and around it (the data's CRC32C follows)."""
+RAW, ZLIB = "raw", "zlib"
+ENCODINGS = (RAW, ZLIB)
+"""How images and labels are stored. zlib works at its fastest level: the others make them hardly smaller."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record(Sample):
+    """A sample in a shard. Its `window` is the one that it was cut by; its own files aren't known.
+
+    Attributes:
+      shard: path of its file.
+      offset: first byte of its data there.
+      length: bytes of its data.
+      crc: `zlib.crc32` of its data.
+      sizes: bytes of the files that it was made from.
+    """
+
+    shard: Path | None = None
+    offset: int = 0
+    length: int = 0
+    crc: int = 0
+    sizes: tuple[int, ...] = ()
+
+
+class Prepared(Dataset):
+    """The splits of a data set that were prepared in `folder`.
+
+    Raises:
+      DataError: there are none, or a shard is missing or cut short.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self._manifests = {path.stem: read_manifest(path) for path in sorted(self.folder.glob("*.json"))}
+        if not self._manifests:
+            raise DataError(
+                f"no prepared records in {self.folder.resolve()}: expected SPLIT.json and SPLIT-*.tfrecord, which "
+                "`make prepare DATASET=... OUTPUT=dir` writes"
+            )
+        for manifest in self._manifests.values():
+            for shard in manifest["shards"]:
+                check_size(self.folder, shard)
+        parts = {split: {key: m[key] for key in ("dataset", "spec")} for split, m in self._manifests.items()}
+        self._described = next(iter(parts.values()))
+        for split, part in parts.items():
+            if found := difference(self._described, part):
+                raise DataError(
+                    f"{self.folder}: the splits {next(iter(parts))} and {split} were prepared with different settings "
+                    f"({found}): prepare each into its own OUTPUT=dir"
+                )
+        self.spec = DatasetSpec(**{key: _tuples(value) for key, value in self._described["spec"].items()})
+
+    def check_source(self, name, options, spec):
+        """Raises `DataError` where the records are not of data set `name` with `options`, whose spec is `spec`."""
+        if found := difference(self._described, described(name, options, spec)):
+            raise DataError(
+                f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "
+                "with the same dataset.options, or leave dataset.prepared empty"
+            )
+
+    def samples(self, split):
+        if split not in self._manifests:
+            raise AbsentSplit(
+                f"{self.folder} holds no complete records of split {split!r}, but of {', '.join(self._manifests)}; "
+                f"`make prepare DATASET={self.spec.name} OUTPUT={self.folder}` with --splits={split} writes them"
+            )
+        return [record for shard in self._manifests[split]["shards"] for record in records(self.folder, shard)]
+
+    def read(self, sample):
+        features = _features(sample)
+        shape = tuple(features["shape"].int64_list.value)
+        image = _unpacked(features, "image", self.spec.dtype, shape)
+        if self.spec.task == "classification":
+            return image, np.array(features["class_id"].int64_list.value[0], np.int32)
+        return image, _unpacked(features, "label", "uint8", shape[:2])
+
+
+def encode(sample, image, label, encoding=RAW):
+    """The record of what `Dataset.read(sample)` gave, a serialised `tf.train.Example`. Equal ones have equal bytes."""
+    features = {
+        "name": _bytes(sample.name.encode()),
+        "encoding": _bytes(encoding.encode()),
+        "shape": _ints(image.shape),
+    }
+    features["image"] = _bytes(_packed(image, encoding))
+    if np.ndim(label):
+        features["label"] = _bytes(_packed(label, encoding))
+    else:
+        features["class_id"] = _ints([label])
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def records(folder, shard):
+    """The `Record`s of a shard of a manifest, in their order."""
+    found, offset = [], HEAD
+    for name, length, crc, window, class_id, sizes in shard["records"]:
+        place = {"shard": Path(folder, shard["file"]), "offset": offset, "length": length, "crc": crc}
+        window = window and Window(*window)
+        found.append(Record(name, class_id=class_id, window=window, sizes=tuple(sizes), **place))
+        offset += length + FRAME
+    return found
+
+
+def read_manifest(path):
+    """Content of SPLIT.json. Raises `DataError` where it is none."""
+    try:
+        manifest = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}; delete it and prepare again") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f"{path} is no manifest of prepared records (format {FORMAT}): delete it and prepare again")
+    return manifest
+
+
+def difference(was, now, key=""):
+    """ "KEY was A and is B" for the first of what differs between two values as from JSON; empty where nothing does."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        inner = (difference(was.get(name), now.get(name), name) for name in {**was, **now})
+        return next(filter(None, inner), "")
+    same = was == now or repr(was) == repr(now)  # as text, NaN is itself
+    return "" if same else f"{key} was {_short(was)} and is {_short(now)}"
+
+
+def entry(sample, data):
+    """What a manifest says of a sample whose record is `data`; `records` reads it."""
+    window, sizes = sample.window and list(sample.window), list(sizes_of(sample))
+    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sizes]
+
+
+def is_there(folder, shard):
+    """Whether the file of a manifest's shard is there with its whole size."""
+    path = Path(folder, shard["file"])
+    return path.is_file() and path.stat().st_size == shard["bytes"]
+
+
+def check_size(folder, shard):
+    """Raises `DataError` where not `is_there`."""
+    if not is_there(folder, shard):
+        raise damaged(Path(folder, shard["file"]), f"not there with its {shard['bytes']} bytes")
+
+
+def check_records(folder, shard):
+    """Reads all records of a manifest's shard. Raises `DataError` where one is not what was written."""
+    for record in records(folder, shard):
+        _features(record)
+
+
+def damaged(shard, how):
+    """The error for a shard, a path, that isn't as it was written."""
+    return DataError(f"{shard} is damaged ({how}): delete it and run `make prepare` again, which writes it anew")
+
+
+def described(name, options, spec):
+    """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
+    content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
+    return json.loads(json.dumps(content, default=lambda value: value.item()))
+
+
+def fingerprint(samples):
+    """Digest of the samples' names, windows, classes and sizes of files: cheap, and it shows when data changed.
+
+    That of prepared records equals that of the files they were made from.
+    """
+    digest = hashlib.sha256()
+    for sample in samples:
+        window = sample.window and tuple(sample.window)
+        digest.update(repr((sample.name, window, sample.class_id, sizes_of(sample))).encode())
+    return digest.hexdigest()[:16]
+
+
+def sizes_of(sample):
+    """Bytes of each file that a sample is made from."""
+    if isinstance(sample, Record):
+        return sample.sizes
+    return tuple(_size(path) for path in (sample.image, sample.label, *sample.extras) if path)
+
+
+def _size(path):
+    try:
+        return Path(path).stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _features(record):
+    """The features of a `Record`'s example. Raises `DataError` where it is not what was written."""
+    try:
+        with open(record.shard, "rb", buffering=0) as file:
+            file.seek(record.offset)
+            data = file.read(record.length)
+    except OSError as error:
+        raise DataError(f"cannot read {record.shard}: {error.strerror}") from None
+    # Of the record itself there is a CRC32C, but nothing that computes it fast from here; and this one also finds
+    # records that are whole but in another's place.
+    if zlib.crc32(data) != record.crc:
+        raise damaged(record.shard, f"record {record.name}, {record.length} bytes at {record.offset}")
+    return tf.train.Example.FromString(data).features.feature
+
+
+def _unpacked(features, key, dtype, shape):
+    data = features[key].bytes_list.value[0]
+    if features["encoding"].bytes_list.value[0] == ZLIB.encode():
+        data = zlib.decompress(data)
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+
+
+def _packed(pixels, encoding):
+    data = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).tobytes()
+    return zlib.compress(data, zlib.Z_BEST_SPEED) if encoding == ZLIB else data
+
+
+def _bytes(value):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _ints(values):
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=map(int, values)))
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,185 @@
+"""Batches from prepared records equal those from the files, for every kind of data; damage is told."""
+
+import itertools
+import struct
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from folders import make_imagenet
+from noise import COUNT, SOURCE, Noise, spoil
+
+from data_pipelines import load, records
+from data_pipelines.augment import Augmentation
+from data_pipelines.pipeline import Loader, training_batches
+from data_pipelines.prepare import prepare
+from data_pipelines.records import Prepared, fingerprint
+from data_pipelines.spec import DataError
+
+CROP = Augmentation((9, 9), (0.7, 1.5), 0.15, True, True)
+
+
+def prepared(dataset, folder, split="train", **settings):
+    prepare(dataset, split, folder, SOURCE, threads=2, **settings)
+    return Prepared(folder)
+
+
+def batches(dataset, options=CROP, split="train"):
+    source = Loader(dataset, split, cache=False)
+    return itertools.islice(training_batches(source, options, 4, seed=3), 6)
+
+
+def assert_same_batches(one, other, **settings):
+    for first, second in itertools.zip_longest(batches(one, **settings), batches(other, **settings)):
+        for key in ("image", "label"):
+            assert first[key].dtype == second[key].dtype
+            np.testing.assert_array_equal(first[key], second[key])
+
+
+@pytest.mark.parametrize("encoding", records.ENCODINGS)
+@pytest.mark.parametrize("dtype, bands", [("uint8", 3), ("uint16", 5), ("float32", 1)])
+def test_samples_are_those_of_the_source(tmp_path, dtype, bands, encoding):
+    source = Noise(dtype, bands)
+    copy = prepared(source, tmp_path, encoding=encoding)
+    assert copy.spec == source.spec
+    assert len(copy.samples("train")) == 2 * COUNT
+    for sample, record in zip(source.samples("train"), copy.samples("train")):
+        assert (record.name, record.window) == (sample.name, sample.window)
+        for expected, found in zip(source.read(sample), copy.read(record)):
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_batches_are_those_of_the_source(tmp_path, dtype):
+    source = Noise(dtype, 3)
+    assert_same_batches(source, prepared(source, tmp_path))
+
+
+def test_classification(tmp_path):
+    make_imagenet(tmp_path / "files")
+    source = load("imagenet", tmp_path / "files")
+    for split in ("train", "val"):
+        prepare(source, split, tmp_path / "records", {"name": "imagenet", "options": {}})
+    copy = Prepared(tmp_path / "records")
+    copy.check_source("imagenet", {}, source.spec)
+    boxes = Augmentation((16, 20), flip_horizontal=True, area=(0.3, 1.0))
+    assert_same_batches(source, copy, options=boxes, split="train+val")
+    assert Loader(copy, "train+val", cache=False).class_counts().tolist() == [6, 6, 6]
+    assert fingerprint(copy.samples("val")) == fingerprint(source.samples("val"))
+    assert fingerprint(copy.samples("val")) != fingerprint(copy.samples("train"))
+
+
+def test_fingerprint_shows_a_change_of_files(tmp_path):
+    make_imagenet(tmp_path)
+    source = load("imagenet", tmp_path)
+    before = fingerprint(source.samples("train"))
+    with open(source.samples("train")[3].image, "ab") as file:
+        file.write(b"\0")
+    assert fingerprint(source.samples("train")) != before
+    assert fingerprint(Noise().samples("train")) != fingerprint(Noise().samples("train")[:-1])
+
+
+def test_tensorflow_reads_the_records(tmp_path):
+    """The format is the public one: names and pixels by TensorFlow's own reader and parser."""
+    source = Noise("uint16", 2)
+    copy = prepared(source, tmp_path)
+    features = {key: tf.io.FixedLenFeature([], tf.string) for key in ("name", "image", "label")}
+    features["shape"] = tf.io.FixedLenFeature([3], tf.int64)
+    files = sorted(map(str, tmp_path.glob("*.tfrecord")))
+    found = [tf.io.parse_single_example(record, features) for record in tf.data.TFRecordDataset(files)]
+    assert len(found) == 2 * COUNT
+    for sample, one in zip(copy.samples("train"), found):
+        image, label = source.read(sample)
+        assert one["name"].numpy().decode() == sample.name
+        np.testing.assert_array_equal(tf.reshape(tf.io.decode_raw(one["image"], tf.uint16), one["shape"]), image)
+        np.testing.assert_array_equal(tf.reshape(tf.io.decode_raw(one["label"], tf.uint8), one["shape"][:2]), label)
+
+
+def test_many_threads_read_at_random(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_pipelines.prepare.MEGABYTE", 3000)
+    source = Noise()
+    copy = prepared(source, tmp_path, shard_megabytes=1)
+    assert len(list(tmp_path.glob("*.tfrecord"))) > 3
+    samples, wrong = copy.samples("train"), []
+
+    def read(seed):
+        for index in np.random.default_rng(seed).integers(0, len(samples), 60):
+            if not np.array_equal(copy.read(samples[index])[0], source.read(samples[index])[0]):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=read, args=[seed]) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("position", [200, -40])
+def test_a_changed_bit_is_found_where_it_is_read(tmp_path, position):
+    copy = prepared(Noise(), tmp_path)
+    first, *_, last = copy.samples("train")
+    spoil(first.shard, position)
+    sample, other = (first, last) if position > 0 else (last, first)
+    with pytest.raises(DataError, match=rf"{first.shard.name} is damaged \(record {sample.name}.*delete it and run"):
+        copy.read(sample)
+    assert copy.read(other)
+
+
+def test_records_that_changed_places_are_found(tmp_path):
+    """Whole records with right CRCs, of equal length, but not those that the manifest knows."""
+    copy = prepared(Noise(), tmp_path)
+    samples = copy.samples("train")
+    data = samples[0].shard.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0] + records.FRAME
+    first, at = data[:length], next(s.offset - 12 for s in samples[1:] if s.length == samples[0].length)
+    swapped = data[at : at + length] + data[length:at] + first + data[at + length :]
+    assert len(swapped) == len(data) and swapped != data
+    samples[0].shard.write_bytes(swapped)
+    with pytest.raises(DataError, match="damaged .record train0/é left"):
+        Prepared(tmp_path).read(samples[0])
+
+
+@pytest.mark.parametrize("change", ["delete", "cut"])
+def test_missing_and_cut_shards_are_found_at_once(tmp_path, change):
+    shard = prepared(Noise(), tmp_path).samples("train")[0].shard
+    shard.unlink() if change == "delete" else shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"train-00000.tfrecord is damaged \(not there with its \d+ bytes\)"):
+        Prepared(tmp_path)
+
+
+def test_folders_without_records(tmp_path):
+    with pytest.raises(DataError, match="no prepared records in .*nowhere"):
+        Prepared(tmp_path / "nowhere")
+    (tmp_path / "other.json").write_text("[1]")
+    with pytest.raises(DataError, match="other.json is no manifest"):
+        Prepared(tmp_path)
+    (tmp_path / "other.json").write_text("{")
+    with pytest.raises(DataError, match="cannot read .*other.json"):
+        Prepared(tmp_path)
+
+
+def test_a_split_that_was_not_prepared(tmp_path):
+    with pytest.raises(DataError, match="no complete records of split 'val', but of train"):
+        prepared(Noise(), tmp_path).samples("val")
+
+
+def test_splits_of_other_data_do_not_mix(tmp_path):
+    prepare(Noise(), "train", tmp_path, SOURCE)
+    prepare(Noise("uint16"), "val", tmp_path, SOURCE)
+    with pytest.raises(DataError, match="splits train and val were prepared with different.*dtype was 'uint8' and is"):
+        Prepared(tmp_path)
+
+
+def test_records_of_another_data_set_or_options(tmp_path):
+    copy, spec = prepared(Noise(), tmp_path), Noise().spec
+    copy.check_source("noise", {}, spec)
+    for name, options, other, message in (
+        ("noises", {}, spec, "name was 'noise' and is 'noises'"),
+        ("noise", {"patch": 500}, spec, "patch was None and is 500"),
+        ("noise", {}, Noise(bands=4).spec, r"mean was \[100.0, 100.0, 100.0\] and is"),
+    ):
+        with pytest.raises(DataError, match=message):
+            copy.check_source(name, options, other)
