@@ -41,6 +41,11 @@ def test_to_rgb_takes_the_first_bands(bands, shown):
     np.testing.assert_array_equal(visualize.to_rgb(image), np.stack([image[..., i] for i in shown], -1))
 
 
+def test_to_rgb_takes_the_bands_it_is_told():
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 4)).astype(np.uint8)
+    np.testing.assert_array_equal(visualize.to_rgb(image, (3, 0, 2)), image[..., [3, 0, 2]])
+
+
 def test_to_rgb_of_a_plane_is_grey():
     plane = np.arange(6, dtype=np.uint8).reshape(2, 3)
     np.testing.assert_array_equal(visualize.to_rgb(plane), np.stack([plane] * 3, -1))
