@@ -9,7 +9,8 @@ import sys
 
 from absl import flags
 
-from did_tf import classification, evaluation, prediction, wiring
+from did_tf import classification, evaluation, official, prediction, wiring
+from did_tf.details import DetailScores
 from did_tf.errors import ConfigError
 
 flags.DEFINE_string("split", "val", "Split of the data set.")
@@ -17,6 +18,7 @@ flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the b
 flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: config.evaluate.protocols.")
 flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
+flags.DEFINE_bool("details", False, "Also score the borders of the classes, and objects by their size.")
 FLAGS = flags.FLAGS
 
 
@@ -35,19 +37,37 @@ def main(config, run):
 
 def _evaluate(config, run, dataset, model, protocol, weights, baselines):
     predictor = wiring.make_predictor(config, model, protocol)
-    result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
+    further = _further_scores(dataset)
+
+    def watch(scored):
+        for scores in further.values():
+            scores.update(scored.sample, scored.label, scored.probabilities[evaluation.MAIN])
+
+    result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit, watch)
     paper, images = _paper(config), len(result.images)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}")
     print(evaluation.table(result, dataset.spec.classes, paper))
+    for scores in further.values():
+        print(f"\n{scores.title}\n{scores.table()}")
     folder = _report_folder(run, protocol)
     details = {"name": protocol, **_details(predictor), "images": images, **_network(config, weights)}
-    evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, baselines=baselines)
+    more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
+    evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, **more)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 
+def _further_scores(dataset):
+    """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and of details if asked for."""
+    further = {"details": DetailScores(dataset)} if FLAGS.details else {}
+    benchmark = official.find(dataset.spec.name)
+    if benchmark and benchmark.scores_samples_of(dataset):
+        further["official"] = benchmark(dataset)
+    return further
+
+
 def _classify(config, run, dataset, model, weights):
-    if FLAGS.protocol or FLAGS.baselines:
-        raise ConfigError(f"{dataset.spec.name} is for classification, which has no --protocol and no --baselines")
+    if FLAGS.protocol or FLAGS.baselines or FLAGS.details:
+        raise ConfigError(f"{dataset.spec.name} is for classification: no --protocol, --baselines or --details")
     classifier = wiring.make_classifier(config, model)
     result = classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
     paper, folder = _paper(config), _report_folder(run, "whole")

@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, Sample
 from did_tf import visualize
 from did_tf.files import write_json
 from did_tf.metrics import ConfusionMatrix
+from did_tf.text import aligned, percent
 
 MAIN, BLEND = "main", "blend"
 BINS = 8  # per band, of the colour baseline
@@ -33,6 +34,27 @@ class Evaluation:
     images: list
 
 
+@dataclasses.dataclass
+class Scored:
+    """One image as `evaluate` met it.
+
+    Attributes:
+      number: of the image in its split, from 0.
+      sample: data_pipelines.Sample.
+      image: [H, W, bands].
+      label: [H, W] uint8, class ids and 255.
+      probabilities: output name -> [H, W, num_classes] float32.
+      predictions: output name -> class ids [H, W].
+    """
+
+    number: int
+    sample: Sample
+    image: np.ndarray
+    label: np.ndarray
+    probabilities: dict
+    predictions: dict
+
+
 def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
     """Scores every output of `predictor`, and the mean of their probabilities ("blend"), on `split`.
 
@@ -42,7 +64,7 @@ def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
       split: name of one of its splits.
       progress: whether to show a progress bar.
       limit: take the first so many images only.
-      watch: function of each image's (number, image, label, {output: class ids [H, W]}), for pictures.
+      watch: function that is given each image's `Scored`, for pictures and further scores.
 
     Returns:
       Evaluation.
@@ -54,7 +76,8 @@ def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
     samples = dataset.samples(split)[:limit]
     for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
         image, label = dataset.read(sample)
-        predictions = _predictions(predictor(image))
+        probabilities = predictor(image)
+        predictions = _predictions(probabilities)
         for output, prediction in predictions.items():
             matrix = ConfusionMatrix(dataset.spec.num_classes)
             matrix.update(label, prediction)
@@ -62,14 +85,14 @@ def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
             if output == MAIN:
                 images.append((sample.name, matrix.mean_iou()))
         if watch:
-            watch(number, image, label, predictions)
+            watch(Scored(number, sample, image, label, probabilities, predictions))
     return Evaluation(matrices, images)
 
 
-def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=None, pictures=3, baselines=None):
+def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=None, pictures=3, **more):
     """Writes the report on `split` into `folder`, each file at once or not at all.
 
-    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and the baselines'.
+    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
     SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
     SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
 
@@ -78,13 +101,13 @@ def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=
       protocol: dict of how the scores came about (tile, scales, ...), JSON-serialisable.
       paper: dict of the paper's figures in percent, or None.
       pictures: how many of the best, and of the worst.
-      baselines: from `baselines`, or None.
+      **more: further entries of the JSON file, such as baselines.
 
     Raises:
       OSError: a file can't be written.
     """
     folder, classes = Path(folder), dataset.spec.classes
-    write_json(folder / f"{split}.json", _report(evaluation, classes, split, protocol, paper, baselines))
+    write_json(folder / f"{split}.json", _report(evaluation, classes, split, protocol, paper, more))
     visualize.save_figure(folder / f"{split}_confusion.png", _confusion(evaluation.matrices[MAIN], classes))
 
     samples = dataset.samples(split)
@@ -110,14 +133,14 @@ def table(evaluation, classes, paper=None):
     rows.append(("mIoU", *(matrix.mean_iou() for matrix in matrices)))
     rows.append(("pixel accuracy", *(matrix.pixel_accuracy() for matrix in matrices)))
     rows.append(("mean accuracy", *(matrix.mean_accuracy() for matrix in matrices)))
-    cells = [["IoU, %", *evaluation.matrices]] + [[name, *map(_percent, values)] for name, *values in rows]
+    cells = [["IoU, %", *evaluation.matrices]] + [[name, *map(percent, values)] for name, *values in rows]
     if paper:
         figures = {"mIoU": paper.get("miou"), "pixel accuracy": paper.get("accuracy")}
         cells[0].append(f"paper ({paper['split']})" if "split" in paper else "paper")
         for row in cells[1:]:
             figure = figures.get(row[0])
             row.append("" if figure is None else f"{figure:.1f}")
-    return _aligned(cells, ruled=(1, len(cells) - 3))
+    return aligned(cells, ruled=(1, len(cells) - 3))
 
 
 def baselines(dataset, train_split, split):
@@ -125,7 +148,7 @@ def baselines(dataset, train_split, split):
 
     "most frequent class" always answers the class with the most training pixels. "colour alone" answers, for each of
     8x8x8 bins of the first three bands (or as many as there are), the class with the most training pixels in the bin;
-    where a bin is new, the most frequent class.
+    where a bin is new, the most frequent class. Bins divide 0..255, or of other data two deviations about the mean.
 
     Returns:
       {"most frequent class": mIoU, "colour alone": mIoU}, fractions.
@@ -138,7 +161,7 @@ def baselines(dataset, train_split, split):
     for sample in dataset.samples(train_split):
         image, label = dataset.read(sample)
         valid = label != IGNORE
-        cells = _colour_bins(image)[valid] * num_classes + label[valid]
+        cells = _colour_bins(image, dataset.spec)[valid] * num_classes + label[valid]
         counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
     frequent = counts.sum(axis=0).argmax()
     by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), frequent)
@@ -147,7 +170,7 @@ def baselines(dataset, train_split, split):
     for sample in dataset.samples(split):
         image, label = dataset.read(sample)
         matrices["most frequent class"].update(label, np.full(label.shape, frequent))
-        matrices["colour alone"].update(label, by_colour[_colour_bins(image)])
+        matrices["colour alone"].update(label, by_colour[_colour_bins(image, dataset.spec)])
     return {name: matrix.mean_iou() for name, matrix in matrices.items()}
 
 
@@ -157,17 +180,18 @@ def _predictions(probabilities):
     if len(ordered) > 1:
         # The sum has its maximum where the mean has it.
         ordered[BLEND] = sum(probabilities.values())
-    return {output: values.argmax(axis=-1) for output, values in ordered.items()}
+    kind = np.uint8 if probabilities[MAIN].shape[-1] <= 256 else np.uint16
+    return {output: values.argmax(axis=-1).astype(kind) for output, values in ordered.items()}
 
 
-def _report(evaluation, classes, split, protocol, paper, baselines):
+def _report(evaluation, classes, split, protocol, paper, more):
     return {
         "split": split,
         "protocol": protocol,
         "outputs": {output: matrix.report(classes) for output, matrix in evaluation.matrices.items()},
         "images": [{"name": name, "miou": None if np.isnan(miou) else miou} for name, miou in evaluation.images],
         "paper": paper,
-        "baselines": baselines,
+        **more,
     }
 
 
@@ -177,9 +201,8 @@ def _panels(dataset, sample, predictor, score):
     prediction = predictor(image)[MAIN].argmax(axis=-1)
     step = -(-max(label.shape) // PANEL)
     image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
-    palette = dataset.spec.palette
-    pictures = (visualize.to_rgb(image), visualize.colorize(label, palette), visualize.colorize(prediction, palette))
-    return visualize.side_by_side(pictures, (sample.name, "label", f"prediction, mIoU {_percent(score)} %"))
+    pictures = visualize.panels(image, (label, prediction), dataset.spec)
+    return visualize.side_by_side(pictures, (sample.name, "label", f"prediction, mIoU {percent(score)} %"))
 
 
 def _confusion(matrix, classes):
@@ -199,23 +222,11 @@ def _confusion(matrix, classes):
     return figure
 
 
-def _colour_bins(image):
-    """[H, W, bands] uint8 -> bin number [H, W] by the first three bands."""
-    levels = image[..., :3] // (256 // BINS)
+def _colour_bins(image, spec):
+    """[H, W, bands] -> bin number [H, W] by the first three bands."""
+    pixels, low, high = image[..., :3], 0, 256
+    if spec.dtype != "uint8":
+        mean, std = np.array(spec.mean[:3]), np.array(spec.std[:3])
+        low, high = mean - 2 * std, mean + 2 * std
+    levels = np.clip((pixels - low) / (high - low) * BINS, 0, BINS - 1)
     return levels.astype(np.int64) @ BINS ** np.arange(levels.shape[-1])
-
-
-def _percent(fraction):
-    return "-" if np.isnan(fraction) else f"{100 * fraction:.1f}"
-
-
-def _aligned(cells, ruled):
-    """Rows of strings as text: first column to the left, the others to the right; a rule before rows `ruled`."""
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
-        for row in cells
-    ]
-    for place in sorted(ruled, reverse=True):
-        lines.insert(place, "-" * (sum(widths) + 2 * len(widths) - 2))
-    return "\n".join(lines)

@@ -57,15 +57,17 @@ class Export(NamedTuple):
 def export(model, spec, path, images):
     """Writes `model` as a SavedModel to the folder `path`, replacing one that is there.
 
-    Its signature "serving_default" takes `image`, uint8 [N, H, W, bands] of any N, H and W, and returns `classes`,
-    uint8 [N, H, W] (int32 where there are more than 256), and `probabilities`, float32 [N, H, W, num_classes]; of a
-    network that classifies images [N] and [N, num_classes]. assets/dataset.json holds the data set's
-    name, classes and palette. It is loaded in another process and compared with `model` before it goes to `path`.
+    Its signature "serving_default" takes `image`, [N, H, W, bands] of the data set's dtype and any N, H and W, and
+    returns `classes`, uint8 [N, H, W] (int32 where there are more than 256), and `probabilities`, float32 [N, H, W,
+    num_classes]; of a network that classifies images [N] and [N, num_classes]. Pixel values that stand for no data are
+    treated as in training. assets/dataset.json holds the data set's name, classes and palette, and what an image is:
+    dtype, the number of bands and their names (empty: unnamed), and the mean and std that the network itself normalises
+    with. It is loaded in another process and compared with `model` before it goes to `path`.
 
     Args:
       model: keras.Model in float32.
       spec: its `DatasetSpec`.
-      images: list of [H, W, bands] uint8 to compare on, each whole and in several other sizes.
+      images: list of [H, W, bands] of `spec.dtype` to compare on, each whole and in several other sizes.
 
     Returns:
       Export.
@@ -100,34 +102,45 @@ def example_images(config, spec):
         except DataError as error:
             reason = error
     print(f"comparing on random images, for there are no others: {reason}")
-    return list(np.random.default_rng(0).integers(0, 256, (2, 120, 160, spec.bands), np.uint8))
+    pixels = np.random.default_rng(0).normal(spec.mean, spec.std, (2, 120, 160, spec.bands))
+    return list(np.clip(pixels, -spec.largest if spec.dtype == "float32" else 0, spec.largest).astype(spec.dtype))
 
 
 def _save(model, spec, folder):
     with tempfile.TemporaryDirectory() as scratch:
         asset = Path(scratch) / "dataset.json"
-        asset.write_text(json.dumps({"name": spec.name, "classes": spec.classes, "palette": spec.palette}, indent=2))
+        keys = ("name", "classes", "palette", "dtype", "bands", "band_names", "mean", "std")
+        asset.write_text(json.dumps({key: getattr(spec, key) for key in keys}, indent=2))
         module = tf.Module()
         # The variables and not the model: that would take Keras to load.
         module.weights = [compat.tf_variable(variable) for variable in model.weights]
         module.dataset = tf.saved_model.Asset(str(asset))
-        module.serve = _serving_function(model)
+        module.serve = _serving_function(model, spec)
         tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
 
 
-def _serving_function(model):
-    """tf.function: image uint8 [N, H, W, bands] -> {"classes": ..., "probabilities": ...}."""
+def _serving_function(model, spec):
+    """tf.function: image [N, H, W, bands] of `spec.dtype` -> {"classes": ..., "probabilities": ...}."""
     segments = models.task(model) == "segmentation"
-    dtype = tf.uint8 if model.output[MAIN].shape[-1] <= 256 else tf.int32
+    ids = tf.uint8 if model.output[MAIN].shape[-1] <= 256 else tf.int32
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.uint8, name="image")])
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), spec.dtype, name="image")])
     def serve(image):
         size = tf.shape(image)
-        logits = model(_with_margin(model, image), training=False)[MAIN]
+        logits = model(_with_margin(model, _without_holes(image, spec)), training=False)[MAIN]
         logits = logits[:, : size[1], : size[2]] if segments else logits
-        return {"classes": tf.cast(tf.argmax(logits, -1), dtype), "probabilities": tf.nn.softmax(logits)}
+        return {"classes": tf.cast(tf.argmax(logits, -1), ids), "probabilities": tf.nn.softmax(logits)}
 
     return serve
+
+
+def _without_holes(image, spec):
+    """The image with the bands' means where there is `spec.nodata`, as `images.read_image` gives it."""
+    if spec.nodata is None:
+        return image
+    mean = np.array(spec.mean if spec.dtype == "float32" else np.rint(spec.mean), spec.dtype)
+    holes = tf.math.is_nan(image) if np.isnan(spec.nodata) else image == tf.constant(spec.nodata, image.dtype)
+    return tf.where(holes, mean, image)
 
 
 def _with_margin(model, image):

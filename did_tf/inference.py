@@ -23,12 +23,16 @@ class Predictor:
       scales: factors by which the image is resized; probabilities are averaged over them.
       flip: whether to average with the prediction for the mirrored image (left to right).
       batch_size: number of tiles that go through the network at once.
+      outputs: names of the outputs that are wanted, None for all: those of a large image take memory.
 
     Raises:
-      ValueError: an option is out of range, or the model doesn't take such tiles.
+      ValueError: an option is out of range, an output is unknown, or the model doesn't take such tiles.
     """
 
-    def __init__(self, model, tile=None, overlap=1 / 3, scales=(1.0,), flip=False, batch_size=4):
+    def __init__(self, model, tile=None, overlap=1 / 3, scales=(1.0,), flip=False, batch_size=4, outputs=None):
+        outputs = list(model.output) if outputs is None else outputs
+        if unknown := set(outputs) - set(model.output):
+            raise ValueError(f"the model has no output {min(unknown)!r}; it has {', '.join(model.output)}")
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap must be in [0, 1), got {overlap}")
         if not scales or min(scales) <= 0:
@@ -46,7 +50,8 @@ class Predictor:
         # One signature for all sizes, so that the network is traced once.
         @tf.function(input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
         def forward(images):
-            return {name: tf.nn.softmax(logits) for name, logits in model(images, training=False).items()}
+            logits = model(images, training=False)
+            return {name: tf.nn.softmax(logits[name]) for name in outputs}
 
         self._forward = forward
 
@@ -64,13 +69,15 @@ class Predictor:
         """
         if image.ndim != 3 or image.shape[2] != self.bands:
             raise ValueError(f"image must be [height, width, {self.bands}], got {image.shape}")
-        image = image.astype(np.float32)
         views = len(self.scales) * (2 if self.flip else 1)
         mean = {}
         for scale in self.scales:
-            scaled = resize(image, [max(1, round(side * scale)) for side in image.shape[:2]])
+            size = [max(1, round(side * scale)) for side in image.shape[:2]]
+            scaled = image if scale == 1 else resize(image.astype(np.float32), size)
             for name, values in self._both_ways(scaled).items():
-                mean[name] = mean.get(name, 0) + resize(values, image.shape[:2]) / views
+                values = resize(values, image.shape[:2])
+                values /= views
+                mean[name] = mean[name] + values if name in mean else values
         return mean
 
     def _both_ways(self, image):
@@ -83,30 +90,31 @@ class Predictor:
 
     def _in_tiles(self, image):
         """Probabilities averaged over the tiles that cover a pixel."""
-        height, width = tile = self.tile or [max(side, self._minimum) for side in image.shape[:2]]
-        padded = self._pad(image, tile)
-        rows, columns = (tile_starts(n, t, tile_stride(t, self.overlap)) for n, t in zip(padded.shape, tile))
-        places = [np.s_[y : y + height, x : x + width] for y in rows for x in columns]
+        tile = self.tile or [max(side, self._minimum) for side in image.shape[:2]]
+        starts = [tile_starts(n, t, tile_stride(t, self.overlap)) for n, t in zip(image.shape, tile)]
+        places = [np.s_[y : y + tile[0], x : x + tile[1]] for y in starts[0] for x in starts[1]]
 
-        total, cover = {}, np.zeros((*padded.shape[:2], 1), np.float32)
+        total = {}
         for first in range(0, len(places), self.batch_size):
             batch = places[first : first + self.batch_size]
-            for name, values in self._forward(np.stack([padded[place] for place in batch])).items():
+            for name, values in self._forward(np.stack([self._pad(image[place], tile) for place in batch])).items():
                 values = values.numpy()
                 if name not in total:
-                    total[name] = np.zeros((*padded.shape[:2], values.shape[-1]), np.float32)
+                    total[name] = np.zeros((*image.shape[:2], values.shape[-1]), np.float32)
                 for place, part in zip(batch, values):
-                    total[name][place] += part
-            for place in batch:
-                cover[place] += 1
-        return {name: (values / cover)[: image.shape[0], : image.shape[1]] for name, values in total.items()}
+                    inside = total[name][place]
+                    inside += part[: inside.shape[0], : inside.shape[1]]
+        rows, columns = (_cover(n, t, begun) for n, t, begun in zip(image.shape, tile, starts))
+        for values in total.values():
+            values /= rows[:, None, None]
+            values /= columns[:, None]
+        return total
 
     def _pad(self, image, tile):
-        """Extends the image at the bottom and right to the tile, with what the network normalises to zero."""
-        height, width = image.shape[:2]
-        padded = np.empty((max(height, tile[0]), max(width, tile[1]), self.bands), np.float32)
+        """The image as float, extended at the bottom and right to the tile with what is normalised to zero."""
+        padded = np.empty((*tile, self.bands), np.float32)
         padded[:] = self._padding
-        padded[:height, :width] = image
+        padded[: image.shape[0], : image.shape[1]] = image
         return padded
 
     def _checked_tile(self, tile, fixed):
@@ -137,6 +145,14 @@ def tile_starts(size, tile, stride):
         raise ValueError(f"stride must be 1 to {tile}, the size of the tile, got {stride}")
     last = max(size - tile, 0)
     return [*range(0, last, stride), last]
+
+
+def _cover(size, tile, starts):
+    """[size] float32: how many of the tiles along one axis hold each pixel."""
+    cover = np.zeros(size, np.float32)
+    for start in starts:
+        cover[start : start + tile] += 1
+    return cover
 
 
 def resize(image, size):

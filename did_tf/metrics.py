@@ -52,35 +52,35 @@ class ConfusionMatrix:
 
     def iou(self):
         """Intersection over union per class [C]; NaN where a class is neither in the truth nor predicted."""
-        return _ratio(self._hits, self._truth + self._predicted - self._hits)
+        return ratio(self._hits, self._truth + self._predicted - self._hits)
 
     def precision(self):
         """Per class [C], the fraction of its predictions that are right; NaN where it is never predicted."""
-        return _ratio(self._hits, self._predicted)
+        return ratio(self._hits, self._predicted)
 
     def recall(self):
         """Per class [C], the fraction of its pixels that are found; NaN where it is not in the truth."""
-        return _ratio(self._hits, self._truth)
+        return ratio(self._hits, self._truth)
 
     def share(self):
         """Per class [C], its part of the true pixels."""
-        return _ratio(self._truth, self._truth.sum())
+        return ratio(self._truth, self._truth.sum())
 
     def mean_iou(self):
         """Mean of `iou()` over the classes that have one."""
-        return _mean(self.iou())
+        return nan_mean(self.iou())
 
     def mean_accuracy(self):
         """Mean of `recall()` over the classes in the truth."""
-        return _mean(self.recall())
+        return nan_mean(self.recall())
 
     def pixel_accuracy(self):
         """Fraction of pixels that are right."""
-        return float(_ratio(self._hits.sum(), self._truth.sum()))
+        return float(ratio(self._hits.sum(), self._truth.sum()))
 
     def frequency_weighted_iou(self):
         """Mean of `iou()`, each class weighted by its share."""
-        return float(_ratio(np.nansum(self._truth * self.iou()), self._truth.sum()))
+        return float(ratio(np.nansum(self._truth * self.iou()), self._truth.sum()))
 
     def report(self, class_names):
         """Everything as a JSON-serialisable dict, None for NaN. Raises ValueError for a wrong number of names."""
@@ -88,13 +88,13 @@ class ConfusionMatrix:
             raise ValueError(f"{len(class_names)} class names for {self.num_classes} classes")
         columns = {"iou": self.iou(), "precision": self.precision(), "recall": self.recall(), "share": self.share()}
         return {
-            "miou": _jsonable(self.mean_iou()),
-            "pixel_accuracy": _jsonable(self.pixel_accuracy()),
-            "mean_accuracy": _jsonable(self.mean_accuracy()),
-            "fw_iou": _jsonable(self.frequency_weighted_iou()),
+            "miou": jsonable(self.mean_iou()),
+            "pixel_accuracy": jsonable(self.pixel_accuracy()),
+            "mean_accuracy": jsonable(self.mean_accuracy()),
+            "fw_iou": jsonable(self.frequency_weighted_iou()),
             "pixels": int(self.counts.sum()),
             "classes": {
-                name: {key: _jsonable(values[i]) for key, values in columns.items()}
+                name: {key: jsonable(values[i]) for key, values in columns.items()}
                 for i, name in enumerate(class_names)
             },
         }
@@ -117,15 +117,18 @@ class ConfusionMatrix:
             raise ValueError(f"{what} {wrong[0]} is no class: known are 0 to {self.num_classes - 1}{besides}")
 
 
-def _ratio(part, whole):
+def ratio(part, whole):
+    """part / whole, NaN where that is 0 / 0."""
     with np.errstate(invalid="ignore"):
         return np.true_divide(part, whole)
 
 
-def _mean(values):
+def nan_mean(values):
+    """Mean of those values that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
 
-def _jsonable(value):
+def jsonable(value):
+    """A figure for JSON, which has no NaN: None in its place."""
     return None if np.isnan(value) else float(value)

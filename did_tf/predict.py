@@ -1,6 +1,7 @@
 """Labels images: `python -m did_tf.predict --experiment=did_camvid --input=file|folder [--output=dir] [--run=dir]`.
 
-Without --input it takes a few images of the data set's validation split.
+Images have the bands and the dtype of the data the network was trained on. Without --input it takes a few images of the
+data set's validation split.
 """
 
 from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
@@ -25,25 +26,23 @@ SAMPLES = 4  # of the validation split, where no images are given
 def main(config, run):
     """Writes pictures of the predictions for every image."""
     output = FLAGS.output or run.folder / "predictions"
-    images = _images(config, output)
+    images = _images(config, output)  # a wrong path fails before anything is built
     model, spec, _ = prediction.load_network(config, FLAGS.weights or run.folder)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
-    if FLAGS.input and spec.bands != 3:
-        raise ConfigError(f"the network takes {spec.bands} bands, but --input is read as RGB: leave --input away")
     predictor = wiring.make_predictor(config, model, FLAGS.protocol)
     prediction.check_output(output)
     visualize.save_png(Path(output) / "legend.png", visualize.legend(spec.classes, spec.palette))
     for name, read in tqdm(images, desc="predict", unit="image", disable=None):
         image = read()
-        prediction.write_pictures(output, name, image, predictor(image), spec.palette)
+        prediction.write_pictures(output, name, image, predictor(image), spec)
     print(f"{len(images)} predicted: {output}/NAME_label.png, NAME_color.png, NAME_overlay.png, NAME_outputs.png")
     print(f"colours of the classes: {output}/legend.png")
 
 
 def _images(config, output):
     if FLAGS.input:
-        return prediction.find_images(FLAGS.input, output)
+        return prediction.find_images(FLAGS.input, output, wiring.make_spec(config), prediction.parts_of(config))
     return prediction.split_images(config, config["dataset"]["val_split"] or "val", SAMPLES)
 
 

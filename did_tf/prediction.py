@@ -1,18 +1,23 @@
 """From a trained network and images to pictures of what it sees."""
 
+import dataclasses
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data_pipelines import DataError
+from data_pipelines.description import read_description
+from data_pipelines.folders import IMAGES as EXTENSIONS
+from data_pipelines.folders import list_files, part_specs, read_parts
 from data_pipelines.images import read_image
 from did_tf import checkpoints, visualize, wiring
 from did_tf.errors import ConfigError
 from did_tf.evaluation import MAIN, PANEL
+from did_tf.run_folder import RunFolder
 
-EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def load_network(config, weights):
@@ -28,23 +33,31 @@ def load_network(config, weights):
       (keras.Model, `DatasetSpec`, path of the weights file).
 
     Raises:
-      ConfigError: there are no such weights, or they don't fit.
+      ConfigError: there are no such weights, or they don't fit; or the run was trained on pixels or classes that the
+        data set now says are others.
       DataError: unknown data set or option.
     """
     spec = wiring.make_spec(config)
+    RunFolder(weights).check_trained_on(spec)
     model = wiring.make_model(config, spec, changes=config["evaluate"]["options"])
     file = checkpoints.load_weights(model, weights)
     print(f"weights from {file}")
     return model, spec, file
 
 
-def find_images(source, output):
-    """Image files of `source`: [(name, function that reads it)], names sorted and unique.
+def find_images(source, output, spec, parts=()):
+    """Images of `source`: [(name, function that reads it)], names sorted and unique.
+
+    Files are read as `spec` says, and upright, as a camera's mark (EXIF orientation) tells. Where an image is in several
+    files, such a mark is refused in reading: that of a photograph says nothing about its depth.
 
     Args:
       source: an image, or a folder that is searched with its subfolders. Names are paths relative to it, without the
         extension where they are unique without it. Hidden files are left out.
       output: where results go; what already lies there is no input.
+      spec: `DatasetSpec` of the network's data.
+      parts: for images in several files each, data_pipelines' `Part`s that say where the bands come from. Where
+        `source` has their subfolders, files of one name in them are an image; else each file has all bands.
 
     Raises:
       DataError: no such path, or no image in the folder.
@@ -52,25 +65,35 @@ def find_images(source, output):
     """
     source, output = Path(source), Path(output)
     if source.is_file():
-        return [(source.stem, partial(read_image, source))]
+        return [(source.stem, partial(_read, source, spec, parts))]
     if not source.is_dir():
         raise DataError(f"no image or folder {source}: pass INPUT=file or INPUT=dir")
     if source.resolve() == output.resolve():
         raise ConfigError(f"results would mix with the images in {source}: pass another OUTPUT=dir")
+    if len(parts) > 1 and (placed := _placed(parts, source)):
+        return _find_in_parts(placed, spec)
     paths = [path for path in sorted(source.rglob("*")) if _is_input(path, source, output)]
     if not paths:
         raise DataError(f"no images in {source} or its subfolders: looked for {' '.join(sorted(EXTENSIONS))}")
     names = [str(path.relative_to(source).with_suffix("")) for path in paths]
-    repeated = {name for name in names if names.count(name) > 1}
-    names = [str(path.relative_to(source)) if name in repeated else name for path, name in zip(paths, names)]
-    return [(name, partial(read_image, path)) for name, path in zip(names, paths)]
+    times = Counter(names)
+    names = [str(path.relative_to(source)) if times[name] > 1 else name for path, name in zip(paths, names)]
+    return [(name, partial(_read, path, spec, parts)) for name, path in zip(names, paths)]
+
+
+def parts_of(config):
+    """`Part`s of the data set of `config`: empty unless its images are in several files each. Raises `DataError`."""
+    settings = config["dataset"]
+    if settings["name"] != "folders":
+        return ()
+    return read_description(settings["folder"] or "data/folders").parts
 
 
 def split_images(config, split, count):
     """The first `count` images of a split of the data set: [(name, function that reads it)]. Raises `DataError`."""
     dataset = wiring.make_dataset(config)
     samples = dataset.samples(split)[:count]
-    return [(sample.name, lambda sample=sample: dataset.read(sample)[0]) for sample in samples]
+    return [(sample.name, partial(dataset.read_image, sample)) for sample in samples]
 
 
 def check_output(folder):
@@ -84,28 +107,29 @@ def check_output(folder):
         raise ConfigError(f"cannot write to output folder {folder}: {reason}; pass another OUTPUT=dir")
 
 
-def write_pictures(folder, name, image, probabilities, palette):
+def write_pictures(folder, name, image, probabilities, spec):
     """Writes what the network sees in one image, as PNG.
 
-    NAME_label.png: class ids, one band of 8 bits. NAME_color.png: in the colours of `palette`. NAME_overlay.png: these
-    over the image. NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to
+    NAME_label.png: class ids, one band of 8 bits. NAME_color.png: in the classes' colours. NAME_overlay.png: these over
+    the image. NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to
     `PANEL` pixels a side.
 
     Args:
       name: may contain folders, which are created.
-      image: [H, W, bands] uint8.
+      image: [H, W, bands] of `spec.dtype`.
       probabilities: output name -> [H, W, num_classes], as of a `Predictor`.
-      palette: one (R, G, B) in 0..255 per class.
+      spec: `DatasetSpec`: its palette, and which bands are shown as red, green and blue.
 
     Raises:
       OSError: a file can't be written.
     """
     classes = {output: values.argmax(axis=-1).astype(np.uint8) for output, values in probabilities.items()}
+    rgb = visualize.to_rgb(image, spec.rgb)
     pictures = {
         "label": classes[MAIN],
-        "color": visualize.colorize(classes[MAIN], palette),
-        "overlay": visualize.overlay(image, classes[MAIN], palette),
-        "outputs": _outputs(image, classes, palette),
+        "color": visualize.colorize(classes[MAIN], spec.palette),
+        "overlay": visualize.overlay(rgb, classes[MAIN], spec.palette),
+        "outputs": _outputs(rgb, classes, spec.palette),
     }
     for kind, picture in pictures.items():
         visualize.save_png(Path(folder) / f"{name}_{kind}.png", picture)
@@ -117,10 +141,48 @@ def _is_input(path, source, output):
     return is_image and not hidden and output.resolve() not in path.resolve().parents
 
 
-def _outputs(image, classes, palette):
+def _placed(parts, source):
+    """`parts` with their folders below `source`, or nothing where it hasn't got them."""
+    together = len({part.folder for part in parts}) == 1
+    folders = [source if together else source / part.folder.name for part in parts]
+    if len(set(folders)) != len({part.folder for part in parts}) or not all(map(Path.is_dir, folders)):
+        return ()
+    return tuple(dataclasses.replace(part, folder=folder) for part, folder in zip(parts, folders))
+
+
+def _find_in_parts(parts, spec):
+    """[(name, function that reads it)] of the images whose files lie in the folders of `parts`."""
+    found = [list_files(part, parts, EXTENSIONS) for part in parts]
+    names = sorted(set.union(*map(set, found)))
+    for part, files in zip(parts, found):
+        missing = [name for name in names if name not in files]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(names)} images have no file in {part.folder}, such as {missing[0]!r}"
+            )
+    specs = part_specs(parts, spec)
+    return [(name, partial(_read_parts, [files[name] for files in found], specs)) for name in names]
+
+
+def _read_parts(paths, specs):
+    return read_parts(paths, specs, orientation="refuse")[0]
+
+
+def _read(path, spec, parts):
+    """The image [H, W, bands] in one file."""
+    try:
+        return read_image(path, spec, orientation="upright")  # no label has to fit
+    except DataError as error:
+        if len(parts) < 2:
+            raise
+        folders = " and ".join(part.folder.name for part in parts)
+        raise DataError(f"{error}; or pass INPUT=dir with the subfolders {folders}") from None
+
+
+def _outputs(rgb, classes, palette):
     """Image, side outputs and "main" in a row. Side outputs are named by block, the coarsest the highest."""
-    step = -(-max(image.shape[:2]) // PANEL)
+    step = -(-max(rgb.shape[:2]) // PANEL)
     order = [*sorted({*classes} - {MAIN}, reverse=True), MAIN]
     titles = ["block1" if output == MAIN and "block2" in classes else output for output in order]
     panels = [visualize.colorize(classes[output][::step, ::step], palette) for output in order]
-    return visualize.side_by_side([visualize.to_rgb(image[::step, ::step]), *panels], ["image", *titles])
+    return visualize.side_by_side([rgb[::step, ::step], *panels], ["image", *titles])

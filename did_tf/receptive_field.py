@@ -91,7 +91,7 @@ def _images(config, spec):
     except DataError:
         if FLAGS.data:
             raise
-        noise = random.uniform(0, 255, (FLAGS.images, *size, spec.bands))
+        noise = random.normal(spec.mean, spec.std, (FLAGS.images, *size, spec.bands))
         return noise.astype(np.float32), f"{FLAGS.images} images of noise (no data found)"
     chosen = random.permutation(len(samples))[: FLAGS.images]
     images = np.stack([_middle(dataset.read(samples[i])[0], size) for i in chosen])

@@ -24,12 +24,12 @@ class SegmentationValidation:
 
     def __call__(self, split, progress):
         """({score: fraction}, function that writes TensorBoard summaries) of `split`."""
-        panels, palette = [], self.dataset.spec.palette
+        panels = []
 
-        def watch(number, image, label, predictions):
-            if number < self.panels:
-                ids = (label, predictions[evaluation.MAIN])
-                shown = [visualize.to_rgb(image), *(visualize.colorize(x, palette) for x in ids)]
+        def watch(scored):
+            if scored.number < self.panels:
+                ids = (scored.label, scored.predictions[evaluation.MAIN])
+                shown = visualize.panels(scored.image, ids, self.dataset.spec)
                 panels.append(visualize.side_by_side(shown, ["image", "label", "prediction"]))
 
         result = evaluation.evaluate(self.predictor, self.dataset, split, progress, watch=watch)

@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from did_tf import evaluation, wiring
+from did_tf.details import DetailScores
 
 # One process, for each import of TensorFlow takes seconds.
 TWICE = """
@@ -25,7 +26,7 @@ def evaluated(tmp_path_factory):
     config = tiny.config(**protocols, paper={"split": "val", "miou": 68.3, "accuracy": 92.6})
     model = wiring.make_model(config, wiring.make_dataset(config).spec)
     run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
-    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines"]
+    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"]
     command = [sys.executable, "-c", TWICE, *arguments]
     done = subprocess.run(command, cwd=Path(evaluation.__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -73,3 +74,14 @@ def test_baselines_are_printed(evaluated):
     config, _, _, printed = evaluated
     for name, miou in evaluation.baselines(wiring.make_dataset(config), "train", "val").items():
         assert f"{name}: mIoU {100 * miou:.1f} %" in printed
+
+
+def test_details_are_printed_and_reported(evaluated):
+    config, model, run, printed = evaluated
+    dataset = wiring.make_dataset(config)
+    scores = DetailScores(dataset)
+    for sample in dataset.samples("val"):
+        image, label = dataset.read(sample)
+        scores.update(sample, label, wiring.make_predictor(config, model)(image)["main"])
+    assert read(run.evaluation / "val.json")["details"] == scores.scores()
+    assert f"{scores.title}\n{scores.table()}" in printed

@@ -16,10 +16,11 @@ SIZE = (30, 40)
 class InMemory(Dataset):
     """`pairs`: split -> list of (image, label)."""
 
-    def __init__(self, bands=3, **pairs):
+    def __init__(self, bands=3, dtype="uint8", mean=0.0, std=1.0, **pairs):
         self.pairs = pairs
         splits = {split: len(items) for split, items in pairs.items()}
-        self.spec = DatasetSpec("memory", ("sky", "road", "car"), PALETTE, splits, (0.0,) * bands, (1.0,) * bands)
+        statistics = (mean,) * bands, (std,) * bands
+        self.spec = DatasetSpec("memory", ("sky", "road", "car"), PALETTE, splits, *statistics, dtype=dtype)
 
     def samples(self, split):
         return [Sample(f"{split}{i}") for i in range(len(self.pairs[split]))]
@@ -199,11 +200,11 @@ def test_baselines_worked_out_by_hand():
     assert scores == pytest.approx({"most frequent class": (3 / 4 + 0) / 2, "colour alone": (1 / 2 + 2 / 3) / 2})
 
 
-@pytest.mark.parametrize("bands", [1, 2, 5])
-def test_baselines_of_any_number_of_bands(bands):
+@pytest.mark.parametrize(("bands", "dtype"), [(1, "uint8"), (2, "uint8"), (5, "uint8"), (2, "uint16"), (3, "float32")])
+def test_baselines_of_any_bands(bands, dtype):
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (20, 20, bands)).astype(np.uint8)
+    image = rng.integers(0, 256, (20, 20, bands)).astype(dtype)
     label = (image[..., min(bands, 3) - 1] >= 128).astype(np.uint8)  # told by the last band that counts
-    scores = baselines(InMemory(bands, train=[(image, label)]), "train", "train")
+    scores = baselines(InMemory(bands, dtype, 128.0, 64.0, train=[(image, label)]), "train", "train")
     assert scores["colour alone"] == 1
     assert scores["most frequent class"] < 0.5

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
+from data_pipelines import DatasetSpec
 from did_tf import export, prediction, wiring
 from did_tf.errors import ConfigError
 from did_tf.inference import Predictor
@@ -115,6 +116,7 @@ def test_assets_name_the_classes_and_their_colours(exported, network):
     told = json.loads(Path(asset).read_text())
     assert told["name"] == "synthetic" and tuple(told["classes"]) == spec.classes
     assert [tuple(colour) for colour in told["palette"]] == list(spec.palette)
+    assert (told["dtype"], told["bands"], told["mean"], told["std"]) == ("uint8", 3, [*spec.mean], [*spec.std])
 
 
 def test_one_that_is_there_is_replaced(network, images, served_here, old):
@@ -197,6 +199,16 @@ def test_example_images_without_validation_are_of_training(network):
     config = tiny.config(dataset__val_split="", dataset__train_split="train+val")
     expected = [read() for _, read in prediction.split_images(config, "train", 2)]
     np.testing.assert_array_equal(export.example_images(config, spec), expected)
+
+
+@pytest.mark.parametrize(("dtype", "mean"), [("uint8", 250.0), ("uint16", 60000.0), ("float32", -7.5)])
+def test_random_images_are_like_those_of_the_data(dtype, mean):
+    config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
+    spec = DatasetSpec("mine", ("a",), ((0, 0, 0),), {}, (mean,) * 2, (abs(mean) / 50,) * 2, dtype=dtype)
+    image, _ = export.example_images(config, spec)
+    assert image.dtype == dtype and image.shape[2] == 2
+    np.testing.assert_allclose(image.astype(float).mean((0, 1)), mean, rtol=0.01)
+    np.testing.assert_allclose(image.astype(float).std((0, 1)), abs(mean) / 50, rtol=0.25)
 
 
 def test_example_images_without_data_are_random(network, capsys):

@@ -246,3 +246,12 @@ def test_resize_keeps_the_channels_apart(channels):
     image = np.random.default_rng(1).random((9, 13, channels)).astype(np.float32)
     for size in ((4, 7), (20, 13)):
         np.testing.assert_allclose(resize(image, size), tf.image.resize(image, size).numpy(), rtol=0, atol=1e-5)
+
+
+def test_outputs_that_are_not_wanted_are_left_out():
+    model, image = network(), picture(9, 9)
+    wanted = Predictor(model, outputs=["side"])(image)
+    assert list(wanted) == ["side"]
+    same(wanted["side"], Predictor(model)(image)["side"])
+    with pytest.raises(ValueError, match="no output 'aux'; it has "):
+        Predictor(model, outputs=["aux"])

@@ -8,13 +8,14 @@ import pytest
 import tiny
 
 import data_pipelines
-from data_pipelines import DataError
+from data_pipelines import DataError, DatasetSpec
 from did_tf import files, prediction, visualize, wiring
 from did_tf.errors import ConfigError
 from did_tf.inference import Predictor
 
 PROJECT = Path(prediction.__file__).parents[1]
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+SPEC = DatasetSpec("three", ("a", "b", "c"), PALETTE, {}, mean=(0.0,) * 3, std=(1.0,) * 3)
 KINDS = ("label", "color", "overlay", "outputs")
 
 
@@ -44,40 +45,40 @@ def folder(tmp_path):
 
 
 def test_images_are_found_in_subfolders_and_names_are_unique(folder, tmp_path):
-    found = prediction.find_images(folder, tmp_path / "out")
+    found = prediction.find_images(folder, tmp_path / "out", SPEC)
     assert [name for name, _ in found] == ["a.jpg", "a.png", "b", "day/a", "night/a"]
     np.testing.assert_array_equal(dict(found)["night/a"](), picture(20, 30, 4))
     np.testing.assert_array_equal(dict(found)["day/a"](), picture(20, 30, 3))
 
 
 def test_a_single_image(folder):
-    ((name, read_it),) = prediction.find_images(str(folder / "b.TIFF"), folder)
+    ((name, read_it),) = prediction.find_images(str(folder / "b.TIFF"), folder, SPEC)
     assert name == "b"
     np.testing.assert_array_equal(read_it(), picture(20, 30, 2))
 
 
 def test_earlier_results_are_no_input(folder):
-    before = prediction.find_images(folder, folder / "out")
+    before = prediction.find_images(folder, folder / "out", SPEC)
     visualize.save_png(folder / "out" / "day" / "a_color.png", picture(5, 5))
-    assert [name for name, _ in prediction.find_images(folder, folder / "out")] == [name for name, _ in before]
+    assert [name for name, _ in prediction.find_images(folder, folder / "out", SPEC)] == [name for name, _ in before]
 
 
 def test_results_do_not_mix_with_the_images(folder):
     with pytest.raises(ConfigError, match="would mix with the images"):
-        prediction.find_images(folder, folder / "day" / "..")
+        prediction.find_images(folder, folder / "day" / "..", SPEC)
 
 
 def test_nothing_there(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .jpeg"):
-        prediction.find_images(tmp_path, tmp_path / "out")
+        prediction.find_images(tmp_path, tmp_path / "out", SPEC)
     with pytest.raises(DataError, match="no image or folder .*missing"):
-        prediction.find_images(tmp_path / "missing", tmp_path / "out")
+        prediction.find_images(tmp_path / "missing", tmp_path / "out", SPEC)
 
 
 def test_an_unreadable_file_is_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
-    ((_, read_it),) = prediction.find_images(tmp_path, tmp_path / "out")
+    ((_, read_it),) = prediction.find_images(tmp_path, tmp_path / "out", SPEC)
     with pytest.raises(DataError, match=r"broken\.png"):
         read_it()
 
@@ -93,7 +94,7 @@ def test_output_that_can_not_be_written(tmp_path):
 def test_pictures(tmp_path):
     image, ids = picture(40, 60), np.tile([0, 1, 2], (40, 20))
     outputs = {"main": certain(ids), "block2": certain(ids * 0 + 1), "block3": certain(ids * 0 + 2)}
-    prediction.write_pictures(tmp_path, "day/a", image, outputs, PALETTE)
+    prediction.write_pictures(tmp_path, "day/a", image, outputs, SPEC)
     assert sorted(path.name for path in (tmp_path / "day").iterdir()) == sorted(f"a_{kind}.png" for kind in KINDS)
 
     label, color, overlay, panels = (read(tmp_path / "day" / f"a_{kind}.png") for kind in KINDS)
@@ -119,13 +120,13 @@ def test_panels_go_from_coarse_to_fine(outputs, titles, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(visualize, "side_by_side", lambda pictures, names: seen.extend(names) or pictures[0])
     ids = np.zeros((20, 20), int)
-    prediction.write_pictures(tmp_path, "a", picture(20, 20), {name: certain(ids) for name in outputs}, PALETTE)
+    prediction.write_pictures(tmp_path, "a", picture(20, 20), {name: certain(ids) for name in outputs}, SPEC)
     assert seen == titles
 
 
 def test_panels_of_large_images_are_thinned_out(tmp_path):
     ids = np.zeros((30, 2050), int)
-    prediction.write_pictures(tmp_path, "a", picture(30, 2050), {"main": certain(ids)}, PALETTE)
+    prediction.write_pictures(tmp_path, "a", picture(30, 2050), {"main": certain(ids)}, SPEC)
     assert read(tmp_path / "a_outputs.png").shape[1] == 2 * 684 + 4
     assert read(tmp_path / "a_label.png").shape == (30, 2050)
 
