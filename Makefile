@@ -14,13 +14,15 @@ SPLIT ?= val
 INPUT ?=
 OUTPUT ?=
 DATASET ?= camvid
+IMAGES ?=
+LABELS ?=
 TABLE ?=
 ARGS ?=
 COMMON = --experiment="$(EXP)" $(if $(DATA),--data="$(DATA)") $(if $(RUN),--run="$(RUN)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train evaluate predict export data check-data tensorboard test test-slow test-addons lint \
-	format bench receptive-field table clean
+.PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
+	tensorboard test test-slow test-addons lint format bench receptive-field table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -52,8 +54,24 @@ export: setup ## write a run as a SavedModel
 data: setup ## fetch DATASET into DATA (default data/DATASET)
 	$(RUN_IN) -m data_pipelines.fetch --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") $(ARGS)
 
-check-data: setup ## audit DATASET in DATA: counts, sizes, bad files, unknown ids, class shares
-	$(RUN_IN) -m data_pipelines.audit --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") $(ARGS)
+describe-data: setup ## draft DATA/dataset.yaml for your own images and labels, in the folders IMAGES and LABELS
+	$(RUN_IN) -m data_pipelines.describe $(if $(IMAGES),--images="$(IMAGES)") $(if $(LABELS),--labels="$(LABELS)") \
+		$(if $(DATA),--folder="$(DATA)") $(ARGS)
+
+check-data: setup ## audit DATASET in DATA: bad files, unknown ids, duplicates, class shares and weights, contact sheet
+	$(RUN_IN) -m data_pipelines.audit --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") \
+		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+
+prepare: setup ## write DATASET, or the data of EXP, as TFRecords into OUTPUT (larger than memory; run again, it goes on)
+	$(RUN_IN) $(if $(EXP),-m did_tf.prepare $(COMMON),-m data_pipelines.prepare --dataset="$(DATASET)" \
+		$(if $(DATA),--folder="$(DATA)")) $(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+
+show-data: setup ## pictures of what training with EXP sees: crops with their labels, and draws of the augmentation
+	$(RUN_IN) -m did_tf.show_data $(COMMON) $(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+
+submit: setup ## label SPLIT (default test) as EXP's benchmark wants it: files written, checked and packed
+	$(RUN_IN) -m did_tf.submit $(COMMON) $(if $(filter-out file,$(origin SPLIT)),--split="$(SPLIT)") \
+		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
 
 receptive-field: setup ## what EXP's output sees: theoretical field, gradient and gridding, with a picture
 	$(RUN_IN) -m did_tf.receptive_field $(COMMON) $(ARGS)

@@ -4,11 +4,12 @@ Paper: 74.7 % mIoU on val from patches of 544x544 (`EXP=duc_cityscapes:patch544`
 the best model before hybrid dilation. Whole images at one scale, no CRF. ResNet-101 from ImageNet with its statistics
 frozen, ASPP-6, cell 2, 20 epochs.
 
+Every frame gives twelve overlapping patches of 800x800, out of which crops of 544x544 are cut, or crops of 880x880
+around seven centres (row 512; columns 256, 512, ..., 1792), each moved by up to 80 pixels; what lies beyond the frame
+is filled with the mean and ignored, as in the authors' code. The paper doesn't say how the twelve lie: 3 rows and 4
+columns, see data_pipelines/cityscapes.py. An epoch is all patches of all frames.
+
 What we do otherwise, and why:
-- The paper cuts every frame into twelve overlapping patches of 800x800 and crops 544x544 out of those, or takes
-  880x880 around seven centres (row 512; columns 256, 512, ..., 1792), each moved by up to 80 pixels. Our crops lie
-  anywhere in the frame, as many as the paper's. Its patches need a data set whose samples are windows of a frame, and
-  the second kind windows that move.
 - With cell 2, predictions are compared with labels at half resolution, as in the authors' code; the paper doesn't say.
 - The loss is the mean over pixels, as in the authors' code; section 4 says sum.
 - Pairs are mirrored, as in the authors' code; their released settings scale them too, which the paper doesn't mention.
@@ -20,18 +21,19 @@ from experiments import base
 
 FRAMES, EPOCHS = 2975, 20
 
-# crop, patches of a frame, batch, then the place in the paper and its mIoU (%)
+# crop, patches and their number in a frame, batch, then the place in the paper and its mIoU (%)
 ROWS = {
-    "patch544": (544, 12, 12, "Table 1 row 8", 74.7),
-    "patch880": (880, 7, 4, "section 4.1.2, Bigger Patch Size", 75.7),
+    "patch544": (544, "twelve", 12, 12, "Table 1 row 8", 74.7),
+    "patch880": (880, "seven", 7, 4, "section 4.1.2, Bigger Patch Size", 75.7),
 }
 
 
 def get_config(arg=None):
     """`arg`: "patch544" or "patch880". Raises ValueError for another."""
-    crop, patches, batch, row, miou = base.choose(ROWS, arg)
+    crop, patches, count, batch, row, miou = base.choose(ROWS, arg)
     c = base.get_config()
     c.dataset.name = "cityscapes"
+    c.dataset.options.patches = patches
     c.model = {"name": "duc", "depth": 101, "dilation": "plain", "aspp": 6, "cell": 2}
     c.data.crop = (crop, crop)
     c.data.scale = (1.0, 1.0)
@@ -44,7 +46,7 @@ def get_config(arg=None):
     c.schedule.name = "poly"
     c.schedule.learning_rate = 2.5e-4
     c.train.batch_size = batch
-    c.train.steps = steps(FRAMES, patches, batch)
+    c.train.steps = steps(FRAMES, count, batch)
     c.train.encoder = "imagenet"
     c.train.freeze_batch_norm = True
     c.paper = {"row": row, "data": "Cityscapes val", "split": "val", "miou": miou}

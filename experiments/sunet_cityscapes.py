@@ -6,6 +6,7 @@ training strategy" as for its test on PASCAL VOC, which began with MS-COCO and e
 Tiles are the crop's size, as in the authors' code.
 
   make train EXP=sunet_cityscapes && make evaluate EXP=sunet_cityscapes
+  make submit EXP=sunet_cityscapes SPLIT=test
 """
 
 from experiments import sunet_voc
