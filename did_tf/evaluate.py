@@ -60,8 +60,10 @@ def _further_scores(dataset):
     """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and of details if asked for."""
     further = {"details": DetailScores(dataset)} if FLAGS.details else {}
     benchmark = official.find(dataset.spec.name)
-    if benchmark and benchmark.scores_samples_of(dataset):
+    if benchmark and benchmark.scores_samples_of(dataset, FLAGS.split):
         further["official"] = benchmark(dataset)
+    elif benchmark:
+        print(f"{FLAGS.split} has parts of images: no scores of {benchmark.title}, which are of whole ones")
     return further
 
 

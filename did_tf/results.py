@@ -36,7 +36,8 @@ def best(experiment, config, runs="runs"):
     """The best `Result` of the runs of an experiment, or None.
 
     Reports on the paper's split come first, of whole images or tiles, whichever is better; then those on the
-    validation split and the best validation of training.
+    validation split and the best validation of training. Where nothing is held out for validation, as in training for a
+    benchmark's server, only the paper's split counts.
 
     Args:
       experiment: its name, NAME or NAME:ARG.
@@ -71,9 +72,9 @@ def _results(run, config):
 
 
 def _scores(run, config):
-    name, validation = metric(config), config["dataset"]["val_split"] or "val"
+    name, validation = metric(config), config["dataset"]["val_split"]
     papers = config["paper"].get("split")
-    for split in {papers or validation, validation}:
+    for split in {papers, validation} - {None, ""}:
         for path in (run.evaluation / f"{split}.json", *run.evaluation.glob(f"*/{split}.json")):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
                 report = read_json(path)

@@ -1,8 +1,8 @@
 """ResNet-DUC on Cityscapes, the recipe of duc_hdc.md sections 4.1.1 and 4.1.2 that Tables 1 to 3 share.
 
 Paper: 74.7 % mIoU on val from patches of 544x544 (`EXP=duc_cityscapes:patch544`), 75.7 % from 880x880 (`patch880`),
-the best model before hybrid dilation. Whole images at one scale, no CRF. ResNet-101 from ImageNet with its statistics
-frozen, ASPP-6, cell 2, 20 epochs.
+the best model before hybrid dilation; no CRF. ResNet-101 from ImageNet with its statistics frozen, ASPP-6, cell 2, 20
+epochs. How it is tested isn't said: here on whole frames at one scale.
 
 Every frame gives twelve overlapping patches of 800x800, out of which crops of 544x544 are cut, or crops of 880x880
 around seven centres (row 512; columns 256, 512, ..., 1792), each moved by up to 80 pixels; what lies beyond the frame
@@ -47,6 +47,7 @@ def get_config(arg=None):
     c.schedule.learning_rate = 2.5e-4
     c.train.batch_size = batch
     c.train.steps = steps(FRAMES, count, batch)
+    c.train.validate_every = 5000
     c.train.encoder = "imagenet"
     c.train.freeze_batch_norm = True
     c.paper = {"row": row, "data": "Cityscapes val", "split": "val", "miou": miou}

@@ -40,7 +40,6 @@ def get_config(arg=None):
     c.model.depth = 152
     c.data.crop = (512, 512)
     c.train.steps = duc_cityscapes.steps(images, 1, c.train.batch_size)
-    c.train.validate_every = 5000
     if start:
         c.train.init = start
         c.train.encoder = ""

@@ -123,3 +123,10 @@ def test_scores_and_table_say_the_same():
     assert report["large"]["classes"]["sky"] is None
     row = next(line.split() for line in scores.table().splitlines() if line.startswith("mIoU"))
     assert row[1] == f"{100 * report['border']['miou']:.1f}"
+
+
+def test_what_is_only_predicted_counts_against_its_class():
+    label = np.zeros((40, 40), np.uint8)
+    prediction = label.copy()
+    prediction[5:15, 5:15] = 2
+    assert scored((label, prediction), (prediction, prediction)).iou()["small"][2] == 0.5

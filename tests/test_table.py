@@ -181,6 +181,17 @@ def test_the_papers_split_comes_before_better_scores_on_another(family, tmp_path
     assert best(tmp_path) == results.Result(0.3, "test, tiles", False, tmp_path / "c")
 
 
+def test_what_a_run_was_trained_on_is_no_result(family, tmp_path):
+    """Without a validation split, "val" is among what it was trained on."""
+    name = f"{FAMILY}:row2"
+    config = cli.resolve(name, RunFolder("none"), [])
+    config["dataset"].update(train_split="train+val", val_split="")
+    record(tmp_path / "a", {"val.json": (0.9, "whole")}, experiment=name)
+    assert results.best(name, config, tmp_path) is None
+    record(tmp_path / "b", {"test.json": (0.4, "whole")}, experiment=name)
+    assert results.best(name, config, tmp_path).where == "test, whole"
+
+
 def test_runs_with_other_settings_are_marked(family, tmp_path):
     folder = record(tmp_path / "a", validation=0.3, experiment=f"{FAMILY}:row2")
     config = json.loads((folder / "config.json").read_text())

@@ -34,9 +34,9 @@ class Benchmark(abc.ABC):
         self.dataset = dataset
 
     @classmethod
-    def scores_samples_of(cls, dataset):
-        """Whether the samples of `dataset`, with its options, are what the benchmark scores."""
-        return True
+    def scores_samples_of(cls, dataset, split):
+        """Whether the samples of a split of `dataset`, with its options, are what the benchmark scores."""
+        return not any(sample.window for sample in dataset.samples(split))
 
     @abc.abstractmethod
     def update(self, sample, label, probabilities):

@@ -44,7 +44,7 @@ OF_CLASS = np.array([[name in names for names in CATEGORIES.values()] for name i
 class Cityscapes(Benchmark):
     """Class and category scores over all images, and one PNG of label ids per image as a result.
 
-    iIoU needs whole images with files of instances; without them it isn't scored, and the table says why.
+    iIoU needs files of instances; without them it isn't scored, and the table says why.
     """
 
     title = "Cityscapes (pixel-level semantic labeling)"
@@ -57,16 +57,15 @@ class Cityscapes(Benchmark):
         self._lacking = ""
 
     @classmethod
-    def scores_samples_of(cls, dataset):
-        return not dataset.half
+    def scores_samples_of(cls, dataset, split):
+        return not dataset.half and super().scores_samples_of(dataset, split)
 
     def update(self, sample, label, probabilities):
         prediction = probabilities.argmax(axis=-1).astype(np.uint8)
         self._matrix.update(label, prediction)
-        instances = None if sample.window else self.dataset.instances(sample)
+        instances = self.dataset.instances(sample)
         if instances is None:
-            why = "is scored in patches" if sample.window else f"has no file of instances beside {sample.label}"
-            self._lacking = self._lacking or f"no iIoU: {sample.name} {why}"
+            self._lacking = self._lacking or f"no iIoU: {sample.name} has no file of instances beside {sample.label}"
         elif instances.shape != label.shape:
             raise DataError(f"the instances of {sample.label} are {instances.shape}, but its label is {label.shape}")
         else:

@@ -43,11 +43,6 @@ class KittiRoad(Benchmark):
         self._counts = {view: {name: np.zeros((2, LEVELS), np.int64) for name in CATEGORIES} for view in (IMAGE, ABOVE)}
 
     def update(self, sample, label, probabilities):
-        if sample.window is not None:
-            raise DataError(
-                f"{sample.name} is a window of a frame, and the benchmark scores whole ones: take the split val, or "
-                "--config.dataset.options.patch=0"
-            )
         confidence, name = _confidence(probabilities), category(sample)
         self._counts[IMAGE][name] += _count(label, confidence)
         places = from_above(read_calibration(_calibration(sample)), label.shape)

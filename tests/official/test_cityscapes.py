@@ -14,7 +14,6 @@ from cityscapesscripts.helpers.labels import category2labels, labels
 
 from data_pipelines import DataError, load
 from data_pipelines.cityscapes import CLASSES, LABEL_IDS
-from data_pipelines.spec import Sample, Window
 from did_tf import official
 from did_tf.evaluation import MAIN
 from did_tf.official import submission
@@ -145,16 +144,6 @@ def test_without_instances_there_is_iou_alone_and_the_table_says_so(tmp_path):
     assert lines[-1] == scores["note"] and lines[-2].split() == ["mean", "of", "category", "100.0", "-"]
 
 
-def test_patches_have_no_iiou(tmp_path):
-    make_cityscapes(tmp_path)
-    dataset = load("cityscapes", tmp_path)
-    benchmark = Cityscapes(dataset)
-    sample = Sample("part", label=dataset.samples("val")[0].label, window=Window(0, 0, 4, 4))
-    benchmark.update(sample, np.zeros((4, 4), np.uint8), np.eye(19)[np.zeros((4, 4), int)])
-    assert benchmark.scores()["note"] == "no iIoU: part is scored in patches"
-    assert benchmark.scores()["class"]["iou"]["road"] == 1
-
-
 @pytest.mark.parametrize(
     "instance, shape, line",
     [
@@ -169,13 +158,14 @@ def test_wrong_instances_are_named(tmp_path, instance, shape, line):
         scored(tmp_path, lambda label: label)
 
 
-def test_frames_at_half_size_are_not_what_the_benchmark_scores(tmp_path):
+def test_parts_of_frames_are_not_what_the_benchmark_scores(tmp_path):
     make_cityscapes(tmp_path)
     benchmark = official.find("cityscapes")
     assert benchmark is Cityscapes
-    assert benchmark.scores_samples_of(load("cityscapes", tmp_path))
-    assert benchmark.scores_samples_of(load("cityscapes", tmp_path, patches="twelve"))
-    assert not benchmark.scores_samples_of(load("cityscapes", tmp_path, half=True))
+    assert benchmark.scores_samples_of(load("cityscapes", tmp_path), "val")
+    assert benchmark.scores_samples_of(load("cityscapes", tmp_path, patches="twelve"), "val")
+    assert not benchmark.scores_samples_of(load("cityscapes", tmp_path, patches="twelve"), "train")
+    assert not benchmark.scores_samples_of(load("cityscapes", tmp_path, half=True), "val")
 
 
 def test_results_are_found_by_the_benchmarks_program(tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ def test_without_a_building_there_is_no_iou(folder, benchmark):
 @pytest.mark.parametrize(("patch", "scored"), [(0, True), (500, True), (1000, True), (512, False)])
 def test_patches_that_overlap_are_not_scored(folder, patch, scored):
     dataset = load("inria_aerial", folder, patch=patch)
-    assert official.find("inria_aerial").scores_samples_of(dataset) is scored
+    assert official.find("inria_aerial").scores_samples_of(dataset, "val") is scored
 
 
 def test_a_result_is_a_tiff_of_one_band_without_loss(tmp_path, benchmark):

@@ -11,7 +11,6 @@ from kitti_folder import P2, R0_RECT, TR_CAM_TO_ROAD, make_kitti, write_calibrat
 from story import story
 
 from data_pipelines import DataError, Sample, load
-from data_pipelines.spec import Window
 from did_tf import official
 from did_tf.official import kitti_road, submission
 
@@ -186,10 +185,10 @@ def test_a_calibration_that_is_none_is_named(tmp_path, text):
         kitti_road.read_calibration(tmp_path / "um_000001.txt")
 
 
-def test_windows_of_frames_are_not_scored(folder, benchmark):
-    sample = Sample("um_000000_r0_c0", folder / "um_000000.png", window=Window(0, 0, 4, 4))
-    with pytest.raises(DataError, match="um_000000_r0_c0 is a window of a frame, .*dataset.options.patch=0"):
-        benchmark.update(sample, np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.float32))
+def test_windows_of_frames_are_not_scored(folder):
+    scored, dataset = official.find("kitti_road").scores_samples_of, load("kitti_road", folder, patch=64, stride=50)
+    assert [scored(dataset, split) for split in ("train", "val")] == [False, True]
+    assert scored(load("kitti_road", folder), "train")
 
 
 def test_the_whole_way(folder, tmp_path):
