@@ -33,7 +33,7 @@ def names():
     return sorted(_DATASETS)
 
 
-def load(name, folder=None, **options):
+def load(name, folder=None, /, **options):
     """Data set `name`.
 
     Args:
@@ -48,7 +48,7 @@ def load(name, folder=None, **options):
     return _DATASETS[name](**arguments)
 
 
-def spec_of(name, folder=None, **options):
+def spec_of(name, folder=None, /, **options):
     """`DatasetSpec` of data set `name`; its files need not be there unless it is made from them. As for `load`."""
     arguments = _arguments(name, folder, options)
     return _DATASETS[name].describe(**arguments)
@@ -60,8 +60,9 @@ def _arguments(name, folder, options):
         raise DataError(f"unknown dataset {name!r}; known: {', '.join(names())}")
     known = inspect.signature(_DATASETS[name]).parameters
     for key, value in options.items():
-        if key not in known:
-            raise DataError(f"dataset {name!r} has no option {key!r}; known: {', '.join(known)}")
+        if key not in known or key == "folder":
+            others = ", ".join(option for option in known if option != "folder") or "none"
+            raise DataError(f"dataset {name!r} has no option {key!r}; known: {others}")
         kind = type(known[key].default)
         if kind in (bool, int, str) and type(value) is not kind:
             raise DataError(f"option {key!r} of dataset {name!r} must be of type {kind.__name__}, got {value!r}")

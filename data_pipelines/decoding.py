@@ -111,6 +111,11 @@ def size_of(path):
         return image.height, image.width
 
 
+def nodata_of(path):
+    """The pixel value that stands for no data as the file itself says, or None. Raises `DataError`."""
+    return rasters.nodata_of(path) if _load(path, only_head=True)[0].startswith(rasters.MAGIC) else None
+
+
 def is_jpeg(path):
     """Whether a file is a JPEG. Raises `DataError` where it can't be read."""
     return _load(path, only_head=True)[0].startswith(JPEG)

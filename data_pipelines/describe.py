@@ -20,9 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines import command
-from data_pipelines.decoding import image_values, label_values
-from data_pipelines.description import LARGEST_ID, MOST_CLASSES, NAMES, Part
-from data_pipelines.folders import IMAGES, LABELS, list_files, place, share_out
+from data_pipelines.decoding import image_values, label_values, nodata_of
+from data_pipelines.description import LARGEST_ID, MOST_CLASSES, NAMES, Part, can_be
+from data_pipelines.folders import IMAGES, LABELS, Folders, list_files, place, share_out, tell_leftovers
 from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
 from data_pipelines.writing import check_writable, write_file
 
@@ -87,6 +87,7 @@ def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, st
             f"no image of {image_folder} has the name of a label of {label_folder}: the first are {min(found[0])!r} "
             f"and {min(labels)!r}; rename them alike, but for one ending"
         )
+    tell_leftovers([*found, labels], [image_folder, *extra_folders, label_folder], names)
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
         "# All keys are explained in data_pipelines/description.py of did_tf.",
@@ -97,6 +98,7 @@ def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, st
         f"bands: {_names(kinds[0], found[0])}",
         f"dtype: {kinds[0].dtype}",
         *_extras(parts[1:], kinds[1:], folder),
+        *_nodata(kinds, found),
         *_classes(counts, colours),
         *_splits(names),
     ]
@@ -156,7 +158,7 @@ def _kind_of(folder, paths):
 
 
 def _kind(path):
-    pixels = _without_alpha(*image_values(path))
+    pixels = _without_alpha(*image_values(path, orientation=Folders.orientation))
     dtype = pixels.dtype.name
     return Kind(pixels.shape[2], dtype if dtype in DTYPES else DTYPES[-1])
 
@@ -209,13 +211,10 @@ def _each(function, paths, title):
         except DataError as error:
             failed.append(str(error))
 
-    pool = concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
+    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for path, result in zip(paths, tqdm(pool.map(tried, paths), title, len(paths), unit="file", disable=None)):
             if result is not None:
                 yield path, result
-    finally:
-        pool.shutdown(cancel_futures=True)  # whoever has seen enough waits for no more files
     if failed:
         more = f" (and {len(failed) - 1} more such files)" if len(failed) > 1 else ""
         raise DataError(f"{min(failed)}{more}")
@@ -243,6 +242,15 @@ def _extras(parts, kinds, folder):
         bands = json.dumps(names, ensure_ascii=False)
         lines.append(f"  - {{folder: {_path(part.folder, folder)}, bands: {bands}, dtype: {kind.dtype}}}")
     return lines
+
+
+def _nodata(kinds, found):
+    """What the first file of a folder says, if it is a TIFF with such a tag."""
+    for kind, files in zip(kinds, found):
+        value = nodata_of(next(iter(files.values())))
+        if value is not None and can_be(value, kind.dtype):
+            return [f"nodata: {value!r}  # by the TIFFs' own tag: where a band is this, nothing was measured"]
+    return []
 
 
 def _classes(counts, colours):

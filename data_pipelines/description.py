@@ -120,6 +120,13 @@ def read_description(folder) -> Description:
         raise DataError(f"{path}: {error}") from None
 
 
+def can_be(number, dtype) -> bool:
+    """Whether a pixel of that dtype, of `DTYPES`, can have the value."""
+    if dtype == "float32":
+        return not math.isfinite(number) or abs(number) <= float(np.finfo(dtype).max)
+    return number.is_integer() and 0 <= number <= np.iinfo(dtype).max
+
+
 def _parse(path):
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -370,15 +377,9 @@ def _nodata(value, dtypes):
         number = None
     if number is None:
         raise DataError(f"nodata must be a number, got {value!r}")
-    if not any(_can_be(number, dtype) for dtype in dtypes):
+    if not any(can_be(number, dtype) for dtype in dtypes):
         raise DataError(f"nodata is {number:g}, but no value of {' or '.join(sorted(dtypes))} is: correct it")
     return number
-
-
-def _can_be(number, dtype):
-    if dtype == "float32":
-        return not math.isfinite(number) or abs(number) <= np.finfo(dtype).max
-    return number.is_integer() and 0 <= number <= np.iinfo(dtype).max
 
 
 def _is_number(value):

@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from data_pipelines import camvid, command
 from data_pipelines.spec import DataError, DatasetSpec
+from data_pipelines.writing import check_writable
 
 MAX_BYTES = 2**30
 """Limit on a download and on what an archive unpacks to. CamVid has 180 MB."""
@@ -141,6 +142,7 @@ def fetch(source: Source, folder, url: str | None = None, archive=None) -> list[
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         return [f"{folder} is there already: nothing to do", *_verify_existing(source, folder)]
+    check_writable(folder.parent, "name another --folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, so that moving it into place is a rename within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temp:

@@ -19,7 +19,7 @@ import numpy as np
 from data_pipelines import band_statistics
 from data_pipelines.band_statistics import Statistics
 from data_pipelines.description import FOLDER, NAMES, Description, Part, read_description
-from data_pipelines.files import FileDataset
+from data_pipelines.files import FileDataset, read_lines
 from data_pipelines.images import read_masked
 from data_pipelines.spec import DataError, DatasetSpec, Sample
 
@@ -136,7 +136,7 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
             "label_suffix"
         )
     if not quiet:
-        _tell_leftovers(found, [*(part.folder for part in description.parts), description.labels], names)
+        tell_leftovers(found, [*(part.folder for part in description.parts), description.labels], names)
     image, *extras, labels = found
     return [Sample(name, image[name], labels[name], extras=tuple(part[name] for part in extras)) for name in names]
 
@@ -252,6 +252,23 @@ def read_parts(paths, specs, window=None, orientation="stored"):
     return image, mask
 
 
+def tell_leftovers(found, folders, names):
+    """A line on stderr about the files that are in no pair.
+
+    Args:
+      found: name -> path, of each folder.
+      folders: where these are.
+      names: those that all of them have.
+    """
+    told = []
+    for files, folder in zip(found, folders):
+        left = sorted(set(files) - set(names))
+        if left:
+            told.append(f"{len(left)} of {folder} ({_some(left)})")
+    if told:
+        _note(f"left out, as the other file of the pair is missing: {'; '.join(told)}")
+
+
 def _spec(description, statistics, counts):
     """The `DatasetSpec`; where nothing is measured yet, with mean 0 and deviation 1."""
     bands = len(description.bands)
@@ -330,16 +347,6 @@ def _within(path, folder):
     return Path(os.path.abspath(folder)) in Path(os.path.abspath(path)).parents
 
 
-def _tell_leftovers(found, folders, names):
-    told = []
-    for files, folder in zip(found, folders):
-        left = sorted(set(files) - set(names))
-        if left:
-            told.append(f"{len(left)} of {folder} ({_some(left)})")
-    if told:
-        _note(f"left out, as the other file of the pair is missing: {'; '.join(told)}")
-
-
 def _group(description, name):
     """What the images that must stay together with `name` have in common. Raises `DataError` where it has no group."""
     pattern = description.group
@@ -376,12 +383,9 @@ def _listed(description, split, listed, names):
 
 def _lines(description, split, path):
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{description.path}: splits.{split}: cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{description.path}: splits.{split}: {path} is no text file in UTF-8") from None
-    lines = [line.strip() for line in lines if line.strip()]
+        lines = read_lines(path)
+    except DataError as error:
+        raise DataError(f"{description.path}: splits.{split}: {error}") from None
     if not lines:
         raise DataError(f"{description.path}: splits.{split}: {path} is empty")
     return lines

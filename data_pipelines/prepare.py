@@ -10,7 +10,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import ast
 import collections
 import concurrent.futures
 import functools
@@ -59,7 +58,7 @@ def _program(args):
     splits = args.splits.split(",")
     if args.verify:
         return _verify_all(output, splits)
-    options = dict(map(_option, args.option))
+    options = command.options(args.option)
     dataset = load(args.dataset, args.folder, **options)
     source = {"name": args.dataset, "options": options}
     encoding = records.ZLIB if args.compress else records.RAW
@@ -137,9 +136,8 @@ def describe(manifest: dict, folder) -> str:
     """A line about the records in `folder` that a manifest is of."""
     shards = manifest["shards"]
     megabytes = sum(shard["bytes"] for shard in shards) / MEGABYTE
-    return (
-        f"{manifest['split']}: {manifest['samples']} samples in {len(shards)} shards, {megabytes:.0f} MB, in {folder}"
-    )
+    count = f"{len(shards)} shard{'s' * (len(shards) != 1)}"
+    return f"{manifest['split']}: {manifest['samples']} samples in {count}, {megabytes:.0f} MB, in {folder}"
 
 
 def verify(folder, split: str, progress: bool = False) -> list[str]:
@@ -291,17 +289,6 @@ def _sha256(path):
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _option(text):
-    """("key", value) of "key=value", the value as Python reads it, else as text."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise DataError(f"--option {text}: expected KEY=VALUE")
-    try:
-        return key, ast.literal_eval(value.capitalize() if value.lower() in ("true", "false") else value)
-    except (SyntaxError, ValueError):
-        return key, value
 
 
 if __name__ == "__main__":

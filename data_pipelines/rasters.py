@@ -55,6 +55,12 @@ def size_of(path):
         return file.shape
 
 
+def nodata_of(path):
+    """The pixel value that stands for no data by a TIFF's own tag, or None. Raises `DataError`."""
+    with _opened(path) as file:
+        return file.nodata
+
+
 @contextlib.contextmanager
 def _opened(path):
     try:

@@ -84,7 +84,9 @@ def load_weights(model, source):
 
 
 def file_of(source):
-    """The weights file that `source` is, or that it has where it is a run folder."""
+    """The weights file that `source` is, or that it has where it is a run folder. Raises `ConfigError`."""
+    if not Path(source).exists():
+        raise ConfigError(f"no run or weights file {source}: train first, or pass RUN=dir or --weights=file")
     return weights_file(source) if Path(source).is_dir() else Path(source)
 
 

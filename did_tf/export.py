@@ -139,7 +139,7 @@ def _without_holes(image, spec):
     if spec.nodata is None:
         return image
     mean = np.array(spec.mean if spec.dtype == "float32" else np.rint(spec.mean), spec.dtype)
-    holes = tf.math.is_nan(image) if np.isnan(spec.nodata) else image == tf.constant(spec.nodata, image.dtype)
+    holes = tf.math.is_nan(image) if np.isnan(spec.nodata) else image == np.array(spec.nodata, spec.dtype)
     return tf.where(holes, mean, image)
 
 

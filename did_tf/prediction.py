@@ -19,7 +19,6 @@ from did_tf.evaluation import MAIN, PANEL
 from did_tf.run_folder import RunFolder
 
 
-
 def load_network(config, weights):
     """A trained network, in float32 and with the options of `evaluate.options`.
 
@@ -48,8 +47,8 @@ def load_network(config, weights):
 def find_images(source, output, spec, parts=()):
     """Images of `source`: [(name, function that reads it)], names sorted and unique.
 
-    Files are read as `spec` says, and upright, as a camera's mark (EXIF orientation) tells. Where an image is in several
-    files, such a mark is refused in reading: that of a photograph says nothing about its depth.
+    Files are read as `spec` says, and upright, as a camera's mark (EXIF orientation) tells. Where an image is in
+    several files, such a mark is refused in reading: that of a photograph says nothing about its depth.
 
     Args:
       source: an image, or a folder that is searched with its subfolders. Names are paths relative to it, without the

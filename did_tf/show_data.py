@@ -44,10 +44,12 @@ def main():
     """Writes the pictures, and prints where they are and what is void."""
     config, run = cli.chosen()
     output = Path(FLAGS.output or run.folder / "data")
-    prediction.check_output(output)
     dataset = wiring.make_dataset(config, training=True)
     loader = Loader(dataset, config["dataset"]["train_split"], cache=False)
-    crops = first_crops(loader, wiring.make_augmentation(config), config["seed"], FLAGS.count)
+    options = wiring.make_augmentation(config)
+    options.check(dataset.spec)
+    prediction.check_output(output)
+    crops = first_crops(loader, options, config["seed"], FLAGS.count)
     print(f"the first {len(crops)} crops of training on {len(loader)} samples of {dataset.spec.name}")
     for number, crop in enumerate(crops, start=1):
         print(f"{number:4}  {_told(crop, dataset.spec):12}  {loader.samples[crop.index].name}")

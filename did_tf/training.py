@@ -41,6 +41,7 @@ class Trainer:
         _check(config)
         self.augmentation = wiring.make_augmentation(config)
         self.dataset = wiring.make_dataset(config, training=True)
+        self.augmentation.check(self.dataset.spec)
         split, self.val_split = config["dataset"]["train_split"], config["dataset"]["val_split"]
         if "test" in split.split("+") or self.val_split == "test":
             raise ConfigError("the test split is for `evaluate` alone: train on train or train+val, validate on val")

@@ -70,6 +70,8 @@ def make_pixel_loss(config, loader):
     classes = loader.dataset.spec.num_classes
     if weights and len(weights) != classes:
         raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {classes} classes")
+    if weights and (min(weights) < 0 or not max(weights)):
+        raise ConfigError(f"loss.class_weights must be 0 or more, and one of them above 0, got {weights}")
     ohem = {key: settings[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
     ignore = NO_LABEL if loader.dataset.spec.task == "classification" else IGNORE
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)

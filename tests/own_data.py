@@ -13,11 +13,11 @@ LEVELS = {"ground": (80, 110, 70, 120), "water": (30, 50, 120, 20), "metal": (80
 BLOCK = 16  # pixels of one class, a side
 
 
-def write_tiff(path, pixels):
+def write_tiff(path, pixels, **options):
     """[H, W, bands] of any dtype."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width, bands = pixels.shape
-    kind = {"driver": "GTiff", "height": height, "width": width, "count": bands, "dtype": pixels.dtype.name}
+    kind = {"driver": "GTiff", "height": height, "width": width, "count": bands, "dtype": pixels.dtype.name, **options}
     with rasterio.open(path, "w", **kind) as file:
         file.write(np.moveaxis(pixels, -1, 0))
 

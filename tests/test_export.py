@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -117,6 +118,19 @@ def test_assets_name_the_classes_and_their_colours(exported, network):
     assert told["name"] == "synthetic" and tuple(told["classes"]) == spec.classes
     assert [tuple(colour) for colour in told["palette"]] == list(spec.palette)
     assert (told["dtype"], told["bands"], told["mean"], told["std"]) == ("uint8", 3, [*spec.mean], [*spec.std])
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("uint8", 0.0), ("float32", float("nan")), ("float32", -0.1)])
+def test_what_has_no_data_is_served_as_it_is_trained(dtype, nodata, network, images, served_here, tmp_path):
+    _, model, spec = network
+    spec = dataclasses.replace(spec, dtype=dtype, nodata=nodata)
+    image = np.maximum(images[0], 1).astype(dtype)
+    holes, filled = image.copy(), image.copy()
+    holes[5:20, 7:30, 1] = nodata
+    filled[5:20, 7:30, 1] = round(spec.mean[1]) if dtype == "uint8" else spec.mean[1]
+    path = export.export(model, spec, tmp_path / "saved_model", [filled]).path
+    np.testing.assert_allclose(tiny.serve(path, holes)[1], tiny.serve(path, filled)[1], rtol=0, atol=1e-6)
+    assert np.abs(tiny.serve(path, image)[1] - tiny.serve(path, filled)[1]).max() > 1e-3
 
 
 def test_one_that_is_there_is_replaced(network, images, served_here, old):

@@ -135,6 +135,18 @@ def test_photographs_are_read_upright(tmp_path):
     assert upright[:, 9:].min() > 190 and upright[:, :7].max() < 10  # what was on top is at the right
 
 
+def test_a_photograph_is_not_turned_without_its_depth(rgbd, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 3  # upside down: the sizes would fit
+    photo = tmp_path / "data" / "rgb" / "scene00.png"
+    with Image.open(photo) as image:
+        image.load()
+    image.save(photo, exif=exif)
+    (_, read_it), *_ = prediction.find_images(tmp_path / "data", tmp_path / "out", *rgbd)
+    with pytest.raises(DataError, match="scene00.png is marked to be turned"):
+        read_it()
+
+
 def test_pictures_show_the_bands_of_the_colours(tmp_path):
     data = own_data.make_five_bands(tmp_path / "data", count=2, bands=["blue", "x", "red", "y", "green"])
     spec = wiring.make_dataset(config("did_folders", data)).spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from data_pipelines.spec import DataError
 
@@ -51,17 +52,19 @@ class Augmentation:
 
     def __post_init__(self):
         for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
-            if len(getattr(self, name)) not in lengths:
-                raise DataError(f"data.{name} must have 2 entries, got {tuple(getattr(self, name))}")
+            values, kind = getattr(self, name), int if name == "crop" else (int, float)
+            if len(values) not in lengths or not all(isinstance(value, kind) for value in values):
+                what = "whole numbers of pixels" if name == "crop" else "numbers"
+                raise DataError(f"data.{name} must be two {what}, got {tuple(values)}")
         if min(self.crop) < 1:
             raise DataError(f"data.crop must be positive, got {tuple(self.crop)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
+        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise DataError(f"data.scale must be (low, high) with 0 < low <= high, got {tuple(self.scale)}")
         if not 0 <= self.rotation <= 180:
             raise DataError(f"data.rotation must be 0 to 180 degrees, got {self.rotation}")
         if self.area and not 0 < self.area[0] <= self.area[1] <= 1:
             raise DataError(f"data.area must be empty or (low, high) with 0 < low <= high <= 1, got {tuple(self.area)}")
-        if not 0 < self.ratio[0] <= self.ratio[1]:
+        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
             raise DataError(f"data.ratio must be (low, high) with 0 < low <= high, got {tuple(self.ratio)}")
         for name in ("aspect", "brightness", "contrast"):
             if not 0 <= getattr(self, name) < 1:

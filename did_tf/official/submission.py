@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from data_pipelines import DataError
@@ -32,7 +33,7 @@ def write(benchmark, predictor, split, folder, settings, progress=None):
       (number of files, path of the packed file).
 
     Raises:
-      ConfigError: the folder holds results of other settings, or of unknown ones.
+      ConfigError: the folder holds results of other settings, or of unknown ones; or the network gives NaN.
       DataError: an image can't be read, or a result isn't what the benchmark takes.
       OSError: a file can't be written.
     """
@@ -64,7 +65,10 @@ def _label(benchmark, predictor, sample, path):
     """Writes the result of an image, if it isn't there, and checks it."""
     image = benchmark.dataset.read_image(sample)
     if not path.is_file():
-        benchmark.write(path, predictor(image)[MAIN], sample)
+        probabilities = predictor(image)[MAIN]
+        if not np.isfinite(probabilities).all():
+            raise ConfigError(f"the network gives no finite probabilities for {sample.name}: its training went wrong")
+        benchmark.write(path, probabilities, sample)
     try:
         benchmark.check(path, image.shape[:2])
     except DataError as error:

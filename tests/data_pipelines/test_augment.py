@@ -1,5 +1,7 @@
 """Tests of the augmentation. Most read the geometry off an image whose two bands are its rows and columns."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -368,11 +370,15 @@ def test_boxes_are_turned_and_mirrored_like_crops():
     "settings, message",
     [
         ({"crop": (0, 5)}, r"data.crop must be positive, got \(0, 5\)"),
+        ({"crop": (5.5, 5)}, r"data.crop must be two whole numbers of pixels, got \(5.5, 5\)"),
+        ({"crop": ("a", "b")}, "data.crop must be two whole numbers"),
+        ({"scale": (1, "2")}, r"data.scale must be two numbers, got \(1, '2'\)"),
+        ({"scale": (1.0, math.inf)}, "data.scale must be"),
         ({"scale": (1.5, 0.7)}, r"data.scale must be \(low, high\) .* got \(1.5, 0.7\)"),
         ({"scale": (0.0, 1.0)}, "data.scale must be"),
-        ({"scale": (0.5, 1.0, 2.0)}, r"data.scale must have 2 entries, got \(0.5, 1.0, 2.0\)"),
-        ({"crop": (33,)}, r"data.crop must have 2 entries, got \(33,\)"),
-        ({"area": (0.5,)}, "data.area must have 2 entries"),
+        ({"scale": (0.5, 1.0, 2.0)}, r"data.scale must be two numbers, got \(0.5, 1.0, 2.0\)"),
+        ({"crop": (33,)}, r"data.crop must be two whole numbers of pixels, got \(33,\)"),
+        ({"area": (0.5,)}, "data.area must be two numbers"),
         ({"aspect": 1.0}, r"data.aspect must be in \[0, 1\), got 1.0"),
         ({"brightness": -0.1}, "data.brightness must be in"),
         ({"contrast": 1.2}, "data.contrast must be in"),

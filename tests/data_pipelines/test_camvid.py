@@ -135,5 +135,20 @@ def test_the_descriptor(tmp_path):
 
 
 def test_unknown_options_are_refused(tmp_path):
-    with pytest.raises(DataError, match="no option 'void'; known: folder"):
+    with pytest.raises(DataError, match="no option 'void'; known: none"):
         load("camvid", tmp_path, void=3)
+    with pytest.raises(DataError, match="'kitti_road' has no option 'folder'; known: patch, stride"):
+        load("kitti_road", tmp_path, folder="elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        ("cityscapes", {"half": "no"}, "bool, got 'no'"),
+        ("cityscapes", {"patches": 13}, "str, got 13"),
+        ("inria_aerial", {"patch": True}, "int, got True"),
+    ],
+)
+def test_options_of_another_type_are_refused(name, options, kind, tmp_path):
+    with pytest.raises(DataError, match=f"option '{next(iter(options))}' of dataset '{name}' must be of type {kind}"):
+        load(name, tmp_path, **options)

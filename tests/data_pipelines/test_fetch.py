@@ -259,6 +259,11 @@ class TestWhatIsThereAlready:
             fetch.fetch(source, target, archive=make_zip(tmp_path / "x", FILES))
         assert target.read_bytes() == b"mine"
 
+    def test_a_file_in_place_of_the_folder_above(self, source, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(DataError, match="cannot write to .*file: .*file is no folder; name another --folder"):
+            fetch.fetch(source, tmp_path / "file" / "tiny", archive=make_zip(tmp_path / "x", FILES))
+
     @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
     def test_a_crash_leaves_nothing(self, source, target, tmp_path, monkeypatch, error):
         def fail(*_):

@@ -203,6 +203,17 @@ def test_what_lacks_its_other_half_is_told_and_left_out(plain, capsys):
     assert "5 of " in told[0] and "images (b, c, d, ...)" in told[0] and "labels (x, y, z)" in told[0]
 
 
+def test_names_are_equal_however_their_accents_are_stored(plain):
+    folder = plain(["u\u0308"], labels=["\u00fc"], splits={"train": ["u\u0308.png"]})
+    assert names_of(load("folders", folder), "train") == ["\u00fc"]
+
+
+def test_what_is_there_instead_is_named(plain):
+    folder = plain("a")
+    (folder / "labels" / "a.png").rename(folder / "labels" / "a.JPG")
+    assert complaint(folder).endswith("looked for .bmp .npy .pgm .png .ppm .tif .tiff, and there is .jpg")
+
+
 def test_an_image_without_its_depth_is_left_out(rgbd, capsys):
     (rgbd / "depth" / "scene03.png").unlink()
     edit(rgbd, splits={"train": 1.0})
@@ -284,7 +295,7 @@ def test_lists_in_files_and_in_place(plain):
         ({"train": ["a", "a.png"]}, "splits.train names twice: a"),
         ({"train": ["a", "x", "night/a"]}, "splits.train names 2 of 3 that are no image with a label: x, night/a"),
         ({"train": "train.txt"}, "splits.train: cannot read "),
-        ({"train": "images/a.png"}, "a.png is no text file in UTF-8"),
+        ({"train": "images/a.png"}, "a.png: it is no text in UTF-8; save it"),
     ],
 )
 def test_bad_lists(plain, splits, told):
@@ -358,6 +369,13 @@ def test_statistics_of_other_bands(rgbd):
     load("folders", rgbd)
     edit(rgbd, extras=None)
     assert "is of bands red, green, blue, depth, but" in complaint(rgbd)
+    edit(rgbd, extras=[{"folder": "depth", "bands": ["depth"], "dtype": "uint16"}], nodata=0)
+    assert "is of nodata None, but" in complaint(rgbd)
+    (rgbd / "statistics.json").unlink()
+    load("folders", rgbd)
+    load("folders", rgbd)
+    edit(rgbd, nodata=1)
+    assert "is of nodata 0.0, but" in complaint(rgbd) and "says 1.0: correct that, or delete" in complaint(rgbd)
     (rgbd / "statistics.json").write_text('{"mean": [1, 2')
     assert "statistics.json is damaged: delete it" in complaint(rgbd)
 
@@ -402,6 +420,12 @@ def test_yaml_with_comments(tmp_path):
     assert found.bands == ("red", "green", "blue", "band_1", "band_2") and found.dtype == "uint8"
     assert (found.classes, found.label_ids, found.void_ids) == (("road", "no"), (7, 26), ())
     assert found.palette[1] == (1, 2, 3) and dict(found.splits) == {"train": 0.8, "val": 0.2}
+
+
+@pytest.mark.parametrize("text", ["nan", ".nan", "-3.4e38", "-3.4e+38"])
+def test_nodata_however_it_is_spelt(text, tmp_path):
+    (tmp_path / "dataset.yaml").write_text(f"images: a\nlabels: b\nclasses: [c]\ndtype: float32\nnodata: {text}\n")
+    assert repr(read_description(tmp_path).nodata) == repr(float(text.lstrip(".")))
 
 
 def test_json_is_as_good(rgbd):
@@ -464,6 +488,12 @@ def test_every_class_has_a_colour_of_its_own(tmp_path):
         ({"splits": {"train+val": 0.8}}, "'train+val' is no name of a split"),
         ({"splits": {"train": []}}, "splits.train is empty"),
         ({"splits": {"train": [1]}}, "splits.train must be text, got 1; put it in quotes"),
+        ({"nodata": "none"}, "nodata must be a number, got 'none'"),
+        ({"nodata": True}, "nodata must be a number, got True"),
+        ({"nodata": -9999}, "nodata is -9999, but no value of uint8 is: correct it"),
+        ({"nodata": 0.5}, "nodata is 0.5, but no value of uint8 is"),
+        ({"nodata": "nan", "dtype": "uint16"}, "nodata is nan, but no value of uint16 is"),
+        ({"nodata": 1e40, "dtype": "float32"}, "nodata is 1e+40, but no value of float32 is"),
         ({"group": 3}, "group must be 'folder' or a regular expression"),
         ({"group": "("}, "group is no regular expression: "),
     ],
@@ -480,6 +510,7 @@ def test_every_key_is_checked(tmp_path, changes, told):
     [
         ("images: a\nimages: b\n", "'images' stands there twice"),
         ("classes: {1: a, 1: b}", "1 stands there twice"),
+        ("? [a]\n: b", "no valid YAML in line 1: found unhashable key"),
         ("images: [a\nlabels: b", "no valid YAML in line 2: "),
         ("images: a\n\tlabels: b", "no valid YAML in line 2: "),
         ("images: !!python/object:os.system {}", "no valid YAML in line 1: "),
@@ -615,6 +646,8 @@ def test_a_draft_of_one_folder_with_black_and_white_masks(plain, capsys):
         (lambda f: write_png(f / "labels" / "b.png", np.zeros((9, 9, 3), np.uint8)), "holds ids: convert one kind"),
         (lambda f: (f / "images" / "b.png").write_bytes(b"x"), "images/b.png: the file is damaged"),
         (lambda f: write_png(f / "labels" / "b.png", np.arange(300, dtype=np.uint16)[None]), "are these labels?"),
+        (lambda f: write_tiff(f / "labels" / "d.tif", np.full((9, 9, 1), -1, np.int16)), "d.tif holds -1: ids are 0"),
+        (lambda f: [write_png(p, np.full((9, 9), 255, np.uint8)) for p in (f / "labels").iterdir()], "hold 255 alone"),
         (lambda f: [p.rename(p.with_name(f"x{p.name}y.png")) for p in (f / "labels").iterdir()], "rename them alike"),
     ],
 )
@@ -626,3 +659,46 @@ def test_a_draft_of_what_does_not_fit(plain, capsys, change, told):
     status, _, error = drafted(capsys, *arguments)
     assert status == 2 and told in error and error.count("\n") == 1
     assert not (folder / "dataset.yaml").exists()
+
+
+def test_a_draft_where_there_can_be_none(plain, capsys):
+    folder = plain(["a"])
+    arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder")
+    place = folder / "images" / "a.png" / "x"
+    status, _, error = drafted(capsys, *arguments, place)
+    assert status == 2 and error.count("\n") == 1
+    assert f"cannot write to {place}: {place.parent} is no folder; name another folder (DATA=dir)" in error
+
+
+def test_a_draft_in_a_linked_folder_with_spaces(plain, tmp_path, capsys, monkeypatch):
+    images = plain("ab") / "images"
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "my link").symlink_to(tmp_path / "deep" / "er")
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--images", "plain/images", "--labels", "plain/labels", "--folder", "my link/data")
+    status, out, _ = drafted(capsys, *arguments)
+    assert status == 0 and "DATA='my link/data'" in out
+    assert load("folders", "my link/data").samples("train")[0].image.resolve().parent == images
+
+
+def test_a_draft_says_what_is_left_out_and_what_stands_for_no_data(plain, capsys):
+    folder = plain("abc", labels="abx")
+    (folder / "dataset.yaml").unlink()
+    for name in "abc":
+        (folder / "images" / f"{name}.png").unlink()
+        write_tiff(folder / "images" / f"{name}.tif", np.ones((16, 16, 2), np.float32), nodata=-9999)
+    arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder", folder)
+    status, _, told = drafted(capsys, *arguments)
+    assert status == 0 and "left out, as the other file of the pair is missing: 1 of" in told and "(x)" in told
+    assert read_description(folder).nodata == -9999
+
+
+def test_a_draft_of_photographs_marked_to_be_turned(plain, capsys):
+    folder = plain("a")
+    (folder / "dataset.yaml").unlink()
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (16, 16)).save(folder / "images" / "a.png", exif=exif)
+    arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder", folder)
+    status, _, told = drafted(capsys, *arguments)
+    assert status == 2 and "a.png is marked to be turned" in told

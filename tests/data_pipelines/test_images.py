@@ -1,6 +1,8 @@
 """Every way a file can be wrong ends in one clear line that names it."""
 
+import struct
 import threading
+import zlib
 
 import cv2
 import numpy as np
@@ -136,6 +138,23 @@ def test_16_bit_label_with_known_ids_is_read(tmp_path):
 def test_16_bit_label_does_not_wrap_around(tmp_path):
     path = write_png(tmp_path / "a.png", np.array([[0, 256, 65535]], np.uint16))
     assert_refused(read_tiny_label, path, "values 256, 65535")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_label_of_few_bits(bits, tmp_path):
+    ids = np.arange(20).reshape(4, 5) % 2**bits
+    rows = np.packbits(np.unpackbits(ids.astype(np.uint8)[..., None], axis=2)[..., -bits:].reshape(4, -1), axis=1)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 5, 4, bits, 0, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    )
+    spec = DatasetSpec("few", tuple("abcdefghijklmnop"), ((0, 0, 0),) * 16, {}, mean=(0.0,), std=(1.0,))
+    np.testing.assert_array_equal(read_label(tmp_path / "a.png", spec), ids)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

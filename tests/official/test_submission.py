@@ -147,3 +147,9 @@ def test_there_is_a_benchmark_for_its_data_sets_alone():
     assert official.find("camvid") is None
     for name in official.names():
         assert issubclass(official.find(name), official.Benchmark)
+
+
+def test_a_network_that_gives_no_numbers_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="no finite probabilities for test/a: its training went wrong"):
+        write(tmp_path / "test", lambda image: {"main": np.full(image.shape, np.nan)})
+    assert not list(tmp_path.rglob("*.txt"))

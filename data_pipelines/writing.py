@@ -1,0 +1,41 @@
+"""Files that are there whole or not at all, also after a crash."""
+
+import json
+import os
+from pathlib import Path
+
+from data_pipelines.spec import DataError
+
+
+def write_file(path, data):
+    """Writes bytes, creating the folder. Whoever reads `path` meanwhile sees the old file or the new one, whole.
+
+    Raises:
+      OSError: the file can't be written; the message names it.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(data)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from None
+
+
+def write_json(path, content):
+    """Writes `content` as JSON, as `write_file` does."""
+    write_file(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def check_writable(folder, hint):
+    """Raises `DataError`, which ends with `hint`, where `folder` can't be written or made. Nothing is made yet."""
+    folder = Path(folder)
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not there.is_dir():
+        raise DataError(f"cannot write to {folder}: {there} is no folder; {hint}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write to {folder}: permission denied; {hint}")
