@@ -161,7 +161,7 @@ def camvid(folder, image=None, label=None, size=(40, 48)):
     for split in ("train", "val"):
         for kind, pixels in (("", np.zeros((*size, 3), np.uint8)), ("annot", np.zeros(size, np.uint8))):
             (folder / f"{split}{kind}").mkdir(parents=True)
-            for name in ("a.png", "b.png"):
+            for name in ("a.png", "b.png") if split == "train" else ("c.png", "d.png"):
                 (folder / f"{split}{kind}" / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     for kind, replacement in (("", image), ("annot", label)):
         if replacement is not None:
