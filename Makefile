@@ -84,7 +84,7 @@ tensorboard: setup ## curves and pictures of RUN (default all of runs/)
 
 test: setup ## lint and the fast tests, on two cores under ten minutes
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
-	$(RUN_IN) -m pytest -q -n 2 -m "not slow" $(ARGS)
+	$(RUN_IN) -m pytest -q -n 2 --dist=worksteal -m "not slow" $(ARGS)
 
 test-slow: setup ## the tests that take minutes or need the real CamVid (DID_TF_CAMVID=dir)
 	$(RUN_IN) -m pytest -q -m slow $(ARGS)
@@ -95,7 +95,7 @@ test-addons: ## the fast tests on TensorFlow 2.15 with tensorflow-addons, in an 
 		$(ADDONS_PYTHON) -m venv .venv-addons && \
 		.venv-addons/bin/python -m pip install --quiet --upgrade pip && \
 		.venv-addons/bin/python -m pip install -qq -e .[addons,test] && touch .venv-addons/.ready; }
-	.venv-addons/bin/python -m pytest -q -n 2 -m "not slow" $(ARGS)
+	.venv-addons/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow" $(ARGS)
 
 lint: setup ## check style
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -54,6 +54,7 @@ def launch(name, run):
     return program.launch(name, "--experiment=did_synthetic", f"--run={run.folder}")
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_beside_the_papers_figures(trained):
     _, run, best = trained
     done = launch("evaluate", run)
@@ -63,12 +64,14 @@ def test_it_is_evaluated_beside_the_papers_figures(trained):
     assert report["outputs"]["main"]["top1_error"] == pytest.approx(1 - best)
 
 
+@pytest.mark.slow
 def test_there_is_nothing_to_picture(trained):
     done = launch("predict", trained[1])
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: imagenet is for classification")
 
 
+@pytest.mark.slow
 def test_it_is_exported(trained, tmp_path):
     config, run, _ = trained
     model, spec, _ = prediction.load_network(config, run.folder)

@@ -38,18 +38,28 @@ CASES = {
 }
 
 
+class Updates(dict):
+    """{case: {name: array}} of one update, from one process per case that is asked for."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, case):
+        settings, *part = CASES[case]
+        environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+        command = [sys.executable, TESTS / "one_update.py", self.folder / f"{case}.npz", json.dumps(settings), *part]
+        subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
+        self[case] = dict(np.load(self.folder / f"{case}.npz"))
+        return self[case]
+
+
 @pytest.fixture(scope="module")
 def updates(tmp_path_factory):
-    """{case: {name: array}} of one update, from one process per case."""
-    folder = tmp_path_factory.mktemp("updates")
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
-    for case, (settings, *part) in CASES.items():
-        command = [sys.executable, TESTS / "one_update.py", folder / f"{case}.npz", json.dumps(settings), *part]
-        subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
-    return {case: dict(np.load(folder / f"{case}.npz")) for case in CASES}
+    return Updates(tmp_path_factory.mktemp("updates"))
 
 
-@pytest.mark.parametrize("kind", ["", "recipe, "])
+@pytest.mark.parametrize("kind", ["", pytest.param("recipe, ", marks=pytest.mark.slow)])
 def test_devices_equal_one(updates, kind):
     one, two = updates[f"{kind}one"], updates[f"{kind}two"]
     assert one.keys() == two.keys()
@@ -60,6 +70,7 @@ def test_devices_equal_one(updates, kind):
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.slow
 def test_scaled_losses_on_two_devices(updates):
     """float16 with its loss scaling takes nearly the step of float32."""
     one, scaled = (

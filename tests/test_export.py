@@ -120,7 +120,10 @@ def test_assets_name_the_classes_and_their_colours(exported, network):
     assert (told["dtype"], told["bands"], told["mean"], told["std"]) == ("uint8", 3, [*spec.mean], [*spec.std])
 
 
-@pytest.mark.parametrize(("dtype", "nodata"), [("uint8", 0.0), ("float32", float("nan")), ("float32", -0.1)])
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint8", 0.0), ("float32", float("nan")), pytest.param("float32", -0.1, marks=pytest.mark.slow)],
+)
 def test_what_has_no_data_is_served_as_it_is_trained(dtype, nodata, network, images, served_here, tmp_path):
     _, model, spec = network
     spec = dataclasses.replace(spec, dtype=dtype, nodata=nodata)

@@ -79,7 +79,7 @@ def test_same_seed_same_run(whole_run, tmp_path):
     assert rows(tmp_path) == rows(whole_run[0])
 
 
-@pytest.mark.parametrize("stopped_by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stopped_by", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_signal_saves_and_the_next_process_goes_on(whole_run, tmp_path, stopped_by):
     trainer = make(tmp_path, model__dropout=0.2, train__ema=0.9)
     step = trainer.train_step
@@ -233,7 +233,7 @@ def test_frozen_batch_norm_keeps_scales_offsets_and_statistics(tmp_path):
     assert {name for name in saved if name.endswith("gamma")} <= kept
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adam"])
 def test_multipliers_scale_the_change_of_a_part(tmp_path, optimizer):
     """Also with Adam, for which scaling the gradient would change nothing."""
     settings = {**SGD, "schedule__learning_rate": 0.01, "optimizer__name": optimizer}

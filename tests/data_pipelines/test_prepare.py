@@ -200,7 +200,7 @@ def test_program(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(program, "MEGABYTE", 10**6)
     status, out, err = run(capsys, "--output", tmp_path, *OPTIONS)
     assert (status, err) == (0, [])
-    assert f"train: 3 samples in 1 shards, 0 MB, in {tmp_path}" in out
+    assert f"train: 3 samples in 1 shard, 0 MB, in {tmp_path}" in out
     assert f"--config.dataset.prepared={tmp_path}" in out
     copy = Prepared(tmp_path)
     assert [len(copy.samples(split)) for split in ("train", "val")] == [3, 2]
@@ -215,7 +215,7 @@ def test_program(capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        (["--option", "height"], "--option height: expected KEY=VALUE"),
+        (["--option", "height"], "option 'height': expected KEY=VALUE"),
         (["--option", "hight=3"], "has no option 'hight'"),
         (["--splits", "trian"], "'trian'"),
         (["--shard-megabytes", "0"], "use at least 1"),

@@ -124,6 +124,7 @@ def test_results_that_are_none_are_named(tmp_path, benchmark):
             benchmark.check(path, (20, 30))
 
 
+@pytest.mark.slow
 def test_the_whole_way(folder, tmp_path):
     """Trained on patches, scored, and results of the whole test tiles written, checked and packed."""
     told, overrides = [], {"dataset.options.patch": 50, "dataset.options.validation": "first_five"}

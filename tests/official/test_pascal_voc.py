@@ -106,6 +106,7 @@ def test_a_wrong_result_is_refused(benchmark, tmp_path, fault):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.slow
 def test_from_sbd_to_a_submission(tmp_path):
     voc, benchmarks = tmp_path / "voc", []
     make_pascal_voc(voc, augmented=False)
