@@ -106,6 +106,7 @@ def _waiting(folder, run):
         "schedule.warmup": 0,
         "train.steps": STEPS,
         "train.log_every": STEPS // 3,
+        "train.precision": "float32",  # bfloat16 takes minutes a step where the CPU lacks it
         "train.progress": False,
     }
     arguments = [f"--config.{key}={value}" for key, value in overrides.items()]

@@ -112,7 +112,7 @@ def training_batches(loader, options, batch_size, seed, first=0):
     elements = elements.map(element, THREADS, deterministic=True)
     batches = elements.batch(batch_size, drop_remainder=True).prefetch(2)
     threads = tf.data.Options()
-    # Not those that also run the network: while Python reads in one, it is lost to all else (1.5 times as fast so).
+    # Not those that also run the network: while Python reads in one, it is lost to all else.
     threads.threading.private_threadpool_size = THREADS
     return batches.with_options(threads)
 
