@@ -18,6 +18,10 @@ IMAGES ?=
 LABELS ?=
 TABLE ?=
 ARGS ?=
+export ARGS
+# A command, which gets ARGS with its quotes read as a shell would; the shell itself would trip over parentheses.
+WITH_ARGS = $(PYTHON) -c 'import os, shlex, sys; command = sys.argv[1:] + shlex.split(os.environ["ARGS"]); \
+	os.execv(command[0], command)'
 COMMON = --experiment="$(EXP)" $(if $(DATA),--data="$(DATA)") $(if $(RUN),--run="$(RUN)")
 
 .DEFAULT_GOAL := help
@@ -37,57 +41,56 @@ $(VENV)/.ready: setup.py
 	@touch $@
 
 demo: setup ## the whole story in minutes on a CPU, with built-in data: train, evaluate, predict, export, serve
-	$(RUN_IN) -m did_tf.demo $(if $(RUN),--run="$(RUN)")
+	$(RUN_IN) -m did_tf demo $(if $(RUN),--run="$(RUN)")
 
 train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on
-	$(RUN_IN) -m did_tf.train $(COMMON) $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON)
 
 evaluate: setup ## score a run on SPLIT (default val)
-	$(RUN_IN) -m did_tf.evaluate $(COMMON) --split="$(SPLIT)" $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split="$(SPLIT)"
 
 predict: setup ## segment INPUT (an image or a folder) into OUTPUT
-	$(RUN_IN) -m did_tf.predict $(COMMON) $(if $(INPUT),--input="$(INPUT)") $(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf predict $(COMMON) $(if $(INPUT),--input="$(INPUT)") $(if $(OUTPUT),--output="$(OUTPUT)")
 
 export: setup ## write a run as a SavedModel
-	$(RUN_IN) -m did_tf.export_model $(COMMON) $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf export $(COMMON)
 
 data: setup ## fetch DATASET into DATA (default data/DATASET)
-	$(RUN_IN) -m data_pipelines.fetch --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf data --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)")
 
 describe-data: setup ## draft DATA/dataset.yaml for your own images and labels, in the folders IMAGES and LABELS
-	$(RUN_IN) -m data_pipelines.describe $(if $(IMAGES),--images="$(IMAGES)") $(if $(LABELS),--labels="$(LABELS)") \
-		$(if $(DATA),--folder="$(DATA)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf describe-data $(if $(IMAGES),--images="$(IMAGES)") $(if $(LABELS),--labels="$(LABELS)") \
+		$(if $(DATA),--folder="$(DATA)")
 
 check-data: setup ## audit DATASET in DATA: bad files, unknown ids, duplicates, class shares and weights, contact sheet
-	$(RUN_IN) -m data_pipelines.audit --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") \
-		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf check-data --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") \
+		$(if $(OUTPUT),--output="$(OUTPUT)")
 
 prepare: setup ## write DATASET, or the data of EXP, as TFRecords into OUTPUT (larger than memory; run again, it goes on)
-	$(RUN_IN) $(if $(EXP),-m did_tf.prepare $(COMMON),-m data_pipelines.prepare --dataset="$(DATASET)" \
-		$(if $(DATA),--folder="$(DATA)")) $(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf prepare $(if $(EXP),$(COMMON),--dataset="$(DATASET)" \
+		$(if $(DATA),--folder="$(DATA)")) $(if $(OUTPUT),--output="$(OUTPUT)")
 
 show-data: setup ## pictures of what training with EXP sees: crops with their labels, and draws of the augmentation
-	$(RUN_IN) -m did_tf.show_data $(COMMON) $(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf show-data $(COMMON) $(if $(OUTPUT),--output="$(OUTPUT)")
 
 submit: setup ## label SPLIT (default test) as EXP's benchmark wants it: files written, checked and packed
-	$(RUN_IN) -m did_tf.submit $(COMMON) $(if $(filter-out file,$(origin SPLIT)),--split="$(SPLIT)") \
-		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf submit $(COMMON) $(if $(filter-out file,$(origin SPLIT)),--split="$(SPLIT)") \
+		$(if $(OUTPUT),--output="$(OUTPUT)")
 
 receptive-field: setup ## what EXP's output sees: theoretical field, gradient and gridding, with a picture
-	$(RUN_IN) -m did_tf.receptive_field $(COMMON) $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf receptive-field $(COMMON)
 
 table: setup ## every row of the papers' tables, or of TABLE: parameters, cost, field and best run beside the paper's
-	$(RUN_IN) -m did_tf.table $(if $(TABLE),--tables="$(TABLE)") $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf table $(if $(TABLE),--tables="$(TABLE)")
 
 tensorboard: setup ## curves and pictures of RUN (default all of runs/)
-	$(VENV)/bin/tensorboard --logdir "$(or $(RUN),runs)"
+	$(WITH_ARGS) $(VENV)/bin/tensorboard --logdir "$(or $(RUN),runs)"
 
-test: setup ## lint and the fast tests, on two cores under ten minutes
-	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
-	$(RUN_IN) -m pytest -q -n 2 --dist=worksteal -m "not slow" $(ARGS)
+test: lint ## lint and the fast tests, on two cores under ten minutes
+	$(WITH_ARGS) $(RUN_IN) -m pytest -q -n 2 --dist=worksteal -m "not slow"
 
 test-slow: setup ## the tests that take minutes or need the real CamVid (DID_TF_CAMVID=dir)
-	$(RUN_IN) -m pytest -q -m slow $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m pytest -q -m slow
 
 test-addons: ## the fast tests on TensorFlow 2.15 with tensorflow-addons, in an environment of their own
 	@test -n "$(ADDONS_PYTHON)" || { echo "error: no Python 3.9 to 3.11 found; set ADDONS_PYTHON=path" >&2; exit 2; }
@@ -95,16 +98,17 @@ test-addons: ## the fast tests on TensorFlow 2.15 with tensorflow-addons, in an 
 		$(ADDONS_PYTHON) -m venv .venv-addons && \
 		.venv-addons/bin/python -m pip install --quiet --upgrade pip && \
 		.venv-addons/bin/python -m pip install -qq -e .[addons,test] && touch .venv-addons/.ready; }
-	.venv-addons/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow" $(ARGS)
+	$(WITH_ARGS) .venv-addons/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow"
 
-lint: setup ## check style
+lint: setup ## check style, and which room imports which
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 
 format: setup ## rewrite in the project's style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
 
 bench: setup ## measure speed and memory
-	$(RUN_IN) -m benchmarks.run $(ARGS)
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.run
 
 clean: ## delete the environments (runs and data stay)
 	rm -rf .venv .venv-addons *.egg-info

@@ -30,6 +30,13 @@ setup(
         "addons": ["tensorflow-addons>=0.23,<0.24", "tensorflow>=2.15,<2.16", "numpy>=1.23,<2"],
         "gpu": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "cityscapes": [CITYSCAPES],
-        "test": ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "ruff>=0.14,<0.18", "tifffile>=2023", CITYSCAPES],
+        "test": [
+            "pytest>=8,<10",
+            "pytest-xdist>=3.5,<4",
+            "ruff>=0.14,<0.18",
+            "import-linter>=2.5,<3",
+            "tifffile>=2023",
+            CITYSCAPES,
+        ],
     },
 )

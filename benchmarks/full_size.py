@@ -4,7 +4,7 @@
 somebody else's. Images are drawn, in place of those of the experiment's data set.
 """
 
-from did_tf import cli  # isort: skip (first, it quietens TensorFlow)
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import resource
 import sys
@@ -14,8 +14,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from did_tf.run_folder import RunFolder
-from did_tf.training import Trainer
+from did_tf import wiring
+from did_tf.runs.run_folder import RunFolder
 
 STEPS = 4
 
@@ -28,7 +28,7 @@ def main():
     config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": {"train": 2 * batch_size}}
     config["train"]["progress"] = False
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, RunFolder(folder))
+        trainer = wiring.make_trainer(config, RunFolder(folder))
         times = []
         for step, batch in zip(range(STEPS), trainer._batches(0)):
             began = time.perf_counter()

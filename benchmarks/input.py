@@ -7,7 +7,7 @@ threads as there are cores. All are measured in turns. Then the share of time th
 FOLDER, or DID_TF_CAMVID, holds CamVid; without it, drawn scenes of CamVid's size are written as PNGs.
 """
 
-from did_tf import quiet  # noqa: F401  # isort: skip (first)
+from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import functools
 import os
@@ -23,14 +23,14 @@ from tqdm import tqdm
 
 from data_pipelines import load
 from data_pipelines.augment import Augmentation
+from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.pipeline import Loader, training_batches
-from data_pipelines.prepare import prepare
+from data_pipelines.programs.prepare import prepare
 from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE
-from data_pipelines.synthetic import Synthetic
-from did_tf import cli, wiring
-from did_tf.run_folder import RunFolder, read_metrics
-from did_tf.training import Trainer
+from did_tf import wiring
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder, read_metrics
 
 BATCH, CROP = 22, (321, 321)
 ROUNDS, BATCHES = 7, 6
@@ -110,7 +110,7 @@ def _waiting(folder, run):
         "train.progress": False,
     }
     arguments = [f"--config.{key}={value}" for key, value in overrides.items()]
-    Trainer(cli.resolve("camvid_budget:did", RunFolder(run), arguments), RunFolder(run)).fit()
+    wiring.make_trainer(cli.resolve("camvid_budget:did", RunFolder(run), arguments), RunFolder(run)).fit()
     last = read_metrics(RunFolder(run).metrics)[-1]
     print(
         f"camvid_budget:did from memory, the last {STEPS // 3} of {STEPS} steps: {last['images_per_second']} samples "

@@ -4,7 +4,7 @@ Everything that is compared is measured in one process, in turns, so that what e
 Times are medians; the spread is half the distance between the quartiles. `did_camvid` is measured at its full size.
 """
 
-from did_tf import quiet  # noqa: F401  # isort: skip (first)
+from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from benchmarks.input import input_speed
 from did_tf import models
-from did_tf.distribution import set_precision
-from did_tf.losses import PixelCrossEntropy
 from did_tf.models import units
 from did_tf.models.layers import FusedBatchNormalization
+from did_tf.training.distribution import set_precision
+from did_tf.training.losses import PixelCrossEntropy
 from experiments import camvid_budget
 
 CROP, BATCH, CLASSES, ROUNDS = 321, 8, 11, 9

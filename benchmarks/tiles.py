@@ -87,8 +87,9 @@ def train(folder, source):
 
 def evaluate(folder, extent):
     """Scores one whole tile, or one patch of it, in tiles of the crop's size and one scale, as `did_inria` is."""
-    from did_tf import evaluation, models
-    from did_tf.inference import Predictor
+    from did_tf import models
+    from did_tf.inference.predictor import Predictor
+    from did_tf.scoring import evaluation
 
     dataset = _dataset(folder, "read", PATCH if extent == "patch" else 0)
     model = models.build("did", 2, (None, None, 3), growth=4, units=(1, 1, 1, 1))
@@ -99,7 +100,7 @@ def evaluate(folder, extent):
 def _dataset(folder, source, patch=PATCH):
     import numpy as np
 
-    from data_pipelines.inria_aerial import InriaAerial
+    from data_pipelines.datasets.inria_aerial import InriaAerial
 
     class Blank(InriaAerial):
         """Of the same patches, all black, without reading a file."""

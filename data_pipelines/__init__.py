@@ -2,16 +2,16 @@
 
 import inspect
 
-from data_pipelines.camvid import CamVid
-from data_pipelines.cityscapes import Cityscapes
-from data_pipelines.coco_for_voc import CocoForVOC
-from data_pipelines.folders import Folders
-from data_pipelines.imagenet import ImageNet
-from data_pipelines.inria_aerial import InriaAerial
-from data_pipelines.kitti_road import KittiRoad
-from data_pipelines.pascal_voc import PascalVOC
+from data_pipelines.datasets.camvid import CamVid
+from data_pipelines.datasets.cityscapes import Cityscapes
+from data_pipelines.datasets.coco_for_voc import CocoForVOC
+from data_pipelines.datasets.imagenet import ImageNet
+from data_pipelines.datasets.inria_aerial import InriaAerial
+from data_pipelines.datasets.kitti_road import KittiRoad
+from data_pipelines.datasets.pascal_voc import PascalVOC
+from data_pipelines.datasets.synthetic import Synthetic
+from data_pipelines.own_data.folders import Folders
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
-from data_pipelines.synthetic import Synthetic
 
 __all__ = ["IGNORE", "DataError", "Dataset", "DatasetSpec", "Sample", "load", "names", "spec_of"]
 

@@ -30,7 +30,7 @@ class Loader:
     """
 
     def __init__(self, dataset, split, cache=True, progress=True, threads=THREADS):
-        self.dataset = dataset
+        self.dataset, self.split = dataset, split
         self.samples = [sample for part in split.split("+") for sample in dataset.samples(part)]
         self._pairs = self._read_all(split, progress, threads) if cache else None
 

@@ -2,7 +2,7 @@
 
 A folder holds SPLIT-00000.tfrecord, SPLIT-00001.tfrecord, ... and SPLIT.json, the manifest, of each split. A record is
 a `tf.train.Example` with "name"; "image", its values row by row, band by band, little-endian; "shape", [H, W, bands];
-and "label", [H, W] uint8 likewise, or "class_id". `data_pipelines.prepare` writes them.
+and "label", [H, W] uint8 likewise, or "class_id". `data_pipelines.programs.prepare` writes them.
 """
 
 from __future__ import annotations

@@ -1,20 +1,30 @@
-"""From a resolved config (a plain dict) to the parts of a run. The programs and the trainer meet here."""
+"""From a resolved config (a plain dict) to the parts of a run: the one place that knows its sections by name."""
 
 import dataclasses
 
 import numpy as np
+from tensorflow import keras
 
 import data_pipelines
 from data_pipelines.augment import Augmentation
+from data_pipelines.own_data.description import read_description
+from data_pipelines.pipeline import Loader
 from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE
 from did_tf import models
-from did_tf.classification import Classifier
-from did_tf.distribution import set_precision
-from did_tf.errors import ConfigError
-from did_tf.inference import Predictor
-from did_tf.losses import PixelCrossEntropy
-from did_tf.validation import ClassificationValidation, SegmentationValidation
+from did_tf.common.errors import ConfigError
+from did_tf.inference.predictor import Predictor
+from did_tf.models.layers import check_size
+from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import RunFolder
+from did_tf.scoring.classification import Classifier
+from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
+from did_tf.training.distribution import make_strategy, set_precision
+from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.schedules import Schedule
+from did_tf.training.supervision import Supervision
+from did_tf.training.train_step import TrainStep
+from did_tf.training.trainer import Trainer, check_settings, check_shares
 
 PROTOCOLS = ("whole", "tiles")
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
@@ -101,6 +111,105 @@ def make_validation(config, model, dataset):
     if dataset.spec.task == "classification":
         return ClassificationValidation(make_classifier(config, model), dataset)
     return SegmentationValidation(make_predictor(config, model), dataset, config["train"]["panels"])
+
+
+def make_train_step(config, strategy, model, pixel_loss):
+    """The `TrainStep` of `model`, which was made in the scope of `strategy`. Raises ValueError for a bad setting."""
+    loss, train = config["loss"], config["train"]
+    with strategy.scope():
+        weights, resolution = loss["output_weights"], loss["resolution"]
+        supervision = Supervision(model, config["data"]["crop"], weights, resolution, train["shifted_passes"])
+        schedule = make_schedule(config)
+        return TrainStep(strategy, model, pixel_loss, supervision, schedule, config["optimizer"], train, config["seed"])
+
+
+def make_schedule(config):
+    """The `Schedule` of `config.schedule` over `train.steps`. Raises ValueError for a bad setting."""
+    names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
+    settings = {**config["schedule"], "steps": config["train"]["steps"]}
+    return Schedule(*(settings[name] for name in names))
+
+
+def make_trainer(config, run):
+    """The `Trainer` of `config` in a `RunFolder`, which goes on where an earlier process stopped.
+
+    Raises:
+      ConfigError, DataError, ValueError: before anything is trained.
+    """
+    settings = config["train"]
+    check_settings(settings)
+    _check_evaluation(config)
+    augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
+    augmentation.check(dataset.spec)
+    train_split, val_split = _splits(config, dataset)
+    strategy = make_strategy(settings["devices"])
+    check_shares(settings, strategy.num_replicas_in_sync)
+    loader = Loader(dataset, train_split, config["data"]["cache"], settings["progress"])
+    pixel_loss = make_pixel_loss(config, loader)
+    keras.utils.set_random_seed(config["seed"])  # of the initial weights
+    with strategy.scope():
+        model = make_model(config, dataset.spec, settings["precision"])
+    _check_crop(config, model)
+    train_step = make_train_step(config, strategy, model, pixel_loss)
+    validation = make_validation(config, model, dataset)
+    return Trainer(run, config, settings, config["seed"], train_step, loader, augmentation, validation, val_split)
+
+
+def load_network(config, weights):
+    """A trained network, in float32 and with the options of `evaluate.options`.
+
+    The files of its data set need not be there.
+
+    Args:
+      config: resolved settings, a plain dict.
+      weights: run folder or weights file, see `checkpoints.load_weights`.
+
+    Returns:
+      (keras.Model, `DatasetSpec`, path of the weights file).
+
+    Raises:
+      ConfigError: there are no such weights, or they don't fit; or the run was trained on pixels or classes that the
+        data set now says are others.
+      DataError: unknown data set or option.
+    """
+    spec = make_spec(config)
+    RunFolder(weights).check_trained_on(spec)
+    model = make_model(config, spec, changes=config["evaluate"]["options"])
+    file = checkpoints.load_weights(model, weights)
+    print(f"weights from {file}")
+    return model, spec, file
+
+
+def make_parts(config):
+    """`Part`s of the data set of `config`: empty unless its images are in several files each. Raises `DataError`."""
+    settings = config["dataset"]
+    if settings["name"] != "folders":
+        return ()
+    return read_description(settings["folder"] or "data/folders").parts
+
+
+def _splits(config, dataset):
+    """Names of the splits to train and to validate on, the latter maybe empty."""
+    train, val = config["dataset"]["train_split"], config["dataset"]["val_split"]
+    if "test" in train.split("+") or val == "test":
+        raise ConfigError("the test split is for `evaluate` alone: train on train or train+val, validate on val")
+    if val:
+        dataset.samples(val)  # one that isn't there fails before anything is built
+    return train, val
+
+
+def _check_evaluation(config):
+    try:
+        models.check_options(config["model"]["name"], config["evaluate"]["options"])
+    except ValueError as error:
+        raise ConfigError(f"evaluate.options: {error}") from None
+
+
+def _check_crop(config, model):
+    try:
+        check_size((None, *config["data"]["crop"]), model.get_layer("normalize").minimum)
+    except ValueError as error:
+        raise ConfigError(f"data.crop={tuple(config['data']['crop'])}: {error}") from None
 
 
 def _balance(loader, power):

@@ -8,15 +8,13 @@ compare what the networks learn from the same few images, not what they reach. M
     make train EXP=camvid_budget:$s && make evaluate EXP=camvid_budget:$s; done
 """
 
-from experiments import (
-    base,
-    did_camvid,
-    duc_camvid,
-    fcdensenet103_camvid,
-    fcrn50_camvid,
-    ladder121_camvid,
-    sunet64_camvid,
-)
+from experiments import base
+from experiments.did import did_camvid
+from experiments.duc import duc_camvid
+from experiments.fc_densenet import fcdensenet103_camvid
+from experiments.fcrn import fcrn50_camvid
+from experiments.ladder import ladder121_camvid
+from experiments.sunet import sunet64_camvid
 
 WITHOUT_DROPOUT = {"dropout": 0.0}  # so short a run does not overfit
 # experiment of each system, what its network has otherwise, and the learning rate: that of wide features straight into

@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 from PIL import Image
 
-from data_pipelines import cityscapes, pascal_voc
+from data_pipelines.datasets import cityscapes, pascal_voc
 
 BLOCK = 8  # pixels of one class, a side
 

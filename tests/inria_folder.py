@@ -3,7 +3,7 @@
 import numpy as np
 import rasterio
 
-from data_pipelines import inria_aerial
+from data_pipelines.datasets import inria_aerial
 
 METRE = rasterio.Affine(0.3, 0, 616500, 0, -0.3, 3345000)
 

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 import tiny
 
-from did_tf import checkpoints
-from did_tf.run_folder import RunFolder
-from did_tf.training import Trainer
+from did_tf import wiring
+from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import RunFolder
 
 SGD = {
     "optimizer__name": "sgd",
@@ -37,7 +37,7 @@ def update(trainer, batch):
 def main():
     output, settings, *part = sys.argv[1:]
     config = tiny.config(**{**SGD, **json.loads(settings)})
-    trainer = Trainer(config, RunFolder(f"{output}.run"))
+    trainer = wiring.make_trainer(config, RunFolder(f"{output}.run"))
     batch = next(iter(trainer._batches(0)))
     if part:
         batch = {key: value[int(part[0]) : int(part[1])] for key, value in batch.items()}

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from did_tf import cli
+from did_tf.programs import cli
+
+PROJECT = Path(__file__).parents[1]
 
 
 def run(monkeypatch, module, *arguments):
@@ -21,6 +23,6 @@ def run(monkeypatch, module, *arguments):
 
 
 def launch(name, *arguments):
-    """`subprocess.CompletedProcess` of `python -m did_tf.NAME ARGUMENTS`, with its output as text."""
-    command = [sys.executable, "-m", f"did_tf.{name}", *map(str, arguments)]
-    return subprocess.run(command, cwd=Path(cli.__file__).parents[1], capture_output=True, text=True)
+    """`subprocess.CompletedProcess` of `did_tf NAME ARGUMENTS`, with its output as text."""
+    command = [sys.executable, "-m", "did_tf", name, *map(str, arguments)]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from did_tf import cli, evaluation, prediction, wiring
-from did_tf.run_folder import RunFolder
-from did_tf.training import Trainer
+from did_tf import wiring
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+from did_tf.scoring import evaluation
 
 TINY = {
     "did": {"growth": 4, "units": (1, 1, 1, 1)},
@@ -55,8 +56,8 @@ def config(experiment, data, overrides=None):
 def story(experiment, data, run, split="val", overrides=None, watch=None):
     """Trains, validates and evaluates on `split` under the experiment's last protocol; see `config`."""
     settings, run = config(experiment, data, overrides), RunFolder(run, experiment)
-    Trainer(settings, run).fit()
-    model, _, _ = prediction.load_network(settings, run.folder)
+    wiring.make_trainer(settings, run).fit()
+    model, _, _ = wiring.load_network(settings, run.folder)
     dataset = wiring.make_dataset(settings)
     predictor = wiring.make_predictor(settings, model, settings["evaluate"]["protocols"][-1])
     result = evaluation.evaluate(predictor, dataset, split, progress=False, watch=watch)

@@ -8,11 +8,13 @@ import pytest
 from folders import write_image
 from in_memory import noise
 
-from data_pipelines import audit, load
+from data_pipelines import load
+from data_pipelines.audit.survey import survey
 from data_pipelines.pipeline import Loader
-from data_pipelines.survey import survey
-from did_tf import cli, wiring
-from did_tf.run_folder import RunFolder
+from data_pipelines.programs import audit
+from did_tf import wiring
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
 
 
 @pytest.fixture

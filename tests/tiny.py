@@ -2,9 +2,11 @@
 
 import tensorflow as tf
 
-from did_tf import checkpoints, cli, export
-from did_tf.files import write_json
-from did_tf.run_folder import RunFolder
+from did_tf.common.files import write_json
+from did_tf.inference import export
+from did_tf.programs import cli
+from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import RunFolder
 
 OVERRIDES = {
     "dataset.options.height": 48,

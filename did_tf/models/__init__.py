@@ -2,7 +2,7 @@
 
 import inspect
 
-from did_tf.errors import nearest
+from did_tf.common.errors import nearest
 from did_tf.models.did import did
 from did_tf.models.duc import duc
 from did_tf.models.fc_densenet import fc_densenet

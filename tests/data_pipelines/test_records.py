@@ -13,7 +13,7 @@ from noise import COUNT, SOURCE, Noise, spoil
 from data_pipelines import load, records
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
-from data_pipelines.prepare import prepare
+from data_pipelines.programs.prepare import prepare
 from data_pipelines.records import Prepared, fingerprint
 from data_pipelines.spec import DataError
 
@@ -98,7 +98,7 @@ def test_tensorflow_reads_the_records(tmp_path):
 
 
 def test_many_threads_read_at_random(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_pipelines.prepare.MEGABYTE", 3000)
+    monkeypatch.setattr("data_pipelines.programs.prepare.MEGABYTE", 3000)
     source = Noise()
     copy = prepared(source, tmp_path, shard_megabytes=1)
     assert len(list(tmp_path.glob("*.tfrecord"))) > 3

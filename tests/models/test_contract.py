@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf import checkpoints, compat, models
-from did_tf.errors import ConfigError
+from did_tf import models
+from did_tf.common import compat
+from did_tf.common.errors import ConfigError
+from did_tf.runs import checkpoints
 
 CLASSES = 5
 # name: (options that make it small, options that change a weight's shape, options that add weights)

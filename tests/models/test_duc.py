@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf import gridding, models
+from did_tf import models
+from did_tf.analysis import gridding
 from did_tf.models import resnet
 from did_tf.models.duc import DILATIONS, UPSAMPLINGS, unit_dilations
 from did_tf.models.layers import DenseUpsampling

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf import analysis, compat, models
+from did_tf import models
+from did_tf.analysis import measures
+from did_tf.common import compat
 from did_tf.models.phases import PHASES, Interleave, Phases, shifted
 
 TINY = {"depth": 14, "width": 8}
@@ -82,7 +84,7 @@ def test_field_of_view_is_that_of_tables_1_and_2(stride, kernel, dilation, pixel
     reached = np.flatnonzero(tape.gradient(centre, cells).numpy()[0].any(axis=(1, 2)))
     measured = (129 - 1) // (classifier.output.shape[1] - 1)
     assert (reached[-1] - reached[0] + 1) * measured == pixels
-    assert analysis.field_of_view(model) == pixels
+    assert measures.field_of_view(model) == pixels
 
 
 @pytest.mark.parametrize("size", [*EVEN, ODD])

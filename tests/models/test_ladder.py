@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf import compat, models
+from did_tf import models
+from did_tf.common import compat
 from did_tf.models.ladder import GridPooling
 
 TINY = {"growth": 4, "units": (1, 1, 1, 2), "width": 8}

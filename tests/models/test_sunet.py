@@ -7,8 +7,11 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf import checkpoints, compat, models, pretrained
+from did_tf import models
+from did_tf.common import compat
 from did_tf.models.sunet import Deconvolution
+from did_tf.runs import checkpoints
+from did_tf.training import pretrained
 
 TINY = {"filters": 3, "depth": 1, "widths": (4, 5, 6, 7)}
 VARIANTS = {

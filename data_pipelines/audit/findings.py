@@ -1,0 +1,211 @@
+"""Judges what `survey` found: problems, which would spoil a training or its scores, and notes, which may be meant."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipelines.audit import duplicates
+from data_pipelines.audit.frequencies import difference
+from data_pipelines.audit.survey import CONSTANT, Survey
+from data_pipelines.spec import DatasetSpec, Sample
+
+NAMES_SHOWN = 3
+USUAL = 0.9
+"""Where more images than this share have one size, every other one is unusual ..."""
+FACTOR = 4
+"""... and else those whose sides are so many times longer or shorter than usual (the median, in the mean of both)."""
+DIFFERENT = 0.15
+"""Class shares of two splits that differ by more get a note. Random halves of CamVid's train differ by 0.04 at most,
+its train and val, which are of other streets, by 0.17."""
+CLASSES_SHOWN = 3
+
+
+class Pair(NamedTuple):
+    """Images of two splits that are one picture: `distance` is 0 for equal pixels, else as of `look_alike`."""
+
+    splits: tuple[str, str]
+    samples: tuple[Sample, Sample]
+    distance: int
+
+
+class Verdict(NamedTuple):
+    """Lines on what is wrong and on what is odd, and the images that are in two splits, equal ones first."""
+
+    problems: list[str]
+    notes: list[str]
+    pairs: list[Pair]
+
+
+def judge(spec: DatasetSpec, found: list[Survey]) -> Verdict:
+    """What is to be said of the splits `found`, one by one and side by side."""
+    problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
+    notes = [note for one in found for note in _split_notes(one)] + _class_notes(spec, found)
+    pairs = []
+    for first, second in itertools.combinations(found, 2):
+        if not meant_to_overlap(first.split, second.split):
+            common = _overlap(first, second)
+            problems, notes, pairs = problems + common.problems, notes + common.notes, pairs + common.pairs
+    return Verdict(problems, notes, sorted(pairs, key=lambda pair: pair.distance))
+
+
+def constant(found: Survey) -> np.ndarray:
+    """Indices of the images that show nothing."""
+    return np.flatnonzero(found.readable & (found.contrast < CONSTANT))
+
+
+def void_only(found: Survey) -> np.ndarray:
+    """Indices of the images whose label has no class anywhere."""
+    return np.flatnonzero(found.void == 1)
+
+
+def unusual_sizes(found: Survey) -> np.ndarray:
+    """Indices of the images that are much larger or smaller than the others; where sizes are equal, of other size."""
+    shapes, readable = found.shapes, found.readable
+    if not readable.any():
+        return np.array([], int)
+    usual, times = found.sizes.most_common(1)[0]
+    if times > USUAL * readable.sum():
+        return np.flatnonzero(readable & (shapes != usual).any(axis=1))
+    sides = np.sqrt(shapes.astype(float).prod(axis=1))
+    median = np.median(sides[readable])
+    return np.flatnonzero(readable & ((sides > FACTOR * median) | (sides * FACTOR < median)))
+
+
+def training_split(found: list[Survey]) -> Survey | None:
+    """The first split with "train" in its name that could be read, else the first that has labels."""
+    counted = [one for one in found if one.labelled and one.counts.pixels.any()]
+    return next((one for one in counted if "train" in one.split), counted[0] if counted else None)
+
+
+def meant_to_overlap(first: str, second: str) -> bool:
+    """Whether two splits may share images, by their names.
+
+    trainval holds train and val, and trainaug is for training too; train2014 and val2017 divide the same images twice.
+    """
+    years = [re.findall(r"\d{4}$", name) for name in (first, second)]
+    twice = all(years) and years[0] != years[1]
+    return twice or first in second or second in first or (first.startswith("train") and second.startswith("train"))
+
+
+def described(pair: Pair) -> str:
+    """A line that names both images."""
+    first, second = (f"{split} {sample.name}" for split, sample in zip(pair.splits, pair.samples))
+    if pair.distance:
+        return f"{first} ~ {second} ({pair.distance} of {duplicates.BITS} bits differ)"
+    return f"{first} = {second} (equal pixels)"
+
+
+ODD = {"constant": constant, "void_only": void_only, "unusual_size": unusual_sizes}
+"""Kinds of images that get a note, and what finds them."""
+_SAID = {
+    "constant": "without contrast (their pixels are almost equal)",
+    "void_only": "with labels of void alone",
+    "unusual_size": "of unusual size",
+}
+
+
+def _split_notes(one):
+    notes = [] if one.labelled else [f"{one.split} has no labels: its images alone were checked"]
+    for kind, find in ODD.items():
+        names = [one.images[index].name for index in find(one)]
+        if names:
+            notes.append(f"{one.split}: images {_SAID[kind]}: {_listed(names)}")
+    repeated = _of_different_files(one, one, duplicates.repeated_pixels(one.prints))
+    if repeated:
+        notes.append(f"{one.split}: images that repeat another one's pixels: {_pairs(repeated)}")
+    torn = [(first, second) for first, second in repeated if first.class_id != second.class_id]
+    if torn:
+        notes.append(f"{one.split}: images that are in two classes: {_pairs(torn)}")
+    return notes
+
+
+def _empty_classes(spec, found):
+    """In classification, a class of train without images: an archive that wasn't unpacked to its end leaves such."""
+    train = training_split(found)
+    if spec.task != "classification" or train is None:
+        return []
+    empty = _names(spec, train.counts.pixels == 0)
+    return [f"{train.split} has no images of {_some(empty)}: add them, or remove the folder"] if empty else []
+
+
+def _class_notes(spec, found):
+    """Lines on classes that one split lacks, and on splits whose classes are spread in another way than in train."""
+    train, notes = training_split(found), []
+    for other in found:
+        if train is None or other is train or not other.counts.pixels.any():
+            continue
+        known, met = train.counts.pixels > 0, other.counts.pixels > 0
+        if unknown := _names(spec, met & ~known):
+            notes.append(f"{other.split} shows {_some(unknown)}, which {train.split} never does: no model can learn it")
+        if unmet := _names(spec, known & ~met):
+            notes.append(f"{other.split} never shows {_some(unmet)}: it says nothing about how well that is learned")
+        if difference(train.counts, other.counts) > DIFFERENT:
+            notes.append(_spread(spec, train, other))
+    if train and (never := _names(spec, sum(one.counts.pixels for one in found) == 0)):
+        notes.append(f"no split shows {_some(never)}")
+    return notes
+
+
+def _spread(spec, train, other):
+    """A line with the classes whose shares differ most."""
+    shares = np.stack([train.counts.shares, other.counts.shares])
+    most = np.argsort(-np.abs(shares[0] - shares[1]), kind="stable")[:CLASSES_SHOWN]
+    named = ", ".join("{} {:.1%} / {:.1%}".format(spec.classes[index], *shares[:, index]) for index in most)
+    by = difference(train.counts, other.counts)
+    return f"classes are spread otherwise in {train.split} and {other.split} (they differ by {by:.0%}): {named}"
+
+
+def _overlap(first, second):
+    """`Verdict` on what two splits have in common: the same file, the same pixels, or the same look."""
+    names, problems, notes = (first.split, second.split), [], []
+    if files := _same_files(first, second):
+        shared = _listed([image.name for image in files])
+        problems.append(f"{' and '.join(names)} share images: {shared}; take them out of one")
+    equal = _of_different_files(first, second, duplicates.same_pixels(first.prints, second.prints))
+    if equal:
+        problems.append(f"{' and '.join(names)} have images of equal pixels: {_pairs(equal)}; take them out of one")
+    alike = duplicates.look_alike(first.prints, second.prints)
+    near = [(distance, (first.images[i], second.images[j])) for distance, i, j in alike.nearest]
+    if near:
+        nearest = ", ".join(f"{one.name} ~ {other.name}" for _, (one, other) in near[:NAMES_SHOWN])
+        notes.append(
+            f"images of {second.split} that look like one of {first.split}: {alike.images}, in {alike.pairs} pairs "
+            f"(nearest: {nearest})"
+        )
+    pairs = [Pair(names, samples, 0) for samples in equal[: duplicates.KEPT]]
+    return Verdict(problems, notes, pairs + [Pair(names, samples, distance) for distance, samples in near])
+
+
+def _same_files(first, second):
+    """Images of `second` whose file is one of `first`."""
+    files = {image.image for image in first.images if image.image}
+    return [image for image in second.images if image.image in files]
+
+
+def _of_different_files(first, second, pairs):
+    """Samples of the pairs of indices, less those of one file that is listed twice."""
+    samples = [(first.images[i], second.images[j]) for i, j in pairs]
+    return [(one, other) for one, other in samples if one.image is None or one.image != other.image]
+
+
+def _pairs(samples):
+    return _listed([f"{one.name} = {other.name}" for one, other in samples])
+
+
+def _names(spec, chosen):
+    """Names of the classes where [num_classes] bool is set."""
+    return [spec.classes[index] for index in np.flatnonzero(chosen)]
+
+
+def _listed(names):
+    """How many there are, and some of them."""
+    return f"{len(names)} ({_some(names)})"
+
+
+def _some(names):
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,110 @@
+"""What data sets that lie in files have in common: one clear line for whatever isn't there."""
+
+from __future__ import annotations
+
+import abc
+from collections import Counter
+from pathlib import Path
+
+from data_pipelines.reading.images import read_label, read_masked, size_of
+from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
+
+
+class FileDataset(Dataset):
+    """A data set in files under `folder`.
+
+    Attributes:
+      title: its name, as people write it.
+      layout: what the folder holds, in words.
+      parts: subfolders that all splits need.
+      orientation: what to do about images that a camera marked to be turned, as for `images.read_image`. Published data
+        sets are defined by their pixels as they are stored.
+
+    Raises:
+      DataError: no such folder, or a part of it is missing.
+    """
+
+    title: str
+    layout: str
+    parts: tuple[str, ...] = ()
+    orientation = "stored"
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        missing = [part for part in ("", *self.parts) if not (self.folder / part).is_dir()]
+        if missing:
+            which = f" (it has no folder {missing[0]})" if missing[0] else ""
+            raise DataError(
+                f"no {self.title} in {self.folder.resolve()}{which}: expected {self.layout}; "
+                f"run `make data DATASET={self.spec.name}`, which gets it or says where it is, "
+                "pass DATA=dir, or try EXP=did_synthetic, which needs no data"
+            )
+
+    def samples(self, split):
+        name = self.spec.name
+        if split not in self.spec.splits:
+            raise DataError(f"{name} has no split {split!r}; known: {', '.join(self.spec.splits)}")
+        places = self.places(split)
+        missing = [place for place in places if not place.exists()]
+        if missing:
+            kind = "file" if missing[0].suffix else "folder"
+            error = AbsentSplit if len(missing) == len(places) else DataError
+            raise error(f"{name} split {split!r}: no {kind} {missing[0]}; expected {self.layout}")
+        try:
+            samples = self.listing(split)
+        except OSError as error:
+            raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
+        if not samples:
+            raise DataError(f"{name} split {split!r} is empty: no images in {places[0]}; expected {self.layout}")
+        (repeated, count), *_ = Counter(sample.name for sample in samples).most_common(1)
+        if count > 1:
+            raise DataError(f"{name} split {split!r} has {count} images called {repeated!r}: leave one, or rename them")
+        return samples
+
+    def read(self, sample):
+        (image, mask), label = self._read_masked(sample), self.read_label(sample)
+        check_sizes(sample, image, label)
+        if mask is not None:
+            label[mask] = IGNORE
+        return image, label
+
+    def read_image(self, sample):
+        return self._read_masked(sample)[0]
+
+    def read_label(self, sample):
+        """The label alone, but for what `spec.nodata` changes in it."""
+        return read_label(sample.label, self.spec, sample.window)
+
+    @abc.abstractmethod
+    def places(self, split: str) -> list[Path]:
+        """Folders and list files that belong to `split` alone; where none of them is there, the split is absent."""
+
+    @abc.abstractmethod
+    def listing(self, split: str) -> list[Sample]:
+        """What `samples` returns, where all `places` are there."""
+
+    def _read_masked(self, sample):
+        """(image, mask) as of `images.read_masked`."""
+        return read_masked(sample.image, self.spec, sample.window, self.orientation)
+
+
+def check_sizes(sample, image, label):
+    """Raises `DataError` where the files of `sample`, read as `image` and `label`, are not equally large."""
+    # Windows are, whatever they are cut from.
+    sizes = (size_of(sample.image), size_of(sample.label)) if sample.window else (image.shape[:2], label.shape)
+    if sizes[0] != sizes[1]:
+        raise DataError(
+            f"{sample.image} is {sizes[0][0]}x{sizes[0][1]} but its label {sample.label} is "
+            f"{sizes[1][0]}x{sizes[1][1]} (height x width): they must be equal"
+        )
+
+
+def read_lines(path):
+    """Lines of a list file in UTF-8, but for empty ones, without what is white around them. Raises `DataError`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"cannot read {path}: it is no text in UTF-8; save it as such") from None
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,392 @@
+"""dataset.yaml, which describes a user's own data: read, and every key of it checked.
+
+    images: ../photos                 # folder, from here or absolute; with its subfolders
+    labels: ../masks
+    image_suffix: ""                  # what ends the names of images, and of labels:
+    label_suffix: _mask               # the label of day/a.jpg is day/a_mask.png
+    extras:                           # further bands of an image, a file each
+      - {folder: ../depth, bands: [depth], dtype: uint16, suffix: ""}
+    bands: [red, green, blue]         # names, or how many
+    dtype: uint8                      # of the image files: uint8, uint16, float32
+    labels_hold: ids                  # or colours, those of the palette
+    classes: [road, car]              # ids 0, 1, ...; or with other ids {7: road, 26: car}
+    palette: {road: [128, 64, 128]}   # classes without get a colour
+    nodata: 0                         # pixel value that stands for none, also .nan; labels don't count there
+    void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class
+    splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]}
+    group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds
+
+All but images, labels and classes may be left out. dataset.json, with the same keys, is as good.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from data_pipelines.datasets.pascal_voc import colour
+from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
+
+NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
+FOLDER = "folder"  # of `group`
+MOST_CLASSES = IGNORE  # ids 0 to 254
+LARGEST_ID = 65535
+HOLDS = ("ids", "colours")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Files that give some of an image's bands.
+
+    Attributes:
+      folder: where they are.
+      suffix: what ends their names, before the extension.
+      bands: names of the bands.
+      dtype: of the pixel values in the files.
+    """
+
+    folder: Path
+    suffix: str
+    bands: tuple[str, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a dataset.yaml says, checked.
+
+    Attributes:
+      path: of the file.
+      parts: where the bands come from, the images' own first.
+      labels: folder of the labels.
+      label_suffix: what ends their names.
+      classes, palette, label_ids, label_colours, void_ids, void_colours, nodata: as of a `DatasetSpec`.
+      splits: name -> share (all of them), or text that names a list file, or tuple of names.
+      group: "" (every image by itself), `FOLDER`, or a regular expression.
+    """
+
+    path: Path
+    parts: tuple[Part, ...]
+    labels: Path
+    label_suffix: str
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    label_ids: tuple[int, ...]
+    label_colours: tuple[tuple[int, int, int], ...]
+    void_ids: tuple[int, ...]
+    void_colours: tuple[tuple[int, int, int], ...]
+    nodata: float | None
+    splits: Mapping[str, float | str | tuple[str, ...]]
+    group: str
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of all bands, in their order."""
+        return tuple(name for part in self.parts for name in part.bands)
+
+    @property
+    def dtype(self) -> str:
+        """The narrowest that holds the values of all parts as they are."""
+        return max((part.dtype for part in self.parts), key=DTYPES.index)
+
+
+def find_description(folder) -> Path:
+    """Path of the dataset.yaml in `folder`. Raises `DataError` where there is none, or more than one."""
+    found = [path for name in NAMES if (path := Path(folder, name)).is_file()]
+    if not found:
+        raise DataError(
+            f"no {NAMES[0]} in {Path(folder).resolve()}: `make describe-data IMAGES=dir LABELS=dir DATA={folder}` "
+            "drafts one; elsewhere, pass DATA=dir"
+        )
+    if len(found) > 1:
+        raise DataError(f"{found[0]} and {found[1].name} both describe the data: delete one")
+    return found[0]
+
+
+def read_description(folder) -> Description:
+    """The `Description` in `folder`. Raises `DataError`, which names the file and the key."""
+    path = find_description(folder)
+    try:
+        return _checked(path, _parse(path))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def can_be(number, dtype) -> bool:
+    """Whether a pixel of that dtype, of `DTYPES`, can have the value."""
+    if dtype == "float32":
+        return not math.isfinite(number) or abs(number) <= float(np.finfo(dtype).max)
+    return number.is_integer() and 0 <= number <= np.iinfo(dtype).max
+
+
+def _parse(path):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".json":
+            return json.loads(text, object_pairs_hook=_without_repeats)
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        place = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DataError(f"no valid YAML{place}: {error.problem}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise error if isinstance(error, DataError) else DataError(f"can't be parsed: {error}") from None
+    except OSError as error:
+        raise DataError(f"can't be read: {error.strerror}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone. A key that stands twice is an error: YAML's own loader silently takes the last."""
+
+    def construct_mapping(self, node, deep=False):
+        _refuse_doubles([self.construct_object(key, deep=True) for key, _ in node.value])
+        return super().construct_mapping(node, deep)
+
+
+def _without_repeats(pairs):
+    _refuse_doubles([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _refuse_doubles(keys):
+    for key in keys:
+        if keys.count(key) > 1:
+            raise DataError(f"{key!r} stands there twice")
+
+
+def _checked(path, content):
+    known = {"images", "labels", "image_suffix", "label_suffix", "extras", "bands", "dtype", "labels_hold"}
+    known |= {"classes", "palette", "nodata", "void", "splits", "group"}
+    _check_keys(content, known, ("images", "labels", "classes"))
+    here = path.parent
+    image = Part(
+        here / _text(content["images"], "images"),
+        _suffix(content.get("image_suffix", ""), "image_suffix"),
+        _bands(content.get("bands", len(COLOURS)), "bands"),
+        _choice(content.get("dtype", DTYPES[0]), DTYPES, "dtype"),
+    )
+    extras = _list(content.get("extras", []), "extras")
+    parts = (image, *(_extra(here, entry, f"extras[{number}]") for number, entry in enumerate(extras)))
+    _refuse_repeats([name for part in parts for name in part.bands], "bands")
+    return Description(
+        path=path,
+        parts=parts,
+        labels=here / _text(content["labels"], "labels"),
+        label_suffix=_suffix(content.get("label_suffix", ""), "label_suffix"),
+        **_classes(content),
+        nodata=_nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
+        splits=_splits(content.get("splits", {"train": 0.8, "val": 0.2})),
+        group=_group(content.get("group", "")),
+    )
+
+
+def _extra(here, entry, key):
+    _check_keys(entry, {"folder", "bands", "dtype", "suffix"}, ("folder", "bands"), f"{key}.")
+    return Part(
+        here / _text(entry["folder"], f"{key}.folder"),
+        _suffix(entry.get("suffix", ""), f"{key}.suffix"),
+        _bands(entry["bands"], f"{key}.bands"),
+        _choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
+    )
+
+
+def _classes(content):
+    """The entries of a `Description` that come from classes, palette, void and labels_hold."""
+    colours = _choice(content.get("labels_hold", HOLDS[0]), HOLDS, "labels_hold") == HOLDS[1]
+    ids, names = _ids_and_names(content["classes"])
+    if colours and isinstance(content["classes"], dict):
+        raise DataError("classes has ids, but labels_hold is colours: make it a list of names")
+    given = content.get("palette", {})
+    if not isinstance(given, dict):
+        raise DataError(f"palette must be a map of class to colour, got {given!r}")
+    for name in given:
+        if name not in names:
+            raise DataError(f"palette names {name!r}, which is no class{_nearest(name, names)}")
+    given = {name: _colour(value, f"palette.{name}") for name, value in given.items()}
+    void = _list(content.get("void", []), "void")
+    void_colours = tuple(_colour(value, "void") for value in void) if colours else ()
+    if colours:
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise DataError(f"class {missing[0]!r} has no colour in palette, and labels_hold is colours")
+        _refuse_repeats([given[name] for name in names] + list(void_colours), "the colours of palette and void")
+    void_ids = () if colours else tuple(_id(value, "void") for value in void)
+    _refuse_repeats([*(ids or range(len(names))), *void_ids] if not colours else [], "the ids of classes and void")
+    palette = _filled(names, given)
+    return {
+        "classes": names,
+        "palette": palette,
+        "label_ids": ids,
+        "label_colours": palette if colours else (),
+        "void_ids": void_ids,
+        "void_colours": void_colours,
+    }
+
+
+def _ids_and_names(classes):
+    """(ids in the label files, or () where they are 0, 1, 2, ...; names)."""
+    if not isinstance(classes, (list, dict)) or not classes:
+        raise DataError(f"classes must be a list of names or a map of id to name, got {classes!r}")
+    ids = tuple(_id(value, "classes") for value in classes) if isinstance(classes, dict) else ()
+    values = classes.values() if isinstance(classes, dict) else classes
+    names = tuple(_text(value, "classes") for value in values)
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
+    _refuse_repeats(names, "classes")
+    _refuse_repeats(ids, "the ids of classes")
+    return ids, names
+
+
+def _filled(names, given):
+    """A colour for every class: its own, or one that no other has."""
+    free = [value for value in map(colour, range(1, MOST_CLASSES + 1)) if value not in given.values()]
+    return tuple(given[name] if name in given else free.pop(0) for name in names)
+
+
+def _splits(splits):
+    if not isinstance(splits, dict) or not splits:
+        raise DataError(f"splits must be a map such as {{train: 0.8, val: 0.2}}, got {splits!r}")
+    for name in splits:
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+            raise DataError(f"splits: {name!r} is no name of a split: letters and digits")
+    shares = [_is_number(value) for value in splits.values()]
+    if any(shares) and not all(shares):
+        raise DataError("splits are either all shares, or all lists: these are both")
+    if all(shares):
+        for name, value in splits.items():
+            if not 0 < value <= 1:
+                raise DataError(f"splits.{name} must be a share above 0 and up to 1, got {value}")
+        if math.fsum(splits.values()) > 1 + 1e-9:
+            raise DataError(f"the shares of splits add up to {math.fsum(splits.values()):g}, which is more than 1")
+        return {name: float(value) for name, value in splits.items()}
+    return {name: _names_of(value, f"splits.{name}") for name, value in splits.items()}
+
+
+def _names_of(value, key):
+    if isinstance(value, str):
+        return _text(value, key)
+    names = tuple(_text(name, key) for name in _list(value, key))
+    if not names:
+        raise DataError(f"{key} is empty: name an image, or leave the split out")
+    return names
+
+
+def _group(group):
+    if not isinstance(group, str):
+        raise DataError(f"group must be {FOLDER!r} or a regular expression, got {group!r}")
+    try:
+        re.compile(group)
+    except re.error as error:
+        raise DataError(f"group is no regular expression: {error}, in {group!r}") from None
+    return group
+
+
+def _check_keys(content, known, needed, prefix=""):
+    if not isinstance(content, dict):
+        where = f"{prefix.rstrip('.')} " if prefix else ""
+        raise DataError(f"{where}must be a map of keys to values, got {str(content)[:60]!r}")
+    for key in content:
+        if key not in known:
+            nearest = _nearest(key, known) or f"; known: {', '.join(sorted(known))}"
+            raise DataError(f"unknown key '{prefix}{key}'{nearest}")
+    for key in needed:
+        if key not in content:
+            raise DataError(f"key '{prefix}{key}' is missing")
+
+
+def _nearest(word, known):
+    match = difflib.get_close_matches(str(word), list(known), 1)
+    return f", did you mean {match[0]!r}" if match else ""
+
+
+def _text(value, key):
+    if not isinstance(value, str) or not value.strip():
+        # YAML reads yes, no, on, off and numbers as something else.
+        quoted = "; put it in quotes" if isinstance(value, (bool, int, float)) else ""
+        raise DataError(f"{key} must be text, got {value!r}{quoted}")
+    return value
+
+
+def _suffix(value, key):
+    if not isinstance(value, str):
+        raise DataError(f"{key} must be text, got {value!r}")
+    if "/" in value:
+        raise DataError(f"{key} must be what ends the names of files, before the extension, got {value!r}")
+    return value
+
+
+def _list(value, key):
+    if not isinstance(value, list):
+        raise DataError(f"{key} must be a list, got {value!r}")
+    return value
+
+
+def _choice(value, known, key):
+    if value not in known:
+        raise DataError(f"{key} must be one of {', '.join(known)}, got {value!r}{_nearest(value, known)}")
+    return value
+
+
+def _bands(value, key):
+    """Names of bands. Where there is just their number, three are red, green and blue."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise DataError(f"{key} must be 1 or more, got {value}")
+        return COLOURS if value == len(COLOURS) else tuple(f"band_{number}" for number in range(1, value + 1))
+    names = tuple(_text(name, key) for name in _list(value, key))
+    if not names:
+        raise DataError(f"{key} is empty: name the bands of the files")
+    return names
+
+
+def _id(value, key):
+    if not isinstance(value, int) or isinstance(value, bool):
+        number = _number_in(value)
+        if number is None:
+            raise DataError(f"{key}: {value!r} is no id: expected a whole number")
+        value = number
+    if not 0 <= value <= LARGEST_ID:
+        raise DataError(f"{key}: id {value} is not in 0..{LARGEST_ID}")
+    return value
+
+
+def _number_in(value):
+    """Keys of JSON are always text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else None
+
+
+def _colour(value, key):
+    numbers = isinstance(value, list) and [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
+    if not numbers or len(numbers) != 3 or len(value) != 3 or not all(0 <= v <= 255 for v in numbers):
+        raise DataError(f"{key} must be a colour [red, green, blue] of 0 to 255, got {value!r}")
+    return tuple(value)
+
+
+def _nodata(value, dtypes):
+    try:
+        # YAML takes nan and 1e38 for text; its own spelling is .nan and 1.0e+38.
+        number = float(value) if _is_number(value) or isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        number = None
+    if number is None:
+        raise DataError(f"nodata must be a number, got {value!r}")
+    if not any(can_be(number, dtype) for dtype in dtypes):
+        raise DataError(f"nodata is {number:g}, but no value of {' or '.join(sorted(dtypes))} is: correct it")
+    return number
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _refuse_repeats(values, key):
+    for value in values:
+        if values.count(value) > 1:
+            raise DataError(f"{key}: {value!r} stands there twice")

@@ -1,0 +1,285 @@
+"""Drafts the dataset.yaml of your own data: `did_tf describe-data --images photos --labels masks`.
+
+It looks at every file (`make describe-data IMAGES=dir LABELS=dir DATA=dir` runs this). What the classes are called,
+only you can say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.own_data.description import LARGEST_ID, MOST_CLASSES, NAMES, Part, can_be
+from data_pipelines.own_data.folders import IMAGES, LABELS, Folders, list_files, place, share_out, tell_leftovers
+from data_pipelines.programs import command
+from data_pipelines.reading.decoding import image_values, label_values, nodata_of
+from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
+from data_pipelines.writing import check_writable, write_file
+
+EPILOG = """example:
+  did_tf describe-data --images photos --labels masks --extras depth --folder data/mine
+writes data/mine/dataset.yaml, which names these folders. Nothing is copied, and nothing is overwritten.
+"""
+SHARES = {"train": 0.8, "val": 0.2}
+BINARY = {0, IGNORE}  # ids of a mask that is saved as black and white
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What the image files of a folder hold: number of bands, and dtype as in dataset.yaml."""
+
+    bands: int
+    dtype: str
+
+
+def main(argv=None) -> int:
+    parser = command.Parser("Drafts a dataset.yaml from what the files hold.", EPILOG, dataset=False)
+    parser.set_defaults(folder="data/folders")
+    parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
+    parser.add_argument("--labels", required=True, metavar="DIR", help="folder of the labels; it may be the same")
+    parser.add_argument(
+        "--extras", nargs="+", default=[], metavar="DIR", help="folders of further bands, such as depth"
+    )
+    return command.run(_program, parser, argv)
+
+
+def _program(args: argparse.Namespace) -> int:
+    folder = Path(args.folder)
+    for name in NAMES:
+        if (folder / name).exists():
+            raise DataError(f"{folder / name} is there already: edit it, delete it, or name another folder (DATA=dir)")
+    check_writable(folder, "name another folder (DATA=dir)")
+    text, summary = draft(folder, Path(args.images), Path(args.labels), [Path(extra) for extra in args.extras])
+    path = folder / NAMES[0]
+    write_file(path, text.encode())
+    print(f"{path}: {summary}\nNow give the classes their names in it, and then")
+    for command_line in ("check-data DATASET=folders", "show-data EXP=did_folders", "train EXP=did_folders"):
+        print(f"  make {command_line} DATA={shlex.quote(args.folder)}")
+    return 0
+
+
+def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, str]:
+    """(text of a dataset.yaml for `folder`, one line on what was found).
+
+    Raises:
+      DataError: files are missing or unreadable, or differ in what they hold.
+    """
+    image_suffix, label_suffix = _suffixes(image_folder, label_folder)
+    label = Part(label_folder, label_suffix, (), "")
+    parts = [Part(image_folder, image_suffix, (), ""), *(Part(extra, "", (), "") for extra in extra_folders)]
+    found = [list_files(part, [*parts, label], IMAGES) for part in parts]
+    kinds = [_kind_of(part.folder, files.values()) for part, files in zip(parts, found)]
+    labels = list_files(label, [*parts, label], LABELS)
+    counts, colours = _values_of(labels.values())
+    names = sorted(set.intersection(*map(set, found), labels))
+    if not names:
+        raise DataError(
+            f"no image of {image_folder} has the name of a label of {label_folder}: the first are {min(found[0])!r} "
+            f"and {min(labels)!r}; rename them alike, but for one ending"
+        )
+    tell_leftovers([*found, labels], [image_folder, *extra_folders, label_folder], names)
+    lines = [
+        f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
+        "# All keys are explained in data_pipelines/description.py of did_tf.",
+        f"images: {_path(image_folder, folder)}",
+        f"labels: {_path(label_folder, folder)}",
+        *([f"image_suffix: {json.dumps(image_suffix)}"] if image_suffix else []),
+        *([f"label_suffix: {json.dumps(label_suffix)}"] if label_suffix else []),
+        f"bands: {_names(kinds[0], found[0])}",
+        f"dtype: {kinds[0].dtype}",
+        *_extras(parts[1:], kinds[1:], folder),
+        *_nodata(kinds, found),
+        *_classes(counts, colours),
+        *_splits(names),
+    ]
+    bands = sum(kind.bands for kind in kinds)
+    what = "colours" if colours else "ids"
+    summary = f"{len(names)} pairs; {bands} bands of {', '.join(kind.dtype for kind in kinds)}; {len(counts)} {what}"
+    return "\n".join(lines) + "\n", summary
+
+
+def _suffixes(image_folder, label_folder):
+    """(image_suffix, label_suffix) with which most labels find their image: none, or endings that the names have."""
+    images_, labels = ({*_stems(folder, ext)} for folder, ext in ((image_folder, IMAGES), (label_folder, LABELS)))
+    same = image_folder.resolve() == label_folder.resolve()
+    choices = Counter({("", ""): 0 if same else len(images_ & labels)})
+    for first, second, swap in ((images_, labels, False), (labels, images_, True)):
+        endings = Counter(filter(None, (_ending(name, first) for name in second)))
+        for ending, times in endings.most_common(1):
+            choices[(ending, "") if swap else ("", ending)] = times
+    tails = tuple(os.path.commonprefix([name[::-1] for name in names])[::-1] for names in (images_, labels))
+    if not same and all(tails):
+        cut = [{name[: len(name) - len(tail)] for name in names} for names, tail in zip((images_, labels), tails)]
+        choices[tails] = len(cut[0] & cut[1])
+    best, times = max(choices.items(), key=lambda item: item[1])  # the first of equals: no suffix
+    return best if times else ("", "")
+
+
+def _stems(folder, extensions):
+    everything = Part(folder, "", (), "")
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}")
+    return list_files(everything, [everything], extensions)
+
+
+def _ending(name, names):
+    """What follows in `name` after the longest of `names` that it begins with, or nothing."""
+    for length in range(len(name) - 1, 0, -1):
+        if name[:length] in names:
+            return name[length:]
+    return ""
+
+
+def _kind_of(folder, paths):
+    """The `Kind` that all images have. Raises `DataError` where they differ."""
+    first = {}
+    for path, kind in _each(_kind, list(paths), f"looking at {folder}"):
+        first.setdefault(kind, path)
+    # Grey photographs among coloured ones are read as colours.
+    if set(first) == {Kind(1, "uint8"), Kind(3, "uint8")}:
+        return Kind(3, "uint8")
+    if len(first) > 1:
+        (one, path), (other, second) = list(first.items())[:2]
+        raise DataError(
+            f"{path} has bands of {one.dtype}: {one.bands}, but {second} of {other.dtype}: {other.bands}: convert "
+            "the images so that they are alike"
+        )
+    return next(iter(first))
+
+
+def _kind(path):
+    pixels = _without_alpha(*image_values(path, orientation=Folders.orientation))
+    dtype = pixels.dtype.name
+    return Kind(pixels.shape[2], dtype if dtype in DTYPES else DTYPES[-1])
+
+
+def _without_alpha(values, size, alpha):
+    """Values [h, w, bands] less an alpha channel that is opaque, which is dropped in reading too."""
+    opaque = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
+    return values[..., :-1] if alpha and (values[..., -1] == opaque).all() else values
+
+
+def _values_of(paths):
+    """({id or colour: pixels}, sorted; whether they are colours)."""
+    totals, first = Counter(), {}
+    for path, (values, colours) in _each(_values, list(paths), "looking at labels"):
+        first.setdefault(colours, path)
+        totals.update(values)
+        wrong = [] if colours else [value for value in values if not 0 <= value <= LARGEST_ID]
+        if wrong:
+            raise DataError(f"label {path} holds {wrong[0]}: ids are 0 to {LARGEST_ID}; change it, for instance to 255")
+        if len(totals) > MOST_CLASSES + 1:
+            raise DataError(f"{path}: more than {MOST_CLASSES + 1} ids or colours so far: are these labels?")
+    if len(first) > 1:
+        raise DataError(f"{first[True]} holds colours, but {first[False]} holds ids: convert one kind to the other")
+    if set(totals) == {IGNORE}:
+        raise DataError(f"the labels hold {IGNORE} alone, which stands for no class: are these all, such as {path}?")
+    return dict(sorted(totals.items())), True in first
+
+
+def _values(path):
+    """({id or colour: pixels} of one label, whether they are colours)."""
+    label = _without_alpha(*label_values(path))
+    if label.dtype.kind not in "bui":
+        raise DataError(f"label {path} holds {label.dtype.name} values: expected ids or colours")
+    if label.shape[2] == 1:
+        values, counts = np.unique(label, return_counts=True)
+        return dict(zip(values.astype(int).tolist(), counts.tolist())), False
+    if label.shape[2] != 3:
+        raise DataError(f"label {path} has {label.shape[2]} channels: expected one of ids, or three of colours")
+    values, counts = np.unique(label.reshape(-1, 3), axis=0, return_counts=True)
+    return dict(zip(map(tuple, values.tolist()), counts.tolist())), True
+
+
+def _each(function, paths, title):
+    """Yields (path, what `function` makes of it). Raises `DataError` where it fails for some, with their number."""
+    failed = []
+
+    def tried(path):
+        try:
+            return function(path)
+        except DataError as error:
+            failed.append(str(error))
+
+    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for path, result in zip(paths, tqdm(pool.map(tried, paths), title, len(paths), unit="file", disable=None)):
+            if result is not None:
+                yield path, result
+    if failed:
+        more = f" (and {len(failed) - 1} more such files)" if len(failed) > 1 else ""
+        raise DataError(f"{min(failed)}{more}")
+
+
+def _path(path, folder):
+    """As it stands in the dataset.yaml of `folder`, from where a relative path counts."""
+    # Through a link, ".." is the parent of what it points to.
+    text = path if path.is_absolute() else Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve()))
+    return json.dumps(text.as_posix(), ensure_ascii=False)
+
+
+def _names(kind, files):
+    """Three are red, green and blue in almost every picture; of others nobody knows."""
+    names = COLOURS if kind.bands == len(COLOURS) else [f"band_{number}" for number in range(1, kind.bands + 1)]
+    hint = "" if kind.bands == len(COLOURS) else "  # call some red, green and blue, and pictures are in colour"
+    return f"[{', '.join(names)}]{hint}"
+
+
+def _extras(parts, kinds, folder):
+    lines = ["extras:"] if parts else []
+    for part, kind in zip(parts, kinds):
+        name = part.folder.name
+        names = [name] if kind.bands == 1 else [f"{name}_{number}" for number in range(1, kind.bands + 1)]
+        bands = json.dumps(names, ensure_ascii=False)
+        lines.append(f"  - {{folder: {_path(part.folder, folder)}, bands: {bands}, dtype: {kind.dtype}}}")
+    return lines
+
+
+def _nodata(kinds, found):
+    """What the first file of a folder says, if it is a TIFF with such a tag."""
+    for kind, files in zip(kinds, found):
+        value = nodata_of(next(iter(files.values())))
+        if value is not None and can_be(value, kind.dtype):
+            return [f"nodata: {value!r}  # by the TIFFs' own tag: where a band is this, nothing was measured"]
+    return []
+
+
+def _classes(counts, colours):
+    total = sum(counts.values())
+    shares = {value: f"# {count / total:.2%} of the pixels" for value, count in counts.items()}
+    if colours:
+        names = {value: f"class_{number}" for number, value in enumerate(counts)}
+        lines = ["labels_hold: colours", f"classes: [{', '.join(names.values())}]", "palette:"]
+        lines += [f"  {name}: {list(value)}  {shares[value]}" for value, name in names.items()]
+        return [*lines, "void: []  # colours that have no class: move them here, out of classes and palette"]
+    void = [IGNORE] if IGNORE in counts and set(counts) != BINARY else []
+    lines = ["classes:  # id in the labels: name"]
+    lines += [f"  {value}: class_{value}  {shares[value]}" for value in counts if value not in void]
+    hint = f"  {shares[IGNORE]}; if {IGNORE} is a class, move it there" if void else "  # ids that have no class"
+    return [*lines, f"void: {void}{hint}"]
+
+
+def _splits(names):
+    """Shares; where the hashes of few names fall too unevenly for that, lists."""
+    counts = {split: len(found) for split, found in share_out(SHARES, {name: name for name in names}).items()}
+    if SHARES["val"] / 2 <= counts["val"] / len(names) <= SHARES["val"] * 2 or len(names) < 2:
+        told = ", ".join(f"{count} of {split}" for split, count in counts.items())
+        return [f"splits: {json.dumps(SHARES).replace(chr(34), '')}  # of the names, by their hash; as yet {told}"]
+    ordered = sorted(names, key=place)
+    cut = min(round(SHARES["train"] * len(names)), len(names) - 1)
+    lists = {"train": sorted(ordered[:cut]), "val": sorted(ordered[cut:])}
+    return ["splits:", *(f"  {split}: {json.dumps(found, ensure_ascii=False)}" for split, found in lists.items())]
+
+
+def launch():
+    """What the command line starts."""
+    sys.exit(main())

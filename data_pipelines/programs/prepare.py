@@ -1,0 +1,297 @@
+"""Writes a data set's samples into sharded TFRecords: `did_tf prepare --dataset camvid`.
+
+`make prepare DATASET=camvid` runs this. Training then reads them in place of the files
+(`--config.dataset.prepared=DIR`), and sees the same batches.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import collections
+import concurrent.futures
+import functools
+import hashlib
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from data_pipelines import load, records
+from data_pipelines.programs import command
+from data_pipelines.spec import DataError, Dataset
+
+AHEAD = 2
+"""Samples per thread that are decoded before they are written."""
+CHUNK, MEGABYTE = 2**20, 10**6
+
+EPILOG = """Each split becomes SPLIT-00000.tfrecord, ... and, written last, the manifest SPLIT.json (see
+data_pipelines/records.py). A shard appears under its name when it is whole. Stopped, the same command goes on with the
+shard that was under way; where all is there it does nothing; a shard that was deleted is written again. With other
+files or options than before it refuses.
+
+--verify reads everything again, without the data set's files: the sha256 of every shard, the CRC of every record.
+
+exit status: 0 all is there and whole; 1 a failure while running; 2 bad input, or a damaged shard (named on stderr)
+"""
+
+
+def main(argv=None) -> int:
+    parser = command.Parser("Writes samples into sharded TFRecords, for training from them.", EPILOG)
+    parser.add_argument("--output", metavar="DIR", help="folder of the records (default: data/NAME_prepared)")
+    parser.add_argument("--splits", default="train,val", metavar="A,B", help="default: train,val")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set, as in dataset.options"
+    )
+    parser.add_argument("--shard-megabytes", type=int, default=256, metavar="N", help="a shard's size (default: 256)")
+    parser.add_argument("--compress", action="store_true", help="zlib, lossless: smaller, and slower to read")
+    parser.add_argument("--verify", action="store_true", help="read what was prepared again, and check it")
+    return command.run(_program, parser, argv)
+
+
+def _program(args):
+    output = Path(args.output or f"data/{args.dataset}_prepared")
+    splits = args.splits.split(",")
+    if args.verify:
+        return _verify_all(output, splits)
+    options = command.options(args.option)
+    dataset = load(args.dataset, args.folder, **options)
+    source = {"name": args.dataset, "options": options}
+    encoding = records.ZLIB if args.compress else records.RAW
+    for split in splits:
+        manifest = prepare(dataset, split, output, source, args.shard_megabytes, encoding, progress=True)
+        print(describe(manifest, output))
+    print(f"train from them: --config.dataset.prepared={output}")
+    return 0
+
+
+def prepare(
+    dataset: Dataset,
+    split: str,
+    folder,
+    source: dict,
+    shard_megabytes: int = 256,
+    encoding: str = records.RAW,
+    progress: bool = False,
+    threads: int | None = None,
+) -> dict:
+    """Writes `split` of `dataset` into `folder`, or what of it is not there yet. Returns the manifest.
+
+    Never more than a few decoded samples per thread are held in memory.
+
+    Args:
+      dataset: whose samples are written.
+      split: one of its splits.
+      folder: is created.
+      source: {"name", "options"} of the data set, JSON-serialisable.
+      shard_megabytes: largest size of a shard, unless a single record is larger.
+      encoding: one of `records.ENCODINGS`.
+      progress: show a bar, where stderr is a terminal.
+      threads: that decode; default: one per core.
+
+    Raises:
+      DataError: a sample can't be read, or the folder holds records of other files or options.
+      OSError: the folder can't be written.
+    """
+    if shard_megabytes < 1:
+        raise DataError(f"shards of {shard_megabytes} megabytes: use at least 1")
+    folder, samples, threads = Path(folder), dataset.samples(split), threads or os.cpu_count() or 1
+    header = {
+        "format": records.FORMAT,
+        "split": split,
+        **records.described(source["name"], source["options"], dataset.spec),
+        "fingerprint": records.fingerprint(samples),
+        "encoding": encoding,
+        "shard_megabytes": shard_megabytes,
+        "samples": len(samples),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = _known_shards(folder, header)
+    log = _start_log(folder, header, shards)
+    bar = tqdm(total=len(samples), desc=f"preparing {split}", unit="sample", disable=None if progress else True)
+    with bar, concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        read = functools.partial(_read_ahead, pool, AHEAD * threads, dataset, encoding)
+        done = 0
+        for shard in shards:
+            part = samples[done : done + len(shard["records"])]
+            if not records.is_there(folder, shard):
+                _write_shard(folder / shard["file"], read(part), shard)
+            done += len(part)
+            bar.update(len(part))
+        numbers = _Numbers(len(shards), shard_megabytes * MEGABYTE)
+        for number, pairs in itertools.groupby(_counted(read(samples[done:]), bar), numbers):
+            shards.append(_write_shard(folder / f"{split}-{number:05d}.tfrecord", pairs))
+            _append(log, shards[-1])
+    manifest = {**header, "shards": shards}
+    _replace(folder / f"{split}.json", json.dumps(manifest))
+    log.unlink()
+    return manifest
+
+
+def describe(manifest: dict, folder) -> str:
+    """A line about the records in `folder` that a manifest is of."""
+    shards = manifest["shards"]
+    megabytes = sum(shard["bytes"] for shard in shards) / MEGABYTE
+    count = f"{len(shards)} shard{'s' * (len(shards) != 1)}"
+    return f"{manifest['split']}: {manifest['samples']} samples in {count}, {megabytes:.0f} MB, in {folder}"
+
+
+def verify(folder, split: str, progress: bool = False) -> list[str]:
+    """Reads all records of `split` in `folder` again. Returns a line per damaged shard.
+
+    Raises `DataError` where the split was not prepared there.
+    """
+    folder = Path(folder)
+    manifest = records.read_manifest(folder / f"{split}.json")
+    problems = []
+    bar = tqdm(manifest["shards"], f"verifying {split}", unit="shard", disable=None if progress else True)
+    for shard in bar:
+        try:
+            records.check_size(folder, shard)
+            records.check_records(folder, shard)
+            if _sha256(folder / shard["file"]) != shard["sha256"]:
+                raise records.damaged(folder / shard["file"], "its sha256 isn't the manifest's")
+        except DataError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _verify_all(folder, splits):
+    problems = [problem for split in splits for problem in verify(folder, split, progress=True)]
+    for problem in problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"{', '.join(splits)} in {folder}: all records are whole")
+    return command.BAD_INPUT if problems else 0
+
+
+def _known_shards(folder, header):
+    """The manifest's entries of the shards that an earlier run has written."""
+    manifest, log = folder / f"{header['split']}.json", _log(folder, header)
+    if manifest.is_file():
+        old = records.read_manifest(manifest)
+        _check_same(folder, old, header)
+        return old["shards"]
+    lines = _whole_lines(log) if log.is_file() else []
+    if lines:
+        _check_same(folder, lines[0], header)
+    return lines[1:]
+
+
+def _check_same(folder, old, header):
+    """Raises `DataError` where records of other files or options were prepared."""
+    if found := records.difference({key: old.get(key) for key in header}, header):
+        raise DataError(
+            f"{folder} holds records of {header['split']} made from other files or with other options: {found}; take "
+            "another OUTPUT=dir, or delete this one"
+        )
+
+
+def _start_log(folder, header, shards):
+    """Path of SPLIT.progress: a line of JSON with the header, then one per shard that is there."""
+    log = _log(folder, header)
+    _replace(log, "".join(f"{json.dumps(line)}\n" for line in (header, *shards)))
+    return log
+
+
+def _log(folder, header):
+    return folder / f"{header['split']}.progress"
+
+
+def _append(log, shard):
+    with open(log, "a") as file:
+        file.write(f"{json.dumps(shard)}\n")
+
+
+def _whole_lines(log):
+    """The content of its lines, up to one that was cut short."""
+    found = []
+    for line in log.read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def _replace(path, text):
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _read_ahead(pool, limit, dataset, encoding, samples):
+    """Yields (sample, its record) in order. At most `limit` records wait for being taken."""
+    waiting = collections.deque()
+    for sample in samples:
+        waiting.append((sample, pool.submit(_record, dataset, encoding, sample)))
+        if len(waiting) == limit:
+            first, record = waiting.popleft()
+            yield first, record.result()
+    for sample, record in waiting:
+        yield sample, record.result()
+
+
+def _record(dataset, encoding, sample):
+    return records.encode(sample, *dataset.read(sample), encoding)
+
+
+def _counted(pairs, bar):
+    for pair in pairs:
+        yield pair
+        bar.update()
+
+
+class _Numbers:
+    """Key for `itertools.groupby`: number of the shard that the next (sample, record) goes into.
+
+    A shard is closed by the record that would make it larger than `limit` bytes.
+    """
+
+    def __init__(self, first, limit):
+        self.number, self.limit, self.bytes = first, limit, 0
+
+    def __call__(self, pair):
+        size = len(pair[1]) + records.FRAME
+        if self.bytes and self.bytes + size > self.limit:
+            self.number, self.bytes = self.number + 1, 0
+        self.bytes += size
+        return self.number
+
+
+def _write_shard(path, pairs, expected=None):
+    """Writes (sample, record) pairs; the file appears when it is whole. Returns the manifest's entry.
+
+    Raises `DataError` where it is not the `expected` entry.
+    """
+    part, written = path.with_suffix(".part"), []
+    try:
+        with tf.io.TFRecordWriter(str(part)) as writer:
+            for sample, record in pairs:
+                writer.write(record)
+                written.append(records.entry(sample, record))
+        shard = {"file": path.name, "bytes": part.stat().st_size, "sha256": _sha256(part), "records": written}
+        if expected and shard != expected:
+            raise DataError(f"{path} can't be written as it was: its samples changed; take another OUTPUT=dir")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return shard
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def launch():
+    """What the command line starts."""
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Pictures: overlays, curves, files, and those of data_pipelines. All pictures are [H, W, 3] uint8 RGB."""
+
+import io
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from data_pipelines.pictures import colorize, legend, side_by_side, to_rgb
+from data_pipelines.spec import IGNORE
+from did_tf.common.files import write_file
+
+__all__ = [
+    "colorize",
+    "legend",
+    "overlay",
+    "panels",
+    "plot_curves",
+    "save_figure",
+    "save_png",
+    "side_by_side",
+    "to_rgb",
+]
+
+
+def overlay(image, label, palette, alpha=0.5):
+    """The image (as for `to_rgb`) under its coloured label [H, W] of opacity `alpha`; ignored pixels show the image."""
+    rgb = to_rgb(image)
+    mixed = cv2.addWeighted(colorize(label, palette), alpha, rgb, 1 - alpha, 0)
+    return np.where((label == IGNORE)[..., None], rgb, mixed)
+
+
+def panels(image, labels, spec):
+    """[image, coloured label, ...] of an image [H, W, bands] and label maps [H, W]; `spec` is their `DatasetSpec`."""
+    return [to_rgb(image, spec.rgb), *(colorize(label, spec.palette) for label in labels)]
+
+
+def save_png(path, rgb):
+    """Writes RGB [H, W, 3], or one band such as class ids [H, W], uint8, as PNG, creating the folder.
+
+    Raises:
+      OSError: the file can't be written; the message names it.
+      ValueError: not uint8.
+    """
+    if rgb.dtype != np.uint8:
+        raise ValueError(f"a picture must be uint8, got {rgb.dtype}")
+    # Encoded in memory: OpenCV's own writing fails on non-ASCII paths on some systems, and tells nobody.
+    pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) if rgb.ndim == 3 else rgb
+    write_file(path, cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def save_figure(path, figure):
+    """Writes a matplotlib `figure` as PNG, creating the folder. Raises OSError as `save_png` does."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_file(path, buffer.getvalue())
+
+
+def plot_curves(path, series, xlabel, ylabel, title):
+    """Writes a line plot as PNG. Raises OSError as `save_png` does.
+
+    Args:
+      series: {name: (xs, ys)}, one line each.
+    """
+    # Figure itself, not pyplot, whose global state grows with every figure and wants a display.
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel, title=title)
+    for name, (xs, ys) in series.items():
+        axes.plot(xs, ys, label=name)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(path, figure)

@@ -1,0 +1,255 @@
+"""What the programs share: finding the experiment, overriding its settings, and telling errors in one line."""
+
+from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
+
+import ast
+import functools
+import importlib
+import importlib.util
+import inspect
+import json
+import operator
+import re
+import signal
+import sys
+import textwrap
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import ConfigDict, config_flags
+
+import experiments
+from data_pipelines import DataError
+from did_tf import models
+from did_tf.common.errors import ConfigError, nearest
+from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json
+from experiments import base
+
+flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
+flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
+flags.DEFINE_string("data", None, "Folder of the data set. Default: data/DATASET.")
+flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+FLAGS = flags.FLAGS
+
+_FROM_DATA = ("mean", "std")  # options of every model that the data set decides
+# Settings that take any key: what they are passed to knows which there are.
+_OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimizer.multipliers", "evaluate.options")
+
+
+def run(main, training=True):
+    """Parses the command line, calls `main(config, run_folder)` and exits.
+
+    Exit status: 0; 2 for bad input or configuration; 1 for a failure while running; 128 + n for signal n. Errors are
+    one line on stderr unless --debug.
+
+    Args:
+      main: takes the resolved config (a plain dict) and the `RunFolder`.
+      training: whether settings come from the experiment; else they come from the run's config.json where it exists.
+    """
+    run_bare(lambda: main(*chosen(training)), sys.modules[main.__module__])
+
+
+def run_bare(main, program=None):
+    """As `run`, for programs that may do without an experiment: calls `main()`, which can ask for what is `chosen`.
+
+    Args:
+      program: module whose words and flags --help shows, if not that of `main`.
+    """
+    program = program or sys.modules[main.__module__]
+    try:
+        _parse_and_run(main, program)
+    except (ValueError, flags.Error) as error:  # ConfigError and DataError among them
+        _fail(error, 2)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    except Exception as error:
+        inner = re.search(r"DataError: ([^\n]+)", str(error))
+        _fail(DataError(inner[1]) if inner else error, 2 if inner else 1)
+
+
+def chosen(training=True):
+    """(resolved config, `RunFolder`) of the experiment on the command line, as for `run`. Raises `ConfigError`."""
+    if not FLAGS.experiment:
+        raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
+    folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
+    config = resolve(FLAGS.experiment, folder, config_arguments(), training)
+    if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
+        print(f"{folder.folder} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
+    if FLAGS.data:
+        config["dataset"]["folder"] = FLAGS.data
+    return config, folder
+
+
+def config_arguments():
+    """The settings on the command line, ["--config.a.b=1", ...]."""
+    return [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
+
+
+def experiment_names():
+    """Names of all experiments that come with the project."""
+    return sorted(experiment_modules())
+
+
+def experiment_modules():
+    """{name: module} of the experiments that come with the project: its own files, and those of every system."""
+    root = Path(experiments.__file__).parent
+    files = [path for path in (*root.glob("*.py"), *root.glob("*/*.py")) if path.stem not in ("__init__", "base")]
+    return {path.stem: ".".join(("experiments", *path.relative_to(root).with_suffix("").parts)) for path in files}
+
+
+def import_experiment(name):
+    """Module of experiment NAME, or of a .py file. Raises `ConfigError` where there is none."""
+    if name.endswith(".py"):
+        return _import_file(name)
+    modules = experiment_modules()
+    if name not in modules:
+        known = sorted(modules)
+        raise ConfigError(f"unknown experiment {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return importlib.import_module(modules[name])
+
+
+def load_experiment(name):
+    """ConfigDict of experiment NAME or NAME:ARG, with the model's options filled in. Raises `ConfigError`."""
+    module_name, _, argument = name.partition(":")
+    module = import_experiment(module_name)
+    if argument and not inspect.signature(module.get_config).parameters:
+        raise ConfigError(f"experiment {module_name!r} takes no argument, got {argument!r}")
+    try:
+        config = module.get_config(*filter(None, [argument]))
+    except ValueError as error:
+        raise ConfigError(f"experiment {name!r}: {error}") from None
+    options = _model_options(config.model.name)
+    config.model.update({key: value for key, value in options.items() if key not in config.model})
+    return config
+
+
+def resolve(name, run_folder, overrides, training=True):
+    """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...]).
+
+    Where these choose another model.name or dataset.name, that has its own defaults for all options.
+
+    Raises `ConfigError` for an unknown setting, ValueError for another bad value.
+    """
+    config = load_experiment(name)
+    if not training and run_folder.config.is_file():
+        config = _settings_of(run_folder)
+    _enter(overrides, config)
+    _check_keys(overrides, config)
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=["", *overrides])
+    values(["", *overrides])
+    return json.loads(holder.value.to_json())
+
+
+def _parse_and_run(main, program):
+    help_flags = {"--help", "-h"}
+    arguments = FLAGS([a for a in sys.argv if a not in {*help_flags, *config_arguments()}])
+    if len(arguments) > 1:
+        raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
+    if help_flags & {*sys.argv}:
+        print(_help(program))
+        return
+    logging.set_verbosity(logging.ERROR)
+    main()
+
+
+def _help(program):
+    """The program's words and flags, then the settings of the experiment that is given, or those of all."""
+    parts = [program.__doc__, FLAGS.module_help(program), FLAGS.module_help(__name__)]
+    if FLAGS.experiment:
+        parts.append(f"Settings of {FLAGS.experiment} (experiments/base.py explains them, did_tf/models/ the model's):")
+        return "\n".join([*parts, *_listed(load_experiment(FLAGS.experiment))])
+    parts += ["Experiments:", *map(_described, experiment_names())]
+    parts += ["", "Settings and their defaults (experiments/base.py explains them; --experiment=NAME --help: its own):"]
+    parts += [*_listed(base.get_config()), "", "The models' options, --config.model.KEY=VALUE (did_tf/models/):"]
+    for name in models.names():
+        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in _model_options(name).items())
+        parts.append(textwrap.fill(f"{name}: {options}", 100, initial_indent="  ", subsequent_indent="    "))
+    return "\n".join(parts)
+
+
+def _described(experiment):
+    module = import_experiment(experiment)
+    name = f"{experiment}:ROW" if hasattr(module, "ROWS") else experiment
+    return f"  {name:30} {module.__doc__.splitlines()[0]}"
+
+
+def _listed(config):
+    """A line for each setting, and for each group that takes any key."""
+    settings = {**{f"{group}.KEY": "VALUE" for group in _OPEN}, **flatten(config.to_dict())}
+    return [f"  --config.{key}={value}" for key, value in sorted(settings.items()) if not key.startswith("paper.")]
+
+
+def _import_file(path):
+    if not Path(path).is_file():
+        raise ConfigError(f"no experiment file {path}")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _settings_of(run_folder):
+    """A run's own settings; those that its file is too old to have, with their defaults."""
+    config = base.get_config()
+    with config.unlocked(), config.ignore_type():
+        config.update(read_json(run_folder.config))
+    return config
+
+
+def _model_options(name):
+    """Options of architecture `name` with their defaults, without those that the data set decides."""
+    return {key: value for key, value in models.options(name).items() if key not in _FROM_DATA}
+
+
+def _enter(overrides, config):
+    """Makes room in `config` for what `overrides` bring with them and config_flags would refuse.
+
+    That is the options of another model or data set, keys that groups of `_OPEN` lack, and values in place of None,
+    which has no type.
+    """
+    pairs = [override[len("--config.") :].partition("=")[::2] for override in overrides]
+    for key, value in pairs:
+        if key == "model.name" and value != config.model.name:
+            config.model = ConfigDict({"name": value, **_model_options(value)})
+        if key == "dataset.name" and value != config.dataset.name:
+            config.dataset.options = ConfigDict()
+    settings = dict(_items(config))
+    for key, value in pairs:
+        *groups, option = key.split(".")
+        new = ".".join(groups) in _OPEN and key not in settings
+        if new or (key in settings and settings[key] is None):
+            functools.reduce(operator.getitem, groups, config)[option] = _literal(value)
+
+
+def _literal(text):
+    """The Python value that a text stands for, else the text."""
+    try:
+        return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _check_keys(overrides, config):
+    """Raises `ConfigError` where an override names a setting that does not exist, naming the nearest one."""
+    known = dict(_items(config))
+    for override in overrides:
+        key = override[len("--config.") :].partition("=")[0]
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; --help lists them")
+
+
+def _items(config, prefix=""):
+    """(key with dots, value) of every setting."""
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _items(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _fail(error, status):
+    if FLAGS.is_parsed() and FLAGS.debug:
+        raise error
+    print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    raise SystemExit(status)

@@ -1,0 +1,35 @@
+"""Writes an experiment's training and validation data as TFRecords: `did_tf prepare --experiment=did_inria`.
+
+As `did_tf prepare`, with the data set, its options and its splits from the experiment.
+"""
+
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
+
+from absl import flags
+
+from data_pipelines.programs.prepare import describe, prepare
+from data_pipelines.records import RAW, ZLIB
+from did_tf import wiring
+
+flags.DEFINE_string("output", None, "Folder of the records. Default: data/DATASET_prepared.")
+flags.DEFINE_integer("shard_megabytes", 256, "Size of a shard.", lower_bound=1)
+flags.DEFINE_bool("compress", False, "zlib, lossless: smaller, and slower to read.")
+FLAGS = flags.FLAGS
+
+
+def main(config, run):
+    """Writes what is not there yet of the splits that the experiment trains and validates on."""
+    settings = config["dataset"]
+    folder = FLAGS.output or f"data/{settings['name']}_prepared"
+    dataset, source = wiring.make_dataset(config), {key: settings[key] for key in ("name", "options")}
+    splits = [*settings["train_split"].split("+"), *filter(None, [settings["val_split"]])]
+    for split in dict.fromkeys(splits):
+        encoding = ZLIB if FLAGS.compress else RAW
+        manifest = prepare(dataset, split, folder, source, FLAGS.shard_megabytes, encoding, progress=True)
+        print(describe(manifest, folder))
+    print(f"train from them: --config.dataset.prepared={folder}")
+
+
+def launch():
+    """What the command line starts."""
+    cli.run(main)

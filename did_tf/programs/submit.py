@@ -1,0 +1,56 @@
+"""Writes what a benchmark's server takes: `did_tf submit --experiment=did_inria [--split=test] [--run=dir]`.
+
+Every image of the split is labelled at its full size, and every file is read again and checked before they are packed.
+Stopped, it goes on with the same command.
+"""
+
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
+
+from absl import flags
+
+from did_tf import wiring
+from did_tf.common import files
+from did_tf.common.errors import ConfigError
+from did_tf.scoring import official
+from did_tf.scoring.evaluation import MAIN
+from did_tf.scoring.official import submission
+
+flags.DEFINE_string("split", "test", "Split of the data set; its labels need not be there.")
+flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/submission/SPLIT.")
+flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
+flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: the last of the settings.")
+FLAGS = flags.FLAGS
+
+
+def main(config, run):
+    """Labels all images of the split, checks the files and packs them."""
+    name = config["dataset"]["name"]
+    benchmark = official.find(name)
+    if benchmark is None:
+        raise ConfigError(f"{name} has no benchmark to submit to; those that have: {', '.join(official.names())}")
+    dataset = wiring.make_dataset(config)
+    dataset.images(FLAGS.split)  # a wrong split fails before anything is built
+    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
+    protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
+    folder = FLAGS.output or run.folder / "submission" / FLAGS.split
+    files.check_output(folder)
+    settings = {
+        "weights": str(weights),
+        "written": weights.stat().st_mtime,
+        "protocol": protocol,
+        "crop": config["data"]["crop"],
+        **{key: config[key] for key in ("model", "evaluate")},
+    }
+    count, packed = submission.write(
+        benchmark(dataset),
+        wiring.make_predictor(config, model, protocol, [MAIN]),
+        FLAGS.split,
+        folder,
+        settings,
+    )
+    print(f"{count} files written and checked in {folder}; upload {packed} to {benchmark.title}")
+
+
+def launch():
+    """What the command line starts."""
+    cli.run(main, training=False)

@@ -1,0 +1,82 @@
+"""What the runs on disk have reached: the best measured figure of an experiment, to stand beside its paper's."""
+
+import dataclasses
+from pathlib import Path
+
+from did_tf.runs.run_folder import RunFolder, changed, default_run, flatten, read_json
+
+MIOU, TOP1 = "miou", "top1_error"
+"""The figure that counts in segmentation, and in classification."""
+_IN_TRAINING = {MIOU: lambda scores: scores["miou"], TOP1: lambda scores: 1 - scores["top1_accuracy"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A figure that a run has reached.
+
+    Attributes:
+      score: mean IoU or top-1 error, a fraction.
+      where: split, and protocol or "in training".
+      altered: whether the run had other settings than its experiment says now.
+      run: its folder.
+    """
+
+    score: float
+    where: str
+    altered: bool
+    run: Path
+
+
+def best(experiment, config, metric, runs="runs"):
+    """The best `Result` of the runs of an experiment, or None.
+
+    Reports on the paper's split come first, of whole images or tiles, whichever is better; then those on the
+    validation split and the best validation of training. Where nothing is held out for validation, as in training for a
+    benchmark's server, only the paper's split counts.
+
+    Args:
+      experiment: its name, NAME or NAME:ARG.
+      config: its settings, a plain dict.
+      metric: the figure that counts, `MIOU` or `TOP1`.
+      runs: folder of run folders. A run is the experiment's where its manifest says so, or, where that says nothing
+        (older runs, and reports on weights of other runs), where it has the experiment's default name.
+    """
+    found = [found for run in _runs(experiment, runs) for found in _results(run, config, metric)]
+    if not found:
+        return None
+    better = -1 if metric == TOP1 else 1
+    _, result = max(found, key=lambda pair: (pair[0], better * pair[1].score))
+    return result
+
+
+def _runs(experiment, runs):
+    for path in sorted(Path(runs).glob("*/")):
+        run = RunFolder(path)
+        name = run.trained_by()
+        if name == experiment or (name is None and run.folder.name == default_run(experiment).name):
+            yield run
+
+
+def _results(run, config, metric):
+    """[(whether it is on the paper's split, Result)] of a run."""
+    # Settings that are younger than the run had no effect on it.
+    own = flatten(read_json(run.config)) if run.config.is_file() else {}
+    altered = bool(changed({**flatten(config), **own}, config))
+    for of_paper, score, where in _scores(run, config, metric):
+        if score is not None:
+            yield of_paper, Result(score, where, altered, run.folder)
+
+
+def _scores(run, config, metric):
+    validation = config["dataset"]["val_split"]
+    papers = config["paper"].get("split")
+    for split in {papers, validation} - {None, ""}:
+        for path in (run.evaluation / f"{split}.json", *run.evaluation.glob(f"*/{split}.json")):
+            if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
+                report = read_json(path)
+                protocol = report["protocol"].get("name", "centre crops")
+                yield split == papers, report["outputs"]["main"][metric], f"{split}, {protocol}"
+    if (run.best / "metrics.json").is_file():
+        scores = read_json(run.best / "metrics.json")
+        if len(scores) > 1:  # without validation there is the step alone
+            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training"

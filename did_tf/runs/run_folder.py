@@ -1,0 +1,161 @@
+"""The folder of one run: config.json, manifest.json, metrics.csv, checkpoints/, best/, tensorboard/, evaluation/."""
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+
+_PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
+# What may change between the start of a run and its continuation: none of it changes the batches or the arithmetic.
+_FREE = ("dataset.folder", "dataset.prepared", "paper", "evaluate") + tuple(
+    f"train.{name}" for name in ("devices", "progress", "checkpoint_every", "keep_checkpoints", "panels")
+)
+
+
+class RunFolder:
+    """Paths and files of a run. Raises `ConfigError` where the folder can't be made or written.
+
+    Args:
+      folder: its path.
+      experiment: name of the experiment, for the manifest; None where it has none.
+    """
+
+    def __init__(self, folder, experiment=None):
+        self.folder, self.experiment = Path(folder), experiment
+        self.checkpoints = self.folder / "checkpoints"
+        self.best = self.folder / "best"
+        self.tensorboard = self.folder / "tensorboard"
+        self.evaluation = self.folder / "evaluation"
+        self.saved_model = self.folder / "saved_model"
+        self.metrics = self.folder / "metrics.csv"
+        self.config = self.folder / "config.json"
+        self.manifest = self.folder / "manifest.json"
+
+    def trained_by(self):
+        """Name of the experiment that the run is of, or None where nothing says it."""
+        return read_json(self.manifest).get("experiment") if self.manifest.is_file() else None
+
+    def check_trained_on(self, spec):
+        """Raises `ConfigError` where the run was trained on other classes or pixels than those of a `DatasetSpec`."""
+        was = read_json(self.manifest).get("data", {}) if self.manifest.is_file() else {}
+        for key, now in json.loads(json.dumps(facts(spec))).items():  # where tuples are lists
+            if was.get(key, now) != now:
+                raise ConfigError(
+                    f"{self.folder} was trained with {key} {str(was[key]):.60}, but {spec.name} has {str(now):.60} "
+                    "now: put the data's description back as it was, or train anew"
+                )
+
+    def start(self, config, manifest):
+        """Creates the folder, or checks that it was started with the same settings, and records them."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.config.is_file():
+                self._check_same(config)
+            write_json(self.config, config)
+            write_json(self.manifest, {"experiment": self.experiment, **manifest})
+        except OSError as error:
+            raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass RUN=dir") from None
+
+    def _check_same(self, config):
+        # Through JSON, where tuples are lists.
+        old, new = flatten(read_json(self.config)), flatten(json.loads(json.dumps(config)))
+        keys = changed(old, new)
+        if keys:
+            told = ", ".join(f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys[:3])
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise ConfigError(f"{self.folder} was started with other settings: {told}{more}; use another RUN=dir")
+
+
+def default_run(experiment):
+    """Run folder of experiment NAME[:ARG] where none is given: "did_table3:row7" -> runs/did_table3_row7."""
+    module, _, argument = experiment.partition(":")
+    return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
+
+
+class MetricsFile:
+    """metrics.csv: a row per logged step. Rows beyond `step`, left by a run that was killed, are dropped first."""
+
+    def __init__(self, path, columns, step):
+        self.path, self.columns = Path(path), columns
+        rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if self.path.is_file() else []
+        partial = self.path.with_suffix(".partial")
+        with open(partial, "w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, self.path)
+
+    def write(self, row):
+        """Appends `row` {column: value}; columns it lacks stay empty."""
+        with open(self.path, "a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+
+def read_metrics(path):
+    """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out."""
+    with open(path, newline="") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values() and (row["step"] or "").isdigit()]
+
+
+def make_manifest(seed, devices, data, class_weights):
+    """What a run was made with: versions, commit, command, machine, devices, seed and data fingerprint."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "git_commit": _git_commit(),
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        "devices": devices,
+        "seed": seed,
+        "data": data,
+        "class_weights": class_weights,
+    }
+
+
+def facts(spec):
+    """What a network depends on of a `DatasetSpec`, for the manifest."""
+    return {key: getattr(spec, key) for key in ("classes", "dtype", "mean", "std")}
+
+
+def read_json(path):
+    """Content of a JSON file. Raises `ConfigError` where it is no JSON."""
+    try:
+        return json.loads(Path(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another RUN=dir") from None
+
+
+def changed(old, new):
+    """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
+    old, new = flatten(old), flatten(new)
+    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not key.startswith(_FREE)]
+
+
+def flatten(config, prefix=""):
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat = {}
+    for key, value in config.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit():
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

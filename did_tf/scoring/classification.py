@@ -1,0 +1,167 @@
+"""A classification network on a split of a data set: top-1 and top-5 error on centre crops (sunet.md section 6.1).
+
+Scores are fractions in the objects and files, and percent where people read them; a paper's figures are percent.
+"""
+
+import dataclasses
+import numbers
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from did_tf.common.files import write_json
+from did_tf.scoring.evaluation import MAIN
+
+MARGIN = 256 / 224  # the shorter side in units of the crop, where nothing else is said
+THREADS = 4
+
+
+@dataclasses.dataclass
+class Classification:
+    """What `evaluate` measured.
+
+    Attributes:
+      images: (name, rank of its class as of `true_ranks`) in the order of the split.
+    """
+
+    images: list
+
+    def error(self, k):
+        """Fraction of images whose class is not among the `k` likeliest; NaN without images."""
+        return float(np.mean([rank >= k for _, rank in self.images])) if self.images else float("nan")
+
+
+class Classifier:
+    """Calls `model` on centre crops: `classifier([image, ...])` -> logits [N, num_classes] float32.
+
+    Args:
+      model: keras.Model, [N, H, W, C] raw pixel values -> {"main": logits [N, num_classes]}.
+      crop: height and width of what the network sees, as one int or a pair.
+      resize: the image's shorter side before the crop is cut; None: the crop's longer side times 256/224.
+      batch_size: images that go through the network at once in `evaluate`.
+
+    Raises:
+      ValueError: an option is out of range.
+    """
+
+    def __init__(self, model, crop=224, resize=None, batch_size=32):
+        self.crop = (crop, crop) if isinstance(crop, numbers.Integral) else tuple(crop)
+        self.resize = round(max(self.crop) * MARGIN) if resize is None else resize
+        self.batch_size = batch_size
+        if len(self.crop) != 2 or min(self.crop) < 1:
+            raise ValueError(f"crop must be one size or (height, width), got {crop}")
+        if self.resize < max(self.crop):
+            raise ValueError(f"resize must be at least the crop {self.crop}, got {self.resize}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+
+        # One signature for all batches, so that the network is traced once.
+        @tf.function(input_signature=[tf.TensorSpec((None, *self.crop, model.input_shape[-1]), tf.float32)])
+        def forward(images):
+            return tf.cast(model(images, training=False)[MAIN], tf.float32)
+
+        self._forward = forward
+
+    def __call__(self, images):
+        """Logits [N, num_classes] of a list of images [H, W, C] of any sizes."""
+        return self.logits([self.prepare(image) for image in images])
+
+    def prepare(self, image):
+        """The centre crop [*crop, C] of an image [H, W, C], after its shorter side is made `resize`."""
+        scale = self.resize / min(image.shape[:2])
+        height, width = (round(side * scale) for side in image.shape[:2])
+        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        # OpenCV drops a last axis of one.
+        image = cv2.resize(image, (width, height), interpolation=kind).reshape(height, width, image.shape[2])
+        top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+        return image[top : top + self.crop[0], left : left + self.crop[1]]
+
+    def logits(self, crops):
+        """Logits [N, num_classes] of a list of images as `prepare` makes them."""
+        return self._forward(np.stack(crops).astype(np.float32)).numpy()
+
+
+def evaluate(classifier, dataset, split, progress=True, limit=None):
+    """Ranks the true class of every image of `split`.
+
+    Args:
+      classifier: `Classifier`.
+      dataset: data_pipelines.Dataset for classification.
+      split: name of one of its splits.
+      progress: whether to show a progress bar.
+      limit: take the first so many images only.
+
+    Returns:
+      Classification.
+
+    Raises:
+      DataError: the data can't be read.
+    """
+
+    def read(sample):
+        image, class_id = dataset.read(sample)
+        return classifier.prepare(image), int(class_id)
+
+    samples, images = dataset.samples(split)[:limit], []
+    with ThreadPool(THREADS) as pool, tqdm(total=len(samples), desc=split, unit="image", disable=not progress) as bar:
+        for first in range(0, len(samples), classifier.batch_size):
+            batch = samples[first : first + classifier.batch_size]
+            crops, classes = zip(*pool.map(read, batch))
+            ranks = true_ranks(classifier.logits(crops), classes)
+            images += [(sample.name, int(rank)) for sample, rank in zip(batch, ranks)]
+            bar.update(len(batch))
+    return Classification(images)
+
+
+def true_ranks(logits, classes):
+    """How many classes are ahead of the true one, [N] ints: 0 where the network is right.
+
+    Of equal logits the class with the lower id is ahead, as for argmax. A class with NaN is ahead of the true one, and
+    a true one with NaN is the last: a network that gives NaN is never right.
+
+    Args:
+      logits: [N, num_classes].
+      classes: [N] true class ids.
+    """
+    logits, classes = np.asarray(logits), np.asarray(classes)[:, None]
+    true = np.take_along_axis(logits, classes, axis=1)
+    behind = (logits < true) | ((logits == true) & (np.arange(logits.shape[1]) > classes))
+    return logits.shape[1] - 1 - behind.sum(axis=1)
+
+
+def write_report(result, folder, split, protocol, paper=None):
+    """Writes SPLIT.json into `folder`: protocol, errors, the rank of every image, and the paper's figures.
+
+    Args:
+      result: from `evaluate`.
+      split: its name.
+      protocol: dict of how the scores came about (crop, resize, ...), JSON-serialisable.
+      paper: dict of the paper's figures in percent, or None.
+
+    Raises:
+      OSError: the file can't be written.
+    """
+    errors = {f"top{k}_error": result.error(k) if result.images else None for k in (1, 5)}
+    report = {
+        "split": split,
+        "protocol": protocol,
+        "outputs": {MAIN: {**errors, "images": len(result.images)}},
+        "images": [{"name": name, "rank": rank} for name, rank in result.images],
+        "paper": paper,
+    }
+    write_json(Path(folder) / f"{split}.json", report)
+
+
+def table(result, paper=None):
+    """Text to print: top-1 and top-5 error in percent, beside the paper's (such as {"top1_error": 29.28}) if given."""
+    paper = paper or {}
+    of_paper = f"  paper ({paper['split']})" if "split" in paper else "  paper" if paper else ""
+    lines = [f"error, %{MAIN:>6}{of_paper}"]
+    for k in (1, 5):
+        figure = f"{paper[f'top{k}_error']:.2f}" if f"top{k}_error" in paper else ""
+        lines.append(f"top-{k}    {100 * result.error(k):6.2f}{figure:>{len(of_paper)}}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,232 @@
+"""A `Predictor` on a split of a data set: scores, and a report with pictures.
+
+Scores are fractions in the objects and files, and percent where people read them; a paper's figures are percent.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from data_pipelines.spec import IGNORE, Sample
+from did_tf.common import visualize
+from did_tf.common.files import write_json
+from did_tf.common.text import aligned, percent
+from did_tf.scoring.metrics import ConfusionMatrix
+
+MAIN, BLEND = "main", "blend"
+BINS = 8  # per band, of the colour baseline
+PANEL = 1024  # pixels; larger images are thinned out to that in pictures
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """What `evaluate` measured.
+
+    Attributes:
+      matrices: output name -> ConfusionMatrix over all images; "main" first, and "blend" last if there are several.
+      images: (name, mIoU of "main" on that image alone) in the order of the split; NaN where all pixels are ignored.
+    """
+
+    matrices: dict
+    images: list
+
+
+@dataclasses.dataclass
+class Scored:
+    """One image as `evaluate` met it.
+
+    Attributes:
+      number: of the image in its split, from 0.
+      sample: data_pipelines.Sample.
+      image: [H, W, bands].
+      label: [H, W] uint8, class ids and 255.
+      probabilities: output name -> [H, W, num_classes] float32.
+      predictions: output name -> class ids [H, W].
+    """
+
+    number: int
+    sample: Sample
+    image: np.ndarray
+    label: np.ndarray
+    probabilities: dict
+    predictions: dict
+
+
+def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
+    """Scores every output of `predictor`, and the mean of their probabilities ("blend"), on `split`.
+
+    Args:
+      predictor: `Predictor`, or a function of an image that gives its dict of probabilities.
+      dataset: data_pipelines.Dataset.
+      split: name of one of its splits.
+      progress: whether to show a progress bar.
+      limit: take the first so many images only.
+      watch: function that is given each image's `Scored`, for pictures and further scores.
+
+    Returns:
+      Evaluation.
+
+    Raises:
+      DataError: the data can't be read.
+    """
+    matrices, images = {}, []
+    samples = dataset.samples(split)[:limit]
+    for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
+        image, label = dataset.read(sample)
+        probabilities = predictor(image)
+        predictions = _predictions(probabilities)
+        for output, prediction in predictions.items():
+            matrix = ConfusionMatrix(dataset.spec.num_classes)
+            matrix.update(label, prediction)
+            matrices[output] = matrices[output] + matrix if output in matrices else matrix
+            if output == MAIN:
+                images.append((sample.name, matrix.mean_iou()))
+        if watch:
+            watch(Scored(number, sample, image, label, probabilities, predictions))
+    return Evaluation(matrices, images)
+
+
+def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=None, pictures=3, **more):
+    """Writes the report on `split` into `folder`, each file at once or not at all.
+
+    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
+    SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
+    SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
+
+    Args:
+      evaluation, dataset, predictor, split: as for and from `evaluate`.
+      protocol: dict of how the scores came about (tile, scales, ...), JSON-serialisable.
+      paper: dict of the paper's figures in percent, or None.
+      pictures: how many of the best, and of the worst.
+      **more: further entries of the JSON file, such as baselines.
+
+    Raises:
+      OSError: a file can't be written.
+    """
+    folder, classes = Path(folder), dataset.spec.classes
+    write_json(folder / f"{split}.json", _report(evaluation, classes, split, protocol, paper, more))
+    visualize.save_figure(folder / f"{split}_confusion.png", _confusion(evaluation.matrices[MAIN], classes))
+
+    samples = dataset.samples(split)
+    scores = [score for _, score in evaluation.images]
+    ranked = sorted((i for i, score in enumerate(scores) if not np.isnan(score)), key=lambda i: -scores[i])
+    for kind, chosen in (("best", ranked[:pictures]), ("worst", ranked[::-1][:pictures])):
+        for number, i in enumerate(chosen, 1):
+            panels = _panels(dataset, samples[i], predictor, scores[i])
+            visualize.save_png(folder / f"{split}_{kind}_{number}.png", panels)
+
+
+def table(evaluation, classes, paper=None):
+    """Text to print: IoU per class and the overall figures, in percent, a column per output.
+
+    Args:
+      evaluation: from `evaluate`.
+      classes: class names.
+      paper: the paper's figures in percent, such as {"miou": 68.3, "accuracy": 92.6, "split": "test"}, or None. They
+        get a column of their own.
+    """
+    matrices = evaluation.matrices.values()
+    rows = list(zip(classes, *(matrix.iou() for matrix in matrices)))
+    rows.append(("mIoU", *(matrix.mean_iou() for matrix in matrices)))
+    rows.append(("pixel accuracy", *(matrix.pixel_accuracy() for matrix in matrices)))
+    rows.append(("mean accuracy", *(matrix.mean_accuracy() for matrix in matrices)))
+    cells = [["IoU, %", *evaluation.matrices]] + [[name, *map(percent, values)] for name, *values in rows]
+    if paper:
+        figures = {"mIoU": paper.get("miou"), "pixel accuracy": paper.get("accuracy")}
+        cells[0].append(f"paper ({paper['split']})" if "split" in paper else "paper")
+        for row in cells[1:]:
+            figure = figures.get(row[0])
+            row.append("" if figure is None else f"{figure:.1f}")
+    return aligned(cells, ruled=(1, len(cells) - 3))
+
+
+def baselines(dataset, train_split, split):
+    """mIoU on `split` of two classifiers that see no shapes, fitted on `train_split`.
+
+    "most frequent class" always answers the class with the most training pixels. "colour alone" answers, for each of
+    8x8x8 bins of the first three bands (or as many as there are), the class with the most training pixels in the bin;
+    where a bin is new, the most frequent class. Bins divide 0..255, or of other data two deviations about the mean.
+
+    Returns:
+      {"most frequent class": mIoU, "colour alone": mIoU}, fractions.
+
+    Raises:
+      DataError: the data can't be read.
+    """
+    num_classes = dataset.spec.num_classes
+    counts = np.zeros((BINS ** min(3, dataset.spec.bands), num_classes), np.int64)
+    for sample in dataset.samples(train_split):
+        image, label = dataset.read(sample)
+        valid = label != IGNORE
+        cells = _colour_bins(image, dataset.spec)[valid] * num_classes + label[valid]
+        counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
+    frequent = counts.sum(axis=0).argmax()
+    by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), frequent)
+
+    matrices = {"most frequent class": ConfusionMatrix(num_classes), "colour alone": ConfusionMatrix(num_classes)}
+    for sample in dataset.samples(split):
+        image, label = dataset.read(sample)
+        matrices["most frequent class"].update(label, np.full(label.shape, frequent))
+        matrices["colour alone"].update(label, by_colour[_colour_bins(image, dataset.spec)])
+    return {name: matrix.mean_iou() for name, matrix in matrices.items()}
+
+
+def _predictions(probabilities):
+    """Output name -> class ids [H, W]: "main" first, then the other outputs and, if there are any, the blend."""
+    ordered = {MAIN: probabilities[MAIN], **probabilities}
+    if len(ordered) > 1:
+        # The sum has its maximum where the mean has it.
+        ordered[BLEND] = sum(probabilities.values())
+    kind = np.uint8 if probabilities[MAIN].shape[-1] <= 256 else np.uint16
+    return {output: values.argmax(axis=-1).astype(kind) for output, values in ordered.items()}
+
+
+def _report(evaluation, classes, split, protocol, paper, more):
+    return {
+        "split": split,
+        "protocol": protocol,
+        "outputs": {output: matrix.report(classes) for output, matrix in evaluation.matrices.items()},
+        "images": [{"name": name, "miou": None if np.isnan(miou) else miou} for name, miou in evaluation.images],
+        "paper": paper,
+        **more,
+    }
+
+
+def _panels(dataset, sample, predictor, score):
+    """Image, label and prediction of "main" in a row."""
+    image, label = dataset.read(sample)
+    prediction = predictor(image)[MAIN].argmax(axis=-1)
+    step = -(-max(label.shape) // PANEL)
+    image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
+    pictures = visualize.panels(image, (label, prediction), dataset.spec)
+    return visualize.side_by_side(pictures, (sample.name, "label", f"prediction, mIoU {percent(score)} %"))
+
+
+def _confusion(matrix, classes):
+    """Figure of the matrix, each row as percent of its true class."""
+    side = 3 + 0.45 * len(classes)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    ticks = {"ticks": range(len(classes)), "labels": classes}
+    axes = figure.add_subplot(xlabel="prediction", ylabel="true class", title="percent of each true class")
+    axes.set_xticks(**ticks, rotation=90)
+    axes.set_yticks(**ticks)
+    parts = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), part in np.ndenumerate(parts):
+        if part >= 0.005:
+            colour = "white" if part > 0.5 else "black"
+            axes.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def _colour_bins(image, spec):
+    """[H, W, bands] -> bin number [H, W] by the first three bands."""
+    pixels, low, high = image[..., :3], 0, 256
+    if spec.dtype != "uint8":
+        mean, std = np.array(spec.mean[:3]), np.array(spec.std[:3])
+        low, high = mean - 2 * std, mean + 2 * std
+    levels = np.clip((pixels - low) / (high - low) * BINS, 0, BINS - 1)
+    return levels.astype(np.int64) @ BINS ** np.arange(levels.shape[-1])

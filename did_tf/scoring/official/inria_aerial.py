@@ -1,0 +1,70 @@
+"""Inria Aerial Image Labeling: IoU of buildings and accuracy, per city and overall (project.inria.fr, "Contest")."""
+
+import cv2
+import numpy as np
+
+from data_pipelines import DataError
+from data_pipelines.datasets.inria_aerial import SIZE, number
+from did_tf.common.files import write_file
+from did_tf.common.text import aligned, percent
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable
+from did_tf.scoring.official import Benchmark, read_result
+
+OVERALL = "overall"
+BUILDING = 255  # in labels and results; 0 is the rest
+LZW = 5
+KIND = ("TIFF", "L", "TIFF of one 8-bit band")
+
+
+class InriaAerial(Benchmark):
+    """IoU of the building class and share of right pixels: of each city, and over all pixels of all.
+
+    Results are TIFFs of one 8-bit band, 0 and 255, named as their tiles and compressed without loss (LZW).
+    """
+
+    title = "the Inria Aerial Image Labeling benchmark (project.inria.fr/aerialimagelabeling)"
+
+    def __init__(self, dataset):
+        super().__init__(dataset)
+        self._cities = {}
+
+    @classmethod
+    def scores_samples_of(cls, dataset, split):
+        # Windows that overlap would count pixels twice.
+        return not dataset.patch or SIZE % dataset.patch == 0
+
+    def update(self, sample, label, probabilities):
+        city, _ = number(sample)
+        prediction = probabilities.argmax(axis=-1).astype(np.uint8)
+        self._cities.setdefault(city, ConfusionMatrix(2)).update(label, prediction)
+
+    def scores(self):
+        cities = {
+            name: {"iou": jsonable(matrix.iou()[1]), "accuracy": jsonable(matrix.pixel_accuracy())}
+            for name, matrix in self._matrices().items()
+        }
+        return {"cities": cities, OVERALL: cities.pop(OVERALL)}
+
+    def table(self):
+        rows = [
+            [name, percent(matrix.iou()[1]), percent(matrix.pixel_accuracy())]
+            for name, matrix in self._matrices().items()
+        ]
+        return aligned([["%", "IoU of buildings", "accuracy"], *rows], ruled=(1, len(rows)))
+
+    def place(self, sample):
+        return f"{sample.name}.tif"
+
+    def write(self, path, probabilities, sample):
+        pixels = (probabilities.argmax(axis=-1) == 1).astype(np.uint8) * BUILDING
+        write_file(path, cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, LZW])[1].tobytes())
+
+    def check(self, path, size):
+        pixels, _ = read_result(path, KIND, size)
+        values = np.flatnonzero(np.bincount(pixels.ravel(), minlength=BUILDING + 1)).tolist()
+        if unknown := sorted(set(values) - {0, BUILDING}):
+            raise DataError(f"{path} holds the value {unknown[0]}: expected 0 and {BUILDING} alone")
+
+    def _matrices(self):
+        """City -> its ConfusionMatrix, and that of all pixels last."""
+        return {**self._cities, OVERALL: sum(self._cities.values(), ConfusionMatrix(2))}

@@ -1,0 +1,67 @@
+"""Scores and results of the PASCAL VOC 2012 segmentation benchmark (the description of its development kit, section 5).
+
+What the benchmark calls accuracy is intersection over union, of each class over all images together; the mean is of the
+20 classes and background. Pixels of the void border count for nothing, whatever is predicted there.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from data_pipelines import DataError
+from data_pipelines.datasets.pascal_voc import CLASSES, colour
+from did_tf.common.files import write_file
+from did_tf.common.text import aligned
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable
+from did_tf.scoring.official import Benchmark, read_result
+
+# comp6 is for networks trained on any data, ImageNet and SBD among them; comp5 for those trained on VOC's own alone.
+FOLDER = "results/VOC2012/Segmentation/comp6_test_cls"
+KIND = ("PNG", "P", "PNG with a palette")
+COLOURS = np.array([colour(index) for index in range(256)], np.uint8)
+
+
+class PascalVOC(Benchmark):
+    """IoU per class and their mean, and one PNG of class ids with VOC's palette per image as a result.
+
+    Where a class is neither in the truth nor predicted, which no published split has, it is not in the mean.
+    """
+
+    title = "PASCAL VOC 2012 (host.robots.ox.ac.uk:8080)"
+    archive = "tar.gz"  # the server takes tar files, compressed or not
+
+    def __init__(self, dataset):
+        super().__init__(dataset)
+        self._matrix = ConfusionMatrix(len(CLASSES))
+
+    def update(self, sample, label, probabilities):
+        self._matrix.update(label, probabilities.argmax(axis=-1))
+
+    def scores(self):
+        iou = {name: jsonable(value) for name, value in zip(CLASSES, self._matrix.iou())}
+        return {"mean_iou": jsonable(self._matrix.mean_iou()), "iou": iou}
+
+    def table(self):
+        rows = [*zip(CLASSES, self._matrix.iou()), ("mean", self._matrix.mean_iou())]
+        # Three digits, as the development kit prints them.
+        cells = [[name, "-" if np.isnan(value) else f"{100 * value:.3f}"] for name, value in rows]
+        return aligned([["accuracy (IoU), %", ""], *cells], ruled=(1, len(cells)))
+
+    def place(self, sample):
+        return f"{FOLDER}/{sample.name}.png"
+
+    def write(self, path, probabilities, sample):
+        picture = Image.fromarray(probabilities.argmax(axis=-1).astype(np.uint8))
+        picture.putpalette(COLOURS.tobytes())
+        data = io.BytesIO()
+        picture.save(data, "PNG")
+        write_file(path, data.getvalue())
+
+    def check(self, path, size):
+        ids, palette = read_result(path, KIND, size)
+        if ids.max() >= len(CLASSES):
+            raise DataError(f"{path} holds {ids.max()}: expected the classes 0 to {len(CLASSES) - 1}")
+        used = 3 * (int(ids.max()) + 1)
+        if palette[:used] != COLOURS.ravel()[:used].tolist():
+            raise DataError(f"{path} has other colours than VOC's for its classes")

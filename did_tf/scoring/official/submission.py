@@ -1,0 +1,89 @@
+"""A folder of results for a benchmark's server: written, read again and checked, packed."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines import DataError
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_file, write_json
+from did_tf.runs.run_folder import read_json
+from did_tf.scoring.evaluation import MAIN
+
+
+def write(benchmark, predictor, split, folder, settings, progress=None):
+    """Labels every image of a split and packs the results.
+
+    An image whose result is in the folder is not labelled again, so whoever was stopped goes on from there. The packed
+    file is there when all of it is done, and only then; other files of the folder are not in it.
+
+    Args:
+      benchmark: an `official.Benchmark`.
+      predictor: as for `evaluation.evaluate`.
+      split: name of a split of its data set; its labels need not be there.
+      folder: where the results go; FOLDER.zip (or what the benchmark takes) and FOLDER.json are beside it.
+      settings: JSON-serialisable dict of what the results depend on.
+      progress: whether to show a bar; None: on terminals.
+
+    Returns:
+      (number of files, path of the packed file).
+
+    Raises:
+      ConfigError: the folder holds results of other settings, or of unknown ones; or the network gives NaN.
+      DataError: an image can't be read, or a result isn't what the benchmark takes.
+      OSError: a file can't be written.
+    """
+    folder, dataset = Path(folder), benchmark.dataset
+    packed = folder.with_name(f"{folder.name}.{benchmark.archive}")
+    samples = dataset.images(split)
+    places = [benchmark.place(sample) for sample in samples]
+    _check_same(folder, settings, places)
+    packed.unlink(missing_ok=True)
+    bar = tqdm(samples, desc=split, unit="image", disable=None if progress is None else not progress)
+    for place, sample in zip(places, bar):
+        _label(benchmark, predictor, sample, folder / place)
+    _pack(packed, folder, places)
+    return len(samples), packed
+
+
+def _check_same(folder, settings, places):
+    path = folder.with_name(f"{folder.name}.json")
+    known = read_json(path) if path.is_file() else None
+    if known != settings and any((folder / place).exists() for place in places):
+        raise ConfigError(
+            f"{folder} holds results of other weights or settings (see {path}): delete the folder, or pass another "
+            "OUTPUT=dir"
+        )
+    write_json(path, settings)
+
+
+def _label(benchmark, predictor, sample, path):
+    """Writes the result of an image, if it isn't there, and checks it."""
+    image = benchmark.dataset.read_image(sample)
+    if not path.is_file():
+        probabilities = predictor(image)[MAIN]
+        if not np.isfinite(probabilities).all():
+            raise ConfigError(f"the network gives no finite probabilities for {sample.name}: its training went wrong")
+        benchmark.write(path, probabilities, sample)
+    try:
+        benchmark.check(path, image.shape[:2])
+    except DataError as error:
+        raise DataError(f"{error}; delete it, and the same command writes it again") from None
+
+
+def _pack(packed, folder, places):
+    """Writes the files at `places` of `folder` into the zip or tar.gz `packed`, whole or not at all."""
+    data = io.BytesIO()
+    if packed.suffix == ".zip":
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+            for place in places:
+                archive.write(folder / place, place)
+    else:
+        with tarfile.open(fileobj=data, mode="w:gz") as archive:
+            for place in places:
+                archive.add(folder / place, place)
+    write_file(packed, data.getbuffer())

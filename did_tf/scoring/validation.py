@@ -1,0 +1,65 @@
+"""Scores while training: what is logged, and which of them says which weights are the best."""
+
+import math
+
+import tensorflow as tf
+
+from did_tf.common import visualize
+from did_tf.scoring import classification, evaluation
+
+
+class SegmentationValidation:
+    """Mean IoU and pixel accuracy of whole images; IoU per class and pictures for TensorBoard.
+
+    Args:
+      predictor: `Predictor`.
+      dataset: data_pipelines.Dataset.
+      panels: how many images are shown.
+    """
+
+    scores = {"miou": "mIoU", "accuracy": "accuracy"}
+    """Scores with what people call them. The first decides which weights are kept."""
+
+    def __init__(self, predictor, dataset, panels):
+        self.predictor, self.dataset, self.panels = predictor, dataset, panels
+
+    def __call__(self, split, progress):
+        """({score: fraction}, function that writes TensorBoard summaries) of `split`."""
+        panels = []
+
+        def watch(scored):
+            if scored.number < self.panels:
+                ids = (scored.label, scored.predictions[evaluation.MAIN])
+                shown = visualize.panels(scored.image, ids, self.dataset.spec)
+                panels.append(visualize.side_by_side(shown, ["image", "label", "prediction"]))
+
+        result = evaluation.evaluate(self.predictor, self.dataset, split, progress, watch=watch)
+        matrix = result.matrices[evaluation.MAIN]
+        values = {"miou": float(matrix.mean_iou()), "accuracy": float(matrix.pixel_accuracy())}
+        return values, lambda: self._summarize(matrix, panels)
+
+    def _summarize(self, matrix, panels):
+        for name, iou in zip(self.dataset.spec.classes, matrix.iou()):
+            if not math.isnan(iou):
+                tf.summary.scalar(f"val_iou/{name}", float(iou))
+        for number, panel in enumerate(panels):
+            tf.summary.image(f"validation/{number}", panel[None])
+
+
+class ClassificationValidation:
+    """Top-1 and top-5 accuracy on centre crops.
+
+    Args:
+      classifier: `Classifier`.
+      dataset: data_pipelines.Dataset for classification.
+    """
+
+    scores = {"top1_accuracy": "top-1 accuracy", "top5_accuracy": "top-5 accuracy"}
+
+    def __init__(self, classifier, dataset):
+        self.classifier, self.dataset = classifier, dataset
+
+    def __call__(self, split, progress):
+        """As of `SegmentationValidation`; there is nothing more to show."""
+        result = classification.evaluate(self.classifier, self.dataset, split, progress)
+        return {f"top{k}_accuracy": 1 - result.error(k) for k in (1, 5)}, lambda: None

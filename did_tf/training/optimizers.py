@@ -1,0 +1,73 @@
+"""Optimizers by name: Keras' own and, where it is installed, tensorflow-addons'."""
+
+import re
+
+from tensorflow import keras
+
+from did_tf import models
+from did_tf.common import compat
+
+DECAYS = ("l2", "decoupled")
+_NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
+
+
+def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(), undecayed=()):
+    """An optimizer over `variables`.
+
+    Args:
+      name: "adam", "adamw", "sgd", "rmsprop", "nadam", or "tfa.CLASS" for a class of `tfa.optimizers`.
+      schedule: the learning rate, a number or a `Schedule`.
+      options: further arguments of the class, such as {"epsilon": 2.5e-4} or {"momentum": 0.9, "nesterov": True}.
+      weight_decay: applied to kernels alone. "l2" leaves it to the caller, as a part of the gradient (the papers');
+        "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does. Keras multiplies
+        it by the learning rate, tfa.AdamW and tfa.SGDW do not.
+      variables: of the model, in its order.
+      undecayed: parts of the network (`models.PARTS`) that don't decay.
+
+    Raises:
+      ValueError: unknown name, option or kind of decay; or tensorflow-addons is not there.
+    """
+    if decay not in DECAYS:
+        raise ValueError(f"optimizer.decay must be one of {DECAYS}, got {decay!r}")
+    models.check_parts("optimizer.undecayed", undecayed)
+    arguments, exempt = dict(options or {}), [v for v in variables if not decays(v, undecayed)]
+    if is_decoupled(name, decay):
+        arguments["weight_decay"] = weight_decay
+        if name.startswith("tfa."):  # takes patterns where Keras takes variables; a class without them is refused
+            arguments["exclude_from_weight_decay"] = [rf"^{re.escape(compat.path(v))}(:\d+)?$" for v in exempt]
+    optimizer_class = _class(name)
+    try:
+        optimizer = optimizer_class(learning_rate=schedule, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"optimizer {name!r} does not take {arguments}: {error}") from None
+    if is_decoupled(name, decay) and not name.startswith("tfa."):
+        optimizer.exclude_from_weight_decay(var_list=exempt)
+    compat.build_optimizer(optimizer, variables)
+    return optimizer
+
+
+def is_decoupled(name, decay):
+    """Whether the optimizer itself applies the weight decay."""
+    return decay == "decoupled" or name == "adamw"
+
+
+def decays(variable, undecayed=()):
+    """Whether weight decay applies: to kernels outside of the parts `undecayed`, not to biases or batch norm."""
+    path = compat.path(variable)
+    return path.endswith("kernel") and models.part(path) not in undecayed
+
+
+def _class(name):
+    if name.startswith("tfa."):
+        try:
+            import tensorflow_addons as tfa
+        except ImportError:
+            raise ValueError(
+                f"optimizer {name!r} needs tensorflow-addons: `pip install -e .[addons]` on Python 3.9 to 3.11"
+            ) from None
+        owner, attribute = tfa.optimizers, name[len("tfa.") :]
+    else:
+        owner, attribute = keras.optimizers, _NAMES.get(name, "")
+    if not hasattr(owner, attribute):
+        raise ValueError(f"unknown optimizer {name!r}; known: {', '.join(_NAMES)}, tfa.CLASS")
+    return getattr(owner, attribute)

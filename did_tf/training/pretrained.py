@@ -1,0 +1,228 @@
+"""Weights for the encoder of a network: ImageNet's, through `keras.applications`, or those of an earlier run."""
+
+import dataclasses
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+from tensorflow import keras
+
+from did_tf import models
+from did_tf.common import compat
+from did_tf.common.errors import ConfigError
+from did_tf.models import densenet, resnet
+from did_tf.runs import checkpoints
+
+IMAGENET = "imagenet"
+IMAGENET_STD = (58.395, 57.12, 57.375)  # of RGB, in pixel values
+EPSILON = 1.001e-5  # of batch normalisation in keras.applications
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One kind of encoder, here and in `keras.applications`.
+
+    Attributes:
+      prefix: of its networks' names.
+      units: {depth: units of each block}.
+      block: what our layer names call a block.
+      names: (pattern of our layer names, template of theirs). A first group that is a number is one more there.
+      mean, std: what their networks take from RGB pixel values, and divide them by.
+      bgr: whether their networks take BGR.
+    """
+
+    prefix: str
+    units: dict
+    block: str
+    names: tuple
+    mean: tuple
+    std: tuple
+    bgr: bool
+
+    def networks(self):
+        """{units of each block: name in `keras.applications`}."""
+        names = {units: f"{self.prefix}{depth}" for depth, units in self.units.items()}
+        return {units: name for units, name in names.items() if hasattr(keras.applications, name)}
+
+    def their_name(self, layer):
+        """What `keras.applications` calls our `layer`; None where it has none."""
+        for pattern, template in self.names:
+            match = re.fullmatch(pattern, layer)
+            if match:
+                first, *others = match.groups() or ("",)
+                return template.format(int(first) + 1 if first.isdigit() else first, *others)
+        return None
+
+
+FAMILIES = (
+    Family(
+        "DenseNet",
+        densenet.UNITS,
+        "block",
+        (
+            (r"stem\.conv1", "conv1_conv"),
+            (r"stem\.conv1\.bn", "conv1_bn"),
+            (r"block(\d+)\.unit(\d+)\.conv1x1\.bn", "conv{}_block{}_0_bn"),
+            (r"block(\d+)\.unit(\d+)\.conv1x1\.conv", "conv{}_block{}_1_conv"),
+            (r"block(\d+)\.unit(\d+)\.conv3x3\.bn", "conv{}_block{}_1_bn"),
+            (r"block(\d+)\.unit(\d+)\.conv3x3\.conv", "conv{}_block{}_2_conv"),
+            (r"transition(\d+)\.conv1x1\.(\w+)", "pool{}_{}"),
+        ),
+        mean=(123.675, 116.28, 103.53),
+        std=IMAGENET_STD,
+        bgr=False,
+    ),
+    Family(
+        "ResNet",
+        resnet.UNITS,
+        "stage",
+        (
+            (r"stem\.conv1\.(\w+)", "conv1_{}"),
+            (r"stage(\d+)\.unit(\d+)\.conv(\d)\.(\w+)", "conv{}_block{}_{}_{}"),
+            (r"stage(\d+)\.unit(\d+)\.shortcut\.(\w+)", "conv{}_block{}_0_{}"),
+        ),
+        mean=(123.68, 116.779, 103.939),
+        std=(1.0, 1.0, 1.0),
+        bgr=True,
+    ),
+)
+
+
+def load_encoder(model, weights):
+    """Loads the encoder of `model`, the layers whose `models.part` it is; decoder and heads stay as they are.
+
+    Call it outside of a strategy's scope.
+
+    Args:
+      model: any network of `models.build`.
+      weights: "imagenet" (`keras.applications` downloads them; for encoders that are whole DenseNets or ResNets);
+        a .h5 file of that network's weights in `keras.applications`' form; a run folder (its best weights, else the
+        latest), or a .npz file of one. Weights of a run are taken as they are: its network saw pixels normalised by
+        its own data set.
+
+    Returns:
+      What was loaded, for the log.
+
+    Raises:
+      ConfigError: the network has no such encoder, the weights can't be had, or they lack some of the encoder's or
+        have them in another shape. Nothing is loaded then.
+    """
+    state = {name: v for name, v in checkpoints.model_state(model).items() if _is_encoder(name)}
+    if weights != IMAGENET and Path(weights).suffix != ".h5":
+        file = checkpoints.file_of(weights)
+        checkpoints.restore(file, state)
+        return str(file)
+    family, network = _application(model)
+    arrays = _converted(model, family, _their_weights(network, weights), state)
+    source = f"keras.applications.{network} ({weights})"
+    checkpoints.assign(
+        state, arrays, source, f"The encoder must be the original {network}, with its 7x7 stem and widths"
+    )
+    return source
+
+
+def adapt_input(kernel, mean, std, family):
+    """The first kernel for pixels normalised by the data set in place of `family`'s networks' own way.
+
+    For RGB the two do the same. (Where the kernel reaches over the border it finds zeros, which stand for the data
+    set's mean colour now and stood for ImageNet's: elsewhere the results are equal.) With any other number of bands:
+
+    - With more than three bands the first three are taken for red, green and blue, as above.
+    - Every other band (all, where there are fewer than three) gets the mean of the three colours' kernels, one
+      standard deviation of the band standing for one of ImageNet's, and its mean for ImageNet's mean.
+    - All kernels are multiplied by 3 / bands, so that the sum over the bands is as large as over three.
+
+    Args:
+      kernel: [h, w, 3, filters], of their network, for RGB or BGR.
+      mean, std: of the data set, in pixel values, one per band.
+
+    Returns:
+      (kernel [h, w, bands, filters], what their first convolution has more than this one, [filters]).
+    """
+    mean, std = np.asarray(mean), np.asarray(std)
+    bands = len(mean)
+    colours = 3 if bands >= 3 else 0
+    rgb = kernel[:, :, ::-1] if family.bgr else kernel
+    per_value = rgb / np.reshape(family.std, (3, 1))
+    other = np.mean(per_value * np.reshape(IMAGENET_STD, (3, 1)), axis=2, keepdims=True)
+    known = per_value[:, :, :colours]
+    adapted = np.concatenate([known * std[:colours, None]] + [other] * (bands - colours), axis=2)
+    offset = np.einsum("hwcf,c->f", known, mean[:colours] - np.asarray(family.mean)[:colours])
+    return adapted * 3 / bands, offset * 3 / bands
+
+
+def _is_encoder(name):
+    return models.part(name[len("model/") :]) == "encoder"
+
+
+def _application(model):
+    """(family, name) of the network in `keras.applications` whose blocks are those of `model`."""
+    for family in FAMILIES:
+        units = {}
+        for layer in model.layers:
+            match = re.match(rf"{family.block}(\d+)\.unit(\d+)\.", layer.name)
+            if match:
+                units[int(match[1])] = max(int(match[2]), units.get(int(match[1]), 0))
+        network = family.networks().get(tuple(units[block] for block in sorted(units)))
+        if network:
+            return family, network
+    known = ", ".join(name for family in FAMILIES for name in family.networks().values())
+    raise ConfigError(
+        f"model {model.name!r} has no encoder of keras.applications (its blocks are none of {known}): "
+        "it starts from scratch or from a run folder"
+    )
+
+
+def _their_weights(network, weights):
+    """{layer: {weight: array}} of `network` of `keras.applications`, "imagenet" or from a file."""
+    found = _load(network, weights)
+    return {
+        layer.name.replace("/", "_"): {  # Keras 2 has "conv1/conv"
+            compat.path(v).split("/")[-1]: compat.tf_variable(v).numpy().astype(np.float64) for v in layer.weights
+        }
+        for layer in found.layers
+    }
+
+
+def _load(network, weights):
+    if weights == IMAGENET:
+        try:
+            return getattr(keras.applications, network)(weights=IMAGENET, include_top=False)
+        except Exception as error:  # a download fails with no type of its own
+            raise ConfigError(
+                f"cannot get ImageNet's weights of {network}: {str(error).splitlines()[0]}. "
+                "Give the .h5 file of keras.applications where there is no network"
+            ) from None
+    if not Path(weights).is_file():
+        raise ConfigError(f"no weights file {weights}")
+    problems = []
+    for top in (False, True):  # files come without and with the classifier
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras 3 warns of every layer, then raises
+                return getattr(keras.applications, network)(weights=str(weights), include_top=top)
+        except (OSError, ValueError) as error:
+            problems.append(str(error).splitlines()[0])
+    raise ConfigError(f"cannot load {weights} into keras.applications.{network}: {problems[0]}")
+
+
+def _converted(model, family, theirs, state):
+    """{name in `state`: array} for what our encoder finds in `theirs`, {layer: {weight: array}}."""
+    normalize = model.get_layer("normalize")
+    kernel, offset = adapt_input(theirs["conv1_conv"]["kernel"], normalize.mean, normalize.std, family)
+    theirs["conv1_conv"]["kernel"] = kernel
+    theirs["conv1_bn"]["moving_mean"] -= offset
+    arrays = {}
+    for name in state:
+        layer, weight = name[len("model/") :].rsplit("/", 1)
+        their_layer = family.their_name(layer) or ""
+        array = theirs.get(their_layer, {}).get(weight)
+        if array is None:
+            continue
+        if weight == "moving_mean":  # our convolutions have no bias
+            array = array - theirs.get(their_layer.replace("_bn", "_conv"), {}).get("bias", 0)
+        if weight == "moving_variance":
+            array = array + (EPSILON - model.get_layer(layer).epsilon)
+        arrays[name] = array.astype(np.float32)
+    return arrays

@@ -1,0 +1,92 @@
+"""What training compares: outputs with labels, at full size or at the network's own resolution."""
+
+import contextlib
+import math
+
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf import models
+from did_tf.models.phases import PHASES, shifted
+from did_tf.training.losses import output_weights
+
+RESOLUTIONS = ("full", "features")
+
+
+class Supervision:
+    """The outputs that are trained, and the labels that each is compared with.
+
+    Args:
+      model: from `models.build`.
+      crop: height and width of the training images.
+      weights: {output: weight}, empty for their plain mean (`losses.output_weights`).
+      resolution: "full": logits at the image's size. "features": before they are resized, each against the label of
+        the pixel in the place of its feature (the authors of FCRN and DUC, REFERENCE.md sections 3 and 4). It costs
+        less memory.
+      shifted_passes: whether each update takes four passes over a batch, each over another quarter of the features
+        in front of the last halving (fcrn_online_bootstrapping.md section 3.2).
+
+    Attributes:
+      network: keras.Model, images -> {output: logits to compare}.
+      weights: {output: weight} of the outputs that count.
+      passes: for each pass of an update, its shift (dy, dx), or None.
+
+    Raises:
+      ValueError: unknown resolution or output, or a model that can't be shifted.
+    """
+
+    def __init__(self, model, crop, weights=None, resolution="full", shifted_passes=False):
+        if resolution not in RESOLUTIONS:
+            raise ValueError(f"loss.resolution must be one of {RESOLUTIONS}, got {resolution!r}")
+        if resolution == "features" and models.task(model) == "classification":
+            raise ValueError('loss.resolution="features" is for segmentation; this model classifies images')
+        self.weights = output_weights(list(model.output), weights)
+        self.passes, self._phases = (None,), None
+        if shifted_passes:
+            self.passes, self._phases = PHASES, _phases(model, resolution)
+        if resolution == "full":
+            self.network, self._grids = model, dict.fromkeys(self.weights)
+        else:
+            own = {output: models.own_resolution(model)[output] for output in self.weights}
+            self.network = keras.Model(model.input, {output: logits for output, (logits, _) in own.items()})
+            sizes = self.network(keras.Input((*crop, model.input_shape[-1])))
+            self._grids = {output: (tuple(sizes[output].shape[1:3]), aligned) for output, (_, aligned) in own.items()}
+            if self._phases:
+                finer = tuple(math.ceil(side / self._phases.stride) for side in crop)
+                self._grids = {output: (finer, aligned) for output, (_, aligned) in self._grids.items()}
+
+    def labels(self, labels, shift=None):
+        """{output: labels} to compare the outputs with, of labels [N, H, W] in the pass with `shift`."""
+        found = {output: sample_labels(labels, *grid) if grid else labels for output, grid in self._grids.items()}
+        return {output: x[:, shift[0] :: 2, shift[1] :: 2] for output, x in found.items()} if shift else found
+
+    def within(self, shift):
+        """Context in which the network does the pass with `shift`."""
+        return shifted(*shift) if shift else contextlib.nullcontext()
+
+
+def sample_labels(labels, size, align_corners=True):
+    """Labels [N, H, W] at the points of a grid: [N, *size], each the label of the pixel that its feature stands on.
+
+    Args:
+      size: height and width of the grid.
+      align_corners: its first and last points are the first and last pixels; otherwise points are centres of areas.
+    """
+    for axis, points in enumerate(size, 1):
+        labels = tf.gather(labels, _pixels(labels.shape[axis], points, align_corners), axis=axis)
+    return labels
+
+
+def _pixels(pixels, points, align_corners):
+    if align_corners and points > 1:
+        return [int(i * (pixels - 1) / (points - 1) + 0.5) for i in range(points)]
+    return [int((i + 0.5) * pixels / points) for i in range(points)]
+
+
+def _phases(model, resolution):
+    phases = next((layer for layer in model.layers if layer.name == "phases"), None)
+    if phases is None:
+        raise ValueError("train.shifted_passes needs a model with a halving to shift: fcrn at stride 16 or 8")
+    if resolution != "features":
+        raise ValueError('train.shifted_passes needs loss.resolution="features"')
+    return phases

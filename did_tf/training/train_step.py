@@ -1,0 +1,227 @@
+"""One update on all devices: losses, micro-batches, precision, clipping, decay, averages of weights and statistics."""
+
+import contextlib
+
+import tensorflow as tf
+
+from did_tf import models
+from did_tf.common import compat
+from did_tf.models.layers import FusedBatchNormalization, random_seed
+from did_tf.runs import checkpoints
+from did_tf.training import optimizers
+
+_SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
+
+
+class LossScale:
+    """Dynamic loss scaling for float16: halved where a gradient overflows, doubled after `patience` good steps."""
+
+    def __init__(self, enabled, initial=2.0**15, patience=2000):
+        self.enabled, self.patience = enabled, patience
+        self.scale = tf.Variable(initial if enabled else 1.0, trainable=False)
+        self.good_steps = tf.Variable(0, trainable=False)
+
+    def update(self, finite):
+        """Call once a step, with whether all gradients were finite."""
+        if self.enabled:
+            good = tf.where(finite, self.good_steps + 1, 0)
+            grown = good >= self.patience
+            factor = tf.where(finite, tf.where(grown, 2.0, 1.0), 0.5)
+            self.scale.assign(tf.maximum(self.scale * factor, 1.0))
+            self.good_steps.assign(tf.where(grown, 0, good))
+
+
+class TrainStep:
+    """One update over all replicas: batch -> gradients -> weights.
+
+    Args:
+      strategy: a `tf.distribute.Strategy`; everything with variables was and is made in its scope.
+      model: built in the strategy's scope.
+      pixel_loss: a `PixelCrossEntropy`.
+      supervision: the `Supervision` of the model.
+      schedule: the `Schedule` of the learning rate.
+      settings: the section `optimizer` of the settings.
+      train: the section `train`.
+      seed: of dropout.
+    """
+
+    def __init__(self, strategy, model, pixel_loss, supervision, schedule, settings, train, seed):
+        self.strategy, self.model, self.pixel_loss = strategy, model, pixel_loss
+        self.supervision, self.schedule, self.seed = supervision, schedule, seed
+        self.accumulate, self.ema_decay = train["accumulate"], train["ema"]
+        self.clip_norm = settings["clip_norm"]
+        decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
+        self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
+        for layer in model.layers:
+            if isinstance(layer, FusedBatchNormalization):
+                layer.synchronized = train["sync_batch_norm"]
+                layer.trainable = not train["freeze_batch_norm"]
+        self.multipliers = _multipliers(model, settings["multipliers"])
+        with strategy.scope():
+            self.optimizer = optimizers.make(
+                settings["name"],
+                schedule,
+                settings["options"],
+                settings["weight_decay"],
+                settings["decay"],
+                model.trainable_variables,
+                settings["undecayed"],
+            )
+            self.loss_scale = LossScale(train["precision"] == "float16")
+            self.averages = [tf.Variable(v, trainable=False) for v in self._weights()] if self.ema_decay else []
+        self.metrics = [
+            "loss",
+            *(f"loss/{name}" for name in self.supervision.weights),
+            "learning_rate",
+            "gradient_norm",
+        ]
+        self.metrics += ["ohem/kept", "ohem/threshold"] if pixel_loss.mines else []
+
+    def state(self):
+        """{name: tf.Variable} of everything that must outlive the process, weights included."""
+        state = checkpoints.model_state(self.model)
+        state.update({f"optimizer/{i}": v for i, v in enumerate(compat.optimizer_variables(self.optimizer))})
+        state.update({f"average/{i}": v for i, v in enumerate(self.averages)})
+        state.update({"loss_scale/scale": self.loss_scale.scale, "loss_scale/good_steps": self.loss_scale.good_steps})
+        return state
+
+    @tf.function
+    def __call__(self, batch, step):
+        """Values of `metrics` [len(metrics)] float32 for a distributed `batch` at update `step` (int32 scalar)."""
+        values = self.strategy.run(self._replica_step, (batch["image"], batch["label"], step))
+        # Every replica holds the same values, reduced already.
+        return self.strategy.experimental_local_results(values)[0]
+
+    @tf.function
+    def average_batch_norm(self):
+        """Gives every replica the mean of the replicas' moving statistics.
+
+        Each moves by its own batches; moving averages are linear, so averaging them now and then is the same as
+        averaging the statistics of every batch.
+        """
+        self.strategy.run(self._average_batch_norm)
+
+    @contextlib.contextmanager
+    def averaged_weights(self):
+        """Within it, the model has its averaged weights (where there are any) and averaged statistics."""
+        if self.strategy.num_replicas_in_sync > 1:
+            self.average_batch_norm()
+        current = [v.numpy() for v in self._weights()] if self.averages else []
+        for weight, average in zip(self._weights(), self.averages):
+            weight.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for weight, value in zip(self._weights(), current):
+                weight.assign(value)
+
+    def start_averages(self):
+        """Starts the averages of the weights from the weights."""
+        for average, weight in zip(self.averages, self._weights()):
+            average.assign(tf.convert_to_tensor(weight))
+
+    def _weights(self):
+        return [compat.tf_variable(v) for v in self.model.trainable_variables]
+
+    def _replica_step(self, images, labels, step):
+        context = tf.distribute.get_replica_context()
+        gradients, losses, mining = self._gradients(context, images, labels, step)
+        gradients = context.all_reduce(_SUM, gradients)
+        gradients = [self._decayed(g / self.loss_scale.scale, v) for g, v in zip(gradients, self._weights())]
+        norm = tf.linalg.global_norm(gradients)
+        if self.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
+        rate = self.schedule(step)
+        self._apply(context, gradients, tf.math.is_finite(norm))
+        losses = context.all_reduce(_SUM, losses)
+        total = tf.add_n([weight * loss for weight, loss in zip(self.supervision.weights.values(), losses)])
+        values = [total, *losses, rate, norm]
+        return tf.stack(values + (context.all_reduce(_MEAN, mining) if self.pixel_loss.mines else []))
+
+    def _gradients(self, context, images, labels, step):
+        """This replica's share: (gradients, loss of each output, [kept, threshold]), summed over its passes.
+
+        A pass is a micro-batch, and with shifted passes one of the four over it.
+        """
+        parts = zip(tf.split(images, self.accumulate), tf.split(labels, self.accumulate))
+        passes = [(image, label, shift) for image, label in parts for shift in self.supervision.passes]
+        targets = [self.supervision.labels(label, shift) for _, label, shift in passes]
+        full_weights = [
+            context.all_reduce(_SUM, tf.add_n([self.pixel_loss.full_weight(target[output]) for target in targets]))
+            for output in self.supervision.weights
+        ]
+        gradients, losses, mining = None, None, None
+        for number, ((image, _, shift), target) in enumerate(zip(passes, targets)):
+            seed = (step * context.num_replicas_in_sync + context.replica_id_in_sync_group) * len(passes) + number
+            # One after the other, or nothing is saved: each waits for the gradients of the one before.
+            wait = tf.control_dependencies(gradients or [])
+            with wait, random_seed(tf.stack([self.seed, seed])), self.supervision.within(shift):
+                new = self._pass_gradients(context, tf.identity(image), target, full_weights, len(passes))
+            gradients, losses, mining = (
+                [a + b for a, b in zip(old, more)] if old else more
+                for old, more in zip((gradients, losses, mining), new)
+            )
+        return gradients, losses, [value / len(passes) for value in mining]
+
+    def _pass_gradients(self, context, image, target, full_weights, passes):
+        losses, main = [], None
+        with tf.GradientTape() as tape:
+            outputs = self.supervision.network(image, training=True)
+            for output, full_weight in zip(self.supervision.weights, full_weights):
+                terms = self.pixel_loss(outputs[output], target[output])
+                main = main or terms
+                divisor = self._divisor(context, terms, full_weight, passes)
+                losses.append(tf.math.divide_no_nan(terms.total, divisor))
+            total = tf.add_n([weight * loss for weight, loss in zip(self.supervision.weights.values(), losses)])
+            scaled = total * self.loss_scale.scale
+        gradients = tape.gradient(scaled, self._weights(), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return gradients, losses, [main.kept, main.threshold]
+
+    def _divisor(self, context, terms, full_weight, passes):
+        """Weight of the whole global batch: known from the labels, or with mining once the pixels are chosen."""
+        if not self.pixel_loss.mines:
+            return full_weight
+        return context.all_reduce(_SUM, tf.stop_gradient(terms.weight)) * passes
+
+    def _decayed(self, gradient, variable):
+        decays = self.l2 and optimizers.decays(variable, self.undecayed)
+        return gradient + self.l2 * variable if decays else gradient
+
+    def _apply(self, context, gradients, finite):
+        if self.loss_scale.enabled:
+            # Outside of the replicas: inside of a condition they can't wait for each other, as optimizers do.
+            context.merge_call(self._apply_where_finite, (gradients, finite))
+            self.loss_scale.update(finite)
+        else:
+            self._update(gradients)
+
+    def _apply_where_finite(self, strategy, gradients, finite):
+        def apply():
+            strategy.extended.call_for_each_replica(self._update, (gradients,))
+
+        tf.cond(strategy.experimental_local_results(finite)[0], apply, lambda: None)
+
+    def _update(self, gradients):
+        before = [(v, tf.identity(v), factor) for v, factor in zip(self._weights(), self.multipliers) if factor != 1]
+        compat.apply_reduced(self.optimizer, gradients, self.model.trainable_variables)
+        for variable, old, factor in before:
+            # Whatever the optimizer's rule, its change is what the learning rate scales.
+            variable.assign(old + factor * (variable - old))
+        if self.averages:
+            done = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.float32)
+            # Short memory at first, or the initial weights would stay in the average.
+            decay = tf.minimum(self.ema_decay, (1 + done) / (10 + done))
+            for average, weight in zip(self.averages, self._weights()):
+                average.assign(average * decay + weight * (1 - decay))
+
+    def _average_batch_norm(self):
+        context = tf.distribute.get_replica_context()
+        moving = [compat.tf_variable(v) for v in self.model.non_trainable_variables if "moving" in compat.path(v)]
+        for variable, mean in zip(moving, context.all_reduce(_MEAN, [tf.convert_to_tensor(v) for v in moving])):
+            variable.assign(mean)
+
+
+def _multipliers(model, factors):
+    """Factor of the learning rate of each trainable variable, from {part: factor}. Raises ValueError."""
+    models.check_parts("optimizer.multipliers", factors)
+    return [factors.get(models.part(compat.path(variable)), 1) for variable in model.trainable_variables]

@@ -1,0 +1,269 @@
+"""The trainer: the loop around the updates, with validation, checkpoints and logs."""
+
+import contextlib
+import signal
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from data_pipelines.pipeline import training_batches
+from data_pipelines.records import fingerprint
+from did_tf.common import visualize
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import MetricsFile, facts, make_manifest, read_metrics
+from did_tf.training import pretrained
+
+_COUNTS = (
+    "steps",
+    "batch_size",
+    "accumulate",
+    "log_every",
+    "checkpoint_every",
+    "validate_every",
+    "keep_checkpoints",
+)
+
+
+class TrainingFailed(RuntimeError):
+    """Training can't go on; the message names the step."""
+
+
+class Trainer:
+    """Trains a network into a run folder, or goes on where an earlier process stopped.
+
+    Args:
+      run: a `RunFolder`.
+      config: all settings, which are written into it and compared with those that it was started with.
+      settings: the section `train` of them (experiments/base.py lists them).
+      seed: of the order and the augmentation of the samples.
+      train_step: a `TrainStep`, with the network and the strategy.
+      loader: `Loader` of the samples to train on.
+      augmentation: the `Augmentation` of each.
+      validation: what scores the network, as `SegmentationValidation`.
+      val_split: what it is scored on; empty for nothing.
+
+    Raises:
+      ConfigError, ValueError: before anything is trained.
+    """
+
+    def __init__(self, run, config, settings, seed, train_step, loader, augmentation, validation, val_split):
+        self.run, self.settings, self.seed, self.train_step = run, settings, seed, train_step
+        self.strategy, self.model = train_step.strategy, train_step.model
+        self.loader, self.augmentation = loader, augmentation
+        self.validation, self.val_split = validation, val_split
+        self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
+        self.window = tf.Variable(tf.zeros([1 + len(train_step.metrics)], tf.float64))
+        self._start_run(config)
+        self.stop_signal = None
+
+    def _start_run(self, config):
+        loader, spec = self.loader, self.loader.dataset.spec
+        devices = [str(device) for device in self.strategy.extended.worker_devices]
+        data = {"split": loader.split, "samples": len(loader), "fingerprint": fingerprint(loader.samples)}
+        data.update(facts(spec))
+        manifest = make_manifest(self.seed, devices, data, self.train_step.pixel_loss.class_weights)
+        saved = checkpoints.saved_steps(self.run.checkpoints)
+        if not saved:
+            # Where that fails there is no folder yet, which would hold the wrong settings.
+            self._load_initial_weights()
+        self.run.check_trained_on(spec)
+        self.run.start(config, manifest)
+        if saved:
+            checkpoints.restore(saved[-1], self._state())
+            print(f"resuming {self.run.folder} at step {int(self.step)}")
+        validation = [f"val_{score}" for score in self.validation.scores]
+        columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
+        self.metrics_file = MetricsFile(self.run.metrics, columns, int(self.step))
+        self.writer = tf.summary.create_file_writer(str(self.run.tensorboard))
+
+    def _load_initial_weights(self):
+        for load, source in ((checkpoints.load_weights, "init"), (pretrained.load_encoder, "encoder")):
+            if self.settings[source]:
+                try:
+                    print(f"{source} weights from {load(self.model, self.settings[source])}")
+                except ConfigError as error:
+                    raise ConfigError(f"train.{source}: {error}") from None
+        self.train_step.start_averages()
+
+    def fit(self):
+        """Trains up to `train.steps`. Returns the best validation score in [0, 1], or None without validation.
+
+        SIGTERM and Ctrl-C save a checkpoint and leave with status 128 + the signal's number.
+
+        Raises:
+          TrainingFailed: the loss is not finite.
+        """
+        steps, first = self.settings["steps"], int(self.step)
+        pending, window = [], self.window.numpy()
+        batches, since, clock = _Timed(self._batches(first)), first, time.perf_counter()
+        bar = tqdm(total=steps, initial=first, desc=self.run.folder.name, unit="step", disable=self._bar_off())
+        with self._signals(), bar:
+            for done, batch in zip(range(first + 1, steps + 1), batches):
+                pending.append(self.train_step(batch, tf.constant(done - 1, tf.int32)))
+                bar.update()
+                log, validate, save = (self._due(done, name) for name in ("log", "validate", "checkpoint"))
+                if not (log or validate or save or self.stop_signal):
+                    continue
+                window = window + self._flush(pending, done)
+                pending = []
+                if log or validate:
+                    seconds = time.perf_counter() - clock
+                    row = self._row(done, window, (done - since) / seconds, batches.waited / seconds)
+                    if validate and self.val_split:
+                        row.update(self._validate(done, bar))
+                    self._log(done, row, bar)
+                    if validate:
+                        plot_metrics(self.run)
+                    window, since, clock = np.zeros_like(window), done, time.perf_counter()
+                    batches.waited = 0.0
+                if save or self.stop_signal:
+                    self._save(done, window)
+                if done == steps and not self.val_split:
+                    self._keep({"step": done})
+                if self.stop_signal:
+                    self._leave(done)
+        return float(self.best) if float(self.best) >= 0 else None
+
+    def _batches(self, first):
+        size = self.settings["batch_size"]
+        batches = training_batches(self.loader, self.augmentation, size, self.seed, first * size)
+        return self.strategy.experimental_distribute_dataset(batches)
+
+    def _due(self, done, what):
+        return done % self.settings[f"{what}_every"] == 0 or done == self.settings["steps"]
+
+    def _flush(self, pending, done):
+        """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed` on NaN."""
+        values = np.array([value.numpy() for value in pending], np.float64)
+        bad = np.flatnonzero(~np.isfinite(values[:, 0]))
+        if bad.size:
+            step = done - len(pending) + 1 + bad[0]
+            raise TrainingFailed(
+                f"the loss is {values[bad[0], 0]} at step {step}; the newest checkpoint is from before it. "
+                "Try a lower schedule.learning_rate, optimizer.clip_norm=1, or train.precision=float32"
+            )
+        return np.array([len(values), *values.sum(0)])
+
+    def _row(self, done, window, steps_per_second, waiting):
+        means = window[1:] / window[0]
+        row = {"step": done, "images": done * self.settings["batch_size"]}
+        row.update({name: f"{value:.7g}" for name, value in zip(self.train_step.metrics, means)})
+        row["images_per_second"] = f"{steps_per_second * self.settings['batch_size']:.4g}"
+        row["input_wait"] = f"{waiting:.4f}"
+        return row
+
+    def _log(self, done, row, bar):
+        self.metrics_file.write(row)
+        with self.writer.as_default(done):
+            for name, value in row.items():
+                if name not in ("step", "images"):
+                    tf.summary.scalar(name, float(value))
+        self.writer.flush()
+        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row["images_per_second"]}
+        best = f"best {next(iter(self.validation.scores.values()))}"
+        bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
+        if bar.disable and self.settings["progress"]:
+            print(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), flush=True)
+
+    def _validate(self, done, bar):
+        """Validation scores as entries of the log; keeps the weights where they are the best so far."""
+        with self.train_step.averaged_weights():
+            scores, summarize = self.validation(self.val_split, not self._bar_off())
+        decisive = next(iter(scores.values()))
+        if decisive > float(self.best):
+            self.best.assign(decisive)
+            self._keep({"step": done, **scores})
+        with self.writer.as_default(done):
+            summarize()
+        named = [f"{self.validation.scores[name]} {100 * value:.2f} %" for name, value in scores.items()]
+        bar.write(f"step {done}: validation {', '.join(named)}", sys.stdout)
+        return {f"val_{name}": f"{value:.7g}" for name, value in scores.items()}
+
+    def _keep(self, scores):
+        """Writes the weights to use, with averages in place of weights and statistics, into best/."""
+        with self.train_step.averaged_weights():
+            checkpoints.write(self.run.best / "weights.npz", checkpoints.model_state(self.model))
+        write_json(self.run.best / "metrics.json", scores)
+
+    def _save(self, done, window):
+        if self.strategy.num_replicas_in_sync > 1:
+            self.train_step.average_batch_norm()
+        self.step.assign(done)
+        self.window.assign(window)
+        checkpoints.save_step(self.run.checkpoints, done, self._state(), self.settings["keep_checkpoints"])
+
+    def _state(self):
+        trainer = {"trainer/step": self.step, "trainer/window": self.window, "trainer/best": self.best}
+        return {**self.train_step.state(), **trainer}
+
+    @contextlib.contextmanager
+    def _signals(self):
+        """Within it, SIGTERM and SIGINT are noted and the step under way is finished."""
+
+        def note(number, frame):
+            self.stop_signal = number
+
+        previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _leave(self, done):
+        name = signal.Signals(self.stop_signal).name
+        print(f"{name}: saved step {done} in {self.run.folder}; the same command goes on from there", flush=True)
+        raise SystemExit(128 + self.stop_signal)
+
+    def _bar_off(self):
+        return not (self.settings["progress"] and sys.stderr.isatty())
+
+
+class _Timed:
+    """Iterates over `iterable`; `waited` is the time in seconds that its elements were waited for."""
+
+    def __init__(self, iterable):
+        self._elements, self.waited = iter(iterable), 0.0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        began = time.perf_counter()
+        try:
+            return next(self._elements)
+        finally:
+            self.waited += time.perf_counter() - began
+
+
+def plot_metrics(run):
+    """Draws RUN/curves.png from metrics.csv: the loss of each output, and the scores of validation."""
+    rows = read_metrics(run.metrics)
+    names = [name for name in rows[0] if name.startswith(("loss/", "val_"))]
+    points = {name: [(int(row["step"]), float(row[name])) for row in rows if row[name]] for name in names}
+    series = {name: tuple(zip(*pairs)) for name, pairs in points.items() if pairs}
+    visualize.plot_curves(run.folder / "curves.png", series, "step", "loss; fraction", run.folder.name)
+
+
+def check_settings(settings):
+    """Raises `ConfigError` for settings of the section `train` that no part would refuse by itself, or too late."""
+    for name in _COUNTS:
+        if settings[name] < 1:
+            raise ConfigError(f"train.{name} must be 1 or more, got {settings[name]}")
+    if not 0 <= settings["ema"] < 1:
+        raise ConfigError(f"train.ema must be in [0, 1), got {settings['ema']}")
+
+
+def check_shares(settings, devices):
+    """Raises `ConfigError` where a batch can't be shared evenly by so many devices and their micro-batches."""
+    size, parts = settings["batch_size"], devices * settings["accumulate"]
+    if size % parts:
+        raise ConfigError(
+            f"train.batch_size={size} can't be shared by {devices} devices x {settings['accumulate']} micro-batches: "
+            f"use a multiple of {parts}"
+        )

@@ -1,0 +1,187 @@
+"""What is a problem, what a note, and what neither."""
+
+import cv2
+import numpy as np
+import pytest
+from folders import make_pascal_voc, write_image
+from in_memory import InMemory, halves, noise, pairs
+
+from data_pipelines import IGNORE, load
+from data_pipelines.audit import findings
+from data_pipelines.audit.survey import survey
+
+CLASSIFICATION = {"task": "classification", "palette": ()}
+
+
+def judged(dataset, splits=None):
+    found = [survey(dataset, split) for split in splits or dataset.spec.splits]
+    verdict = findings.judge(dataset.spec, found)
+    # Small versions of published data sets have fewer samples than these.
+    return verdict._replace(problems=[line for line in verdict.problems if ", expected " not in line])
+
+
+def classes(*numbers, seed=0):
+    """Images of these classes."""
+    return [(noise(seed + place), np.int32(number)) for place, number in enumerate(numbers)]
+
+
+def test_nothing_to_say():
+    assert judged(InMemory({"train": pairs(6), "val": pairs(3, seed=50)})) == ([], [], [])
+
+
+def test_the_same_pixels_in_two_splits_are_a_problem():
+    train, val = pairs(6), pairs(3, seed=50)
+    val[1] = train[4]
+    verdict = judged(InMemory({"train": train, "val": val}))
+    assert verdict.problems == ["train and val have images of equal pixels: 1 (train_4 = val_1); take them out of one"]
+    assert verdict.notes == []
+    assert [findings.described(pair) for pair in verdict.pairs] == ["train train_4 = val val_1 (equal pixels)"]
+
+
+def test_the_same_picture_in_two_splits_is_a_note():
+    train, val = pairs(6, size=(96, 128)), pairs(3, seed=50, size=(96, 128))
+    val[2] = cv2.resize(train[1][0], (80, 60), interpolation=cv2.INTER_AREA), halves((60, 80))
+    verdict = judged(InMemory({"train": train, "val": val}))
+    assert verdict.problems == []
+    assert "images of val that look like one of train: 1, in 1 pairs (nearest: train_1 ~ val_2)" in verdict.notes
+    (pair,) = verdict.pairs
+    assert (pair.splits, [sample.name for sample in pair.samples]) == (("train", "val"), ["train_1", "val_2"])
+    assert 0 < pair.distance <= 32
+    assert findings.described(pair) == f"train train_1 ~ val val_2 ({pair.distance} of 256 bits differ)"
+
+
+def test_a_copy_that_is_compressed_anew_is_a_problem(tmp_path):
+    for split, numbers in {"train": range(4), "val": range(4, 6)}.items():
+        for number in numbers:
+            write_image(tmp_path / split / f"{number}.png", noise(number))
+            write_image(tmp_path / f"{split}annot" / f"{number}.png", halves())
+    copy = cv2.imencode(".png", noise(2)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 0])[1].tobytes()
+    assert copy != (tmp_path / "train" / "2.png").read_bytes()
+    (tmp_path / "val" / "5.png").write_bytes(copy)
+    verdict = judged(load("camvid", tmp_path), ("train", "val"))
+    assert verdict.problems == ["train and val have images of equal pixels: 1 (2 = 5); take them out of one"]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_lists_that_share_a_name_are_a_problem(tmp_path, flat):
+    """Also where the image shows nothing, and so is compared with none."""
+    make_pascal_voc(tmp_path, size=(48, 64), augmented=False)
+    for number, path in enumerate(sorted((tmp_path / "JPEGImages").iterdir())):
+        write_image(path, np.zeros((48, 64, 3), np.uint8) if flat else noise(number, (48, 64)))
+    dataset = load("pascal_voc", tmp_path)
+    splits = ("train", "val", "trainval")
+    assert judged(dataset, splits).problems == []
+    with open(tmp_path / "ImageSets" / "Segmentation" / "val.txt", "a") as file:
+        file.write("2007_train01\n")
+    verdict = judged(dataset, splits)
+    assert verdict.problems == ["train and val share images: 1 (2007_train01); take them out of one"]
+    assert verdict.pairs == []
+
+
+@pytest.mark.parametrize(
+    "first, second, meant",
+    [
+        ("train", "val", False),
+        ("train", "trainval", True),
+        ("trainval", "val", True),
+        ("trainval", "trainaug", True),
+        ("trainaug", "val", False),
+        ("train_extra", "train_coarse", True),
+        ("val_coarse", "train_coarse", False),
+        ("val", "test", False),
+        ("trainval", "test", False),
+        ("train2017", "val2017", False),
+        ("train2017", "val2014", True),
+        ("val", "train2017", False),
+    ],
+)
+def test_splits_that_are_meant_to_overlap(first, second, meant):
+    assert findings.meant_to_overlap(first, second) == findings.meant_to_overlap(second, first) == meant
+    verdict = judged(InMemory({first: pairs(3), second: pairs(3)}, {first: list("abc"), second: list("def")}))
+    assert len(verdict.problems) == (not meant)
+
+
+def test_odd_images_are_notes():
+    content = pairs(24)
+    content[3] = np.full((24, 32, 3), 90, np.uint8), halves()
+    content[4] = noise(99), halves(first=IGNORE, second=IGNORE)
+    content[5] = noise(98, (25, 32)), halves((25, 32))
+    content[9] = content[7]
+    assert judged(InMemory({"train": content})) == (
+        [],
+        [
+            "train: images without contrast (their pixels are almost equal): 1 (train_3)",
+            "train: images with labels of void alone: 1 (train_4)",
+            "train: images of unusual size: 1 (train_5)",
+            "train: images that repeat another one's pixels: 1 (train_7 = train_9)",
+        ],
+        [],
+    )
+
+
+def test_a_faint_picture_is_constant_by_the_measure_of_the_data_set():
+    faint = noise(0).astype(np.uint16) // 120  # 0, 1 or 2, at a deviation of 0.7 or so
+    for std, notes in ((50.0, 0), (500.0, 1)):
+        dataset = InMemory({"train": [(faint, halves())]}, dtype="uint16", std=(std,) * 3)
+        assert len(judged(dataset).notes) == notes
+
+
+@pytest.mark.parametrize(
+    "sizes, odd",
+    [
+        ([(24, 32)] * 18 + [(32, 24)] * 2, []),
+        ([(24, 32)] * 19 + [(32, 24)], [19]),
+        ([(20 + n, 30) for n in range(12)] + [(120, 120)], [12]),
+        ([(100 + n, 120) for n in range(12)] + [(24, 28)], [12]),
+        ([(20 + n, 30) for n in range(12)] + [(60, 90)], []),
+    ],
+)
+def test_unusual_sizes(sizes, odd):
+    content = [(noise(number, size), halves(size)) for number, size in enumerate(sizes)]
+    assert findings.unusual_sizes(survey(InMemory({"train": content}), "train")).tolist() == odd
+
+
+def test_classes_that_a_split_lacks():
+    names = {"classes": ("a", "b", "c", "d"), "palette": ((0, 0, 0),) * 4}
+    train = [(noise(n), halves(first=0, second=1)) for n in range(3)]
+    val = [(noise(n), halves(first=0, second=2)) for n in range(9, 12)]
+    verdict = judged(InMemory({"train": train, "val": val}, **names))
+    assert verdict.problems == []
+    assert verdict.notes == [
+        "val shows c, which train never does: no model can learn it",
+        "val never shows b: it says nothing about how well that is learned",
+        "classes are spread otherwise in train and val (they differ by 50%): b 50.0% / 0.0%, c 0.0% / 50.0%, "
+        "a 50.0% / 50.0%",
+        "no split shows d",
+    ]
+
+
+@pytest.mark.parametrize("columns, notes", [(18, 0), (21, 1)])
+def test_classes_that_are_spread_otherwise(columns, notes):
+    """16 of 32 columns are of the first class in train: with 18 and 21, 6 % and 16 % of the pixels differ."""
+    label = np.ones((24, 32), np.uint8)
+    label[:, :columns] = 0
+    verdict = judged(InMemory({"train": pairs(3), "val": [(noise(9), label)]}))
+    assert len(verdict.notes) == notes and verdict.problems == []
+
+
+def test_classification():
+    dataset = InMemory({"train": classes(0, 1, 0, 1), "val": classes(0, 1, seed=9)}, **CLASSIFICATION)
+    assert judged(dataset) == ([], [], [])
+    train = [*classes(0, 0, 0), (noise(1), np.int32(1))]
+    dataset = InMemory({"train": train, "val": classes(1, seed=9)}, **CLASSIFICATION)
+    notes = judged(dataset).notes
+    assert notes[:2] == [
+        "train: images that repeat another one's pixels: 1 (train_1 = train_3)",
+        "train: images that are in two classes: 1 (train_1 = train_3)",
+    ]
+    dataset = InMemory({"train": classes(0, 0), "val": classes(0, seed=9)}, **CLASSIFICATION)
+    assert judged(dataset).problems == ["train has no images of b: add them, or remove the folder"]
+
+
+def test_the_training_split():
+    found = [survey(InMemory({"val": pairs(1), "train": pairs(1)}), split) for split in ("val", "train")]
+    assert findings.training_split(found).split == "train"
+    assert findings.training_split(found[:1]).split == "val"
+    void = survey(InMemory({"train": [(noise(0), halves(first=IGNORE, second=IGNORE))]}), "train")
+    assert findings.training_split([void]) is None

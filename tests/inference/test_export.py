@@ -1,0 +1,237 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+from data_pipelines import DatasetSpec
+from did_tf import wiring
+from did_tf.common.errors import ConfigError
+from did_tf.inference import export, pictures
+from did_tf.inference.predictor import Predictor
+from did_tf.programs import export_model
+
+PROJECT = Path(export.__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """(config, model with random weights, spec)."""
+    config = tiny.config()
+    spec = wiring.make_dataset(config).spec
+    model = wiring.make_model(config, spec)
+    # Each class is as likely as another on average, so that they differ from place to place.
+    image = export_model.example_images(config, spec)[0]
+    logits = model(image[None].astype(np.float32))["main"].numpy()
+    head = model.get_layer("head.main.conv")
+    head.set_weights([head.get_weights()[0], -logits.mean((0, 1, 2))])
+    return config, model, spec
+
+
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    """(run folder, what `export_model` printed) after the program has run."""
+    config, model, _ = network
+    run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
+    command = [sys.executable, "-m", "did_tf", "export", "--experiment=did_synthetic", f"--run={run.folder}"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return run, done.stdout
+
+
+@pytest.fixture
+def old(tmp_path):
+    """What looks like a SavedModel of before."""
+    folder = tmp_path / "saved_model"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_text("old")
+    return folder
+
+
+@pytest.fixture
+def images(network):
+    config, _, spec = network
+    return export_model.example_images(config, spec)
+
+
+@pytest.fixture
+def served_here(monkeypatch):
+    """Serves in this process, which saves four seconds, and lets tests spoil the outputs: {output: function}."""
+    spoil = {}
+
+    def serve(folder, batches):
+        loaded = tf.saved_model.load(str(folder)).signatures[export.SIGNATURE]
+        results = {}
+        for view, batch in batches.items():
+            for output, values in loaded(image=tf.constant(batch)).items():
+                results[f"{view}/{output}"] = spoil.get(output, lambda unchanged: unchanged)(values.numpy())
+        return results
+
+    monkeypatch.setattr(export, "_serve", serve)
+    return spoil
+
+
+def content(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_program_exports_and_checks(exported):
+    run, printed = exported
+    size = sum(os.path.getsize(path) for path in run.saved_model.rglob("*") if path.is_file())
+    assert f"{run.saved_model}: {size / 1e6:.1f} MB, within" in printed
+    assert "random images" not in printed
+    assert {path.name for path in run.folder.iterdir()} == {"best", "config.json", "saved_model"}
+
+
+def test_signature_takes_any_batch_and_size(exported, network):
+    _, model, spec = network
+    serve = tf.saved_model.load(str(exported[0].saved_model)).signatures[export.SIGNATURE]
+    assert serve.structured_input_signature[1]["image"].shape.as_list() == [None, None, None, 3]
+    predictor, rng = Predictor(model), np.random.default_rng(0)
+    for shape in ((1, 17, 17), (3, 40, 33), (2, 5, 70), (1, 1, 1)):
+        batch = rng.integers(0, 256, (*shape, 3), np.uint8)
+        outputs = serve(image=tf.constant(batch))
+        assert set(outputs) == {"classes", "probabilities"}
+        classes, probabilities = outputs["classes"].numpy(), outputs["probabilities"].numpy()
+        assert classes.dtype == np.uint8 and classes.shape == shape
+        assert probabilities.dtype == np.float32 and probabilities.shape == (*shape, spec.num_classes)
+        expected = np.stack([predictor(image)["main"] for image in batch])
+        np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(classes, probabilities.argmax(-1))
+
+
+def test_a_served_image_has_several_classes(exported, images):
+    classes, probabilities = tiny.serve(exported[0].saved_model, images[0])
+    assert classes.shape == images[0].shape[:2] and len(np.unique(classes)) > 3
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+
+
+def test_assets_name_the_classes_and_their_colours(exported, network):
+    spec = network[2]
+    asset = tf.saved_model.load(str(exported[0].saved_model)).dataset.asset_path.numpy().decode()
+    assert Path(asset) == exported[0].saved_model / "assets" / "dataset.json"
+    told = json.loads(Path(asset).read_text())
+    assert told["name"] == "synthetic" and tuple(told["classes"]) == spec.classes
+    assert [tuple(colour) for colour in told["palette"]] == list(spec.palette)
+    assert (told["dtype"], told["bands"], told["mean"], told["std"]) == ("uint8", 3, [*spec.mean], [*spec.std])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint8", 0.0), ("float32", float("nan")), pytest.param("float32", -0.1, marks=pytest.mark.slow)],
+)
+def test_what_has_no_data_is_served_as_it_is_trained(dtype, nodata, network, images, served_here, tmp_path):
+    _, model, spec = network
+    spec = dataclasses.replace(spec, dtype=dtype, nodata=nodata)
+    image = np.maximum(images[0], 1).astype(dtype)
+    holes, filled = image.copy(), image.copy()
+    holes[5:20, 7:30, 1] = nodata
+    filled[5:20, 7:30, 1] = round(spec.mean[1]) if dtype == "uint8" else spec.mean[1]
+    path = export.export(model, spec, tmp_path / "saved_model", [filled]).path
+    np.testing.assert_allclose(tiny.serve(path, holes)[1], tiny.serve(path, filled)[1], rtol=0, atol=1e-6)
+    assert np.abs(tiny.serve(path, image)[1] - tiny.serve(path, filled)[1]).max() > 1e-3
+
+
+def test_one_that_is_there_is_replaced(network, images, served_here, old):
+    _, model, spec = network
+    (old / "stale").touch()
+    result = export.export(model, spec, str(old), images[:1])
+    assert result.path == old and result.difference < 1e-5 and result.bytes > 10_000
+    assert {path.name for path in old.iterdir()} >= {"assets", "saved_model.pb", "variables"}
+    assert not (old / "stale").exists() and [path.name for path in old.parent.iterdir()] == ["saved_model"]
+
+
+@pytest.mark.parametrize(
+    ("output", "spoil"),
+    [
+        ("probabilities", lambda values: values + 2e-3),
+        ("probabilities", lambda values: values * np.nan),
+        ("classes", lambda values: (values + 1) % 11),
+    ],
+)
+def test_disagreement_keeps_the_old_one(output, spoil, network, images, served_here, old):
+    served_here[output] = spoil
+    with pytest.raises(export.ExportFailed, match="differs from the model on image0_whole, 48x64 pixels"):
+        export.export(*network[1:], old, images[:1])
+    assert content(old.parent) == {"saved_model", "saved_model/saved_model.pb"}
+    assert (old / "saved_model.pb").read_text() == "old"
+
+
+def test_one_that_does_not_run_alone_is_not_written(network, images, monkeypatch, tmp_path):
+    monkeypatch.setattr(export, "_SERVE", "raise ImportError('no such layer')")
+    with pytest.raises(export.ExportFailed, match="with TensorFlow alone: ImportError: no such layer"):
+        export.export(*network[1:], tmp_path / "saved_model", images[:1])
+    assert not content(tmp_path)
+
+
+def test_project_can_not_be_imported_where_it_is_checked():
+    blocked, serving = export._SERVE.split("import numpy")
+    assert "tf.saved_model.load" in serving
+    for module in ("did_tf", "data_pipelines", "keras"):
+        code = f"{blocked}\nimport {module}"
+        done = subprocess.run([sys.executable, "-I", "-c", code], cwd=PROJECT, capture_output=True, text=True)
+        assert "ModuleNotFoundError" in done.stderr
+
+
+def test_failed_move_puts_the_old_one_back(network, images, served_here, monkeypatch, old):
+    replace = os.replace
+
+    def full_disk(source, target):
+        if str(source).endswith(".partial"):
+            raise OSError(28, "No space left on device", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(export.os, "replace", full_disk)
+    with pytest.raises(export.ExportFailed, match="No space left"):
+        export.export(*network[1:], old, images[:1])
+    assert content(old.parent) == {"saved_model", "saved_model/saved_model.pb"}
+    assert (old / "saved_model.pb").read_text() == "old"
+
+
+def test_other_folders_are_left_alone(network, images, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match=r"is no SavedModel: delete it or pass another --output"):
+        export.export(*network[1:], tmp_path, images)
+    assert content(tmp_path) == {"thesis.tex"}
+
+
+def test_a_path_that_can_not_be_made(network, images, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(export.ExportFailed, match="cannot export to .*file"):
+        export.export(*network[1:], tmp_path / "file" / "saved_model", images)
+
+
+def test_example_images_are_of_the_validation_split(network):
+    config, _, spec = network
+    expected = [read() for _, read in pictures.split_images(wiring.make_dataset(config), "val", 2)]
+    np.testing.assert_array_equal(export_model.example_images(config, spec), expected)
+
+
+def test_example_images_without_validation_are_of_training(network):
+    _, _, spec = network
+    config = tiny.config(dataset__val_split="", dataset__train_split="train+val")
+    expected = [read() for _, read in pictures.split_images(wiring.make_dataset(config), "train", 2)]
+    np.testing.assert_array_equal(export_model.example_images(config, spec), expected)
+
+
+@pytest.mark.parametrize(("dtype", "mean"), [("uint8", 250.0), ("uint16", 60000.0), ("float32", -7.5)])
+def test_random_images_are_like_those_of_the_data(dtype, mean):
+    config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
+    spec = DatasetSpec("mine", ("a",), ((0, 0, 0),), {}, (mean,) * 2, (abs(mean) / 50,) * 2, dtype=dtype)
+    image, _ = export_model.example_images(config, spec)
+    assert image.dtype == dtype and image.shape[2] == 2
+    np.testing.assert_allclose(image.astype(float).mean((0, 1)), mean, rtol=0.01)
+    np.testing.assert_allclose(image.astype(float).std((0, 1)), abs(mean) / 50, rtol=0.25)
+
+
+def test_example_images_without_data_are_random(network, capsys):
+    config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
+    first, second = export_model.example_images(config, network[2])
+    assert first.dtype == np.uint8 and first.shape[2] == 3 and (first != second).any()
+    assert "random images, for there are no others: no CamVid in /nonexistent" in capsys.readouterr().out

@@ -1,0 +1,257 @@
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf.inference.predictor import Predictor, resize, tile_starts, tile_stride
+from did_tf.models import build
+from did_tf.models.layers import Normalize
+
+MEAN, STD = (90.0, 120.0, 60.0, 30.0, 200.0), (50.0, 60.0, 70.0, 20.0, 40.0)
+
+
+def network(kernel=3, bands=3, classes=4, minimum=1, size=(None, None), extra=(), symmetric=False, seed=0):
+    """Two outputs, random weights; the kernel is its own mirror image where `symmetric`."""
+    image = keras.Input((*size, bands))
+    x = Normalize(MEAN[:bands], STD[:bands], minimum, name="normalize")(image)
+    for layer in extra:
+        x = layer(x)
+    outputs = {name: keras.layers.Conv2D(classes, kernel, padding="same", name=name)(x) for name in ("main", "side")}
+    model = keras.Model(image, outputs)
+    rng = np.random.default_rng(seed)
+    weights = [rng.normal(0, 1, w.shape) for w in model.get_weights()]
+    if symmetric:
+        weights = [w + w[:, ::-1] if w.ndim == 4 else w for w in weights]
+    model.set_weights(weights)
+    return model
+
+
+def picture(height, width, bands=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, bands)).astype(np.uint8)
+
+
+def softmax(logits):
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def direct(model, image, name="main"):
+    """One call of the model itself."""
+    return softmax(model(image[None].astype(np.float32), training=False)[name].numpy()[0])
+
+
+def same(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6)
+
+
+def test_whole_image_is_the_softmax_of_the_model():
+    model, image = network(), picture(13, 22)
+    result = Predictor(model)(image)
+    assert set(result) == {"main", "side"}
+    for name, values in result.items():
+        assert values.dtype == np.float32 and values.shape == (13, 22, 4)
+        same(values, direct(model, image, name))
+    assert abs(result["main"] - result["side"]).max() > 0.1
+
+
+def test_dropout_is_off():
+    model, image = network(extra=[keras.layers.Dropout(0.5)]), picture(9, 9)
+    same(Predictor(model)(image)["main"], direct(model, image))
+
+
+def test_float_and_uint8_images_are_the_same_pixels():
+    predict, image = Predictor(network()), picture(9, 9)
+    same(predict(image)["main"], predict(image.astype(np.float64))["main"])
+
+
+@pytest.mark.parametrize("tile, overlap", [(8, 1 / 3), ((5, 11), 0.0), ((7, 9), 0.75), (40, 0.5)])
+def test_tiles_do_not_matter_to_a_pointwise_model(tile, overlap):
+    model, image = network(kernel=1), picture(21, 34)
+    same(Predictor(model, tile, overlap, batch_size=3)(image)["side"], Predictor(model)(image)["side"])
+
+
+def test_tiles_are_averaged_where_they_overlap():
+    model, image = network(kernel=5), picture(20, 27)
+    # Strides ceil(2/3 * 8) = 6 and ceil(2/3 * 10) = 7; the last tiles are shifted back from 18 and 21.
+    total, cover = np.zeros((20, 27, 4)), np.zeros((20, 27, 1))
+    for y in (0, 6, 12):
+        for x in (0, 7, 14, 17):
+            part = direct(model, image[y : y + 8, x : x + 10])
+            for dy in range(8):
+                for dx in range(10):
+                    total[y + dy, x + dx] += part[dy, dx]
+                    cover[y + dy, x + dx] += 1
+    same(Predictor(model, (8, 10), batch_size=5)(image)["main"], total / cover)
+    # The tiles' borders show, so the test above can fail.
+    assert abs(total / cover - direct(model, image)).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "options, minimum, padded", [({"tile": (16, 12)}, 1, (16, 14)), ({}, 16, (16, 16)), ({"tile": 16}, 12, (16, 16))]
+)
+def test_small_images_are_padded_with_the_mean(options, minimum, padded):
+    model, image = network(minimum=minimum), picture(7, 14)
+    frame = np.empty((*padded, 3), np.float32)
+    frame[:] = MEAN[:3]
+    frame[:7, :14] = image
+    if padded[1] == 14:  # two tiles of width 12, at 0 and 2
+        expected = np.zeros((7, 14, 4))
+        expected[:, :12] += direct(model, frame[:, :12])[:7]
+        expected[:, 2:] += direct(model, frame[:, 2:])[:7]
+        expected[:, 2:12] /= 2
+    else:
+        expected = direct(model, frame)[:7, :14]
+    same(Predictor(model, **options)(image)["main"], expected)
+
+
+def test_scales_are_resized_there_and_back_and_averaged():
+    # tf.image.resize is an implementation of its own; five bands and six classes are more than OpenCV's usual four.
+    model, image = network(bands=5, classes=6), picture(20, 31, bands=5)
+    expected = direct(model, image) / 3
+    for size in ((10, 16), (35, 54)):  # round(15.5) is 16, round(54.25) 54
+        scaled = tf.image.resize(image, size).numpy()
+        expected += tf.image.resize(direct(model, scaled), (20, 31)).numpy() / 3
+    actual = Predictor(model, scales=(0.5, 1, 1.75))(image)["main"]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
+
+
+def test_flip_averages_with_the_mirrored_image():
+    model, image = network(), picture(12, 17)
+    expected = (direct(model, image) + direct(model, image[:, ::-1])[:, ::-1]) / 2
+    same(Predictor(model, flip=True)(image)["main"], expected)
+    assert abs(expected - direct(model, image)).max() > 0.1
+
+
+def test_flip_does_not_matter_to_a_symmetric_model():
+    model, image = network(symmetric=True), picture(12, 17)
+    same(Predictor(model, flip=True)(image)["main"], Predictor(model)(image)["main"])
+
+
+def test_everything_together_still_sums_to_one():
+    predict = Predictor(network(bands=1), 9, scales=(0.1, 0.5, 1.5), flip=True)
+    result = predict(picture(25, 14, bands=1))
+    same(result["main"].sum(-1), np.ones((25, 14)))
+
+
+def test_the_network_is_traced_once():
+    calls = []
+
+    class Spy(keras.layers.Layer):
+        def call(self, inputs):
+            calls.append(inputs.shape)
+            return inputs
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    model = network(extra=[Spy()])
+    calls.clear()
+    predict = Predictor(model, scales=(0.5, 1), flip=True)
+    tiled = Predictor(model, 6, batch_size=4)
+    for height, width in ((8, 8), (9, 20), (31, 7)):
+        predict(picture(height, width))
+        predict(picture(height, width).astype(np.float64))
+        tiled(picture(height, width))
+    assert len(calls) == 2  # once for each predictor
+
+
+def test_new_weights_are_used():
+    model, image = network(), picture(8, 8)
+    predict = Predictor(model)
+    before = predict(image)["main"]
+    model.set_weights([-weights for weights in model.get_weights()])
+    same(predict(image)["main"], direct(model, image))
+    assert abs(predict(image)["main"] - before).max() > 0.1
+
+
+def test_models_without_normalisation_are_padded_with_zeros():
+    image = keras.Input((None, None, 2))
+    model = keras.Model(image, {"main": keras.layers.Conv2D(3, 3, padding="same")(image)})
+    pixels = picture(4, 6, bands=2) / 255
+    expected = direct(model, np.pad(pixels, ((0, 4), (0, 2), (0, 0))))[:4, :6]
+    same(Predictor(model, 8)(pixels)["main"], expected)
+
+
+def test_a_model_of_fixed_size_takes_tiles_of_that_size():
+    model, image = network(kernel=1, size=(8, 12)), picture(20, 20)
+    expected = Predictor(network(kernel=1))(image)["main"]
+    same(Predictor(model, (8, 12))(image)["main"], expected)
+    for tile in (None, 8):
+        with pytest.raises(ValueError, match=r"built for \(8, 12\)"):
+            Predictor(model, tile)
+
+
+def test_did():
+    model = build("did", 3, growth=4, units=(1, 1, 1, 1))
+    result = Predictor(model, 17, scales=(0.5, 1))(picture(20, 31))
+    assert list(result)[0] == "main" and set(result) == {"main", "block2", "block3"}
+    assert all(values.shape == (20, 31, 3) for values in result.values())
+    with pytest.raises(ValueError, match=r"\(40, 16\) is too small: the network takes 17 or more"):
+        Predictor(model, (40, 16))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"overlap": 1.0}, "overlap .* got 1.0"),
+        ({"overlap": -0.1}, "overlap .* got -0.1"),
+        ({"scales": ()}, "scales"),
+        ({"scales": (1.0, 0.0)}, "scales"),
+        ({"batch_size": 0}, "batch_size .* got 0"),
+        ({"tile": 0}, "too small"),
+        ({"tile": (8, 8, 8)}, r"one size or \(height, width\)"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        Predictor(network(), **options)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 4), (1, 8, 8, 3)])
+def test_bad_images(shape):
+    with pytest.raises(ValueError, match=re.escape(f"[height, width, 3], got {shape}")):
+        Predictor(network())(np.zeros(shape, np.uint8))
+
+
+def test_tile_starts_cover_every_pixel():
+    for size in range(1, 40):
+        for tile in range(1, 12):
+            for stride in range(1, tile + 1):
+                starts = tile_starts(size, tile, stride)
+                covered = {start + i for start in starts for i in range(tile)}
+                assert covered == set(range(max(size, tile)))
+                assert starts[0] == 0 and starts == sorted(set(starts))
+                steps = np.diff(starts)
+                assert (steps[:-1] == stride).all() and (steps <= stride).all()
+
+
+@pytest.mark.parametrize("stride", [0, 6])
+def test_tile_starts_without_gaps_only(stride):
+    with pytest.raises(ValueError, match="stride must be 1 to 5"):
+        tile_starts(9, 5, stride)
+
+
+def test_tile_stride_is_exact():
+    assert tile_stride(321, 1 / 3) == 214  # the paper's; (1 - 1/3) * 321 is more than that in floating point
+    for tile in range(1, 1000):
+        assert tile_stride(tile, 0) == tile
+        for parts in (2, 3, 5, 7):
+            assert tile_stride(tile, 1 / parts) == -(-tile * (parts - 1) // parts)
+
+
+@pytest.mark.parametrize("channels", [1, 4, 5, 200])
+def test_resize_keeps_the_channels_apart(channels):
+    image = np.random.default_rng(1).random((9, 13, channels)).astype(np.float32)
+    for size in ((4, 7), (20, 13)):
+        np.testing.assert_allclose(resize(image, size), tf.image.resize(image, size).numpy(), rtol=0, atol=1e-5)
+
+
+def test_outputs_that_are_not_wanted_are_left_out():
+    model, image = network(), picture(9, 9)
+    wanted = Predictor(model, outputs=["side"])(image)
+    assert list(wanted) == ["side"]
+    same(wanted["side"], Predictor(model)(image)["side"])
+    with pytest.raises(ValueError, match="no output 'aux'; it has "):
+        Predictor(model, outputs=["aux"])

@@ -1,0 +1,105 @@
+"""From a folder of classified images to a trained, scored and exported network, which a segmentation starts from."""
+
+import json
+
+import folders
+import numpy as np
+import program
+import pytest
+import tensorflow as tf
+import tiny
+
+from did_tf import models, wiring
+from did_tf.inference import export
+from did_tf.programs import export_model
+from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
+
+SUNET = {"name": "sunet", "filters": 4, "depth": 1, "widths": (8, 12, 16, 20)}
+
+
+def settings(data, **overrides):
+    own = {
+        "dataset": {**tiny.config()["dataset"], "name": "imagenet", "folder": str(data), "options": {}},
+        "model": {**SUNET, "task": "classification", "bn_momentum": 0.9},
+        "data__crop": (32, 32),
+        "data__area": (0.5, 1.0),
+        "schedule__learning_rate": 0.01,
+        "train__batch_size": 6,
+        "train__steps": 60,
+        "train__validate_every": 60,
+        "paper": {"split": "val", "top1_error": 29.28, "top5_error": 10.21},
+    }
+    return tiny.config(**{**own, **overrides})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classification")
+    folders.make_imagenet(folder / "data")
+    config = settings(folder / "data")
+    run = RunFolder(folder / "run")
+    return config, run, wiring.make_trainer(config, run).fit()
+
+
+def test_it_learns_three_colours(trained):
+    """Each class is a colour under noise: by chance a third would be right."""
+    _, run, best = trained
+    assert best > 0.8
+    last = read_metrics(run.metrics)[-1]
+    assert float(last["val_top1_accuracy"]) == pytest.approx(best, abs=1e-6)
+    assert float(last["val_top5_accuracy"]) == 1
+    assert read_json(run.best / "metrics.json")["top1_accuracy"] == pytest.approx(best)
+
+
+def launch(name, run):
+    return program.launch(name, "--experiment=did_synthetic", f"--run={run.folder}")
+
+
+@pytest.mark.slow
+def test_it_is_evaluated_beside_the_papers_figures(trained):
+    _, run, best = trained
+    done = launch("evaluate", run)
+    assert done.returncode == 0, done.stderr
+    assert "29.28" in done.stdout
+    report = json.loads((run.evaluation / "val.json").read_text())
+    assert report["outputs"]["main"]["top1_error"] == pytest.approx(1 - best)
+
+
+@pytest.mark.slow
+def test_there_is_nothing_to_picture(trained):
+    done = launch("predict", trained[1])
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: imagenet is for classification")
+
+
+@pytest.mark.slow
+def test_it_is_exported(trained, tmp_path):
+    config, run, _ = trained
+    model, spec, _ = wiring.load_network(config, run.folder)
+    images = export_model.example_images(config, spec)
+    export.export(model, spec, tmp_path / "saved_model", images)
+    classes, probabilities = tiny.serve(tmp_path / "saved_model", images[0])
+    assert classes == probabilities.argmax() and probabilities.shape == (3,)
+
+
+def test_a_segmentation_starts_from_its_encoder(trained, tmp_path):
+    _, run, _ = trained
+    segmenter = wiring.make_trainer(tiny.config(model=SUNET, train__encoder=str(run.folder)), RunFolder(tmp_path))
+    with np.load(run.best / "weights.npz") as best:
+        for name, variable in checkpoints.model_state(segmenter.model).items():
+            if models.part(name[len("model/") :]) == "encoder":
+                np.testing.assert_array_equal(tf.convert_to_tensor(variable), best[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        ({"model": SUNET}, "the model sunet is for segmentation, the data set imagenet for classification"),
+        ({"loss__resolution": "features"}, "is for segmentation; this model classifies images"),
+    ],
+)
+def test_tasks_that_do_not_fit_are_told(trained, tmp_path, overrides, message):
+    data = trained[0]["dataset"]["folder"]
+    with pytest.raises(ValueError, match=message):
+        wiring.make_trainer(settings(data, **overrides), RunFolder(tmp_path))

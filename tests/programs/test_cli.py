@@ -1,0 +1,269 @@
+"""The command line as a user meets it: overrides, one-line errors, exit statuses, kill -9."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from program import PROJECT
+
+from did_tf import models
+from did_tf.common.errors import ConfigError
+from did_tf.programs import cli, train
+from did_tf.runs.run_folder import RunFolder, default_run, read_metrics
+
+TINY = [
+    "--config.dataset.options.height=48",
+    "--config.dataset.options.width=64",
+    "--config.model.growth=4",
+    "--config.model.units=(1,1,1,1)",
+    "--config.data.crop=(33,33)",
+    "--config.schedule.warmup=2",
+    "--config.train.batch_size=4",
+    "--config.train.log_every=4",
+    "--config.train.checkpoint_every=6",
+    "--config.dataset.val_split=",
+]
+
+
+def start(*arguments, program="train"):
+    command = [sys.executable, "-m", "did_tf", program, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def resolve(*overrides, experiment="did_synthetic", run="/nonexistent", training=True):
+    return cli.resolve(experiment, RunFolder(run), list(overrides), training)
+
+
+def in_process(monkeypatch, capsys, *arguments, program=None):
+    """(exit status, last line on stderr) of a program run in this process."""
+    from did_tf.programs.train import main
+
+    monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
+    cli.FLAGS.unparse_flags()
+    for name in ("experiment", "run", "data"):
+        cli.FLAGS[name].value = None
+    with pytest.raises(SystemExit) as caught:
+        cli.run(program or main)
+        raise SystemExit(0)
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    return caught.value.code, errors
+
+
+def test_overrides():
+    config = resolve("--config.train.batch_size=3", "--config.data.crop=(65,97)", "--config.model.growth=7")
+    assert config["train"]["batch_size"] == 3
+    assert tuple(config["data"]["crop"]) == (65, 97)
+    assert config["model"]["growth"] == 7
+    assert config["model"]["smoothing"] == 1, "options left out have the model's defaults"
+
+
+def test_run_folder_settings_win_when_not_training(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(resolve("--config.model.growth=7")))
+    assert resolve(run=tmp_path, training=False)["model"]["growth"] == 7
+    assert resolve("--config.model.growth=9", run=tmp_path, training=False)["model"]["growth"] == 9
+    assert resolve(run=tmp_path)["model"]["growth"] == 16
+
+
+@pytest.mark.parametrize(
+    "key, nearest", [("train.batchsize", "train.batch_size"), ("model.grwth", "model.growth"), ("seeed", "seed")]
+)
+def test_unknown_setting_names_the_nearest(key, nearest):
+    with pytest.raises(ConfigError, match=f"unknown setting '{key}', did you mean '{nearest}'"):
+        resolve(f"--config.{key}=1")
+
+
+def test_settings_of_another_experiments_run_are_announced(monkeypatch, capsys, tmp_path):
+    config = resolve("--config.model.growth=7")
+    RunFolder(tmp_path, "did_synthetic").start(config, {})
+    for experiment, told in (("did_camvid", True), ("did_synthetic", False)):
+        monkeypatch.setattr(sys, "argv", ["evaluate", f"--experiment={experiment}", f"--run={tmp_path}"])
+        cli.FLAGS.unparse_flags()
+        cli.run(lambda settings, run: print(settings["model"]["growth"]), training=False)
+        output = capsys.readouterr().out
+        assert output.endswith("7\n") and ("is of experiment did_synthetic" in output) == told
+
+
+def test_another_model_has_its_own_options():
+    model = resolve("--config.model.depth=14", "--config.model.name=duc")["model"]
+    defaults = {key: value for key, value in models.options("duc").items() if key not in ("mean", "std")}
+    assert model == {**defaults, "name": "duc", "depth": 14}
+    assert resolve("--config.model.name=did")["model"]["growth"] == 16, "the experiment's own model stays as it is"
+    with pytest.raises(ConfigError, match="unknown setting 'model.growth'"):
+        resolve("--config.model.growth=8", "--config.model.name=duc")
+
+
+def test_another_data_set_has_its_own_options():
+    assert resolve("--config.dataset.name=camvid")["dataset"]["options"] == {}
+    options = resolve("--config.dataset.name=cityscapes", "--config.dataset.options.half=True")["dataset"]["options"]
+    assert options == {"half": True}
+
+
+@pytest.mark.parametrize(
+    "override, value",
+    [
+        ("evaluate.options.smoothing=3", 3),
+        ("evaluate.options.use_bias=false", False),
+        ("loss.output_weights.main=0.5", 0.5),
+        ("optimizer.multipliers.decoder=10", 10),
+        ("dataset.options.bands=4", 4),
+    ],
+)
+def test_groups_without_keys_of_their_own_take_new_ones(override, value):
+    group, name, option = override.partition("=")[0].split(".")
+    assert resolve(f"--config.{override}")[group][name][option] == value
+
+
+def test_a_setting_that_is_none_takes_a_value():
+    assert resolve("--config.model.units=(1,2,3,4)", experiment="ladder121_camvid")["model"]["units"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["did_camvid_abblations:row7", "nothing"])
+def test_unknown_experiment_lists_the_known(name):
+    with pytest.raises(ConfigError, match="known: .*did_camvid"):
+        cli.load_experiment(name)
+
+
+def test_unknown_row():
+    with pytest.raises(ConfigError, match="row3, row4"):
+        cli.load_experiment("did_table3:row99")
+
+
+def test_own_experiment_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from experiments import base\n\ndef get_config(arg=None):\n    return base.get_config()\n")
+    assert cli.load_experiment(str(path)).model.name == "did"
+    with pytest.raises(ConfigError, match="no experiment file"):
+        cli.load_experiment(str(tmp_path / "other.py"))
+
+
+@pytest.mark.parametrize(
+    "name, folder",
+    [
+        ("did_camvid", "runs/did_camvid"),
+        ("did_table3:row7", "runs/did_table3_row7"),
+        ("did_camvid_finetune:runs/other", "runs/did_camvid_finetune_other"),
+        ("my/own.py", "runs/own"),
+    ],
+)
+def test_default_run_folder(name, folder):
+    assert str(default_run(name)) == folder
+
+
+def camvid(folder, image=None, label=None, size=(40, 48)):
+    """A CamVid of two frames under `folder`; `image` and `label` replace the files of the first training frame."""
+    for split in ("train", "val"):
+        for kind, pixels in (("", np.zeros((*size, 3), np.uint8)), ("annot", np.zeros(size, np.uint8))):
+            (folder / f"{split}{kind}").mkdir(parents=True)
+            for name in ("a.png", "b.png") if split == "train" else ("c.png", "d.png"):
+                (folder / f"{split}{kind}" / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    for kind, replacement in (("", image), ("annot", label)):
+        if replacement is not None:
+            (folder / f"train{kind}" / "a.png").write_bytes(replacement)
+    return folder
+
+
+def png(pixels):
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+BAD_DATA = {
+    "unreadable image": ({"image": b"no picture"}, "cannot decode", "train/a.png"),
+    "label out of range": ({"label": png(np.full((40, 48), 77, np.uint8))}, "holds value 77", "trainannot/a.png"),
+    "different sizes": ({"label": png(np.zeros((40, 47), np.uint8))}, "40x48", "40x47"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, case):
+    files, *expected = BAD_DATA[case]
+    arguments = ("--experiment=did_camvid_quick", f"--data={camvid(tmp_path / 'data', **files)}", f"--run={tmp_path}")
+    status, errors = in_process(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert len(errors) == 1 and all(part in errors[0] for part in expected)
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--experiment=did_camvid", "--data=/nowhere"], "make data DATASET=camvid"),
+        (["--experiment=did_camvid", "--data=/nowhere"], "EXP=did_synthetic"),
+        (["--experiment=did_canvid"], "did you mean 'did_camvid'"),
+        ([], "no experiment given"),
+        (["--experiment=did_synthetic", "--config.train.stepz=1"], "did you mean 'train.steps'"),
+        (["--experiment=did_synthetic", "--config.train.steps=many"], "many"),
+        (["--experiment=did_synthetic", "--config.data.crop=(16,16)"], "data.crop=(16, 16)"),
+        (["--experiment=did_synthetic", "--config.model.name=dod"], "unknown model 'dod'"),
+        (["--experiment=did_synthetic", "stray"], "unexpected argument 'stray'"),
+        (["--experimnt=did_synthetic"], "experimnt"),
+        (["--experiment=did_synthetic", *TINY, "--run=/proc/run"], "cannot write to run folder /proc/run"),
+        (
+            ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(0,) * 11}"],
+            "one of them above 0",
+        ),
+        (
+            ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(1,) * 10 + (-1,)}"],
+            "must be 0 or more",
+        ),
+        (["--experiment=did_synthetic", "--config.dataset.options.bands=2", "--config.data.hue=0.1"], "data.hue"),
+    ],
+)
+def test_bad_command_line_is_one_line_and_status_2(monkeypatch, capsys, arguments, expected):
+    status, errors = in_process(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert len(errors) == 1 and expected in errors[0]
+
+
+def test_failure_while_running_is_one_line_and_status_1(monkeypatch, capsys, tmp_path):
+    def main(config, run):
+        raise RuntimeError("the disk\nis full")
+
+    status, errors = in_process(monkeypatch, capsys, "--experiment=did_synthetic", f"--run={tmp_path}", program=main)
+    assert (status, errors) == (1, ["error: the disk is full"])
+
+
+def test_killed_run_continues_with_the_same_values(tmp_path):
+    """kill -9 in the middle, then the same command: metrics.csv as if nothing had happened."""
+    arguments = ["--experiment=did_synthetic", *TINY, "--config.train.steps=60"]
+    whole = start(*arguments, f"--run={tmp_path / 'whole'}")
+    assert whole.wait(300) == 0, whole.stderr.read()
+
+    killed = start(*arguments, f"--run={tmp_path / 'killed'}")
+    deadline = time.time() + 300
+    while not (tmp_path / "killed" / "checkpoints" / "step_00000018.npz").exists() and time.time() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL, "it ended before it could be killed"
+
+    again = start(*arguments, f"--run={tmp_path / 'killed'}")
+    output, errors = again.communicate(timeout=300)
+    assert again.returncode == 0, errors
+    assert "resuming" in output
+    runs = [read_metrics(tmp_path / name / "metrics.csv") for name in ("whole", "killed")]
+    untimed = {"images_per_second": "", "input_wait": ""}
+    for one, other in zip(*runs):
+        assert {**one, **untimed} == {**other, **untimed}
+    assert len(runs[0]) == len(runs[1]) == 15
+
+
+def test_help_helps():
+    helped = start("--help")
+    output, _ = helped.communicate()
+    assert "--experiment" in output and "debug" in output and "Trains an experiment" in output
+    assert "duc_table1:ROW " in output and "--config.optimizer.multipliers.KEY=VALUE" in output
+    assert all(f"  {name}: " in output for name in models.names())
+
+
+def test_help_on_an_experiment(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", "--experiment=fcrn_table3:row2", "--help"])
+    cli.FLAGS.unparse_flags()
+    cli.run(train.main)
+    output = capsys.readouterr().out
+    assert "--config.model.output_stride=16\n" in output and "--config.evaluate.options.simulation=True\n" in output
+    assert "model.growth" not in output and "config.paper" not in output

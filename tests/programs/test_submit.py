@@ -1,0 +1,78 @@
+"""A benchmark's scores and results from the programs: `make evaluate` and `make submit` of a run on KITTI road."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import story
+import tiny
+from kitti_folder import make_kitti
+from PIL import Image
+
+from did_tf import wiring
+from did_tf.scoring import official
+
+# One process, for each import of TensorFlow takes seconds.
+TWICE = """
+import sys
+from did_tf.programs import cli, {program}
+cli.run({program}.main, training=False)
+sys.argv += {more}
+cli.run({program}.main, training=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(settings, model, run folder, arguments of the programs)."""
+    folder = tmp_path_factory.mktemp("kitti")
+    make_kitti(folder / "data", frames=5, test=1)
+    settings = story.config("duc_kitti", folder / "data", {"dataset.options": {"patch": 64, "stride": 50}})
+    model = wiring.make_model(settings, wiring.make_spec(settings))
+    run = tiny.save_run(folder / "run", settings, model)
+    return settings, model, run, ["--experiment=duc_kitti", f"--run={run.folder}"]
+
+
+def launch_twice(program, arguments, more):
+    """`subprocess.CompletedProcess` of a program that is run with `arguments`, then with `more` as well."""
+    command = [sys.executable, "-c", TWICE.format(program=program, more=more), *arguments]
+    return subprocess.run(command, cwd=Path(official.__file__).parents[3], capture_output=True, text=True)
+
+
+def test_the_benchmarks_scores_are_printed_and_reported(made):
+    settings, model, run, arguments = made
+    done = launch_twice("evaluate", arguments, ["--split=train", "--limit=1"])
+    assert done.returncode == 0, done.stderr
+    dataset = wiring.make_dataset(settings)
+    benchmark, predictor = official.find("kitti_road")(dataset), wiring.make_predictor(settings, model)
+    for sample in dataset.samples("val"):
+        image, label = dataset.read(sample)
+        benchmark.update(sample, label, predictor(image)["main"])
+    assert json.loads((run.evaluation / "val.json").read_text())["official"] == benchmark.scores()
+    assert f"{benchmark.title}\n{benchmark.table()}" in done.stdout
+
+    assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in done.stdout
+    assert "official" not in json.loads((run.evaluation / "first_1" / "train.json").read_text())
+
+
+def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):
+    settings, model, run, arguments = made
+    done = launch_twice("submit", arguments, ["--config.evaluate.flip=True"])
+    assert done.returncode == 2
+    folder, packed = run.folder / "submission" / "test", run.folder / "submission" / "test.zip"
+    assert f"3 files written and checked in {folder}; upload {packed} to the KITTI road benchmark" in done.stdout
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert f"{folder} holds results of other weights or settings" in error
+
+    names = ["um_road_000000.png", "umm_road_000000.png", "uu_road_000000.png"]
+    assert zipfile.ZipFile(packed).namelist() == names
+    dataset = wiring.make_dataset(settings)
+    (sample, *_) = dataset.images("test")
+    again = folder / "again.png"
+    benchmark = official.find("kitti_road")(dataset)
+    benchmark.write(again, wiring.make_predictor(settings, model)(dataset.read_image(sample))["main"], sample)
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(folder / names[0])))

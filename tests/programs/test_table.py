@@ -1,0 +1,231 @@
+"""`make table`: what it computes, which results it finds on disk, and what it says where there are none."""
+
+import json
+import sys
+import types
+
+import program
+import pytest
+from absl.testing import flagsaver
+
+from did_tf import models, wiring
+from did_tf.analysis import measures
+from did_tf.programs import cli, table
+from did_tf.runs import results
+from did_tf.runs.run_folder import RunFolder
+from experiments import base
+
+FAMILY = "tiny_table1"
+
+
+def get_config(arg=None):
+    """Two rows: one without figures, one with a larger crop and a paper's figures."""
+    c = base.get_config()
+    c.dataset.name = "synthetic"
+    c.model.update(name="did", growth=4, units=(1, 1, 1, 1))
+    c.data.crop = (49, 33) if arg == "row2" else (33, 33)
+    if arg == "row2":
+        c.paper = {"split": "test", "miou": 51.5, "parameters": 7.6}
+    return c
+
+
+@pytest.fixture
+def family(monkeypatch):
+    """A family of two small rows, beside an experiment without rows."""
+    module = types.ModuleType(f"experiments.{FAMILY}", "Two small rows: no paper's Table 1.\n\nMore.")
+    module.ROWS, module.get_config = {"row1": None, "row2": None}, get_config
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    others = {name: f"experiments.did.{name}" for name in ("did_camvid", "did_table3")}
+    known = {FAMILY: module.__name__, **others}
+    monkeypatch.setattr(cli, "experiment_modules", lambda: known)
+
+
+def test_a_report_on_weights_of_another_run_counts(family, tmp_path):
+    """evaluate --experiment=FAMILY:row2 --weights=another run leaves a folder with nothing but the report."""
+    report = {"protocol": {"name": "whole"}, "outputs": {"main": {"miou": 0.25}}}
+    write(tmp_path / f"{FAMILY}_row2" / "evaluation" / "test.json", report)
+    found = best(tmp_path)
+    assert (found.score, found.altered, found.run) == (0.25, False, tmp_path / f"{FAMILY}_row2")
+    assert best(tmp_path, f"{FAMILY}:row1") is None
+
+
+def test_what_a_table_does_not_take_is_told(family, monkeypatch, capsys):
+    """A setting or an experiment would be without effect."""
+    for argument in (f"--experiment={FAMILY}:row1", "--config.model.growth=8"):
+        assert program.run(monkeypatch, table, argument) == 2
+        assert "it takes --tables, --runs and --markdown alone" in capsys.readouterr().err
+
+
+def columns(line):
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def record(folder, reports=(), validation=None, **manifest):
+    """A run folder of row 2 of the small family with reports {file: (mIoU, protocol)} and a best validation."""
+    config = cli.resolve(f"{FAMILY}:row2", RunFolder("none"), [])
+    write(folder / "config.json", config)
+    write(folder / "manifest.json", manifest)
+    for file, (miou, protocol) in dict(reports).items():
+        write(folder / "evaluation" / file, {"protocol": {"name": protocol}, "outputs": {"main": {"miou": miou}}})
+    if validation is not None:
+        write(folder / "best" / "metrics.json", {"step": 3, "miou": validation, "accuracy": 0.9})
+    return folder
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def best(tmp_path, experiment=f"{FAMILY}:row2"):
+    return results.best(experiment, cli.resolve(experiment, RunFolder("none"), []), results.MIOU, tmp_path)
+
+
+def test_rows_have_what_is_computed_and_what_the_paper_says(family, monkeypatch, capsys, tmp_path):
+    record(tmp_path / "a", {"test.json": (0.4321, "whole")}, experiment=f"{FAMILY}:row2")
+    built = []
+    make_model = wiring.make_model
+    monkeypatch.setattr(wiring, "make_model", lambda *args: built.append(args) or make_model(*args))
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", f"--runs={tmp_path}") == 0
+    title, head, rule, first, second = [line for line in capsys.readouterr().out.splitlines() if line][:5]
+    assert title == "Two small rows: no paper's Table 1."
+    assert len(rule) == len(head) == len(first) == len(second)
+    assert columns(head)[:4] == ["experiment", "parameters, M", "paper", "crop"]
+    assert len(built) == 1, "both rows have the same network"
+
+    classes = wiring.make_dataset(cli.resolve(f"{FAMILY}:row1", RunFolder("none"), [])).spec.num_classes
+    model = models.build("did", classes, growth=4, units=(1, 1, 1, 1))
+    parameters, (side, _) = measures.parameters(model), measures.receptive_field(model)
+    for line, name, crop, paper in ((first, "row1", (33, 33), ("-", "-")), (second, "row2", (49, 33), ("7.6", "51.5"))):
+        assert columns(line)[:6] == [
+            f"{FAMILY}:{name}",
+            f"{parameters / 1e6:.2f}",
+            paper[0],
+            "x".join(map(str, crop)),
+            f"{measures.multiply_adds(model, *crop) / 1e9:.2f}",
+            str(side),
+        ]
+        assert columns(line)[7] == paper[1]
+    assert columns(first)[6] == columns(first)[8] == "-"
+    assert (columns(second)[6], columns(second)[8]) == ("43.21", "test, whole")
+
+
+def test_markdown(family, monkeypatch, capsys, tmp_path):
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", "--markdown", f"--runs={tmp_path}") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) == 4
+    assert set(lines[1]) == set("| -")
+
+
+def test_without_a_choice_all_tables_are_there(family):
+    assert list(table._families([])) == [FAMILY, "did_table3"]
+    assert len(table._families([])["did_table3"].ROWS) >= 14
+
+
+def test_unknown_tables_are_one_line_and_status_2(family, monkeypatch, capsys):
+    assert program.run(monkeypatch, table, "--tables=tiny_table2") == 2
+    error = "error: no table 'tiny_table2', did you mean 'tiny_table1'; known: tiny_table1, did_table3"
+    assert capsys.readouterr().err.strip() == error
+
+
+def test_parameters_of_dids_table():
+    """Row 4: 2.99M computed, the paper prints 2.9."""
+    name = "did_table3:row4"
+    computed = table._compute({name: cli.resolve(name, RunFolder("none"), [])})[name]
+    assert round(computed["parameters"] / 1e6, 2) == 2.99
+    # Stem, 3x3 pool, then (units * dilation * stride) of the four blocks and the two 2x2 average pools.
+    blocks = 2 * (6 * 1 * 4 + 8 * 1 * 8 + 8 * 2 * 16 + 8 * 2 * 16)
+    assert computed["field"] == (7 + 2 * 2 + 4 + 8 + blocks,) * 2
+
+
+def test_field_of_view_stands_beside_the_papers():
+    name = "fcrn_table1:row2"
+    config = cli.resolve(name, RunFolder("none"), [])
+    config["model"].update(depth=14, width=8)
+    assert table._compute({name: config})[name]["field_of_view"] == config["paper"]["field_of_view"] == 104
+
+
+def test_a_field_that_is_the_whole_image():
+    assert table._side((float("inf"),) * 2) == "all"
+    assert table._side((9, 11)) == "9x11"
+
+
+def test_the_manifest_says_which_experiment_a_run_is_of(family, monkeypatch, tmp_path):
+    folder = tmp_path / "mine"
+    monkeypatch.setattr(sys, "argv", ["train", f"--experiment={FAMILY}:row2", f"--run={folder}"])
+    with flagsaver.flagsaver():
+        cli.FLAGS.unparse_flags()
+        cli.run(lambda config, run: run.start(config, {"seed": 0}))
+    assert json.loads((folder / "manifest.json").read_text()) == {"experiment": f"{FAMILY}:row2", "seed": 0}
+    assert best(tmp_path) is None
+    write(folder / "best" / "metrics.json", {"step": 1, "miou": 0.25})
+    assert best(tmp_path) == results.Result(0.25, "val, in training", False, folder)
+    assert best(tmp_path, f"{FAMILY}:row1") is None
+
+
+def test_runs_without_a_manifest_go_by_their_folders(family, tmp_path):
+    other = record(tmp_path / "other", validation=0.9)
+    own = record(tmp_path / f"{FAMILY}_row2", validation=0.3)
+    assert best(tmp_path).run == own
+    write(own / "manifest.json", {"experiment": "did_camvid"})
+    assert best(tmp_path) is None
+    (own / "manifest.json").unlink()
+    assert best(tmp_path).score == 0.3
+    write(other / "manifest.json", {"experiment": f"{FAMILY}:row2"})
+    assert best(tmp_path).score == 0.9
+
+
+def test_the_papers_split_comes_before_better_scores_on_another(family, tmp_path):
+    name = f"{FAMILY}:row2"
+    record(tmp_path / "a", {"val.json": (0.7, "whole")}, validation=0.8, experiment=name)
+    assert best(tmp_path).where == "val, in training"
+    record(tmp_path / "b", {"val.json": (0.9, "whole")}, experiment=name)
+    assert best(tmp_path).where == "val, whole"
+    partial = {"tiles/first_2/test.json": (0.95, "tiles"), "first_2/test.json": (0.95, "whole")}
+    record(tmp_path / "c", {"test.json": (0.2, "whole"), "tiles/test.json": (0.3, "tiles"), **partial}, experiment=name)
+    assert best(tmp_path) == results.Result(0.3, "test, tiles", False, tmp_path / "c")
+
+
+def test_what_a_run_was_trained_on_is_no_result(family, tmp_path):
+    """Without a validation split, "val" is among what it was trained on."""
+    name = f"{FAMILY}:row2"
+    config = cli.resolve(name, RunFolder("none"), [])
+    config["dataset"].update(train_split="train+val", val_split="")
+    record(tmp_path / "a", {"val.json": (0.9, "whole")}, experiment=name)
+    assert results.best(name, config, results.MIOU, tmp_path) is None
+    record(tmp_path / "b", {"test.json": (0.4, "whole")}, experiment=name)
+    assert results.best(name, config, results.MIOU, tmp_path).where == "test, whole"
+
+
+def test_runs_with_other_settings_are_marked(family, tmp_path):
+    folder = record(tmp_path / "a", validation=0.3, experiment=f"{FAMILY}:row2")
+    config = json.loads((folder / "config.json").read_text())
+    config["evaluate"]["flip"], config["train"]["devices"] = True, "cpu"
+    del config["train"]["ema"]  # from before there was such a setting
+    write(folder / "config.json", config)
+    assert not best(tmp_path).altered
+    config["train"]["steps"] = 7
+    write(folder / "config.json", config)
+    assert best(tmp_path).altered
+    assert table._score(best(tmp_path)) == "*30.00"
+
+
+def test_of_errors_the_lowest_is_the_best(monkeypatch, tmp_path):
+    name = "sunet_table2:row6"
+    config = cli.resolve(name, RunFolder("none"), [])
+    assert table.metric_of(config) == "top1_error"
+    for folder, accuracy in (("a", 0.25), ("b", 0.5)):
+        write(tmp_path / folder / "config.json", config)
+        write(tmp_path / folder / "manifest.json", {"experiment": name})
+        write(tmp_path / folder / "best" / "metrics.json", {"step": 1, "top1_accuracy": accuracy, "top5_accuracy": 0.6})
+    assert results.best(name, config, results.TOP1, tmp_path).score == 0.5
+    report = {"protocol": {"crop": [224, 224]}, "outputs": {"main": {"top1_error": 0.9, "top5_error": 0.8}}}
+    write(tmp_path / "a" / "evaluation" / "val.json", report)
+    found = results.best(name, config, results.TOP1, tmp_path)
+    assert found == results.Result(0.9, "val, centre crops", False, tmp_path / "a")
+
+
+def test_runs_that_were_not_validated_have_no_result(family, tmp_path):
+    folder = record(tmp_path / "a", experiment=f"{FAMILY}:row2")
+    write(folder / "best" / "metrics.json", {"step": 9})
+    assert best(tmp_path) is None

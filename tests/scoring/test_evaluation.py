@@ -1,0 +1,210 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from data_pipelines.spec import Dataset, DatasetSpec, Sample
+from did_tf.common import visualize
+from did_tf.scoring.evaluation import Evaluation, baselines, evaluate, table, write_report
+from did_tf.scoring.metrics import ConfusionMatrix
+
+PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+SIZE = (30, 40)
+
+
+class InMemory(Dataset):
+    """`pairs`: split -> list of (image, label)."""
+
+    def __init__(self, bands=3, dtype="uint8", mean=0.0, std=1.0, **pairs):
+        self.pairs = pairs
+        splits = {split: len(items) for split, items in pairs.items()}
+        statistics = (mean,) * bands, (std,) * bands
+        self.spec = DatasetSpec("memory", ("sky", "road", "car"), PALETTE, splits, *statistics, dtype=dtype)
+
+    def samples(self, split):
+        return [Sample(f"{split}{i}") for i in range(len(self.pairs[split]))]
+
+    def read(self, sample):
+        return self.pairs[sample.name[:-1]][int(sample.name[-1])]
+
+
+class Oracle:
+    """Tells probabilities by the image's first pixel, which is its number; counts its calls."""
+
+    def __init__(self, answers):
+        self.answers, self.calls = answers, []
+
+    def __call__(self, image):
+        number = int(image[0, 0, 0])
+        self.calls.append(number)
+        return self.answers[number]
+
+
+def scene(number, seed):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, SIZE).astype(np.uint8)
+    label[rng.random(SIZE) < 0.1] = 255
+    return np.full((*SIZE, 3), number, np.uint8), label
+
+
+def noisy(label, errors, seed):
+    """Probabilities [H, W, 3] whose best class is `label`, but for a part `errors` of the pixels."""
+    rng = np.random.default_rng(seed)
+    classes = np.where(rng.random(SIZE) < errors, rng.integers(0, 3, SIZE), label % 3)
+    return (np.eye(3)[classes] * 0.5 + rng.dirichlet((1, 1, 1), SIZE) * 0.5).astype(np.float32)
+
+
+@pytest.fixture
+def problem():
+    """Four images that get harder; the third has no labels at all."""
+    scenes = [scene(i, i) for i in range(4)]
+    scenes[2][1][:] = 255
+    answers = [
+        {"side": noisy(label, 0.5, 10 + i), "main": noisy(label, 0.2 * i, 20 + i), "deep": noisy(label, 0.7, 30 + i)}
+        for i, (_, label) in enumerate(scenes)
+    ]
+    return InMemory(val=scenes), Oracle(answers)
+
+
+def brute_force(scenes, predictions):
+    """Mean IoU with loops over pixels."""
+    ious = []
+    for cls in range(3):
+        both = either = 0
+        for (_, label), prediction in zip(scenes, predictions):
+            for truth, guess in zip(label.flat, prediction.flat):
+                if truth != 255:
+                    both += truth == cls and guess == cls
+                    either += truth == cls or guess == cls
+        if either:
+            ious.append(both / either)
+    return sum(ious) / len(ious) if ious else float("nan")
+
+
+def test_evaluate_scores_every_output_and_the_blend(problem):
+    dataset, oracle = problem
+    evaluation = evaluate(oracle, dataset, "val", progress=False)
+    assert list(evaluation.matrices) == ["main", "side", "deep", "blend"]
+    scenes = dataset.pairs["val"]
+    for output in ("main", "side", "deep"):
+        expected = brute_force(scenes, [answer[output].argmax(-1) for answer in oracle.answers])
+        assert evaluation.matrices[output].mean_iou() == pytest.approx(expected)
+    blended = [np.mean([*answer.values()], axis=0).argmax(-1) for answer in oracle.answers]
+    assert evaluation.matrices["blend"].mean_iou() == pytest.approx(brute_force(scenes, blended))
+
+    assert [name for name, _ in evaluation.images] == ["val0", "val1", "val2", "val3"]
+    for (_, score), pair, answer in zip(evaluation.images, scenes, oracle.answers):
+        assert score == pytest.approx(brute_force([pair], [answer["main"].argmax(-1)]), nan_ok=True)
+
+
+def test_evaluate_one_output_and_a_limit(problem):
+    dataset, oracle = problem
+    oracle.answers = [{"main": answer["main"]} for answer in oracle.answers]
+    evaluation = evaluate(oracle, dataset, "val", progress=False, limit=2)
+    assert list(evaluation.matrices) == ["main"]
+    assert oracle.calls == [0, 1] and len(evaluation.images) == 2
+
+
+def test_progress_is_shown_on_request(problem, capsys):
+    dataset, oracle = problem
+    evaluate(oracle, dataset, "val", progress=False)
+    assert capsys.readouterr().err == ""
+    evaluate(oracle, dataset, "val")
+    assert "val" in capsys.readouterr().err
+
+
+def test_report_files(problem, tmp_path):
+    dataset, oracle = problem
+    evaluation = evaluate(oracle, dataset, "val", progress=False)
+    oracle.calls.clear()
+    folder, paper = tmp_path / "run" / "evaluation", {"miou": 68.3, "split": "test"}
+    write_report(evaluation, dataset, oracle, folder, "val", {"tile": 321}, paper, pictures=2)
+
+    names = ["best_1.png", "best_2.png", "confusion.png", "worst_1.png", "worst_2.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["val.json", *(f"val_{name}" for name in names)]
+    assert oracle.calls == [0, 1, 3, 1]  # only the pictured; image 2 has no score
+
+    report = json.loads((folder / "val.json").read_text(), parse_constant=pytest.fail)
+    assert report["split"] == "val" and report["protocol"] == {"tile": 321} and report["paper"] == paper
+    assert list(report["outputs"]) == ["main", "side", "deep", "blend"]
+    assert report["outputs"]["main"] == evaluation.matrices["main"].report(dataset.spec.classes)
+    assert report["images"][0] == {"name": "val0", "miou": 1.0}
+    assert report["images"][2] == {"name": "val2", "miou": None}
+
+
+def test_pictures_show_image_label_and_prediction(problem, tmp_path):
+    dataset, oracle = problem
+    write_report(evaluate(oracle, dataset, "val", progress=False), dataset, oracle, tmp_path, "val", {}, pictures=1)
+    picture = cv2.imread(str(tmp_path / "val_worst_1.png"))[..., ::-1]
+    height, width = SIZE
+    image, label, prediction = (picture[-height:, x : x + width] for x in (0, width + 4, 2 * (width + 4)))
+    np.testing.assert_array_equal(image, dataset.pairs["val"][3][0])
+    np.testing.assert_array_equal(label, visualize.colorize(dataset.pairs["val"][3][1], PALETTE))
+    np.testing.assert_array_equal(prediction, np.array(PALETTE)[oracle.answers[3]["main"].argmax(-1)])
+
+
+def test_confusion_picture_depends_on_the_matrix(tmp_path):
+    dataset = InMemory(val=[])
+    drawn = []
+    for counts in (np.eye(3), np.diag([1, 7, 50]), [[1, 0, 0], [1, 0, 0], [1, 0, 0]]):
+        evaluation = Evaluation({"main": ConfusionMatrix(3, counts)}, [])
+        write_report(evaluation, dataset, None, tmp_path, "val", {})
+        drawn.append(cv2.imread(str(tmp_path / "val_confusion.png")))
+    np.testing.assert_array_equal(drawn[0], drawn[1])  # normalised by row
+    assert (drawn[0] != drawn[2]).any()
+
+
+def test_table_of_hand_worked_counts():
+    main = ConfusionMatrix(3, [[6, 2, 0], [1, 11, 0], [0, 0, 0]])
+    blend = ConfusionMatrix(3, [[8, 0, 0], [0, 12, 0], [0, 0, 0]])
+    text = table(
+        Evaluation({"main": main, "blend": blend}, []),
+        ("sky", "road", "car"),
+        {"miou": 68.3, "accuracy": 92.6, "split": "test"},
+    )
+    # 6/9, 11/14; their mean; 17/20; (6/8 + 11/12) / 2
+    assert text.splitlines() == [
+        "IoU, %          main  blend  paper (test)",
+        "-----------------------------------------",
+        "sky             66.7  100.0",
+        "road            78.6  100.0",
+        "car                -      -",
+        "-----------------------------------------",
+        "mIoU            72.6  100.0          68.3",
+        "pixel accuracy  85.0  100.0          92.6",
+        "mean accuracy   83.3  100.0",
+    ]
+
+
+def test_table_without_a_paper():
+    text = table(Evaluation({"main": ConfusionMatrix(2, np.eye(2))}, []), ("a", "b"))
+    assert text.splitlines()[0] == "IoU, %           main" and "paper" not in text
+
+
+def row(*pixels):
+    return np.array([pixels], np.uint8)
+
+
+def test_baselines_worked_out_by_hand():
+    red, dark_red, green, grey = (250, 0, 0), (230, 31, 0), (0, 250, 0), (99, 99, 99)
+    # Road wins overall, 4 of 7. Red's bin (7, 0, 0) holds dark red too: sky twice, road once.
+    train = [
+        (row(red, dark_red, red, green), row(0, 0, 1, 1)),
+        (row(green, green, green), row(1, 1, 2)),
+        (row(red, red, red), row(255, 255, 255)),
+    ]
+    val = [(row(dark_red, red, green, grey, grey), row(0, 1, 1, 1, 255))]
+    scores = baselines(InMemory(train=train, val=val), "train", "val")
+    # Always road: road 3 of 4, sky 0 of 1. By colour (sky, sky, road, road): sky 1 of 2, road 2 of 3.
+    assert scores == pytest.approx({"most frequent class": (3 / 4 + 0) / 2, "colour alone": (1 / 2 + 2 / 3) / 2})
+
+
+@pytest.mark.parametrize(("bands", "dtype"), [(1, "uint8"), (2, "uint8"), (5, "uint8"), (2, "uint16"), (3, "float32")])
+def test_baselines_of_any_bands(bands, dtype):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (20, 20, bands)).astype(dtype)
+    label = (image[..., min(bands, 3) - 1] >= 128).astype(np.uint8)  # told by the last band that counts
+    scores = baselines(InMemory(bands, dtype, 128.0, 64.0, train=[(image, label)]), "train", "train")
+    assert scores["colour alone"] == 1
+    assert scores["most frequent class"] < 0.5

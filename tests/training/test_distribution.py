@@ -1,0 +1,104 @@
+"""Two logical devices against one, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from did_tf.common.errors import ConfigError
+from did_tf.training.distribution import make_strategy, set_precision
+
+TESTS = Path(__file__).parent
+ONE, TWO = {"train__devices": "cpu"}, {"train__devices": "cpu*2"}
+# Of the other papers' recipes, what an update has to do with.
+RECIPE = {
+    "model": {"name": "fcrn", "depth": 14, "width": 4, "kernel": 3},
+    "data__crop": (64, 64),
+    "loss__resolution": "features",
+    "optimizer__name": "adam",
+    "optimizer__multipliers": {"encoder": 0.2},
+    "schedule__learning_rate": 0.01,
+    "train__freeze_batch_norm": True,
+    "train__shifted_passes": True,
+}
+# settings, and the part of the batch
+CASES = {
+    "one": (ONE,),
+    "two": ({**TWO, "train__sync_batch_norm": True},),
+    "two, float16": ({**TWO, "train__sync_batch_norm": True, "train__precision": "float16"},),
+    "two, averaged": (TWO,),
+    "first half": (ONE, "0", "2"),
+    "second half": (ONE, "2", "4"),
+    "recipe, one": ({**ONE, **RECIPE},),
+    "recipe, two": ({**TWO, **RECIPE},),
+}
+
+
+class Updates(dict):
+    """{case: {name: array}} of one update, from one process per case that is asked for."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, case):
+        settings, *part = CASES[case]
+        environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+        command = [sys.executable, TESTS / "one_update.py", self.folder / f"{case}.npz", json.dumps(settings), *part]
+        subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
+        self[case] = dict(np.load(self.folder / f"{case}.npz"))
+        return self[case]
+
+
+@pytest.fixture(scope="module")
+def updates(tmp_path_factory):
+    return Updates(tmp_path_factory.mktemp("updates"))
+
+
+@pytest.mark.parametrize("kind", ["", pytest.param("recipe, ", marks=pytest.mark.slow)])
+def test_devices_equal_one(updates, kind):
+    one, two = updates[f"{kind}one"], updates[f"{kind}two"]
+    assert one.keys() == two.keys()
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
+    for name in one:
+        # The gradient of a bias before batch normalisation is zero but for rounding: hence an absolute part.
+        tolerance = 1e-6 + 2e-4 * np.abs(one[name]).max()
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.slow
+def test_scaled_losses_on_two_devices(updates):
+    """float16 with its loss scaling takes nearly the step of float32."""
+    one, scaled = (
+        np.concatenate([change.ravel() for name, change in sorted(updates[case].items()) if name.endswith("kernel")])
+        for case in ("one", "two, float16")
+    )
+    assert np.linalg.norm(scaled - one) < 0.1 * np.linalg.norm(one)
+
+
+def test_averaged_statistics_are_those_of_the_halves(updates):
+    for name, averaged in updates["two, averaged"].items():
+        if "moving" in name:
+            halves = (updates["first half"][name] + updates["second half"][name]) / 2
+            np.testing.assert_allclose(averaged, halves, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def test_unsynchronised_devices_differ_from_one(updates):
+    """Otherwise the comparison above would compare nothing."""
+    name = next(name for name in updates["one"] if name.endswith("moving_variance"))
+    assert not np.allclose(updates["two, averaged"][name], updates["one"][name], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("devices", ["tpu", "cpu*", "gpu:7", "2"])
+def test_unknown_devices(devices):
+    with pytest.raises(ConfigError, match=r"train\.devices"):
+        make_strategy(devices)
+
+
+def test_unknown_precision():
+    with pytest.raises(ConfigError, match="float32, bfloat16, float16"):
+        set_precision("float64")
