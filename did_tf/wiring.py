@@ -10,9 +10,10 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.own_data.description import read_description
 from data_pipelines.pipeline import Loader
 from data_pipelines.records import Prepared
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, DataError
 from did_tf import models
 from did_tf.common.errors import ConfigError
+from did_tf.inference import export, pictures
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import check_size
 from did_tf.runs import checkpoints
@@ -178,6 +179,18 @@ def load_network(config, weights):
     file = checkpoints.load_weights(model, weights)
     print(f"weights from {file}")
     return model, spec, file
+
+
+def example_images(config, spec):
+    """Two images to compare on, of the validation or else the training split; random ones where there are no data."""
+    settings = config["dataset"]
+    for split in (settings["val_split"], settings["train_split"].split("+")[0]):
+        try:
+            return [read() for _, read in pictures.split_images(make_dataset(config), split, 2)]
+        except DataError as error:
+            reason = error
+    print(f"comparing on random images, for there are no others: {reason}")
+    return export.random_images(spec)
 
 
 def make_parts(config):

@@ -7,9 +7,8 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
-from data_pipelines import DataError
 from did_tf import wiring
-from did_tf.inference import export, pictures
+from did_tf.inference import export
 
 flags.DEFINE_string("output", None, "Folder of the SavedModel. Default: RUN/saved_model.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
@@ -19,21 +18,9 @@ FLAGS = flags.FLAGS
 def main(config, run):
     """Writes the SavedModel."""
     model, spec, _ = wiring.load_network(config, FLAGS.weights or run.folder)
-    images = example_images(config, spec)
+    images = wiring.example_images(config, spec)
     result = export.export(model, spec, FLAGS.output or run.saved_model, images)
     print(f"{result.path}: {result.bytes / 1e6:.1f} MB, within {result.difference:.1g} of the model's probabilities")
-
-
-def example_images(config, spec):
-    """Two images to compare on, of the validation or else the training split; random ones where there are no data."""
-    settings = config["dataset"]
-    for split in (settings["val_split"], settings["train_split"].split("+")[0]):
-        try:
-            return [read() for _, read in pictures.split_images(wiring.make_dataset(config), split, 2)]
-        except DataError as error:
-            reason = error
-    print(f"comparing on random images, for there are no others: {reason}")
-    return export.random_images(spec)
 
 
 def launch():

@@ -15,7 +15,6 @@ from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
 from did_tf.inference.predictor import Predictor
-from did_tf.programs import export_model
 
 PROJECT = Path(export.__file__).parents[2]
 
@@ -27,7 +26,7 @@ def network():
     spec = wiring.make_dataset(config).spec
     model = wiring.make_model(config, spec)
     # Each class is as likely as another on average, so that they differ from place to place.
-    image = export_model.example_images(config, spec)[0]
+    image = wiring.example_images(config, spec)[0]
     logits = model(image[None].astype(np.float32))["main"].numpy()
     head = model.get_layer("head.main.conv")
     head.set_weights([head.get_weights()[0], -logits.mean((0, 1, 2))])
@@ -57,7 +56,7 @@ def old(tmp_path):
 @pytest.fixture
 def images(network):
     config, _, spec = network
-    return export_model.example_images(config, spec)
+    return wiring.example_images(config, spec)
 
 
 @pytest.fixture
@@ -210,21 +209,21 @@ def test_a_path_that_can_not_be_made(network, images, tmp_path):
 def test_example_images_are_of_the_validation_split(network):
     config, _, spec = network
     expected = [read() for _, read in pictures.split_images(wiring.make_dataset(config), "val", 2)]
-    np.testing.assert_array_equal(export_model.example_images(config, spec), expected)
+    np.testing.assert_array_equal(wiring.example_images(config, spec), expected)
 
 
 def test_example_images_without_validation_are_of_training(network):
     _, _, spec = network
     config = tiny.config(dataset__val_split="", dataset__train_split="train+val")
     expected = [read() for _, read in pictures.split_images(wiring.make_dataset(config), "train", 2)]
-    np.testing.assert_array_equal(export_model.example_images(config, spec), expected)
+    np.testing.assert_array_equal(wiring.example_images(config, spec), expected)
 
 
 @pytest.mark.parametrize(("dtype", "mean"), [("uint8", 250.0), ("uint16", 60000.0), ("float32", -7.5)])
 def test_random_images_are_like_those_of_the_data(dtype, mean):
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
     spec = DatasetSpec("mine", ("a",), ((0, 0, 0),), {}, (mean,) * 2, (abs(mean) / 50,) * 2, dtype=dtype)
-    image, _ = export_model.example_images(config, spec)
+    image, _ = wiring.example_images(config, spec)
     assert image.dtype == dtype and image.shape[2] == 2
     np.testing.assert_allclose(image.astype(float).mean((0, 1)), mean, rtol=0.01)
     np.testing.assert_allclose(image.astype(float).std((0, 1)), abs(mean) / 50, rtol=0.25)
@@ -232,6 +231,6 @@ def test_random_images_are_like_those_of_the_data(dtype, mean):
 
 def test_example_images_without_data_are_random(network, capsys):
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
-    first, second = export_model.example_images(config, network[2])
+    first, second = wiring.example_images(config, network[2])
     assert first.dtype == np.uint8 and first.shape[2] == 3 and (first != second).any()
     assert "random images, for there are no others: no CamVid in /nonexistent" in capsys.readouterr().out

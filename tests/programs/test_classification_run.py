@@ -11,7 +11,6 @@ import tiny
 
 from did_tf import models, wiring
 from did_tf.inference import export
-from did_tf.programs import export_model
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 
@@ -77,7 +76,7 @@ def test_there_is_nothing_to_picture(trained):
 def test_it_is_exported(trained, tmp_path):
     config, run, _ = trained
     model, spec, _ = wiring.load_network(config, run.folder)
-    images = export_model.example_images(config, spec)
+    images = wiring.example_images(config, spec)
     export.export(model, spec, tmp_path / "saved_model", images)
     classes, probabilities = tiny.serve(tmp_path / "saved_model", images[0])
     assert classes == probabilities.argmax() and probabilities.shape == (3,)

@@ -20,7 +20,6 @@ from data_pipelines import DataError, spec_of
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
-from did_tf.programs import export_model
 from did_tf.runs import run_folder
 from did_tf.scoring.evaluation import MAIN
 
@@ -78,7 +77,7 @@ def test_from_training_to_serving(make, bands, tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(told.evaluation.matrices[MAIN].counts, counts)
 
     # Served, it gives the same.
-    images = export_model.example_images(told.config, spec)
+    images = wiring.example_images(told.config, spec)
     assert "comparing on random images" in capsys.readouterr().out
     assert images[0].dtype == np.uint16 and images[0].shape[2] == bands
     np.testing.assert_allclose(images[0].mean((0, 1)), spec.mean, rtol=0.1)

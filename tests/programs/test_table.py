@@ -36,8 +36,7 @@ def family(monkeypatch):
     module.ROWS, module.get_config = {"row1": None, "row2": None}, get_config
     monkeypatch.setitem(sys.modules, module.__name__, module)
     others = {name: f"experiments.did.{name}" for name in ("did_camvid", "did_table3")}
-    known = {FAMILY: module.__name__, **others}
-    monkeypatch.setattr(cli, "experiment_modules", lambda: known)
+    monkeypatch.setattr(cli, "experiment_modules", lambda: {**others, FAMILY: module.__name__})
 
 
 def test_a_report_on_weights_of_another_run_counts(family, tmp_path):
@@ -118,13 +117,13 @@ def test_markdown(family, monkeypatch, capsys, tmp_path):
 
 
 def test_without_a_choice_all_tables_are_there(family):
-    assert list(table._families([])) == [FAMILY, "did_table3"]
+    assert list(table._families([])) == ["did_table3", FAMILY]
     assert len(table._families([])["did_table3"].ROWS) >= 14
 
 
 def test_unknown_tables_are_one_line_and_status_2(family, monkeypatch, capsys):
     assert program.run(monkeypatch, table, "--tables=tiny_table2") == 2
-    error = "error: no table 'tiny_table2', did you mean 'tiny_table1'; known: tiny_table1, did_table3"
+    error = "error: no table 'tiny_table2', did you mean 'tiny_table1'; known: did_table3, tiny_table1"
     assert capsys.readouterr().err.strip() == error
 
 

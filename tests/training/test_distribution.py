@@ -12,7 +12,7 @@ import pytest
 from did_tf.common.errors import ConfigError
 from did_tf.training.distribution import make_strategy, set_precision
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 ONE, TWO = {"train__devices": "cpu"}, {"train__devices": "cpu*2"}
 # Of the other papers' recipes, what an update has to do with.
 RECIPE = {
