@@ -3,11 +3,15 @@
 Facts and disagreements between the paper and its code: REFERENCE.md section 1.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models.densenet import dense_block, transition
 from did_tf.models.layers import ResizeBilinear
-from did_tf.models.units import Units, check_choices, check_lengths, image_input, resize_to_image
+from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, resize_to_image
 
 layers = keras.layers
 
@@ -17,27 +21,27 @@ DECODERS = ("did", "plain")
 
 
 def did(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    growth=48,
-    units=(6, 8, 8, 8),
-    dilations=(1, 1, 2, 4),
-    stem="3x3",
-    stem_norm=True,
-    stem_pool=3,
-    compression=1.0,
-    decoder="did",
-    smoothing=1,
-    deep_supervision=True,
-    dropout=0.2,
-    align_corners=True,
-    use_bias=True,
-    bn_momentum=0.997,
-    name="did",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    growth: int = 48,
+    units: Sequence[int] = (6, 8, 8, 8),
+    dilations: Sequence[int] = (1, 1, 2, 4),
+    stem: str = "3x3",
+    stem_norm: bool = True,
+    stem_pool: int = 3,
+    compression: float = 1.0,
+    decoder: str = "did",
+    smoothing: int = 1,
+    deep_supervision: bool = True,
+    dropout: float = 0.2,
+    align_corners: bool = True,
+    use_bias: bool = True,
+    bn_momentum: float = 0.997,
+    name: str = "did",
+) -> keras.Model:
     """DID network: [N, H, W, C] pixel values -> dict of float32 logits [N, H, W, num_classes].
 
     "main" is the paper's block1-output (the finest); with deep supervision "block2" and "block3" join it.

@@ -3,29 +3,33 @@
 Facts: REFERENCE.md section 6.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models.layers import DenseUpsampling
-from did_tf.models.units import Units, image_input
+from did_tf.models.units import ImageShape, Units, image_input
 
 layers = keras.layers
 
 
 def fc_densenet(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    growth=16,
-    units=(4, 5, 7, 10, 12),
-    bottleneck=15,
-    stem=48,
-    dropout=0.2,
-    bn_momentum=0.99,
-    bn_epsilon=1e-4,
-    name="fc_densenet",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    growth: int = 16,
+    units: Sequence[int] = (4, 5, 7, 10, 12),
+    bottleneck: int = 15,
+    stem: int = 48,
+    dropout: float = 0.2,
+    bn_momentum: float = 0.99,
+    bn_epsilon: float = 1e-4,
+    name: str = "fc_densenet",
+) -> keras.Model:
     """FC-DenseNet103: [N, H, W, C] pixel values -> {"main": float32 logits [N, H, W, num_classes]}.
 
     The resolution is halved after each block of the way down. Where a side is odd, its last row or column is pooled

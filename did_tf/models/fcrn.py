@@ -3,34 +3,38 @@
 A dilated ResNet v1 with one dilated convolution as its classifier. Facts: REFERENCE.md section 4.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models import resnet
 from did_tf.models.phases import Interleave, Phases
-from did_tf.models.units import Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
 
 STRIDES = (16, 8, 4)
 KERNELS = (3, 5, 7)
 
 
 def fcrn(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    depth=101,
-    output_stride=8,
-    kernel=5,
-    dilation=12,
-    dropouts=(0, 0, 0, 0),
-    simulation=False,
-    width=64,
-    align_corners=True,
-    bn_momentum=0.997,
-    bn_epsilon=1e-5,
-    name="fcrn",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    depth: int = 101,
+    output_stride: int = 8,
+    kernel: int = 5,
+    dilation: int = 12,
+    dropouts: Sequence[float] = (0, 0, 0, 0),
+    simulation: bool = False,
+    width: int = 64,
+    align_corners: bool = True,
+    bn_momentum: float = 0.997,
+    bn_epsilon: float = 1e-5,
+    name: str = "fcrn",
+) -> keras.Model:
     """FCRN: [N, H, W, C] pixel values -> {"main": float32 logits [N, H, W, num_classes]}.
 
     Weights have the same names and shapes whatever the stride, the dilation and the simulation: a network trained at

@@ -3,12 +3,17 @@
 Facts and disagreements between the paper and its code: REFERENCE.md section 2.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.models import densenet, resnet
-from did_tf.models.layers import ResizeBilinear
-from did_tf.models.units import Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.layers import ResizeBilinear, Shape
+from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
 
 layers = keras.layers
 
@@ -21,26 +26,26 @@ GRIDS = (1, 2, 3, 6)  # of PSPNet's pyramid (Zhao et al. 2017), which the paper'
 
 
 def ladder(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    encoder="densenet121",
-    growth=32,
-    units=None,
-    split=(4,),
-    stem_pool=3,
-    output_stride=32,
-    context="block",
-    decoder="ladder",
-    width=128,
-    aux=True,
-    dropout=0.0,
-    align_corners=False,
-    bn_momentum=0.9,
-    name="ladder",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    encoder: str = "densenet121",
+    growth: int = 32,
+    units: Sequence[int] | None = None,
+    split: Collection[int] = (4,),
+    stem_pool: int = 3,
+    output_stride: int = 32,
+    context: str = "block",
+    decoder: str = "ladder",
+    width: int = 128,
+    aux: bool = True,
+    dropout: float = 0.0,
+    align_corners: bool = False,
+    bn_momentum: float = 0.9,
+    name: str = "ladder",
+) -> keras.Model:
     """Ladder network: [N, H, W, C] pixel values -> dict of float32 logits [N, H, W, num_classes].
 
     "main" is predicted at 1/4 of the image's size, "aux" from the context at 1/64. Of the ResNet ladder the paper only
@@ -138,18 +143,22 @@ def _heads(features, image, num_classes, align_corners):
 
 
 @keras.utils.register_keras_serializable("did_tf")
-class GridPooling(layers.Layer):
+class GridPooling(keras.layers.Layer):
     """Average pooling [N, H, W, C] -> [N, cells, cells, C], whatever the size.
 
     Cell i of an axis of n pixels averages pixels floor(i * n / cells) to ceil((i + 1) * n / cells): cells share pixels
     where n is no multiple of their number, or is below it.
+
+    Args:
+      cells: along each axis.
     """
 
-    def __init__(self, cells, **kwargs):
+    def __init__(self, cells: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cells = cells
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The cells' means, in the dtype of the inputs."""
         rows, columns = (self._weights(tf.shape(inputs)[axis], inputs.dtype) for axis in (1, 2))
         return tf.einsum("ah,bw,nhwc->nabc", rows, columns, inputs)
 
@@ -160,8 +169,10 @@ class GridPooling(layers.Layer):
         inside = tf.cast(inside, tf.float32)
         return tf.cast(inside / tf.reduce_sum(inside, 1, keepdims=True), dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """[N, cells, cells, C] of [N, H, W, C]."""
         return (input_shape[0], self.cells, self.cells, input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "cells": self.cells}
