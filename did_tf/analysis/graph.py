@@ -50,8 +50,8 @@ class Graph:
         """Places of layer `stop` from which a path leads to `position` of layer `start`.
 
         Args:
-          start, stop: names of layers; their outputs are meant.
-          position: (row, column), or the one of them that `axes` leaves.
+          start, stop: name of a layer; its output is meant.
+          position: (row, column), or the one of them that `axes` leaves; in the output of `start`.
           axes: (0, 1) for a map [height, width]; (0,) or (1,) for the rows or the columns alone, which is much cheaper.
 
         Returns:

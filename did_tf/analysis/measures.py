@@ -13,9 +13,9 @@ from did_tf import models
 from did_tf.analysis.graph import TRANSPOSED, Graph
 
 SIDES = (4097, 16385, 65537)
-"""Of the images on which a receptive field is sought: 512n+1, so that the centre lies on the grid of any stride."""
+"""Sides of the images on which a receptive field is sought, 512n+1 so that the centre is on the grid of any stride."""
 SHARE = 0.95
-"""Of the footprint's mass, in its effective size."""
+"""Of the footprint's mass, within its effective size."""
 
 
 def parameters(model: keras.Model) -> int:

@@ -14,7 +14,7 @@ from did_tf.models.units import Units
 layers = keras.layers
 
 UNITS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
-"""{depth: units of the four dense blocks}, Table 1 of Huang et al."""
+"""Units of the four dense blocks by depth, Table 1 of Huang et al."""
 
 
 def dense_block(

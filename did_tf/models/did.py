@@ -49,8 +49,9 @@ def did(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best 16n+1 (section 4.1, "Image Size").
-      mean, std: per band, in pixel values; default 127.5 for both.
-      growth, units, dilations: of the four dense blocks (Table 1).
+      mean, std: one value per band, in pixel values; default 127.5.
+      growth: maps that a unit of the dense blocks adds (Table 1).
+      units, dilations: one for each of the four dense blocks (Table 1).
       stem: "3x3", three convolutions 64, 64, 128 (Table 1), or "7x7", one of 2 * growth (Table 3 rows 4-6).
       stem_norm: BN and ReLU after each convolution of the 3x3 stem; off as in the authors' code.
       stem_pool: kernel of the stem's max pool: 3 (Table 1) or 2 (text and code).
@@ -58,7 +59,7 @@ def did(
       decoder: "did" (Fig. 2), or "plain": one head on block 4 (rows 3-12 of Table 3).
       smoothing: kernel of the two convolutions after the additions: 1 ("did1") or 3 ("did3").
       deep_supervision: whether the coarser outputs are there to be supervised.
-      dropout: after every convolution of the blocks and transitions; 0 as in the authors' code.
+      dropout: rate after every convolution of the blocks and transitions; 0 as in the authors' code.
       align_corners: bilinear resizing with aligned corners, else half pixel.
       use_bias: biases on the pre-activation convolutions, as in the authors' code.
       bn_momentum: of the moving statistics.

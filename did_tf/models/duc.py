@@ -27,7 +27,7 @@ DILATIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "rf": ((1, 2, 3), (3, 4, 5)),
     "bigger": ((1, 2, 5, 9), (5, 9, 17)),
 }
-"""Section 4.1.3: the rates that successive units of res4b and of res5b take in turn. "plain" is section 4.1.1's."""
+"""The rates that successive units of res4b and of res5b take in turn (section 4.1.3); "plain" is section 4.1.1's."""
 # Units that are left over at the end begin the next group, but here they keep the plain rate.
 PLAIN_REST = ("rf",)
 
@@ -63,7 +63,7 @@ def duc(
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best multiples of the output stride: the last features of
         other sizes reach over the edge.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       depth: of the ResNet: 101 or 152 in the paper; 14, 26 and 50 are there too.
       stem: "7x7", the original, or "3x3", three convolutions (section 4.1.4, the better network).
       output_stride: "DS" of Table 1: 8, or 4, where the rates are those that keep the fields of stride 8.
@@ -75,7 +75,8 @@ def duc(
         their factor, on as many channels as DUC has, so that they have DUC's parameters and few more. The first of two
         keeps the number of values, its channels being fewer by the square of its factor.
       width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
-      bn_momentum, bn_epsilon: of batch normalisation; 0.9 is the default of the authors' framework.
+      bn_momentum: of the moving statistics; 0.9 is the default of the authors' framework.
+      bn_epsilon: of batch normalisation.
 
     Raises:
       ValueError: an option has a bad value, or the input is smaller than 9 pixels.

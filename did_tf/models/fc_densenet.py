@@ -39,12 +39,12 @@ def fc_densenet(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       growth: maps that a unit adds: 16; 12 in FC-DenseNet56.
       units: of the blocks on the way down, and in reverse on the way up: five of 4 in FC-DenseNet56, of 5 in 67.
       bottleneck: units of the block between them: 15; 4 and 5 in FC-DenseNet56 and 67.
       stem: filters of the first convolution.
-      dropout: after every convolution but the first, the transposed ones and the last.
+      dropout: rate after every convolution but the first, the transposed ones and the last.
       bn_momentum: of the moving statistics. The authors used the batch's own in testing too.
       bn_epsilon: of batch normalisation; the default of the authors' library.
 

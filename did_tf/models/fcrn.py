@@ -44,17 +44,19 @@ def fcrn(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       depth: of the ResNet: 50, 101 or 152; 14 and 26 are for small hardware.
       output_stride: of the score map: 16, 8 or 4 ("resolution" 1/16 to 1/4 in Tables 1 to 4).
-      kernel, dilation: of the classifier: 3, 5 or 7; 6, 12 or 18 in Tables 1 and 2.
+      kernel: of the classifier: 3, 5 or 7 (Tables 1 and 2).
+      dilation: of the classifier; 6, 12 or 18 in Tables 1 and 2.
       dropouts: rate before the last convolution of each residual unit, for each of the four stages (section 4.5, "some
         of the top-most blocks"; no rate is given: the authors' later work has (0, 0, 0.3, 0.5)).
       simulation: score map at half the stride, from four shifted passes (section 3.2, testing). Not at stride 4,
         where no halving but the stem's is left.
       width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
       align_corners: bilinear resizing of the score map with aligned corners, else half pixel.
-      bn_momentum, bn_epsilon: of batch normalisation.
+      bn_momentum: of the moving statistics.
+      bn_epsilon: of batch normalisation.
 
     Raises:
       ValueError: an option has a bad value, or the input has fewer than output_stride + 1 pixels.

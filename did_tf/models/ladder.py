@@ -55,9 +55,9 @@ def ladder(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best multiples of 64.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       encoder: "densenet121", "densenet169", "densenet201", or "resnet50" and others of `resnet.UNITS`.
-      growth: of the dense units.
+      growth: maps that a dense unit adds.
       units: of the four dense blocks, in place of the encoder's own.
       split: numbers of the dense blocks halved by pooling (section 3): (4,) for 1/64, (3, 4) for 1/128, () for 1/32.
       stem_pool: kernel of a DenseNet's max pool: 3, or 2 as in the authors' code.
@@ -66,7 +66,7 @@ def ladder(
       decoder: "ladder", or "plain": predicted straight from the context ("32x" of Table 1), as "main" alone.
       width: features of all of the way up; the context is first projected to four times as many.
       aux: whether the auxiliary output is there to be supervised.
-      dropout: after every convolution of the dense blocks and transitions; the paper has none.
+      dropout: rate after every convolution of the dense blocks and transitions; the paper has none.
       align_corners: bilinear resizing with aligned corners, else half pixel, which undoes 2x2 pooling in place.
       bn_momentum: of the moving statistics; 0.9 in the authors' code.
 

@@ -50,7 +50,10 @@ class Dropout(keras.layers.Layer):
     Reproducible under `random_seed`; elsewhere the seed comes from TensorFlow's global generator.
 
     Args:
-      rate: fraction of units to drop, in [0, 1). Raises ValueError outside it.
+      rate: fraction of units to drop, in [0, 1).
+
+    Raises:
+      ValueError: the rate is outside of that.
     """
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -209,8 +212,11 @@ class Normalize(keras.layers.Layer):
     """Raw pixel values [N, H, W, C] -> (x - mean) / std, in float32: the first layer of every model.
 
     Args:
-      mean, std: one value per band, in pixel values. Raises ValueError where a std is not positive.
+      mean, std: one value per band, in pixel values.
       minimum: smallest height and width that the network takes; smaller ones raise ValueError when traced.
+
+    Raises:
+      ValueError: a deviation is not positive.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], minimum: int = 1, **kwargs: Any) -> None:

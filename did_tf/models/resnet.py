@@ -14,7 +14,7 @@ from did_tf.models.units import Units, check_choices, check_lengths
 layers = keras.layers
 
 UNITS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""{depth: bottleneck units of the four stages, res2 to res5}, Table 1 of He et al. 2016.
+"""Bottleneck units of the four stages, res2 to res5, by depth, Table 1 of He et al. 2016.
 
 14 and 26 are for small hardware and tests; no paper has them.
 """
@@ -46,7 +46,7 @@ def encoder(
       stem: "7x7", or "3x3": three convolutions of 64, 64 and 128 (duc_hdc.md section 4.1.4).
       dilations: {stage: list with the dilation of each unit}, for stages 1 to 4, in place of the above.
       width: filters of the stem and of stage 1's bottlenecks; 64 in all papers.
-      dropouts: rate before the last convolution of each unit, per stage.
+      dropouts: rate before the last convolution of each unit, one per stage, in [0, 1).
       halve: function of the features that does the last halving of the resolution in place of the stride.
 
     Raises:

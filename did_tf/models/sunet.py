@@ -56,10 +56,11 @@ def sunet(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
-      mean, std: per band, in pixel values; default 127.5 for both.
-      filters, depth, widths: N, the number of modules in blocks 2 and 3, and the four blocks' outputs (Table 1):
-        SUNet-64: 64, 4, (256, 512, 768, 1024); SUNet-128: 128, 4, (512, 1024, 1536, 2048);
-        SUNet-7-128: 128, 7, (512, 1280, 1792, 2304), the authors' code has 2048 for the third.
+      mean, std: one value per band, in pixel values; default 127.5.
+      filters: N of Table 1: 64 in SUNet-64, 128 in SUNet-128 and SUNet-7-128.
+      depth: modules in each of blocks 2 and 3 (Table 1): 4, and 7 in SUNet-7-128.
+      widths: outputs of the four blocks (Table 1): (256, 512, 768, 1024) in SUNet-64, (512, 1024, 1536, 2048) in
+        SUNet-128, (512, 1280, 1792, 2304) in SUNet-7-128, where the authors' code has 2048 for the third.
       task: "segmentation" or "classification" (section 4). What follows is of segmentation alone, but for bn_momentum.
       output_stride: 32, 16 or 8: the transitions before blocks 3 and 4 are left out and the blocks dilated for it.
       multigrid: dilated modules have no strides, and rates that grow and shrink (section 5.2); else they keep their

@@ -9,8 +9,10 @@ from typing import Any
 
 from did_tf.runs.run_folder import RunFolder, changed, default_run, flatten, read_json
 
-MIOU, TOP1 = "miou", "top1_error"
-"""The figure that counts in segmentation, and in classification."""
+MIOU = "miou"
+"""The figure that counts in segmentation."""
+TOP1 = "top1_error"
+"""The figure that counts in classification."""
 _IN_TRAINING = {MIOU: lambda scores: scores["miou"], TOP1: lambda scores: 1 - scores["top1_accuracy"]}
 
 

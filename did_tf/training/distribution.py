@@ -10,7 +10,7 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-"""{name: Keras policy}."""
+"""Names of Keras' policies by our own."""
 
 
 def make_strategy(devices: str) -> tf.distribute.Strategy:

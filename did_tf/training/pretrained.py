@@ -33,7 +33,8 @@ class Family:
       units: {depth: units of each block}.
       block: what our layer names call a block.
       names: pairs (pattern of our layer names, template of theirs). A first group that is a number is one more there.
-      mean, std: what their networks take from RGB pixel values, and divide them by.
+      mean: what their networks take from RGB pixel values.
+      std: what they divide them by.
       bgr: whether their networks take BGR.
     """
 

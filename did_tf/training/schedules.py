@@ -21,7 +21,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
       steps: of the whole run; from there on the rate stays at its last value.
       warmup: number of updates over which the rate rises from base / warmup to base.
       boundaries: as shares of the run. The paper's is 2/3 (did.md section 3.3).
-      divisor, power, final: see `name`. A decay by 0.995 after each of 750 epochs has final = 0.995**750.
+      divisor, power: see `name`.
+      final: see `name`; in (0, 1]. A decay by 0.995 after each of 750 epochs has 0.995**750.
 
     Raises:
       ValueError: an unknown name, a warm-up that is not shorter than the run, or a `final` outside (0, 1].

@@ -77,10 +77,10 @@ class Supervision:
 
 
 def sample_labels(labels: tf.Tensor, size: Sequence[int], align_corners: bool = True) -> tf.Tensor:
-    """Labels [N, H, W] at the points of a grid: [N, *size], each the label of the pixel that its feature stands on.
+    """Labels [N, H, W] at the points of a grid: [N, h, w], each the label of the pixel that its feature stands on.
 
     Args:
-      size: height and width of the grid.
+      size: (h, w) of the grid.
       align_corners: its first and last points are the first and last pixels; otherwise points are centres of areas.
     """
     for axis, points in enumerate(size, 1):

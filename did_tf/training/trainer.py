@@ -36,7 +36,7 @@ class Validation(Protocol):
 
     @property
     def scores(self) -> Mapping[str, str]:
-        """{score: what people call it}. The first decides which weights are kept."""
+        """Names of the scores with what people call them. The first decides which weights are kept."""
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """({score: fraction in [0, 1]}, function that writes TensorBoard summaries) of `split`."""
