@@ -4,7 +4,10 @@ Rows and columns are kept apart: nearly every layer acts on one axis at a time. 
 tells the sources of each place of its output: the places of its input that it is made of.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +38,7 @@ class Graph:
       ValueError: a layer is of a type without a rule, is called more than once, or joins features of different sizes.
     """
 
-    def __init__(self, model, height, width):
+    def __init__(self, model: keras.Model, height: int, width: int) -> None:
         self.layers = {layer.name: layer for layer in model.layers}
         self.feeds = _feeds(model)
         self.sizes = {}
@@ -43,12 +46,12 @@ class Graph:
             sizes = [self._rule(name, axis)[0] for axis in (0, 1)] if feeds else (height, width)
             self.sizes[name] = (self._copies(name), *sizes)
 
-    def reach(self, start, position, stop, axes=(0, 1)):
+    def reach(self, start: str, position: Sequence[int], stop: str, axes: Sequence[int] = (0, 1)) -> np.ndarray:
         """Places of layer `stop` from which a path leads to `position` of layer `start`.
 
         Args:
-          start, stop: names of layers; their outputs are meant.
-          position: (row, column), or the one of them that `axes` leaves.
+          start, stop: name of a layer; its output is meant.
+          position: (row, column), or the one of them that `axes` leaves; in the output of `start`.
           axes: (0, 1) for a map [height, width]; (0,) or (1,) for the rows or the columns alone, which is much cheaper.
 
         Returns:
@@ -83,7 +86,7 @@ class Graph:
         layer = self.layers[name]
         rule = next((_RULES[kind] for kind in type(layer).__mro__ if kind in _RULES), None)
         if rule is None:
-            raise ValueError(f"no rule for layer {name!r} of type {type(layer).__name__}: add one to did_tf/graph.py")
+            raise ValueError(f"no rule for layer {name!r} of type {type(layer).__name__}: add one to {__name__}")
         return rule(layer, [self.sizes[feed][1 + axis] for feed in self.feeds[name]], axis)
 
     def _copies(self, name):
@@ -257,8 +260,9 @@ def _inside(places, size):
     return np.where((places >= 0) & (places < size), places, -1)
 
 
-_ALIKE = (layers.BatchNormalization, layers.ReLU, layers.Activation, layers.Softmax, layers.Dropout, layers.Dense)
-_ALIKE += (layers.Add, layers.Average, layers.Maximum, layers.Multiply, layers.Concatenate, Dropout, Normalize)
+_ALIKE: tuple[type, ...] = (layers.BatchNormalization, Normalize, layers.ReLU, layers.Activation, layers.Softmax)
+_ALIKE += (layers.Dropout, Dropout, layers.Dense)
+_ALIKE += (layers.Add, layers.Average, layers.Maximum, layers.Multiply, layers.Concatenate)
 _RULES = {
     **dict.fromkeys(_ALIKE, _same),
     layers.Conv2D: _convolution,

@@ -3,9 +3,12 @@
 A chain is a list of dilation rates, first layer first, all layers with kernels of the same odd size.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,8 +32,8 @@ class Report:
     covered: float
 
 
-def check(rates, kernel=3):
-    """`Report` on a chain of rates.
+def check(rates: Sequence[int], kernel: int = 3) -> Report:
+    """`Report` on a chain of rates whose kernels are `kernel` wide.
 
     Equation 2 takes the first rate to be 1. A chain that starts with 1 and passes leaves no holes; one that does not
     pass may leave none either, and of chains that start otherwise, like [2, 2, 2], it says nothing: see `covered`.
@@ -48,7 +51,7 @@ def check(rates, kernel=3):
     )
 
 
-def max_distance(rates):
+def max_distance(rates: Sequence[int]) -> int:
     """M2 of equation 2: the largest distance between two taps of the chain from its second layer on; of one layer, M1.
 
     Raises ValueError for no rates, or a rate that is not a positive whole number.
@@ -62,13 +65,16 @@ def max_distance(rates):
     return distance
 
 
-def increase(rates, kernel=3):
-    """Pixels that the chain adds to the receptive field along one dimension: the sum of (kernel - 1) * rate."""
+def increase(rates: Sequence[int], kernel: int = 3) -> int:
+    """Pixels that the chain adds to the receptive field along one dimension: the sum of (kernel - 1) * rate.
+
+    Raises ValueError for a rate that is not a positive whole number, or an even kernel.
+    """
     _validate(rates, kernel)
     return sum((kernel - 1) * rate for rate in rates)
 
 
-def coverage(rates, kernel=3):
+def coverage(rates: Sequence[int], kernel: int = 3) -> np.ndarray:
     """Input pixels that reach the centre output (Fig. 2): bool [n, n], n = 1 + `increase`, the output in the middle.
 
     Raises ValueError for a rate that is not a positive whole number, or an even kernel.

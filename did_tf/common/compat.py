@@ -1,21 +1,25 @@
 """The places where the two supported Keras generations differ, and nothing else."""
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow import keras
 
 
-def tf_variable(variable):
+def tf_variable(variable: keras.Variable | tf.Variable) -> tf.Variable:
     """The `tf.Variable` behind a variable of Keras 3; a variable of Keras 2 is one already."""
     return variable if isinstance(variable, tf.Variable) else variable.value
 
 
-def path(variable):
+def path(variable: keras.Variable | tf.Variable) -> str:
     """Layer and weight name, such as "block1.unit2.conv3x3.conv/kernel", alike on both generations."""
     return variable.path if hasattr(variable, "path") else variable.name.split(":")[0]
 
 
-def build_optimizer(optimizer, variables):
+def build_optimizer(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable | tf.Variable]) -> None:
     """Creates the optimizer's slots, so that they can be restored before the first step."""
     if hasattr(optimizer, "build"):
         optimizer.build(variables)
@@ -23,14 +27,23 @@ def build_optimizer(optimizer, variables):
         optimizer._create_all_weights(variables)
 
 
-def optimizer_variables(optimizer):
-    """Everything that an optimizer must not forget, as `tf.Variable`s in a fixed order."""
+def optimizer_variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """Everything that an optimizer must not forget: its step count and slots, in a fixed order."""
     variables = optimizer.variables
     return [tf_variable(v) for v in (variables() if inspect.ismethod(variables) else variables)]
 
 
-def apply_reduced(optimizer, gradients, variables):
-    """Applies gradients that are already summed over the replicas, from within a replica."""
+def apply_reduced(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[keras.Variable | tf.Variable],
+) -> None:
+    """Applies gradients that are already summed over the replicas, from within a replica.
+
+    Args:
+      gradients: one for each of `variables`, of its shape.
+      variables: those that the optimizer was built with, in the same order.
+    """
     pairs = list(zip(gradients, variables))
     if hasattr(optimizer, "_all_reduce_sum_gradients"):
         # Keras 3 sums over replicas itself and has no public way of telling it not to.

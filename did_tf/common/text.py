@@ -1,14 +1,18 @@
 """Figures as text for people."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
 import numpy as np
 
 
-def percent(fraction):
+def percent(fraction: float) -> str:
     """ "68.3" for 0.683, "-" for NaN."""
     return "-" if np.isnan(fraction) else f"{100 * fraction:.1f}"
 
 
-def aligned(cells, ruled=()):
+def aligned(cells: Sequence[Sequence[str]], ruled: Collection[int] = ()) -> str:
     """Rows of strings as text: first column to the left, the others to the right; a rule before rows `ruled`."""
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = [

@@ -1,13 +1,17 @@
 """Pictures: overlays, curves, files, and those of data_pipelines. All pictures are [H, W, 3] uint8 RGB."""
 
+from __future__ import annotations
+
 import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
 from data_pipelines.pictures import colorize, legend, side_by_side, to_rgb
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common.files import write_file
 
 __all__ = [
@@ -23,19 +27,34 @@ __all__ = [
 ]
 
 
-def overlay(image, label, palette, alpha=0.5):
-    """The image (as for `to_rgb`) under its coloured label [H, W] of opacity `alpha`; ignored pixels show the image."""
+def overlay(
+    image: np.ndarray, label: np.ndarray, palette: Sequence[tuple[int, int, int]], alpha: float = 0.5
+) -> np.ndarray:
+    """The image under its coloured label; ignored pixels show the image alone.
+
+    Args:
+      image: [H, W] or [H, W, bands], as for `to_rgb`.
+      label: class ids [H, W], 255 where ignored.
+      palette: one (R, G, B) in 0..255 per class.
+      alpha: opacity of the label, in [0, 1].
+
+    Raises:
+      ValueError: an id that has no colour.
+    """
     rgb = to_rgb(image)
     mixed = cv2.addWeighted(colorize(label, palette), alpha, rgb, 1 - alpha, 0)
     return np.where((label == IGNORE)[..., None], rgb, mixed)
 
 
-def panels(image, labels, spec):
-    """[image, coloured label, ...] of an image [H, W, bands] and label maps [H, W]; `spec` is their `DatasetSpec`."""
+def panels(image: np.ndarray, labels: Iterable[np.ndarray], spec: DatasetSpec) -> list[np.ndarray]:
+    """[image, coloured label, ...] of an image [H, W, bands] and label maps [H, W] with class ids of `spec`.
+
+    Raises ValueError for an id that has no colour.
+    """
     return [to_rgb(image, spec.rgb), *(colorize(label, spec.palette) for label in labels)]
 
 
-def save_png(path, rgb):
+def save_png(path: Path | str, rgb: np.ndarray) -> None:
     """Writes RGB [H, W, 3], or one band such as class ids [H, W], uint8, as PNG, creating the folder.
 
     Raises:
@@ -49,14 +68,20 @@ def save_png(path, rgb):
     write_file(path, cv2.imencode(".png", pixels)[1].tobytes())
 
 
-def save_figure(path, figure):
-    """Writes a matplotlib `figure` as PNG, creating the folder. Raises OSError as `save_png` does."""
+def save_figure(path: Path | str, figure: Figure) -> None:
+    """Writes a figure as PNG of 120 dots per inch, creating the folder. Raises OSError as `save_png` does."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_file(path, buffer.getvalue())
 
 
-def plot_curves(path, series, xlabel, ylabel, title):
+def plot_curves(
+    path: Path | str,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str,
+    ylabel: str,
+    title: str,
+) -> None:
     """Writes a line plot as PNG. Raises OSError as `save_png` does.
 
     Args:

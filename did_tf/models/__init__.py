@@ -1,6 +1,12 @@
 """Registry of the architectures: `build(name, num_classes, input_shape, **options)`."""
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tensorflow import keras
 
 from did_tf.common.errors import nearest
 from did_tf.models.did import did
@@ -10,16 +16,24 @@ from did_tf.models.fcrn import fcrn
 from did_tf.models.ladder import ladder
 from did_tf.models.sunet import sunet
 
-_BUILDERS = {"did": did, "duc": duc, "fc_densenet": fc_densenet, "fcrn": fcrn, "ladder": ladder, "sunet": sunet}
+_BUILDERS: Mapping[str, Callable[..., keras.Model]] = {
+    "did": did,
+    "duc": duc,
+    "fc_densenet": fc_densenet,
+    "fcrn": fcrn,
+    "ladder": ladder,
+    "sunet": sunet,
+}
 PARTS = ("encoder", "decoder", "head")
+"""Parts of every network, see `part`."""
 
 
-def names():
-    """Names that `build` takes."""
+def names() -> list[str]:
+    """Names that `build` takes, in alphabetical order."""
     return sorted(_BUILDERS)
 
 
-def options(name):
+def options(name: str) -> dict[str, Any]:
     """Options of architecture `name` with their defaults. Raises ValueError for an unknown name."""
     if name not in _BUILDERS:
         raise ValueError(f"unknown model {name!r}{nearest(name, names())}; known: {', '.join(names())}")
@@ -27,7 +41,7 @@ def options(name):
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
 
 
-def check_options(name, chosen):
+def check_options(name: str, chosen: Iterable[str]) -> None:
     """Raises ValueError where architecture `name` has no option of one of the names `chosen`."""
     known = options(name)
     for key in chosen:
@@ -35,7 +49,9 @@ def check_options(name, chosen):
             raise ValueError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
 
 
-def build(name, num_classes, input_shape=(None, None, 3), **chosen):
+def build(
+    name: str, num_classes: int, input_shape: Sequence[int | None] = (None, None, 3), **chosen: Any
+) -> keras.Model:
     """Keras model of architecture `name`: [N, H, W, C] raw pixel values -> dict of float32 logits at full size.
 
     Args:
@@ -51,7 +67,7 @@ def build(name, num_classes, input_shape=(None, None, 3), **chosen):
     return _BUILDERS[name](num_classes, tuple(input_shape), **chosen)
 
 
-def part(layer_name):
+def part(layer_name: str) -> str:
     """Which of `PARTS` a layer, or a weight's path, belongs to: by its name's first word, "encoder" if it is neither.
 
     The encoder is what other tasks can lend weights to; the decoder and the head are new to each segmentation task.
@@ -60,21 +76,22 @@ def part(layer_name):
     return first if first in PARTS else "encoder"
 
 
-def check_parts(setting, parts):
+def check_parts(setting: str, parts: Iterable[str]) -> None:
     """Raises ValueError where `parts`, given for `setting`, has one that is not in `PARTS`."""
     if unknown := sorted({*parts} - {*PARTS}):
         raise ValueError(f"{setting} names {unknown[0]!r}; known parts: {', '.join(PARTS)}")
 
 
-def task(model):
+def task(model: keras.Model) -> str:
     """What a model is for: "segmentation", a class per pixel, or "classification", one per image."""
     return "segmentation" if len(model.output["main"].shape) == 4 else "classification"
 
 
-def own_resolution(model):
+def own_resolution(model: keras.Model) -> dict[str, tuple[keras.KerasTensor, bool]]:
     """{output: (logits at the network's own resolution, whether resizing aligns corners)} of a segmentation model.
 
-    For an output that no layer head.OUTPUT.up resizes, its full-size logits.
+    The logits are [N, h, w, num_classes]. For an output that no layer head.OUTPUT.up resizes they are its full-size
+    ones, and the second is True.
     """
     found = {}
     for output, logits in model.output.items():

@@ -3,17 +3,34 @@
 DID is built of the blocks, Ladder DenseNet of the encoder. Facts: REFERENCE.md sections 1 and 2.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
 from tensorflow import keras
+
+from did_tf.models.units import Units
 
 layers = keras.layers
 
 UNITS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
+"""Units of the four dense blocks by depth, Table 1 of Huang et al."""
 
 
-def dense_block(make, x, units, growth, name, dilation=1, bottleneck=4, first=1):
+def dense_block(
+    make: Units,
+    x: keras.KerasTensor,
+    units: int,
+    growth: int,
+    name: str,
+    dilation: int = 1,
+    bottleneck: int = 4,
+    first: int = 1,
+) -> keras.KerasTensor:
     """`units` dense units: BN-ReLU-1x1(bottleneck * growth), BN-ReLU-3x3(growth), concatenated to their input.
 
-    The units are numbered from `first`, for blocks that are made in parts.
+    [N, H, W, C] -> [N, H, W, C + units * growth]. The units are numbered from `first`, for blocks that are made in
+    parts.
     """
     for unit in range(first, first + units):
         here = f"{name}.unit{unit}"
@@ -25,17 +42,30 @@ def dense_block(make, x, units, growth, name, dilation=1, bottleneck=4, first=1)
     return x
 
 
-def transition(make, x, filters, name, pool=True):
+def transition(make: Units, x: keras.KerasTensor, filters: int, name: str, pool: bool = True) -> keras.KerasTensor:
     """BN-ReLU-1x1 to `filters`, then 2x2 average pooling with stride 2 unless `pool` is off."""
     x = make.drop(make.bn_relu_conv(x, filters, 1, f"{name}.conv1x1"), f"{name}.conv1x1")
     return _halve(x, f"{name}.pool") if pool else x
 
 
-def encoder(make, x, units=UNITS[121], growth=32, compression=0.5, output_stride=32, split=(), stem_pool=3):
+def encoder(
+    make: Units,
+    x: keras.KerasTensor,
+    units: Sequence[int] = UNITS[121],
+    growth: int = 32,
+    compression: float = 0.5,
+    output_stride: int = 32,
+    split: Collection[int] = (),
+    stem_pool: int = 3,
+) -> dict[int, keras.KerasTensor]:
     """ImageNet DenseNet without its classifier: {stride: features}, the last raw features at each stride, finest first.
 
     Args:
+      make: the network's `Units`.
+      x: normalised image [N, H, W, C].
       units: of the four dense blocks.
+      growth: maps that a unit adds.
+      compression: share of the channels that a transition keeps (section 3, "Compression", of Huang et al.).
       output_stride: 32, 16 or 8, of the fourth block where nothing is split: the last transitions then don't pool, and
         the blocks after them are dilated by 2 and 4.
       split: numbers of the blocks that are halved by a 2x2 average pool (ladder_densenet.md section 3); each doubles

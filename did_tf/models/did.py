@@ -3,11 +3,15 @@
 Facts and disagreements between the paper and its code: REFERENCE.md section 1.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models.densenet import dense_block, transition
 from did_tf.models.layers import ResizeBilinear
-from did_tf.models.units import Units, check_choices, check_lengths, image_input, resize_to_image
+from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, resize_to_image
 
 layers = keras.layers
 
@@ -17,27 +21,27 @@ DECODERS = ("did", "plain")
 
 
 def did(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    growth=48,
-    units=(6, 8, 8, 8),
-    dilations=(1, 1, 2, 4),
-    stem="3x3",
-    stem_norm=True,
-    stem_pool=3,
-    compression=1.0,
-    decoder="did",
-    smoothing=1,
-    deep_supervision=True,
-    dropout=0.2,
-    align_corners=True,
-    use_bias=True,
-    bn_momentum=0.997,
-    name="did",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    growth: int = 48,
+    units: Sequence[int] = (6, 8, 8, 8),
+    dilations: Sequence[int] = (1, 1, 2, 4),
+    stem: str = "3x3",
+    stem_norm: bool = True,
+    stem_pool: int = 3,
+    compression: float = 1.0,
+    decoder: str = "did",
+    smoothing: int = 1,
+    deep_supervision: bool = True,
+    dropout: float = 0.2,
+    align_corners: bool = True,
+    use_bias: bool = True,
+    bn_momentum: float = 0.997,
+    name: str = "did",
+) -> keras.Model:
     """DID network: [N, H, W, C] pixel values -> dict of float32 logits [N, H, W, num_classes].
 
     "main" is the paper's block1-output (the finest); with deep supervision "block2" and "block3" join it.
@@ -45,8 +49,9 @@ def did(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best 16n+1 (section 4.1, "Image Size").
-      mean, std: per band, in pixel values; default 127.5 for both.
-      growth, units, dilations: of the four dense blocks (Table 1).
+      mean, std: one value per band, in pixel values; default 127.5.
+      growth: maps that a unit of the dense blocks adds (Table 1).
+      units, dilations: one for each of the four dense blocks (Table 1).
       stem: "3x3", three convolutions 64, 64, 128 (Table 1), or "7x7", one of 2 * growth (Table 3 rows 4-6).
       stem_norm: BN and ReLU after each convolution of the 3x3 stem; off as in the authors' code.
       stem_pool: kernel of the stem's max pool: 3 (Table 1) or 2 (text and code).
@@ -54,7 +59,7 @@ def did(
       decoder: "did" (Fig. 2), or "plain": one head on block 4 (rows 3-12 of Table 3).
       smoothing: kernel of the two convolutions after the additions: 1 ("did1") or 3 ("did3").
       deep_supervision: whether the coarser outputs are there to be supervised.
-      dropout: after every convolution of the blocks and transitions; 0 as in the authors' code.
+      dropout: rate after every convolution of the blocks and transitions; 0 as in the authors' code.
       align_corners: bilinear resizing with aligned corners, else half pixel.
       use_bias: biases on the pre-activation convolutions, as in the authors' code.
       bn_momentum: of the moving statistics.

@@ -3,11 +3,15 @@
 Facts and disagreements between the paper and its code: REFERENCE.md section 3.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models import resnet
 from did_tf.models.layers import DenseUpsampling
-from did_tf.models.units import Units, check_choices, image_input, kaiming, resize_to_image
+from did_tf.models.units import ImageShape, Units, check_choices, image_input, kaiming, resize_to_image
 
 layers = keras.layers
 
@@ -16,14 +20,14 @@ STRIDES = (8, 4)
 CELLS = (1, 2)
 ASPP_STEP = 6  # the branches' dilations are 6, 12, 18, ...
 
-# Section 4.1.3: the rates that successive units of res4b and of res5b take in turn. "plain" is section 4.1.1's.
-DILATIONS = {
+DILATIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "plain": ((2,), (4,)),
     "none": ((1,), (1,)),
     "conv": ((2, 1), (2, 1)),
     "rf": ((1, 2, 3), (3, 4, 5)),
     "bigger": ((1, 2, 5, 9), (5, 9, 17)),
 }
+"""The rates that successive units of res4b and of res5b take in turn (section 4.1.3); "plain" is section 4.1.1's."""
 # Units that are left over at the end begin the next group, but here they keep the plain rate.
 PLAIN_REST = ("rf",)
 
@@ -33,23 +37,23 @@ UPSAMPLINGS = ("duc", "bilinear", *DECONVOLUTIONS)
 
 
 def duc(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    depth=101,
-    stem="7x7",
-    output_stride=8,
-    dilation="bigger",
-    aspp=4,
-    cell=2,
-    upsampling="duc",
-    width=64,
-    bn_momentum=0.9,
-    bn_epsilon=1e-6,
-    name="duc",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    depth: int = 101,
+    stem: str = "7x7",
+    output_stride: int = 8,
+    dilation: str = "bigger",
+    aspp: int = 4,
+    cell: int = 2,
+    upsampling: str = "duc",
+    width: int = 64,
+    bn_momentum: float = 0.9,
+    bn_epsilon: float = 1e-6,
+    name: str = "duc",
+) -> keras.Model:
     """ResNet-DUC-HDC: [N, H, W, C] pixel values -> {"main": float32 logits [N, H, W, num_classes]}.
 
     The network's own resolution is ceil(H / cell) with "duc", ceil(H / output_stride) with "bilinear", and that of the
@@ -59,7 +63,7 @@ def duc(
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best multiples of the output stride: the last features of
         other sizes reach over the edge.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       depth: of the ResNet: 101 or 152 in the paper; 14, 26 and 50 are there too.
       stem: "7x7", the original, or "3x3", three convolutions (section 4.1.4, the better network).
       output_stride: "DS" of Table 1: 8, or 4, where the rates are those that keep the fields of stride 8.
@@ -71,7 +75,8 @@ def duc(
         their factor, on as many channels as DUC has, so that they have DUC's parameters and few more. The first of two
         keeps the number of values, its channels being fewer by the square of its factor.
       width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
-      bn_momentum, bn_epsilon: of batch normalisation; 0.9 is the default of the authors' framework.
+      bn_momentum: of the moving statistics; 0.9 is the default of the authors' framework.
+      bn_epsilon: of batch normalisation.
 
     Raises:
       ValueError: an option has a bad value, or the input is smaller than 9 pixels.
@@ -92,7 +97,7 @@ def duc(
     return keras.Model(image, {"main": _head(x, image, num_classes, aspp, output_stride, cell, upsampling)}, name=name)
 
 
-def unit_dilations(depth, dilation):
+def unit_dilations(depth: int, dilation: str) -> dict[int, tuple[int, ...]]:
     """{stage: dilation of each unit} at output stride 8 for stages 3 and 4, the paper's res4b and res5b.
 
     A stage's first unit counts: "23 blocks" are all of res4 of a ResNet-101.

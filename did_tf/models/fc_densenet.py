@@ -3,29 +3,33 @@
 Facts: REFERENCE.md section 6.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models.layers import DenseUpsampling
-from did_tf.models.units import Units, image_input
+from did_tf.models.units import ImageShape, Units, image_input
 
 layers = keras.layers
 
 
 def fc_densenet(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    growth=16,
-    units=(4, 5, 7, 10, 12),
-    bottleneck=15,
-    stem=48,
-    dropout=0.2,
-    bn_momentum=0.99,
-    bn_epsilon=1e-4,
-    name="fc_densenet",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    growth: int = 16,
+    units: Sequence[int] = (4, 5, 7, 10, 12),
+    bottleneck: int = 15,
+    stem: int = 48,
+    dropout: float = 0.2,
+    bn_momentum: float = 0.99,
+    bn_epsilon: float = 1e-4,
+    name: str = "fc_densenet",
+) -> keras.Model:
     """FC-DenseNet103: [N, H, W, C] pixel values -> {"main": float32 logits [N, H, W, num_classes]}.
 
     The resolution is halved after each block of the way down. Where a side is odd, its last row or column is pooled
@@ -35,12 +39,12 @@ def fc_densenet(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       growth: maps that a unit adds: 16; 12 in FC-DenseNet56.
       units: of the blocks on the way down, and in reverse on the way up: five of 4 in FC-DenseNet56, of 5 in 67.
       bottleneck: units of the block between them: 15; 4 and 5 in FC-DenseNet56 and 67.
       stem: filters of the first convolution.
-      dropout: after every convolution but the first, the transposed ones and the last.
+      dropout: rate after every convolution but the first, the transposed ones and the last.
       bn_momentum: of the moving statistics. The authors used the batch's own in testing too.
       bn_epsilon: of batch normalisation; the default of the authors' library.
 

@@ -3,34 +3,38 @@
 A dilated ResNet v1 with one dilated convolution as its classifier. Facts: REFERENCE.md section 4.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from did_tf.models import resnet
 from did_tf.models.phases import Interleave, Phases
-from did_tf.models.units import Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
 
 STRIDES = (16, 8, 4)
 KERNELS = (3, 5, 7)
 
 
 def fcrn(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    depth=101,
-    output_stride=8,
-    kernel=5,
-    dilation=12,
-    dropouts=(0, 0, 0, 0),
-    simulation=False,
-    width=64,
-    align_corners=True,
-    bn_momentum=0.997,
-    bn_epsilon=1e-5,
-    name="fcrn",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    depth: int = 101,
+    output_stride: int = 8,
+    kernel: int = 5,
+    dilation: int = 12,
+    dropouts: Sequence[float] = (0, 0, 0, 0),
+    simulation: bool = False,
+    width: int = 64,
+    align_corners: bool = True,
+    bn_momentum: float = 0.997,
+    bn_epsilon: float = 1e-5,
+    name: str = "fcrn",
+) -> keras.Model:
     """FCRN: [N, H, W, C] pixel values -> {"main": float32 logits [N, H, W, num_classes]}.
 
     Weights have the same names and shapes whatever the stride, the dilation and the simulation: a network trained at
@@ -40,17 +44,19 @@ def fcrn(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       depth: of the ResNet: 50, 101 or 152; 14 and 26 are for small hardware.
       output_stride: of the score map: 16, 8 or 4 ("resolution" 1/16 to 1/4 in Tables 1 to 4).
-      kernel, dilation: of the classifier: 3, 5 or 7; 6, 12 or 18 in Tables 1 and 2.
+      kernel: of the classifier: 3, 5 or 7 (Tables 1 and 2).
+      dilation: of the classifier; 6, 12 or 18 in Tables 1 and 2.
       dropouts: rate before the last convolution of each residual unit, for each of the four stages (section 4.5, "some
         of the top-most blocks"; no rate is given: the authors' later work has (0, 0, 0.3, 0.5)).
       simulation: score map at half the stride, from four shifted passes (section 3.2, testing). Not at stride 4,
         where no halving but the stem's is left.
       width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
       align_corners: bilinear resizing of the score map with aligned corners, else half pixel.
-      bn_momentum, bn_epsilon: of batch normalisation.
+      bn_momentum: of the moving statistics.
+      bn_epsilon: of batch normalisation.
 
     Raises:
       ValueError: an option has a bad value, or the input has fewer than output_stride + 1 pixels.

@@ -3,12 +3,17 @@
 Facts and disagreements between the paper and its code: REFERENCE.md section 2.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.models import densenet, resnet
-from did_tf.models.layers import ResizeBilinear
-from did_tf.models.units import Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.layers import ResizeBilinear, Shape
+from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
 
 layers = keras.layers
 
@@ -21,26 +26,26 @@ GRIDS = (1, 2, 3, 6)  # of PSPNet's pyramid (Zhao et al. 2017), which the paper'
 
 
 def ladder(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    encoder="densenet121",
-    growth=32,
-    units=None,
-    split=(4,),
-    stem_pool=3,
-    output_stride=32,
-    context="block",
-    decoder="ladder",
-    width=128,
-    aux=True,
-    dropout=0.0,
-    align_corners=False,
-    bn_momentum=0.9,
-    name="ladder",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    encoder: str = "densenet121",
+    growth: int = 32,
+    units: Sequence[int] | None = None,
+    split: Collection[int] = (4,),
+    stem_pool: int = 3,
+    output_stride: int = 32,
+    context: str = "block",
+    decoder: str = "ladder",
+    width: int = 128,
+    aux: bool = True,
+    dropout: float = 0.0,
+    align_corners: bool = False,
+    bn_momentum: float = 0.9,
+    name: str = "ladder",
+) -> keras.Model:
     """Ladder network: [N, H, W, C] pixel values -> dict of float32 logits [N, H, W, num_classes].
 
     "main" is predicted at 1/4 of the image's size, "aux" from the context at 1/64. Of the ResNet ladder the paper only
@@ -50,9 +55,9 @@ def ladder(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best multiples of 64.
-      mean, std: per band, in pixel values; default 127.5 for both.
+      mean, std: one value per band, in pixel values; default 127.5.
       encoder: "densenet121", "densenet169", "densenet201", or "resnet50" and others of `resnet.UNITS`.
-      growth: of the dense units.
+      growth: maps that a dense unit adds.
       units: of the four dense blocks, in place of the encoder's own.
       split: numbers of the dense blocks halved by pooling (section 3): (4,) for 1/64, (3, 4) for 1/128, () for 1/32.
       stem_pool: kernel of a DenseNet's max pool: 3, or 2 as in the authors' code.
@@ -61,7 +66,7 @@ def ladder(
       decoder: "ladder", or "plain": predicted straight from the context ("32x" of Table 1), as "main" alone.
       width: features of all of the way up; the context is first projected to four times as many.
       aux: whether the auxiliary output is there to be supervised.
-      dropout: after every convolution of the dense blocks and transitions; the paper has none.
+      dropout: rate after every convolution of the dense blocks and transitions; the paper has none.
       align_corners: bilinear resizing with aligned corners, else half pixel, which undoes 2x2 pooling in place.
       bn_momentum: of the moving statistics; 0.9 in the authors' code.
 
@@ -138,18 +143,22 @@ def _heads(features, image, num_classes, align_corners):
 
 
 @keras.utils.register_keras_serializable("did_tf")
-class GridPooling(layers.Layer):
+class GridPooling(keras.layers.Layer):
     """Average pooling [N, H, W, C] -> [N, cells, cells, C], whatever the size.
 
     Cell i of an axis of n pixels averages pixels floor(i * n / cells) to ceil((i + 1) * n / cells): cells share pixels
     where n is no multiple of their number, or is below it.
+
+    Args:
+      cells: along each axis.
     """
 
-    def __init__(self, cells, **kwargs):
+    def __init__(self, cells: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cells = cells
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The cells' means, in the dtype of the inputs."""
         rows, columns = (self._weights(tf.shape(inputs)[axis], inputs.dtype) for axis in (1, 2))
         return tf.einsum("ah,bw,nhwc->nabc", rows, columns, inputs)
 
@@ -160,8 +169,10 @@ class GridPooling(layers.Layer):
         inside = tf.cast(inside, tf.float32)
         return tf.cast(inside / tf.reduce_sum(inside, 1, keepdims=True), dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """[N, cells, cells, C] of [N, H, W, C]."""
         return (input_shape[0], self.cells, self.cells, input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "cells": self.cells}

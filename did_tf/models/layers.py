@@ -1,20 +1,28 @@
 """The few layers that Keras lacks or does slowly. Everything else in `models/` is plain Keras."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Optional
 
 import tensorflow as tf
 from tensorflow import keras
+
+Shape = tuple[Optional[int], ...]
+"""Of a tensor, batch first; None where a size is not known."""
 
 
 class Ambient(threading.local):
     """What layers look up while they are called or traced: a value that holds within a block, in one thread."""
 
-    value = None
+    value: Any = None
 
     @contextlib.contextmanager
-    def holding(self, value):
+    def holding(self, value: Any) -> Iterator[None]:
         """Context in which `value` holds."""
         previous, self.value = self.value, value
         try:
@@ -26,7 +34,7 @@ class Ambient(threading.local):
 _seed = Ambient()
 
 
-def random_seed(seed):
+def random_seed(seed: tf.Tensor) -> AbstractContextManager[None]:
     """Within it, every `Dropout` draws its mask from `seed` (int32 tensor [2]) and its own name.
 
     The trainer passes (seed, step and replica): a step that is replayed after a restart then drops the same units.
@@ -42,16 +50,20 @@ class Dropout(keras.layers.Layer):
     Reproducible under `random_seed`; elsewhere the seed comes from TensorFlow's global generator.
 
     Args:
-      rate: fraction of units to drop, in [0, 1). Raises ValueError outside it.
+      rate: fraction of units to drop, in [0, 1).
+
+    Raises:
+      ValueError: the rate is outside of that.
     """
 
-    def __init__(self, rate, **kwargs):
+    def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
             raise ValueError(f"dropout must be in [0, 1), got {rate}")
         self.rate = rate
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Inputs with units set to zero and the others scaled up; as they are unless `training`."""
         dropped = round(self.rate * 256)
         if not training or not dropped:
             return inputs
@@ -70,10 +82,12 @@ class Dropout(keras.layers.Layer):
         own = tf.constant([0, zlib.crc32(self.name.encode()) & 0x7FFFFFFF], tf.int32)
         return tf.random.stateless_uniform([count], tf.bitwise.bitwise_xor(seed, own), None, None, tf.int32)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """That of the inputs."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "rate": self.rate}
 
 
@@ -90,11 +104,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         it each replica keeps moving statistics of its own part; the trainer averages them before they are used.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.synchronized = False
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """[N, H, W, C] in the dtype of the inputs: normalised by the batch in training, else by the moving statistics.
+
+        A layer that is not trainable uses the moving statistics in training too, and leaves them. `mask` is ignored.
+        """
         if not (training and self.trainable):
             mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
             return self._fused(inputs, mean, variance)
@@ -134,7 +152,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return tf.cast(outputs, inputs.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
-def interpolation_matrix(size_in, size_out, align_corners=True, dtype=tf.float32):
+def interpolation_matrix(
+    size_in: int | tf.Tensor, size_out: int | tf.Tensor, align_corners: bool = True, dtype: tf.DType = tf.float32
+) -> tf.Tensor:
     """Weights [size_out, size_in] of linear interpolation along one axis; the sizes may be tensors.
 
     Args:
@@ -155,13 +175,17 @@ class ResizeBilinear(keras.layers.Layer):
 
     As two products with interpolation matrices: sizes may be dynamic, it runs in the layer's dtype on all cores, and
     its gradient is deterministic on GPUs, unlike that of TensorFlow's own resize.
+
+    Args:
+      align_corners: see `interpolation_matrix`.
     """
 
-    def __init__(self, align_corners=True, **kwargs):
+    def __init__(self, align_corners: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.align_corners = align_corners
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """x resized, in its own dtype; of like only the size is taken."""
         x, like = inputs
         size_in, size_out = tf.shape(x), tf.shape(like)
         rows = interpolation_matrix(size_in[1], size_out[1], self.align_corners, x.dtype)
@@ -173,11 +197,13 @@ class ResizeBilinear(keras.layers.Layer):
         tall = tf.reshape(tf.matmul(rows, wide), [size_in[0], size_out[1], size_out[2], channels])
         return tf.ensure_shape(tall, static)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
+        """Of the shapes of x and like."""
         x, like = input_shape
         return (x[0], like[1], like[2], x[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "align_corners": self.align_corners}
 
 
@@ -186,28 +212,34 @@ class Normalize(keras.layers.Layer):
     """Raw pixel values [N, H, W, C] -> (x - mean) / std, in float32: the first layer of every model.
 
     Args:
-      mean, std: one value per band, in pixel values. Raises ValueError where a std is not positive.
+      mean, std: one value per band, in pixel values.
       minimum: smallest height and width that the network takes; smaller ones raise ValueError when traced.
+
+    Raises:
+      ValueError: a deviation is not positive.
     """
 
-    def __init__(self, mean, std, minimum=1, **kwargs):
+    def __init__(self, mean: Sequence[float], std: Sequence[float], minimum: int = 1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         if min(std) <= 0:
             raise ValueError(f"std must be positive, got {tuple(std)}")
         self.mean, self.std, self.minimum = tuple(map(float, mean)), tuple(map(float, std)), minimum
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Float32, of the shape of the inputs, whose dtype may be any. Raises ValueError where they are too small."""
         check_size(inputs.shape, self.minimum)
         return (tf.cast(inputs, tf.float32) - tf.constant(self.mean)) * (1 / tf.constant(self.std))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """That of the inputs."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "mean": self.mean, "std": self.std, "minimum": self.minimum}
 
 
-def check_size(shape, minimum):
+def check_size(shape: Shape, minimum: int) -> None:
     """Raises ValueError where the known height or width of `shape` [N, H, W, C] is below `minimum`."""
     for name, size in zip(("height", "width"), shape[1:3]):
         if size is not None and size < minimum:
@@ -227,11 +259,12 @@ class DenseUpsampling(keras.layers.Layer):
       cell: side of the square of pixels that one prediction stands for.
     """
 
-    def __init__(self, factor, cell=1, **kwargs):
+    def __init__(self, factor: int, cell: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factor, self.cell = factor, cell
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The scores in their places; of the image only the size is taken."""
         x, image = inputs
         factor, classes = self.factor, self._classes(x.shape)
         (count, height, width), size = tf.unstack(tf.shape(x)[:3]), tf.shape(image)
@@ -240,7 +273,8 @@ class DenseUpsampling(keras.layers.Layer):
         x = x[:, : self._cells(size[1]), : self._cells(size[2])]
         return tf.ensure_shape(x, self.compute_output_shape([inputs[0].shape, image.shape]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
+        """Of the shapes of x and the image."""
         x, image = input_shape
         sides = (None if side is None else self._cells(side) for side in image[1:3])
         return (x[0], *sides, self._classes(x))
@@ -251,5 +285,6 @@ class DenseUpsampling(keras.layers.Layer):
     def _classes(self, shape):
         return shape[-1] // self.factor**2
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "factor": self.factor, "cell": self.cell}

@@ -6,18 +6,24 @@ gives, its later convolutions dilated twice as much. Training takes the four pas
 contexts; testing takes them at once, with `simulation=True`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf.models.layers import Ambient
+from did_tf.models.layers import Ambient, Shape
 
-# (dy, dx), in the order in which they stand on the batch axis.
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""(dy, dx), in the order in which they stand on the batch axis."""
 
 _phase = Ambient()
 
 
-def shifted(dy, dx):
+def shifted(dy: int, dx: int) -> AbstractContextManager[None]:
     """Within it, a model that is called or traced in this thread passes on the phase (dy, dx) alone.
 
     Raises ValueError where dy or dx is not 0 or 1.
@@ -43,11 +49,12 @@ class Phases(keras.layers.Layer):
       stride: image pixels between neighbouring features of the input, for those who need to know where they lie.
     """
 
-    def __init__(self, simulation=False, stride=4, **kwargs):
+    def __init__(self, simulation: bool = False, stride: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.simulation, self.stride = simulation, stride
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The phase that the context says; outside of one all four with `simulation`, (0, 0) without."""
         phase = _phase.value
         if self.simulation and phase is None:
             shape = tf.shape(inputs)
@@ -57,12 +64,14 @@ class Phases(keras.layers.Layer):
         dy, dx = phase or (0, 0)
         return inputs[:, dy::2, dx::2]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Outside of a `shifted` context."""
         batch, height, width, channels = input_shape
         stacked = 4 * batch if self.simulation and batch is not None else batch
         return (stacked, *(None if side is None else (side + 1) // 2 for side in (height, width)), channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "simulation": self.simulation, "stride": self.stride}
 
 
@@ -73,11 +82,12 @@ class Interleave(keras.layers.Layer):
     `like` is what went into `Phases`. Without simulation and in a `shifted` context, x as it is.
     """
 
-    def __init__(self, simulation=False, **kwargs):
+    def __init__(self, simulation: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.simulation = simulation
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """x put together, cut to the size of like."""
         x, like = inputs
         if not self.simulation or _phase.value is not None:
             return x
@@ -86,9 +96,11 @@ class Interleave(keras.layers.Layer):
         whole = tf.reshape(tf.transpose(apart, [2, 3, 0, 4, 1, 5]), [full[0], 2 * half[1], 2 * half[2], x.shape[-1]])
         return tf.ensure_shape(whole[:, : full[1], : full[2]], (*like.shape[:3], x.shape[-1]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
+        """Of the shapes of x and like, outside of a `shifted` context."""
         x, like = input_shape
         return (*like[:3], x[3]) if self.simulation else tuple(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         return {**super().get_config(), "simulation": self.simulation}

@@ -3,41 +3,50 @@
 Shared by DUC, FCRN and Ladder's ResNet rows. Facts: REFERENCE.md sections 3 and 4.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
 from tensorflow import keras
 
-from did_tf.models.units import check_choices, check_lengths
+from did_tf.models.units import Units, check_choices, check_lengths
 
 layers = keras.layers
 
-# Bottleneck units of the four stages (res2 to res5). 14 and 26 are for small hardware and tests; no paper has them.
 UNITS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Bottleneck units of the four stages, res2 to res5, by depth, Table 1 of He et al. 2016.
+
+14 and 26 are for small hardware and tests; no paper has them.
+"""
 STRIDES = (32, 16, 8, 4)
 STEMS = ("7x7", "3x3")
 
 
 def encoder(
-    make,
-    x,
-    depth=50,
-    output_stride=32,
-    stem="7x7",
-    dilations=None,
-    width=64,
-    dropouts=(0, 0, 0, 0),
-    halve=None,
-):
+    make: Units,
+    x: keras.KerasTensor,
+    depth: int = 50,
+    output_stride: int = 32,
+    stem: str = "7x7",
+    dilations: Mapping[int, Sequence[int]] | None = None,
+    width: int = 64,
+    dropouts: Sequence[float] = (0, 0, 0, 0),
+    halve: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None,
+) -> dict[int, keras.KerasTensor]:
     """ResNet without its classifier: {stride: features}, the last activated features at each stride, finest first.
 
     Strides stand on the first 1x1 convolution of a stage, as in the original. Where the output stride leaves one out,
     the 3x3 convolutions after it are dilated, and give on the subsampled grid what the strided network gives.
 
     Args:
+      make: the network's `Units`.
+      x: normalised image [N, H, W, C].
       depth: one of `UNITS`.
       output_stride: 32, 16, 8 or 4.
       stem: "7x7", or "3x3": three convolutions of 64, 64 and 128 (duc_hdc.md section 4.1.4).
       dilations: {stage: list with the dilation of each unit}, for stages 1 to 4, in place of the above.
       width: filters of the stem and of stage 1's bottlenecks; 64 in all papers.
-      dropouts: rate before the last convolution of each unit, per stage.
+      dropouts: rate before the last convolution of each unit, one per stage, in [0, 1).
       halve: function of the features that does the last halving of the resolution in place of the stride.
 
     Raises:
@@ -67,8 +76,20 @@ def encoder(
     return taps
 
 
-def bottleneck(make, x, filters, name, strides=1, dilation=1, dropout=0.0):
-    """1x1, 3x3 and 1x1 to 4 * filters around a shortcut, projected where the number of features changes."""
+def bottleneck(
+    make: Units,
+    x: keras.KerasTensor,
+    filters: int,
+    name: str,
+    strides: int = 1,
+    dilation: int = 1,
+    dropout: float = 0.0,
+) -> keras.KerasTensor:
+    """1x1, 3x3 and 1x1 around a shortcut, projected where shapes change: [N, H, W, C] -> [N, h, w, 4 * filters].
+
+    h and w are ceil(H / strides) and ceil(W / strides); the strides stand on the first 1x1, the dilation on the 3x3,
+    and dropout before the last 1x1.
+    """
     new = make.conv_bn_relu(x, filters, 1, f"{name}.conv1", strides=strides)
     new = make.conv_bn_relu(new, filters, 3, f"{name}.conv2", dilation=dilation)
     new = make.conv_bn(make.drop(new, f"{name}.conv2", dropout), 4 * filters, 1, f"{name}.conv3")

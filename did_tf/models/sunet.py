@@ -3,10 +3,26 @@
 Facts and disagreements between the paper and its code: REFERENCE.md section 5.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf.models.units import XAVIER, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.layers import Shape
+from did_tf.models.units import (
+    XAVIER,
+    ImageShape,
+    Initializer,
+    Units,
+    check_choices,
+    check_lengths,
+    image_input,
+    kaiming,
+    resize_to_image,
+)
 
 layers = keras.layers
 
@@ -16,22 +32,22 @@ STRIDES = (32, 16, 8)
 
 
 def sunet(
-    num_classes,
-    input_shape=(None, None, 3),
+    num_classes: int,
+    input_shape: ImageShape = (None, None, 3),
     *,
-    mean=None,
-    std=None,
-    filters=64,
-    depth=4,
-    widths=(256, 512, 768, 1024),
-    task="segmentation",
-    output_stride=16,
-    multigrid=True,
-    degridding=False,
-    align_corners=False,
-    bn_momentum=0.99,
-    name="sunet",
-):
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    filters: int = 64,
+    depth: int = 4,
+    widths: Sequence[int] = (256, 512, 768, 1024),
+    task: str = "segmentation",
+    output_stride: int = 16,
+    multigrid: bool = True,
+    degridding: bool = False,
+    align_corners: bool = False,
+    bn_momentum: float = 0.99,
+    name: str = "sunet",
+) -> keras.Model:
     """SUNet: [N, H, W, C] pixel values -> {"main": float32 logits}.
 
     The logits are [N, H, W, num_classes], or [N, num_classes] of a classification network. The encoder's weights have
@@ -40,10 +56,11 @@ def sunet(
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
-      mean, std: per band, in pixel values; default 127.5 for both.
-      filters, depth, widths: N, the number of modules in blocks 2 and 3, and the four blocks' outputs (Table 1):
-        SUNet-64: 64, 4, (256, 512, 768, 1024); SUNet-128: 128, 4, (512, 1024, 1536, 2048);
-        SUNet-7-128: 128, 7, (512, 1280, 1792, 2304), the authors' code has 2048 for the third.
+      mean, std: one value per band, in pixel values; default 127.5.
+      filters: N of Table 1: 64 in SUNet-64, 128 in SUNet-128 and SUNet-7-128.
+      depth: modules in each of blocks 2 and 3 (Table 1): 4, and 7 in SUNet-7-128.
+      widths: outputs of the four blocks (Table 1): (256, 512, 768, 1024) in SUNet-64, (512, 1024, 1536, 2048) in
+        SUNet-128, (512, 1280, 1792, 2304) in SUNet-7-128, where the authors' code has 2048 for the third.
       task: "segmentation" or "classification" (section 4). What follows is of segmentation alone, but for bn_momentum.
       output_stride: 32, 16 or 8: the transitions before blocks 3 and 4 are left out and the blocks dilated for it.
       multigrid: dilated modules have no strides, and rates that grow and shrink (section 5.2); else they keep their
@@ -168,11 +185,18 @@ class Deconvolution(keras.layers.Layer):
     has to come back to, and has strides or dilation, never both.
 
     Args:
+      filters: channels of the output.
       strides: 1 or 2; h is ceil(H / strides), w ceil(W / strides).
       dilation: any with stride 1; with stride 2, 1 or even.
+      kernel_initializer: a Keras initializer or the name of one.
+
+    Raises:
+      ValueError: other strides, or a dilation that doesn't go with them.
     """
 
-    def __init__(self, filters, strides=1, dilation=1, kernel_initializer=XAVIER, **kwargs):
+    def __init__(
+        self, filters: int, strides: int = 1, dilation: int = 1, kernel_initializer: Initializer = XAVIER, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if strides not in (1, 2) or (strides == 2 and dilation > 1 and dilation % 2):
             raise ValueError(f"strides {strides} with dilation {dilation}: takes 1 with any, 2 with 1 or an even one")
@@ -180,13 +204,15 @@ class Deconvolution(keras.layers.Layer):
         self.strides, self.dilation_rate = (strides, strides), (dilation, dilation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Shape]) -> None:
+        """Makes the kernel [3, 3, filters, C] and the bias [filters] for the shapes of x and like."""
         shape = (*self.kernel_size, self.filters, input_shape[0][-1])
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer)
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
         super().build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """In the dtype of x; of like only the size is taken."""
         x, like = inputs
         kernel, bias = tf.cast(self.kernel, x.dtype), tf.cast(self.bias, x.dtype)
         size, strides, dilation = tf.shape(like), self.strides[0], self.dilation_rate[0]
@@ -205,11 +231,13 @@ class Deconvolution(keras.layers.Layer):
         apart = tf.pad(x[:, :, None, :, None], [[0, 0], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0]])
         return tf.reshape(apart, [shape[0], 2 * shape[1], 2 * shape[2], self.filters])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
+        """Of the shapes of x and like."""
         x, like = input_shape
         return (x[0], like[1], like[2], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
         initializer = keras.initializers.serialize(self.kernel_initializer)
         own = {"filters": self.filters, "strides": self.strides[0], "dilation": self.dilation_rate[0]}
         return {**super().get_config(), **own, "kernel_initializer": initializer}

@@ -1,16 +1,25 @@
 """What every architecture is made of: its image input, its units of convolution and normalisation, its outputs."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Optional, Union
+
 from tensorflow import keras
 
 from did_tf.models.layers import Dropout, FusedBatchNormalization, Normalize, ResizeBilinear, check_size
 
 layers = keras.layers
 
+ImageShape = tuple[Optional[int], Optional[int], int]
+"""(H, W, C) of an image; H and W may be None, for any size."""
+Initializer = Union[str, keras.initializers.Initializer]
+
 XAVIER = "glorot_uniform"
 
 
-def kaiming():
-    """He et al. 2015 over the fan-out, which the papers built on ResNets start from."""
+def kaiming() -> keras.initializers.Initializer:
+    """He et al. 2015, section 2.2, over the fan-out, which the papers built on ResNets start from."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
@@ -18,19 +27,39 @@ class Units:
     """Makes the layers of one network: the settings that all its convolutions share stand here, once.
 
     Args:
-      dropout: rate after the convolutions that ask for it.
+      dropout: rate after the convolutions that ask for it, in [0, 1).
       use_bias: whether convolutions have a bias where nothing else is said.
       momentum: of the moving statistics of batch normalisation.
       epsilon: of batch normalisation.
       initializer: of kernels: a Keras initializer, or a function without arguments that makes one.
     """
 
-    def __init__(self, dropout=0.0, use_bias=True, momentum=0.997, epsilon=1e-5, initializer=XAVIER):
+    def __init__(
+        self,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        momentum: float = 0.997,
+        epsilon: float = 1e-5,
+        initializer: Initializer | Callable[[], keras.initializers.Initializer] = XAVIER,
+    ) -> None:
         self.dropout, self.use_bias, self.momentum, self.epsilon = dropout, use_bias, momentum, epsilon
         self.initializer = initializer
 
-    def conv(self, x, filters, kernel, name, strides=1, dilation=1, use_bias=None, padding="same"):
-        """Convolution. Padding is "same", or "symmetric": as many zeros before as after, whatever the size."""
+    def conv(
+        self,
+        x: keras.KerasTensor,
+        filters: int,
+        kernel: int,
+        name: str,
+        strides: int = 1,
+        dilation: int = 1,
+        use_bias: bool | None = None,
+        padding: str = "same",
+    ) -> keras.KerasTensor:
+        """Convolution [N, H, W, C] -> [N, ceil(H / strides), ceil(W / strides), filters].
+
+        Padding is "same", or "symmetric": as many zeros before as after, whatever the size.
+        """
         if padding == "symmetric" and kernel > 1:
             x = layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}.pad")(x)
             padding = "valid"
@@ -45,44 +74,62 @@ class Units:
             name=name,
         )(x)
 
-    def new_initializer(self):
+    def new_initializer(self) -> Initializer:
+        """Initializer of one kernel: made anew where a function makes it, as layers must not share one that draws."""
         return self.initializer() if callable(self.initializer) else self.initializer
 
-    def bn(self, x, name):
+    def bn(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """Batch normalisation, a layer NAME.bn."""
         return FusedBatchNormalization(momentum=self.momentum, epsilon=self.epsilon, name=f"{name}.bn")(x)
 
-    def relu(self, x, name):
+    def relu(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """A layer NAME.relu."""
         return layers.ReLU(name=f"{name}.relu")(x)
 
-    def bn_relu(self, x, name):
+    def bn_relu(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """The activation in front of a convolution, of pre-activation networks."""
         return self.relu(self.bn(x, name), name)
 
-    def bn_relu_conv(self, x, filters, kernel, name, **options):
-        """The papers' "B-R-C", of pre-activation networks."""
+    def bn_relu_conv(
+        self, x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: Any
+    ) -> keras.KerasTensor:
+        """The papers' "B-R-C", of pre-activation networks; `options` are those of `conv`."""
         return self.conv(self.bn_relu(x, name), filters, kernel, f"{name}.conv", **options)
 
-    def conv_bn(self, x, filters, kernel, name, **options):
-        """Convolution and batch normalisation, of post-activation networks."""
+    def conv_bn(self, x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: Any) -> keras.KerasTensor:
+        """Convolution and batch normalisation, of post-activation networks; `options` are those of `conv`."""
         return self.bn(self.conv(x, filters, kernel, f"{name}.conv", **options), name)
 
-    def conv_bn_relu(self, x, filters, kernel, name, **options):
+    def conv_bn_relu(
+        self, x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: Any
+    ) -> keras.KerasTensor:
+        """The unit of post-activation networks; `options` are those of `conv`."""
         return self.relu(self.conv_bn(x, filters, kernel, name, **options), name)
 
-    def drop(self, x, name, rate=None):
+    def drop(self, x: keras.KerasTensor, name: str, rate: float | None = None) -> keras.KerasTensor:
+        """Dropout at `rate`, None for the network's own; without a layer where that is 0."""
         rate = self.dropout if rate is None else rate
         return Dropout(rate, name=f"{name}.dropout")(x) if rate else x
 
 
-def image_input(model, input_shape, mean, std, minimum):
-    """(image, x): the network's input and its normalised pixel values.
+def image_input(
+    model: str,
+    input_shape: ImageShape,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    minimum: int,
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """(image, x): the network's input [N, H, W, C] and its normalised pixel values, float32 of the same shape.
 
     Args:
       model: the architecture's name, for messages.
+      input_shape: (H, W, C); H and W may be None.
       mean, std: per band, in pixel values; None for 127.5.
-      minimum: smallest height and width that the network takes.
+      minimum: smallest height and width that the network takes, in pixels.
 
     Raises:
-      ValueError: as many means or deviations as bands are not there, or a known size is too small.
+      ValueError: there are not as many means or deviations as bands, a deviation is not positive, or a known size is
+        too small.
     """
     bands = input_shape[-1]
     check_size((None, *input_shape), minimum)
@@ -91,7 +138,9 @@ def image_input(model, input_shape, mean, std, minimum):
     return image, Normalize(mean or (127.5,) * bands, std or (127.5,) * bands, minimum, name="normalize")(image)
 
 
-def resize_to_image(logits, image, output, align_corners=True):
+def resize_to_image(
+    logits: keras.KerasTensor, image: keras.KerasTensor, output: str, align_corners: bool = True
+) -> keras.KerasTensor:
     """Logits [N, h, w, classes] of `output`, resized to the image's height and width in float32.
 
     The layer is called head.OUTPUT.up: what goes into it are the logits at the network's own resolution.
@@ -99,14 +148,14 @@ def resize_to_image(logits, image, output, align_corners=True):
     return ResizeBilinear(align_corners, name=f"head.{output}.up", dtype="float32")([logits, image])
 
 
-def check_choices(model, **options):
+def check_choices(model: str, **options: tuple[Any, Collection[Any]]) -> None:
     """Raises ValueError where an option, given as name=(value, known values), is not among the known."""
     for option, (value, known) in options.items():
         if value not in known:
             raise ValueError(f"{model}: {option} must be one of {tuple(known)}, got {value!r}")
 
 
-def check_lengths(model, length, **options):
+def check_lengths(model: str, length: int, **options: Any) -> None:
     """Raises ValueError where a sequence that is not None hasn't `length` entries."""
     for option, value in options.items():
         entries = value if hasattr(value, "__len__") else (value,)

@@ -1,12 +1,18 @@
 """What the runs on disk have reached: the best measured figure of an experiment, to stand beside its paper's."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from did_tf.runs.run_folder import RunFolder, changed, default_run, flatten, read_json
 
-MIOU, TOP1 = "miou", "top1_error"
-"""The figure that counts in segmentation, and in classification."""
+MIOU = "miou"
+"""The figure that counts in segmentation."""
+TOP1 = "top1_error"
+"""The figure that counts in classification."""
 _IN_TRAINING = {MIOU: lambda scores: scores["miou"], TOP1: lambda scores: 1 - scores["top1_accuracy"]}
 
 
@@ -27,7 +33,7 @@ class Result:
     run: Path
 
 
-def best(experiment, config, metric, runs="runs"):
+def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | str = "runs") -> Result | None:
     """The best `Result` of the runs of an experiment, or None.
 
     Reports on the paper's split come first, of whole images or tiles, whichever is better; then those on the
@@ -36,10 +42,13 @@ def best(experiment, config, metric, runs="runs"):
 
     Args:
       experiment: its name, NAME or NAME:ARG.
-      config: its settings, a plain dict.
+      config: its settings, plain and nested.
       metric: the figure that counts, `MIOU` or `TOP1`.
       runs: folder of run folders. A run is the experiment's where its manifest says so, or, where that says nothing
         (older runs, and reports on weights of other runs), where it has the experiment's default name.
+
+    Raises:
+      ConfigError: a file of a run is no JSON.
     """
     found = [found for run in _runs(experiment, runs) for found in _results(run, config, metric)]
     if not found:

@@ -1,5 +1,7 @@
 """The folder of one run: config.json, manifest.json, metrics.csv, checkpoints/, best/, tensorboard/, evaluation/."""
 
+from __future__ import annotations
+
 import csv
 import importlib.metadata
 import json
@@ -7,8 +9,11 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from data_pipelines.spec import DatasetSpec
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 
@@ -20,14 +25,24 @@ _FREE = ("dataset.folder", "dataset.prepared", "paper", "evaluate") + tuple(
 
 
 class RunFolder:
-    """Paths and files of a run. Raises `ConfigError` where the folder can't be made or written.
+    """Paths and files of a run. Nothing is made before `start`.
 
     Args:
       folder: its path.
       experiment: name of the experiment, for the manifest; None where it has none.
+
+    Attributes:
+      checkpoints: folder of the newest states of training, step_STEP.npz.
+      best: folder of the weights to use, weights.npz, and their scores, metrics.json.
+      tensorboard: folder of TensorBoard's event files.
+      evaluation: folder of reports, SPLIT.json or PROTOCOL/SPLIT.json.
+      saved_model: folder of the exported network.
+      metrics: metrics.csv, a row per logged step.
+      config: config.json, all settings.
+      manifest: manifest.json, see `make_manifest`.
     """
 
-    def __init__(self, folder, experiment=None):
+    def __init__(self, folder: Path | str, experiment: str | None = None) -> None:
         self.folder, self.experiment = Path(folder), experiment
         self.checkpoints = self.folder / "checkpoints"
         self.best = self.folder / "best"
@@ -38,11 +53,11 @@ class RunFolder:
         self.config = self.folder / "config.json"
         self.manifest = self.folder / "manifest.json"
 
-    def trained_by(self):
-        """Name of the experiment that the run is of, or None where nothing says it."""
+    def trained_by(self) -> str | None:
+        """Name of the experiment that the run is of, or None where nothing says it. Raises `ConfigError`."""
         return read_json(self.manifest).get("experiment") if self.manifest.is_file() else None
 
-    def check_trained_on(self, spec):
+    def check_trained_on(self, spec: DatasetSpec) -> None:
         """Raises `ConfigError` where the run was trained on other classes or pixels than those of a `DatasetSpec`."""
         was = read_json(self.manifest).get("data", {}) if self.manifest.is_file() else {}
         for key, now in json.loads(json.dumps(facts(spec))).items():  # where tuples are lists
@@ -52,8 +67,16 @@ class RunFolder:
                     "now: put the data's description back as it was, or train anew"
                 )
 
-    def start(self, config, manifest):
-        """Creates the folder, or checks that it was started with the same settings, and records them."""
+    def start(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+        """Creates the folder, or checks that it was started with the same settings, and records them.
+
+        Args:
+          config: all settings, nested, of JSON's types and tuples.
+          manifest: see `make_manifest`.
+
+        Raises:
+          ConfigError: the settings are others (see `changed`), or the folder can't be made or written.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.config.is_file():
@@ -73,16 +96,25 @@ class RunFolder:
             raise ConfigError(f"{self.folder} was started with other settings: {told}{more}; use another RUN=dir")
 
 
-def default_run(experiment):
+def default_run(experiment: str) -> Path:
     """Run folder of experiment NAME[:ARG] where none is given: "did_table3:row7" -> runs/did_table3_row7."""
     module, _, argument = experiment.partition(":")
     return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
 
 
 class MetricsFile:
-    """metrics.csv: a row per logged step. Rows beyond `step`, left by a run that was killed, are dropped first."""
+    """metrics.csv: a row per logged step.
 
-    def __init__(self, path, columns, step):
+    Args:
+      path: of the file, which may be there already.
+      columns: their names, "step" among them.
+      step: that the run goes on from. Rows beyond it, left by a run that was killed, are dropped.
+
+    Raises:
+      OSError: the file can't be read or written.
+    """
+
+    def __init__(self, path: Path | str, columns: Sequence[str], step: int) -> None:
         self.path, self.columns = Path(path), columns
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if self.path.is_file() else []
         partial = self.path.with_suffix(".partial")
@@ -92,20 +124,29 @@ class MetricsFile:
             writer.writerows(rows)
         os.replace(partial, self.path)
 
-    def write(self, row):
-        """Appends `row` {column: value}; columns it lacks stay empty."""
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends `row` {column: value}; columns it lacks stay empty. Raises ValueError for others."""
         with open(self.path, "a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
 
 
-def read_metrics(path):
+def read_metrics(path: Path | str) -> list[dict[str, str]]:
     """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out."""
     with open(path, newline="") as file:
         return [row for row in csv.DictReader(file) if None not in row.values() and (row["step"] or "").isdigit()]
 
 
-def make_manifest(seed, devices, data, class_weights):
-    """What a run was made with: versions, commit, command, machine, devices, seed and data fingerprint."""
+def make_manifest(
+    seed: int, devices: Sequence[str], data: Mapping[str, Any], class_weights: Sequence[float] | None
+) -> dict[str, Any]:
+    """What a run was made with: command, versions, commit and machine, which are found here, and the arguments.
+
+    Args:
+      seed: of the whole run.
+      devices: TensorFlow's names of those that compute.
+      data: what the run is trained on: split, number of samples, fingerprint and `facts`.
+      class_weights: one per class; None without.
+    """
     return {
         "command": sys.argv,
         "python": platform.python_version(),
@@ -119,28 +160,28 @@ def make_manifest(seed, devices, data, class_weights):
     }
 
 
-def facts(spec):
-    """What a network depends on of a `DatasetSpec`, for the manifest."""
+def facts(spec: DatasetSpec) -> dict[str, Any]:
+    """What a network depends on of a data set, for the manifest: classes, type of pixels, mean and deviation."""
     return {key: getattr(spec, key) for key in ("classes", "dtype", "mean", "std")}
 
 
-def read_json(path):
-    """Content of a JSON file. Raises `ConfigError` where it is no JSON."""
+def read_json(path: Path | str) -> Any:
+    """Content of a JSON file. Raises `ConfigError` where it is no JSON, OSError where it can't be read."""
     try:
         return json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another RUN=dir") from None
 
 
-def changed(old, new):
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
     old, new = flatten(old), flatten(new)
     return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not key.startswith(_FREE)]
 
 
-def flatten(config, prefix=""):
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    flat = {}
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}, every key with `prefix` before it."""
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
     return flat

@@ -1,0 +1,1 @@
+"""Training: the trainer's loop, its update, what is supervised and how, losses, optimizers, schedules, devices."""

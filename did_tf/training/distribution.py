@@ -1,5 +1,7 @@
 """Where a run computes: devices by name -> `tf.distribute` strategy; precision by name -> Keras policy."""
 
+from __future__ import annotations
+
 import re
 
 import tensorflow as tf
@@ -8,9 +10,10 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+"""Names of Keras' policies by our own."""
 
 
-def make_strategy(devices):
+def make_strategy(devices: str) -> tf.distribute.Strategy:
     """A strategy for `devices`.
 
     Args:
@@ -18,7 +21,8 @@ def make_strategy(devices):
         one of them; "cpu*2": two logical devices on the CPU, mirrored, to try multi-GPU training without GPUs.
 
     Raises:
-      ConfigError: a name of another form, or a GPU that is not there.
+      ConfigError: a name of another form, a GPU that is not there, or several CPUs after TensorFlow has started with
+        fewer.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if devices == "auto":
@@ -35,8 +39,8 @@ def make_strategy(devices):
     return tf.distribute.OneDeviceStrategy(f"/{devices if ':' in devices else devices + ':0'}")
 
 
-def set_precision(precision):
-    """Sets Keras' global policy: "float32", "bfloat16" or "float16" activations; weights stay float32."""
+def set_precision(precision: str) -> None:
+    """Sets Keras' global policy: activations of one of `PRECISIONS`; weights stay float32. Raises `ConfigError`."""
     if precision not in PRECISIONS:
         raise ConfigError(f"train.precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     keras.mixed_precision.set_global_policy(PRECISIONS[precision])

@@ -1,6 +1,9 @@
 """Pixel cross entropy with ignored pixels, online hard example mining, and the average over supervised outputs."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -11,7 +14,7 @@ SCOPES = ("image", "batch")
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """A loss before division, so that replicas and micro-batches can be added up first.
+    """A loss before division, so that replicas and micro-batches can be added up first: float32 scalars.
 
     Attributes:
       total: sum over pixels of weight * cross entropy.
@@ -36,20 +39,23 @@ class PixelCrossEntropy:
     kept too, and where fewer than `keep` are valid all of them are.
 
     Attributes:
-      threshold: probability in [0, 1].
-      keep: number of pixels, of an image or of a replica's batch.
+      threshold: probability in [0, 1]; 0 for none.
+      keep: number of pixels, of an image or of a replica's batch; 0 for none.
       scope: "image" or "batch": what `keep` counts over. A batch is one replica's share.
       class_weights: per class, or None for 1. The loss is the weighted mean.
       ignore: the label that doesn't count. For classification, whose ids may reach 255, one that no image has.
+
+    Raises:
+      ValueError: an attribute is out of its range.
     """
 
     threshold: float = 0.0
     keep: int = 0
     scope: str = "image"
-    class_weights: tuple = None
+    class_weights: tuple[float, ...] | None = None
     ignore: int = IGNORE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"loss.ohem_threshold must be in [0, 1], got {self.threshold}")
         if self.keep < 0:
@@ -58,12 +64,15 @@ class PixelCrossEntropy:
             raise ValueError(f"loss.ohem_scope must be one of {SCOPES}, got {self.scope!r}")
 
     @property
-    def mines(self):
+    def mines(self) -> bool:
         """Whether only the hardest pixels count."""
         return self.threshold > 0 or self.keep > 0
 
-    def __call__(self, logits, labels):
-        """`Terms` of logits [N, H, W, C] against labels [N, H, W], or [N, C] against [N]."""
+    def __call__(self, logits: tf.Tensor, labels: tf.Tensor) -> Terms:
+        """`Terms` of logits [N, H, W, C] against labels [N, H, W], or [N, C] against [N].
+
+        Logits may be of any float type, labels of any whole one; all is worked out in float32.
+        """
         valid = tf.not_equal(labels, self.ignore)
         ids = tf.where(valid, tf.cast(labels, tf.int32), 0)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(ids, tf.cast(logits, tf.float32))
@@ -73,8 +82,8 @@ class PixelCrossEntropy:
         kept = tf.math.divide_no_nan(tf.reduce_sum(tf.cast(chosen, tf.float32)), count)
         return Terms(tf.reduce_sum(losses * weights), tf.reduce_sum(weights), kept, threshold)
 
-    def full_weight(self, labels):
-        """Sum of the weights of all valid pixels of labels [N, H, W]."""
+    def full_weight(self, labels: tf.Tensor) -> tf.Tensor:
+        """Sum of the weights of all valid pixels of labels [N, H, W] or [N], a float32 scalar."""
         valid = tf.not_equal(labels, self.ignore)
         ids = tf.where(valid, tf.cast(labels, tf.int32), 0)
         return tf.reduce_sum(tf.where(valid, self._pixel_weights(ids), 0.0))
@@ -97,8 +106,8 @@ class PixelCrossEntropy:
         return chosen, tf.reduce_mean(tf.minimum(limit, 1.0))
 
 
-def output_weights(outputs, chosen=None):
-    """Weight of each supervised output: their plain mean (did.md, "Loss Function"), or `chosen` {output: weight}.
+def output_weights(outputs: Sequence[str], chosen: Mapping[str, float] | None = None) -> dict[str, float]:
+    """{output: weight} of what is supervised: the plain mean (did.md, "Loss Function"), or `chosen` without its zeros.
 
     Raises:
       ValueError: `chosen` names an output that the model doesn't have, or leaves none with a positive weight.

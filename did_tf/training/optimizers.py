@@ -1,7 +1,12 @@
 """Optimizers by name: Keras' own and, where it is installed, tensorflow-addons'."""
 
-import re
+from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
 from tensorflow import keras
 
 from did_tf import models
@@ -11,14 +16,23 @@ DECAYS = ("l2", "decoupled")
 _NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
 
 
-def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(), undecayed=()):
-    """An optimizer over `variables`.
+def make(
+    name: str,
+    schedule: float | keras.optimizers.schedules.LearningRateSchedule,
+    options: Mapping[str, Any] | None = None,
+    weight_decay: float = 0.0,
+    decay: str = "l2",
+    variables: Sequence[keras.Variable | tf.Variable] = (),
+    undecayed: Collection[str] = (),
+) -> keras.optimizers.Optimizer:
+    """An optimizer over `variables`, with its slots.
 
     Args:
       name: "adam", "adamw", "sgd", "rmsprop", "nadam", or "tfa.CLASS" for a class of `tfa.optimizers`.
       schedule: the learning rate, a number or a `Schedule`.
       options: further arguments of the class, such as {"epsilon": 2.5e-4} or {"momentum": 0.9, "nesterov": True}.
-      weight_decay: applied to kernels alone. "l2" leaves it to the caller, as a part of the gradient (the papers');
+      weight_decay: applied to kernels alone, see `decays`.
+      decay: "l2" leaves it to the caller, as a part of the gradient (the papers');
         "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does. Keras multiplies
         it by the learning rate, tfa.AdamW and tfa.SGDW do not.
       variables: of the model, in its order.
@@ -46,12 +60,12 @@ def make(name, schedule, options=None, weight_decay=0.0, decay="l2", variables=(
     return optimizer
 
 
-def is_decoupled(name, decay):
-    """Whether the optimizer itself applies the weight decay."""
+def is_decoupled(name: str, decay: str) -> bool:
+    """Whether the optimizer of `make` itself applies the weight decay."""
     return decay == "decoupled" or name == "adamw"
 
 
-def decays(variable, undecayed=()):
+def decays(variable: keras.Variable | tf.Variable, undecayed: Collection[str] = ()) -> bool:
     """Whether weight decay applies: to kernels outside of the parts `undecayed`, not to biases or batch norm."""
     path = compat.path(variable)
     return path.endswith("kernel") and models.part(path) not in undecayed

@@ -1,8 +1,11 @@
 """Weights for the encoder of a network: ImageNet's, through `keras.applications`, or those of an earlier run."""
 
+from __future__ import annotations
+
 import dataclasses
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,10 @@ from did_tf.models import densenet, resnet
 from did_tf.runs import checkpoints
 
 IMAGENET = "imagenet"
-IMAGENET_STD = (58.395, 57.12, 57.375)  # of RGB, in pixel values
-EPSILON = 1.001e-5  # of batch normalisation in keras.applications
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""Of RGB, in pixel values."""
+EPSILON = 1.001e-5
+"""Of batch normalisation in `keras.applications`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,25 +32,26 @@ class Family:
       prefix: of its networks' names.
       units: {depth: units of each block}.
       block: what our layer names call a block.
-      names: (pattern of our layer names, template of theirs). A first group that is a number is one more there.
-      mean, std: what their networks take from RGB pixel values, and divide them by.
+      names: pairs (pattern of our layer names, template of theirs). A first group that is a number is one more there.
+      mean: what their networks take from RGB pixel values.
+      std: what they divide them by.
       bgr: whether their networks take BGR.
     """
 
     prefix: str
-    units: dict
+    units: Mapping[int, tuple[int, ...]]
     block: str
-    names: tuple
-    mean: tuple
-    std: tuple
+    names: tuple[tuple[str, str], ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     bgr: bool
 
-    def networks(self):
-        """{units of each block: name in `keras.applications`}."""
+    def networks(self) -> dict[tuple[int, ...], str]:
+        """{units of each block: name in `keras.applications`} of the networks that are there."""
         names = {units: f"{self.prefix}{depth}" for depth, units in self.units.items()}
         return {units: name for units, name in names.items() if hasattr(keras.applications, name)}
 
-    def their_name(self, layer):
+    def their_name(self, layer: str) -> str | None:
         """What `keras.applications` calls our `layer`; None where it has none."""
         for pattern, template in self.names:
             match = re.fullmatch(pattern, layer)
@@ -89,7 +95,7 @@ FAMILIES = (
 )
 
 
-def load_encoder(model, weights):
+def load_encoder(model: keras.Model, weights: Path | str) -> str:
     """Loads the encoder of `model`, the layers whose `models.part` it is; decoder and heads stay as they are.
 
     Call it outside of a strategy's scope.
@@ -122,7 +128,9 @@ def load_encoder(model, weights):
     return source
 
 
-def adapt_input(kernel, mean, std, family):
+def adapt_input(
+    kernel: np.ndarray, mean: Sequence[float] | np.ndarray, std: Sequence[float] | np.ndarray, family: Family
+) -> tuple[np.ndarray, np.ndarray]:
     """The first kernel for pixels normalised by the data set in place of `family`'s networks' own way.
 
     For RGB the two do the same. (Where the kernel reaches over the border it finds zeros, which stand for the data
@@ -136,6 +144,7 @@ def adapt_input(kernel, mean, std, family):
     Args:
       kernel: [h, w, 3, filters], of their network, for RGB or BGR.
       mean, std: of the data set, in pixel values, one per band.
+      family: of the network that the kernel is from.
 
     Returns:
       (kernel [h, w, bands, filters], what their first convolution has more than this one, [filters]).
@@ -159,7 +168,7 @@ def _is_encoder(name):
 def _application(model):
     """(family, name) of the network in `keras.applications` whose blocks are those of `model`."""
     for family in FAMILIES:
-        units = {}
+        units: dict[int, int] = {}
         for layer in model.layers:
             match = re.match(rf"{family.block}(\d+)\.unit(\d+)\.", layer.name)
             if match:

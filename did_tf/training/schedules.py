@@ -1,5 +1,10 @@
 """Learning-rate schedules by name."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -16,13 +21,24 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
       steps: of the whole run; from there on the rate stays at its last value.
       warmup: number of updates over which the rate rises from base / warmup to base.
       boundaries: as shares of the run. The paper's is 2/3 (did.md section 3.3).
-      divisor, power, final: see `name`. A decay by 0.995 after each of 750 epochs has final = 0.995**750.
+      divisor, power: see `name`.
+      final: see `name`; in (0, 1]. A decay by 0.995 after each of 750 epochs has 0.995**750.
 
     Raises:
       ValueError: an unknown name, a warm-up that is not shorter than the run, or a `final` outside (0, 1].
     """
 
-    def __init__(self, name, base, steps, warmup=0, boundaries=(2 / 3,), divisor=10.0, power=0.9, final=0.01):
+    def __init__(
+        self,
+        name: str,
+        base: float,
+        steps: int,
+        warmup: int = 0,
+        boundaries: Sequence[float] = (2 / 3,),
+        divisor: float = 10.0,
+        power: float = 0.9,
+        final: float = 0.01,
+    ) -> None:
         if name not in NAMES:
             raise ValueError(f"unknown schedule {name!r}; known: {', '.join(NAMES)}")
         if not 0 <= warmup < steps:
@@ -32,7 +48,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.name, self.base, self.steps, self.warmup = name, base, steps, warmup
         self.boundaries, self.divisor, self.power, self.final = tuple(boundaries), divisor, power, final
 
-    def __call__(self, step):
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
+        """The rate at update `step`, counted from 0: a float32 scalar."""
         step = tf.cast(step, tf.float32)
         rate = self.base * self._factor(step)
         return tf.where(step < self.warmup, self.base * (step + 1) / max(self.warmup, 1), rate)
@@ -50,6 +67,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             return self.final**progress
         return tf.ones_like(progress)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The schedule's arguments, for saving."""
         keys = ("name", "base", "steps", "warmup", "boundaries", "divisor", "power", "final")
         return {key: getattr(self, key) for key in keys}

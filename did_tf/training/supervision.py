@@ -1,7 +1,11 @@
 """What training compares: outputs with labels, at full size or at the network's own resolution."""
 
+from __future__ import annotations
+
 import contextlib
 import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import tensorflow as tf
 from tensorflow import keras
@@ -18,7 +22,7 @@ class Supervision:
 
     Args:
       model: from `models.build`.
-      crop: height and width of the training images.
+      crop: height and width of the training images, in pixels.
       weights: {output: weight}, empty for their plain mean (`losses.output_weights`).
       resolution: "full": logits at the image's size. "features": before they are resized, each against the label of
         the pixel in the place of its feature (the authors of FCRN and DUC, REFERENCE.md sections 3 and 4). It costs
@@ -35,41 +39,48 @@ class Supervision:
       ValueError: unknown resolution or output, or a model that can't be shifted.
     """
 
-    def __init__(self, model, crop, weights=None, resolution="full", shifted_passes=False):
+    def __init__(
+        self,
+        model: keras.Model,
+        crop: Sequence[int],
+        weights: Mapping[str, float] | None = None,
+        resolution: str = "full",
+        shifted_passes: bool = False,
+    ) -> None:
         if resolution not in RESOLUTIONS:
             raise ValueError(f"loss.resolution must be one of {RESOLUTIONS}, got {resolution!r}")
         if resolution == "features" and models.task(model) == "classification":
             raise ValueError('loss.resolution="features" is for segmentation; this model classifies images')
         self.weights = output_weights(list(model.output), weights)
-        self.passes, self._phases = (None,), None
-        if shifted_passes:
-            self.passes, self._phases = PHASES, _phases(model, resolution)
+        self.passes: Sequence[tuple[int, int] | None] = PHASES if shifted_passes else (None,)
+        phases = _phases(model, resolution) if shifted_passes else None
+        self._grids: dict[str, tuple[Sequence[int], bool]] = {}  # of outputs at their own resolution
         if resolution == "full":
-            self.network, self._grids = model, dict.fromkeys(self.weights)
+            self.network = model
         else:
             own = {output: models.own_resolution(model)[output] for output in self.weights}
             self.network = keras.Model(model.input, {output: logits for output, (logits, _) in own.items()})
             sizes = self.network(keras.Input((*crop, model.input_shape[-1])))
-            self._grids = {output: (tuple(sizes[output].shape[1:3]), aligned) for output, (_, aligned) in own.items()}
-            if self._phases:
-                finer = tuple(math.ceil(side / self._phases.stride) for side in crop)
-                self._grids = {output: (finer, aligned) for output, (_, aligned) in self._grids.items()}
+            finer = phases and tuple(math.ceil(side / phases.stride) for side in crop)
+            for output, (_, aligned) in own.items():
+                self._grids[output] = (finer or tuple(sizes[output].shape[1:3]), aligned)
 
-    def labels(self, labels, shift=None):
-        """{output: labels} to compare the outputs with, of labels [N, H, W] in the pass with `shift`."""
-        found = {output: sample_labels(labels, *grid) if grid else labels for output, grid in self._grids.items()}
+    def labels(self, labels: tf.Tensor, shift: tuple[int, int] | None = None) -> dict[str, tf.Tensor]:
+        """{output: labels} to compare the outputs with, of labels [N, H, W] or [N] in the pass with `shift`."""
+        grids = self._grids
+        found = {name: sample_labels(labels, *grids[name]) if name in grids else labels for name in self.weights}
         return {output: x[:, shift[0] :: 2, shift[1] :: 2] for output, x in found.items()} if shift else found
 
-    def within(self, shift):
+    def within(self, shift: tuple[int, int] | None) -> AbstractContextManager[None]:
         """Context in which the network does the pass with `shift`."""
         return shifted(*shift) if shift else contextlib.nullcontext()
 
 
-def sample_labels(labels, size, align_corners=True):
-    """Labels [N, H, W] at the points of a grid: [N, *size], each the label of the pixel that its feature stands on.
+def sample_labels(labels: tf.Tensor, size: Sequence[int], align_corners: bool = True) -> tf.Tensor:
+    """Labels [N, H, W] at the points of a grid: [N, h, w], each the label of the pixel that its feature stands on.
 
     Args:
-      size: height and width of the grid.
+      size: (h, w) of the grid.
       align_corners: its first and last points are the first and last pixels; otherwise points are centres of areas.
     """
     for axis, points in enumerate(size, 1):

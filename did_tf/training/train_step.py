@@ -1,28 +1,46 @@
 """One update on all devices: losses, micro-batches, precision, clipping, decay, averages of weights and statistics."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
+from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
 from did_tf.models.layers import FusedBatchNormalization, random_seed
 from did_tf.runs import checkpoints
 from did_tf.training import optimizers
+from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.schedules import Schedule
+from did_tf.training.supervision import Supervision
 
 _SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
 
 
 class LossScale:
-    """Dynamic loss scaling for float16: halved where a gradient overflows, doubled after `patience` good steps."""
+    """Dynamic loss scaling for float16: halved where a gradient overflows, doubled after `patience` good steps.
 
-    def __init__(self, enabled, initial=2.0**15, patience=2000):
+    Args:
+      enabled: whether there is any; the scale stays at 1 otherwise.
+      initial: the scale at first. It is never below 1.
+      patience: number of steps.
+
+    Attributes:
+      scale: what the loss is multiplied by, a float32 variable.
+      good_steps: since the last overflow or doubling, an int32 variable.
+    """
+
+    def __init__(self, enabled: bool, initial: float = 2.0**15, patience: int = 2000) -> None:
         self.enabled, self.patience = enabled, patience
         self.scale = tf.Variable(initial if enabled else 1.0, trainable=False)
         self.good_steps = tf.Variable(0, trainable=False)
 
-    def update(self, finite):
-        """Call once a step, with whether all gradients were finite."""
+    def update(self, finite: tf.Tensor) -> None:
+        """Call once a step, with whether all gradients were finite, a bool scalar."""
         if self.enabled:
             good = tf.where(finite, self.good_steps + 1, 0)
             grown = good >= self.patience
@@ -42,10 +60,28 @@ class TrainStep:
       schedule: the `Schedule` of the learning rate.
       settings: the section `optimizer` of the settings.
       train: the section `train`.
-      seed: of dropout.
+      seed: of dropout, int32.
+
+    Attributes:
+      metrics: names of what a step gives: the loss, the loss of each output, the learning rate, the gradient's norm
+        before clipping, and with mining the share of pixels kept and the threshold.
+      averages: moving averages of the trainable weights, in their order; empty without.
+
+    Raises:
+      ValueError: a bad setting of the optimizer.
     """
 
-    def __init__(self, strategy, model, pixel_loss, supervision, schedule, settings, train, seed):
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        pixel_loss: PixelCrossEntropy,
+        supervision: Supervision,
+        schedule: Schedule,
+        settings: Mapping[str, Any],
+        train: Mapping[str, Any],
+        seed: int,
+    ) -> None:
         self.strategy, self.model, self.pixel_loss = strategy, model, pixel_loss
         self.supervision, self.schedule, self.seed = supervision, schedule, seed
         self.accumulate, self.ema_decay = train["accumulate"], train["ema"]
@@ -77,7 +113,7 @@ class TrainStep:
         ]
         self.metrics += ["ohem/kept", "ohem/threshold"] if pixel_loss.mines else []
 
-    def state(self):
+    def state(self) -> dict[str, tf.Variable]:
         """{name: tf.Variable} of everything that must outlive the process, weights included."""
         state = checkpoints.model_state(self.model)
         state.update({f"optimizer/{i}": v for i, v in enumerate(compat.optimizer_variables(self.optimizer))})
@@ -86,14 +122,19 @@ class TrainStep:
         return state
 
     @tf.function
-    def __call__(self, batch, step):
-        """Values of `metrics` [len(metrics)] float32 for a distributed `batch` at update `step` (int32 scalar)."""
+    def __call__(self, batch: Mapping[str, Any], step: tf.Tensor) -> tf.Tensor:
+        """One update; gives the values of `metrics`, float32 [len(metrics)].
+
+        Args:
+          batch: distributed {"image": [N, H, W, C], "label": [N, H, W] or [N]}.
+          step: number of the update, from 0, an int32 scalar.
+        """
         values = self.strategy.run(self._replica_step, (batch["image"], batch["label"], step))
         # Every replica holds the same values, reduced already.
         return self.strategy.experimental_local_results(values)[0]
 
     @tf.function
-    def average_batch_norm(self):
+    def average_batch_norm(self) -> None:
         """Gives every replica the mean of the replicas' moving statistics.
 
         Each moves by its own batches; moving averages are linear, so averaging them now and then is the same as
@@ -102,7 +143,7 @@ class TrainStep:
         self.strategy.run(self._average_batch_norm)
 
     @contextlib.contextmanager
-    def averaged_weights(self):
+    def averaged_weights(self) -> Iterator[None]:
         """Within it, the model has its averaged weights (where there are any) and averaged statistics."""
         if self.strategy.num_replicas_in_sync > 1:
             self.average_batch_norm()
@@ -115,8 +156,8 @@ class TrainStep:
             for weight, value in zip(self._weights(), current):
                 weight.assign(value)
 
-    def start_averages(self):
-        """Starts the averages of the weights from the weights."""
+    def start_averages(self) -> None:
+        """Starts the averages of the weights from the weights as they are."""
         for average, weight in zip(self.averages, self._weights()):
             average.assign(tf.convert_to_tensor(weight))
 
@@ -139,7 +180,7 @@ class TrainStep:
         return tf.stack(values + (context.all_reduce(_MEAN, mining) if self.pixel_loss.mines else []))
 
     def _gradients(self, context, images, labels, step):
-        """This replica's share: (gradients, loss of each output, [kept, threshold]), summed over its passes.
+        """This replica's share: (gradients, loss of each output, [kept, threshold]), the sums of its passes' shares.
 
         A pass is a micro-batch, and with shifted passes one of the four over it.
         """
@@ -161,21 +202,21 @@ class TrainStep:
                 [a + b for a, b in zip(old, more)] if old else more
                 for old, more in zip((gradients, losses, mining), new)
             )
-        return gradients, losses, [value / len(passes) for value in mining]
+        return gradients, losses, mining
 
     def _pass_gradients(self, context, image, target, full_weights, passes):
-        losses, main = [], None
+        losses, mining = [], None
         with tf.GradientTape() as tape:
             outputs = self.supervision.network(image, training=True)
             for output, full_weight in zip(self.supervision.weights, full_weights):
                 terms = self.pixel_loss(outputs[output], target[output])
-                main = main or terms
+                mining = mining or [terms.kept / passes, terms.threshold / passes]  # of the first output
                 divisor = self._divisor(context, terms, full_weight, passes)
                 losses.append(tf.math.divide_no_nan(terms.total, divisor))
             total = tf.add_n([weight * loss for weight, loss in zip(self.supervision.weights.values(), losses)])
             scaled = total * self.loss_scale.scale
         gradients = tape.gradient(scaled, self._weights(), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return gradients, losses, [main.kept, main.threshold]
+        return gradients, losses, mining
 
     def _divisor(self, context, terms, full_weight, passes):
         """Weight of the whole global batch: known from the labels, or with mining once the pixels are chosen."""

@@ -1,36 +1,45 @@
 """The trainer: the loop around the updates, with validation, checkpoints and logs."""
 
+from __future__ import annotations
+
 import contextlib
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_pipelines.pipeline import training_batches
+from data_pipelines.augment import Augmentation
+from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.records import fingerprint
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.runs import checkpoints
-from did_tf.runs.run_folder import MetricsFile, facts, make_manifest, read_metrics
+from did_tf.runs.run_folder import MetricsFile, RunFolder, facts, make_manifest, read_metrics
 from did_tf.training import pretrained
+from did_tf.training.train_step import TrainStep
 
-_COUNTS = (
-    "steps",
-    "batch_size",
-    "accumulate",
-    "log_every",
-    "checkpoint_every",
-    "validate_every",
-    "keep_checkpoints",
-)
+_COUNTS = ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "validate_every", "keep_checkpoints")
 
 
 class TrainingFailed(RuntimeError):
     """Training can't go on; the message names the step."""
+
+
+class Validation(Protocol):
+    """What scores the network while it trains; `did_tf.scoring.validation` has one for each task."""
+
+    @property
+    def scores(self) -> Mapping[str, str]:
+        """Names of the scores with what people call them. The first decides which weights are kept."""
+
+    def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
+        """({score: fraction in [0, 1]}, function that writes TensorBoard summaries) of `split`."""
 
 
 class Trainer:
@@ -44,22 +53,33 @@ class Trainer:
       train_step: a `TrainStep`, with the network and the strategy.
       loader: `Loader` of the samples to train on.
       augmentation: the `Augmentation` of each.
-      validation: what scores the network, as `SegmentationValidation`.
+      validation: what scores the network.
       val_split: what it is scored on; empty for nothing.
 
     Raises:
-      ConfigError, ValueError: before anything is trained.
+      ConfigError: the run has other settings or data, or weights to start from don't fit. Nothing is trained then.
     """
 
-    def __init__(self, run, config, settings, seed, train_step, loader, augmentation, validation, val_split):
+    def __init__(
+        self,
+        run: RunFolder,
+        config: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        seed: int,
+        train_step: TrainStep,
+        loader: Loader,
+        augmentation: Augmentation,
+        validation: Validation,
+        val_split: str,
+    ) -> None:
         self.run, self.settings, self.seed, self.train_step = run, settings, seed, train_step
         self.strategy, self.model = train_step.strategy, train_step.model
         self.loader, self.augmentation = loader, augmentation
         self.validation, self.val_split = validation, val_split
         self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
         self.window = tf.Variable(tf.zeros([1 + len(train_step.metrics)], tf.float64))
+        self.stop_signal: int | None = None
         self._start_run(config)
-        self.stop_signal = None
 
     def _start_run(self, config):
         loader, spec = self.loader, self.loader.dataset.spec
@@ -90,7 +110,7 @@ class Trainer:
                     raise ConfigError(f"train.{source}: {error}") from None
         self.train_step.start_averages()
 
-    def fit(self):
+    def fit(self) -> float | None:
         """Trains up to `train.steps`. Returns the best validation score in [0, 1], or None without validation.
 
         SIGTERM and Ctrl-C save a checkpoint and leave with status 128 + the signal's number.
@@ -126,7 +146,7 @@ class Trainer:
                 if done == steps and not self.val_split:
                     self._keep({"step": done})
                 if self.stop_signal:
-                    self._leave(done)
+                    self._leave(done, self.stop_signal)
         return float(self.best) if float(self.best) >= 0 else None
 
     def _batches(self, first):
@@ -215,10 +235,10 @@ class Trainer:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _leave(self, done):
-        name = signal.Signals(self.stop_signal).name
+    def _leave(self, done, number):
+        name = signal.Signals(number).name
         print(f"{name}: saved step {done} in {self.run.folder}; the same command goes on from there", flush=True)
-        raise SystemExit(128 + self.stop_signal)
+        raise SystemExit(128 + number)
 
     def _bar_off(self):
         return not (self.settings["progress"] and sys.stderr.isatty())
@@ -227,13 +247,13 @@ class Trainer:
 class _Timed:
     """Iterates over `iterable`; `waited` is the time in seconds that its elements were waited for."""
 
-    def __init__(self, iterable):
+    def __init__(self, iterable: Iterable[Any]) -> None:
         self._elements, self.waited = iter(iterable), 0.0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Any:
         began = time.perf_counter()
         try:
             return next(self._elements)
@@ -241,16 +261,20 @@ class _Timed:
             self.waited += time.perf_counter() - began
 
 
-def plot_metrics(run):
-    """Draws RUN/curves.png from metrics.csv: the loss of each output, and the scores of validation."""
+def plot_metrics(run: RunFolder) -> None:
+    """Draws RUN/curves.png from metrics.csv: the loss of each output, and the scores of validation. Raises OSError."""
     rows = read_metrics(run.metrics)
     names = [name for name in rows[0] if name.startswith(("loss/", "val_"))]
-    points = {name: [(int(row["step"]), float(row[name])) for row in rows if row[name]] for name in names}
-    series = {name: tuple(zip(*pairs)) for name, pairs in points.items() if pairs}
+    logged = {name: [row for row in rows if row[name]] for name in names}
+    series = {
+        name: ([int(row["step"]) for row in rows], [float(row[name]) for row in rows])
+        for name, rows in logged.items()
+        if rows
+    }
     visualize.plot_curves(run.folder / "curves.png", series, "step", "loss; fraction", run.folder.name)
 
 
-def check_settings(settings):
+def check_settings(settings: Mapping[str, Any]) -> None:
     """Raises `ConfigError` for settings of the section `train` that no part would refuse by itself, or too late."""
     for name in _COUNTS:
         if settings[name] < 1:
@@ -259,7 +283,7 @@ def check_settings(settings):
         raise ConfigError(f"train.ema must be in [0, 1), got {settings['ema']}")
 
 
-def check_shares(settings, devices):
+def check_shares(settings: Mapping[str, Any], devices: int) -> None:
     """Raises `ConfigError` where a batch can't be shared evenly by so many devices and their micro-batches."""
     size, parts = settings["batch_size"], devices * settings["accumulate"]
     if size % parts:
