@@ -70,7 +70,7 @@ def evaluate(
     limit: int | None = None,
     watch: Callable[[Scored], object] | None = None,
 ) -> Evaluation:
-    """Scores every output of `predictor`, and the mean of their probabilities ("blend"), on `split`.
+    """Scores every output of `predictor` on `split`; of several also the mean of their probabilities, "blend".
 
     Args:
       predictor: `Predictor`, or a function of an image that gives its dict of probabilities.

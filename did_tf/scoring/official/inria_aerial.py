@@ -48,7 +48,7 @@ class InriaAerial(Benchmark):
         self._cities.setdefault(city, ConfusionMatrix(2)).update(label, prediction)
 
     def scores(self) -> dict[str, Any]:
-        """IoU of buildings and accuracy, fractions or None: of each city under "cities", of all pixels under "overall"."""
+        """IoU of buildings and accuracy, fractions or None: of each city in "cities", of all pixels in "overall"."""
         cities = {
             name: {"iou": jsonable(matrix.iou()[1]), "accuracy": jsonable(matrix.pixel_accuracy())}
             for name, matrix in self._matrices().items()

@@ -152,7 +152,7 @@ def from_above(calibration: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 
 def take(pixels: np.ndarray, places: np.ndarray, fill: float) -> np.ndarray:
-    """The view from above [800, 400] of `pixels` [H, W] at the `places` of `from_above`; `fill` where there are none."""
+    """`pixels` [H, W] seen from above, [800, 400], at the `places` of `from_above`; `fill` where there are none."""
     return np.where(places >= 0, pixels.ravel()[places], pixels.dtype.type(fill))
 
 
