@@ -33,10 +33,11 @@ from did_tf.training.train_step import TrainStep
 from did_tf.training.trainer import Trainer, check_settings, check_shares
 
 PROTOCOLS = ("whole", "tiles")
+"""How an image goes through the network, see `make_predictor`."""
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
 Config = dict[str, Any]
-"""Resolved settings: what a run's config.json holds, a plain dict of the sections that experiments/base.py explains."""
+"""Resolved settings, as in a run's config.json, a plain dict of the sections that experiments/base.py explains."""
 
 
 def make_dataset(config: Config, training: bool = False) -> Dataset:

@@ -26,7 +26,9 @@ from did_tf.models.layers import Normalize
 from did_tf.scoring.evaluation import MAIN
 
 SIGNATURE = "serving_default"
-TOLERANCE = 1e-3  # of probabilities: a hundred layers of float32 alone can differ by a tenth of it
+"""Name of the SavedModel's function, see `export`."""
+TOLERANCE = 1e-3
+"""Of probabilities. A hundred layers of float32 alone can differ by a tenth of it."""
 
 # Runs in a process of its own, in which neither this project nor Keras can be imported.
 _SERVE = """

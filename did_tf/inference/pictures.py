@@ -71,9 +71,11 @@ def write_pictures(
 ) -> None:
     """Writes what the network sees in one image, as PNG.
 
-    NAME_label.png: class ids, one band of 8 bits. NAME_color.png: in the classes' colours. NAME_overlay.png: these over
-    the image. NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to
-    `PANEL` pixels a side.
+    - NAME_label.png: class ids, one band of 8 bits.
+    - NAME_color.png: in the classes' colours.
+    - NAME_overlay.png: these over the image.
+    - NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to `PANEL` pixels
+      a side.
 
     Args:
       folder: is created where there is none.

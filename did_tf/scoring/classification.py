@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 from tensorflow import keras
 from tqdm import tqdm
 
@@ -42,7 +41,7 @@ class Classification:
 
 
 class Classifier:
-    """Calls `model` on centre crops: `classifier([image, ...])` -> logits [N, num_classes] float32.
+    """Calls `model` on centre crops: `classifier([image, ...])` gives logits [N, num_classes] float32.
 
     Args:
       model: keras.Model, [N, H, W, C] raw pixel values -> {"main": logits [N, num_classes]}.
@@ -129,7 +128,7 @@ def evaluate(
     return Classification(images)
 
 
-def true_ranks(logits: ArrayLike, classes: ArrayLike) -> np.ndarray:
+def true_ranks(logits: np.ndarray, classes: np.ndarray | Sequence[int]) -> np.ndarray:
     """How many classes are ahead of the true one, [N] ints: 0 where the network is right.
 
     Of equal logits the class with the lower id is ahead, as for argmax. A class with NaN is ahead of the true one, and

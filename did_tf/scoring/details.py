@@ -12,7 +12,7 @@ from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import jsonable, nan_mean, ratio
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
-"""Area of an object in pixels, [low, high): the bounds of MS-COCO."""
+"""Area of an object in pixels, [low, high), by the bounds of MS-COCO."""
 WIDTH = 0.02  # of the border, as part of the image's diagonal: that of the Boundary IoU paper
 
 

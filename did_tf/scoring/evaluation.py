@@ -21,11 +21,13 @@ from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix
 
 MAIN, BLEND = "main", "blend"
+"""The output that counts, which every network has, and the mean of all of a network's outputs."""
 BINS = 8  # per band, of the colour baseline
-PANEL = 1024  # pixels; larger images are thinned out to that in pictures
+PANEL = 1024
+"""Pixels of a side that images in pictures are thinned out to where they are larger."""
 
 Predict = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-"""A `Predictor`, or what else gives {output: probabilities [H, W, num_classes]} of an image [H, W, bands]."""
+"""A `Predictor`, or what else gives the probabilities [H, W, num_classes] of an image [H, W, bands] by output name."""
 
 
 @dataclasses.dataclass
@@ -114,9 +116,9 @@ def write_report(
 ) -> None:
     """Writes the report on `split` into `folder`, each file at once or not at all.
 
-    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
-    SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
-    SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
+    - SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
+    - SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
+    - SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
 
     Args:
       evaluation: from `evaluate`.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from data_pipelines.spec import IGNORE
 
@@ -29,7 +28,7 @@ class ConfusionMatrix:
       ValueError: `num_classes` or the shape of `counts` is wrong.
     """
 
-    def __init__(self, num_classes: int, counts: ArrayLike | None = None) -> None:
+    def __init__(self, num_classes: int, counts: np.ndarray | None = None) -> None:
         if not 1 <= num_classes <= IGNORE:
             raise ValueError(f"num_classes must be 1 to {IGNORE}, got {num_classes}")
         shape = (num_classes, num_classes)
@@ -38,7 +37,7 @@ class ConfusionMatrix:
         if self.counts.shape != shape:
             raise ValueError(f"counts of {num_classes} classes must be {shape}, got {self.counts.shape}")
 
-    def update(self, labels: ArrayLike, predictions: ArrayLike) -> None:
+    def update(self, labels: np.ndarray, predictions: np.ndarray) -> None:
         """Adds the pixels of `labels` (classes, or 255 to ignore) and `predictions` (classes): integers, equal shapes.
 
         Raises:
@@ -128,7 +127,7 @@ class ConfusionMatrix:
             raise ValueError(f"{what} {wrong[0]} is no class: known are 0 to {self.num_classes - 1}{besides}")
 
 
-def ratio(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, element by element; NaN where that is 0 / 0."""
     with np.errstate(invalid="ignore"):
         return np.true_divide(part, whole)

@@ -21,9 +21,6 @@ class SegmentationValidation:
       predictor: as for `evaluation.evaluate`.
       dataset: `Dataset` for segmentation.
       panels: how many images are shown.
-
-    Attributes:
-      predictor, dataset, panels: as given.
     """
 
     scores = {"miou": "mIoU", "accuracy": "accuracy"}
@@ -73,9 +70,6 @@ class ClassificationValidation:
     Args:
       classifier: `Classifier`.
       dataset: `Dataset` for classification.
-
-    Attributes:
-      classifier, dataset: as given.
     """
 
     scores = {"top1_accuracy": "top-1 accuracy", "top5_accuracy": "top-5 accuracy"}

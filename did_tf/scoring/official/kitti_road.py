@@ -21,8 +21,10 @@ from did_tf.scoring.official import Benchmark, read_result
 
 TOGETHER = "urban_road"
 IMAGE, ABOVE = "perspective", "birds_eye"
+"""The views that are scored, by the benchmark's names."""
 LEVELS = 256  # of confidence
 NAMES = {"maxf": "MaxF", "ap": "AP", "precision": "PRE", "recall": "REC", "fpr": "FPR", "fnr": "FNR"}
+"""The figures in reports, with the benchmark's names for them."""
 
 # The view from above, in metres in front of the camera and to its right: rows from far to near, columns to the right.
 NEAREST, FARTHEST, LEFT, RIGHT, CELL = 6, 46, -10, 10, 0.05
