@@ -70,7 +70,7 @@ def _show_network(config, run):
     stages = measures.dilations(model)
 
     theory = f"{_size(field)}, {100 * measures.coverage(reached):.1f} % of it reached"
-    if measures.extent(reached.any(axis=1)) < field[0] or measures.extent(reached.any(axis=0)) < field[1]:
+    if measures.extent(np.any(reached, axis=1)) < field[0] or measures.extent(np.any(reached, axis=0)) < field[1]:
         theory += f" (of its middle {side}x{side})"
     size = "x".join(map(str, measured.shape))
     used = f"{measures.effective_size(measured)} pixels hold {100 * measures.SHARE:.0f} % of the gradient"
