@@ -1,16 +1,22 @@
 """From a resolved config (a plain dict) to the parts of a run: the one place that knows its sections by name."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 import data_pipelines
 from data_pipelines.augment import Augmentation
-from data_pipelines.own_data.description import read_description
+from data_pipelines.own_data.description import Part, read_description
 from data_pipelines.pipeline import Loader
 from data_pipelines.records import Prepared
-from data_pipelines.spec import IGNORE, DataError
+from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
@@ -28,10 +34,14 @@ from did_tf.training.train_step import TrainStep
 from did_tf.training.trainer import Trainer, check_settings, check_shares
 
 PROTOCOLS = ("whole", "tiles")
+"""How an image goes through the network, see `make_predictor`."""
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
+Config = dict[str, Any]
+"""Resolved settings, as in a run's config.json, a plain dict of the sections that experiments/base.py explains."""
 
-def make_dataset(config, training=False):
+
+def make_dataset(config: Config, training: bool = False) -> Dataset:
     """The data set of `config.dataset`. Raises `DataError`.
 
     For training (and the validation in it) that is the records of `dataset.prepared` where that is set. Whatever else
@@ -45,16 +55,26 @@ def make_dataset(config, training=False):
     return dataset
 
 
-def make_spec(config):
+def make_spec(config: Config) -> DatasetSpec:
     """The `DatasetSpec` of `config.dataset`, whose files need not be there. Raises `DataError`."""
     settings = config["dataset"]
     return data_pipelines.spec_of(settings["name"], settings["folder"] or None, **settings["options"])
 
 
-def make_model(config, spec, precision="float32", changes=None):
-    """The network of `config.model` with the options `changes`, for the classes and bands of `spec`.
+def make_model(
+    config: Config, spec: DatasetSpec, precision: str = "float32", changes: Mapping[str, Any] | None = None
+) -> keras.Model:
+    """The network of `config.model`, with new weights.
 
-    Activations are in `precision`.
+    Args:
+      config: resolved settings.
+      spec: whose classes, bands, mean and std the network has.
+      precision: of its activations, "float32", "bfloat16" or "float16".
+      changes: options of the network in place of those of `config.model`.
+
+    Raises:
+      ConfigError: the network is not for the task of `spec`.
+      ValueError: unknown name, option or precision, or a bad value.
     """
     set_precision(precision)
     options = {key: value for key, value in config["model"].items() if key != "name"}
@@ -68,14 +88,20 @@ def make_model(config, spec, precision="float32", changes=None):
     return model
 
 
-def make_augmentation(config):
-    """The `Augmentation` of `config.data`."""
+def make_augmentation(config: Config) -> Augmentation:
+    """The `Augmentation` of `config.data`. Raises `DataError` for a value out of its range."""
     names = [field.name for field in dataclasses.fields(Augmentation)]
     return Augmentation(**{name: config["data"][name] for name in names})
 
 
-def make_pixel_loss(config, loader):
-    """The loss of `config.loss`; class weights are measured on `loader` where they are asked for."""
+def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
+    """The loss of `config.loss`; class weights are measured on `loader` where they are asked for.
+
+    Raises:
+      ConfigError: class weights that don't fit the classes, or can't be weights.
+      DataError: weights are asked for, and a file is bad.
+      ValueError: an option of mining is out of range.
+    """
     settings = config["loss"]
     weights = tuple(settings["class_weights"]) or _balance(loader, settings["class_balance"])
     classes = loader.dataset.spec.num_classes
@@ -88,10 +114,20 @@ def make_pixel_loss(config, loader):
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
 
 
-def make_predictor(config, model, protocol="whole", outputs=None):
-    """A `Predictor` for a protocol of `config.evaluate`: "whole" image, or "tiles" of the crop's size at its scales.
+def make_predictor(
+    config: Config, model: keras.Model, protocol: str = "whole", outputs: Sequence[str] | None = None
+) -> Predictor:
+    """A `Predictor` for a protocol of `config.evaluate`.
 
-    `outputs` are those that are wanted, None for all.
+    Args:
+      config: resolved settings.
+      model: the network.
+      protocol: of `PROTOCOLS`: the "whole" image, or "tiles" of the training crop's size at the scales of the settings.
+      outputs: those that are wanted, None for all.
+
+    Raises:
+      ConfigError: unknown protocol.
+      ValueError: a setting is out of range, or the network doesn't take such tiles.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
@@ -102,19 +138,23 @@ def make_predictor(config, model, protocol="whole", outputs=None):
     return Predictor(model, crop, settings["overlap"], tuple(settings["scales"]), settings["flip"], outputs=outputs)
 
 
-def make_classifier(config, model):
-    """A `Classifier` of centre crops of the size of the training crops."""
+def make_classifier(config: Config, model: keras.Model) -> Classifier:
+    """A `Classifier` of centre crops of the size of the training crops, `config.data.crop`."""
     return Classifier(model, config["data"]["crop"])
 
 
-def make_validation(config, model, dataset):
+def make_validation(
+    config: Config, model: keras.Model, dataset: Dataset
+) -> SegmentationValidation | ClassificationValidation:
     """What scores `model` during training: on whole images, or on centre crops where images are classified."""
     if dataset.spec.task == "classification":
         return ClassificationValidation(make_classifier(config, model), dataset)
     return SegmentationValidation(make_predictor(config, model), dataset, config["train"]["panels"])
 
 
-def make_train_step(config, strategy, model, pixel_loss):
+def make_train_step(
+    config: Config, strategy: tf.distribute.Strategy, model: keras.Model, pixel_loss: PixelCrossEntropy
+) -> TrainStep:
     """The `TrainStep` of `model`, which was made in the scope of `strategy`. Raises ValueError for a bad setting."""
     loss, train = config["loss"], config["train"]
     with strategy.scope():
@@ -124,18 +164,18 @@ def make_train_step(config, strategy, model, pixel_loss):
         return TrainStep(strategy, model, pixel_loss, supervision, schedule, config["optimizer"], train, config["seed"])
 
 
-def make_schedule(config):
+def make_schedule(config: Config) -> Schedule:
     """The `Schedule` of `config.schedule` over `train.steps`. Raises ValueError for a bad setting."""
     names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
     settings = {**config["schedule"], "steps": config["train"]["steps"]}
     return Schedule(*(settings[name] for name in names))
 
 
-def make_trainer(config, run):
+def make_trainer(config: Config, run: RunFolder) -> Trainer:
     """The `Trainer` of `config` in a `RunFolder`, which goes on where an earlier process stopped.
 
     Raises:
-      ConfigError, DataError, ValueError: before anything is trained.
+      ConfigError, DataError, ValueError: a setting, the data or the folder is no good; nothing has been trained.
     """
     settings = config["train"]
     check_settings(settings)
@@ -156,17 +196,17 @@ def make_trainer(config, run):
     return Trainer(run, config, settings, config["seed"], train_step, loader, augmentation, validation, val_split)
 
 
-def load_network(config, weights):
+def load_network(config: Config, weights: str | Path) -> tuple[keras.Model, DatasetSpec, Path]:
     """A trained network, in float32 and with the options of `evaluate.options`.
 
     The files of its data set need not be there.
 
     Args:
-      config: resolved settings, a plain dict.
+      config: resolved settings.
       weights: run folder or weights file, see `checkpoints.load_weights`.
 
     Returns:
-      (keras.Model, `DatasetSpec`, path of the weights file).
+      The network; the descriptor of its data set; and the path of the weights file.
 
     Raises:
       ConfigError: there are no such weights, or they don't fit; or the run was trained on pixels or classes that the
@@ -181,8 +221,8 @@ def load_network(config, weights):
     return model, spec, file
 
 
-def example_images(config, spec):
-    """Two images to compare on, of the validation or else the training split; random ones where there are no data."""
+def example_images(config: Config, spec: DatasetSpec) -> list[np.ndarray]:
+    """Two images to compare on, of the validation or else the training split; noise where there are no data."""
     settings = config["dataset"]
     for split in (settings["val_split"], settings["train_split"].split("+")[0]):
         try:
@@ -193,8 +233,12 @@ def example_images(config, spec):
     return export.random_images(spec)
 
 
-def make_parts(config):
-    """`Part`s of the data set of `config`: empty unless its images are in several files each. Raises `DataError`."""
+def make_parts(config: Config) -> tuple[Part, ...]:
+    """The `Part`s of a user's own data: one, or several where each image is in several files; none of other data sets.
+
+    Raises:
+      DataError: there is no description in the folder, or it is bad.
+    """
     settings = config["dataset"]
     if settings["name"] != "folders":
         return ()

@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
+from data_pipelines.spec import DatasetSpec
 from did_tf import models
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
@@ -23,7 +26,9 @@ from did_tf.models.layers import Normalize
 from did_tf.scoring.evaluation import MAIN
 
 SIGNATURE = "serving_default"
-TOLERANCE = 1e-3  # of probabilities: a hundred layers of float32 alone can differ by a tenth of it
+"""Name of the SavedModel's function, see `export`."""
+TOLERANCE = 1e-3
+"""Of probabilities. A hundred layers of float32 alone can differ by a tenth of it."""
 
 # Runs in a process of its own, in which neither this project nor Keras can be imported.
 _SERVE = """
@@ -47,14 +52,20 @@ class ExportFailed(RuntimeError):
 
 
 class Export(NamedTuple):
-    """What was written: the folder, its size, and the largest difference of a probability from the model's."""
+    """What was written.
+
+    Attributes:
+      path: the folder.
+      bytes: its size.
+      difference: the largest, in absolute value, of a probability of the SavedModel from the model's.
+    """
 
     path: Path
     bytes: int
     difference: float
 
 
-def export(model, spec, path, images):
+def export(model: keras.Model, spec: DatasetSpec, path: str | Path, images: Sequence[np.ndarray]) -> Export:
     """Writes `model` as a SavedModel to the folder `path`, replacing one that is there.
 
     Its signature "serving_default" takes `image`, [N, H, W, bands] of the data set's dtype and any N, H and W, and
@@ -66,11 +77,9 @@ def export(model, spec, path, images):
 
     Args:
       model: keras.Model in float32.
-      spec: its `DatasetSpec`.
+      spec: of the data that it was trained on.
+      path: of the folder, whose parents are created.
       images: list of [H, W, bands] of `spec.dtype` to compare on, each whole and in several other sizes.
-
-    Returns:
-      Export.
 
     Raises:
       ConfigError: `path` is something else than a SavedModel; it is not touched.
@@ -93,8 +102,8 @@ def export(model, spec, path, images):
     return Export(path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()), difference)
 
 
-def random_images(spec):
-    """Two images of noise as `spec` says, to compare on where there are no data."""
+def random_images(spec: DatasetSpec) -> list[np.ndarray]:
+    """Two images of noise [120, 160, bands] such as `spec` says, to compare on where there are no data."""
     pixels = np.random.default_rng(0).normal(spec.mean, spec.std, (2, 120, 160, spec.bands))
     return list(np.clip(pixels, -spec.largest if spec.dtype == "float32" else 0, spec.largest).astype(spec.dtype))
 

@@ -1,23 +1,32 @@
 """From a trained network and images to pictures of what it sees."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from data_pipelines import DataError
+from data_pipelines.own_data.description import Part
 from data_pipelines.own_data.folders import IMAGES as EXTENSIONS
 from data_pipelines.own_data.folders import list_files, part_specs, read_parts
 from data_pipelines.reading.images import read_image
+from data_pipelines.spec import DataError, Dataset, DatasetSpec
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
 from did_tf.scoring.evaluation import MAIN, PANEL
 
+Read = Callable[[], np.ndarray]
+"""Reads an image [H, W, bands], of the dtype of the network's data. Raises `DataError`."""
 
-def find_images(source, output, spec, parts=()):
-    """Images of `source`: [(name, function that reads it)], names sorted and unique.
+
+def find_images(
+    source: str | Path, output: str | Path, spec: DatasetSpec, parts: Sequence[Part] = ()
+) -> list[tuple[str, Read]]:
+    """Images of `source`, each with its name: names are sorted and unique.
 
     Files are read as `spec` says, and upright, as a camera's mark (EXIF orientation) tells. Where an image is in
     several files, such a mark is refused in reading: that of a photograph says nothing about its depth.
@@ -52,19 +61,24 @@ def find_images(source, output, spec, parts=()):
     return [(name, partial(_read, path, spec, parts)) for name, path in zip(names, paths)]
 
 
-def split_images(dataset, split, count):
-    """The first `count` images of a split of a data set: [(name, function that reads it)]. Raises `DataError`."""
+def split_images(dataset: Dataset, split: str, count: int) -> list[tuple[str, Read]]:
+    """The first `count` images of a split of a data set, each with its name. Raises `DataError`."""
     return [(sample.name, partial(dataset.read_image, sample)) for sample in dataset.samples(split)[:count]]
 
 
-def write_pictures(folder, name, image, probabilities, spec):
+def write_pictures(
+    folder: str | Path, name: str, image: np.ndarray, probabilities: Mapping[str, np.ndarray], spec: DatasetSpec
+) -> None:
     """Writes what the network sees in one image, as PNG.
 
-    NAME_label.png: class ids, one band of 8 bits. NAME_color.png: in the classes' colours. NAME_overlay.png: these over
-    the image. NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to
-    `PANEL` pixels a side.
+    - NAME_label.png: class ids, one band of 8 bits.
+    - NAME_color.png: in the classes' colours.
+    - NAME_overlay.png: these over the image.
+    - NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to `PANEL` pixels
+      a side.
 
     Args:
+      folder: is created where there is none.
       name: may contain folders, which are created.
       image: [H, W, bands] of `spec.dtype`.
       probabilities: output name -> [H, W, num_classes], as of a `Predictor`.

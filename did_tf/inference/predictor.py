@@ -3,18 +3,21 @@
 The protocol is that of the DID authors' evaluation code (REFERENCE.md section 1, "Evaluation").
 """
 
+from __future__ import annotations
+
 import math
-import numbers
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
 from did_tf.models.layers import Normalize
 
 
 class Predictor:
-    """Calls `model` on one image, whole or in tiles: `predictor(image)` -> probabilities of every output.
+    """Calls `model` on one image, whole or in tiles: `predictor(image)` gives the probabilities of every output.
 
     Args:
       model: keras.Model, [N, H, W, C] raw pixel values -> dict of logits [N, H, W, num_classes].
@@ -25,11 +28,25 @@ class Predictor:
       batch_size: number of tiles that go through the network at once.
       outputs: names of the outputs that are wanted, None for all: those of a large image take memory.
 
+    Attributes:
+      tile: (height, width) or None.
+      overlap, scales, flip, batch_size: as given.
+      bands: number of bands that the model takes.
+
     Raises:
       ValueError: an option is out of range, an output is unknown, or the model doesn't take such tiles.
     """
 
-    def __init__(self, model, tile=None, overlap=1 / 3, scales=(1.0,), flip=False, batch_size=4, outputs=None):
+    def __init__(
+        self,
+        model: keras.Model,
+        tile: int | Sequence[int] | None = None,
+        overlap: float = 1 / 3,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        batch_size: int = 4,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
         outputs = list(model.output) if outputs is None else outputs
         if unknown := set(outputs) - set(model.output):
             raise ValueError(f"the model has no output {min(unknown)!r}; it has {', '.join(model.output)}")
@@ -55,14 +72,14 @@ class Predictor:
 
         self._forward = forward
 
-    def __call__(self, image):
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Class probabilities of one image.
 
         Args:
           image: [H, W, C] raw pixel values, uint8 or float.
 
         Returns:
-          dict: output name -> float32 [H, W, num_classes], summing to 1 over the classes.
+          By output name, float32 [H, W, num_classes], summing to 1 over the classes.
 
         Raises:
           ValueError: the image is not [H, W, C] with the model's number of bands.
@@ -70,7 +87,7 @@ class Predictor:
         if image.ndim != 3 or image.shape[2] != self.bands:
             raise ValueError(f"image must be [height, width, {self.bands}], got {image.shape}")
         views = len(self.scales) * (2 if self.flip else 1)
-        mean = {}
+        mean: dict[str, np.ndarray] = {}
         for scale in self.scales:
             size = [max(1, round(side * scale)) for side in image.shape[:2]]
             scaled = image if scale == 1 else resize(image.astype(np.float32), size)
@@ -120,7 +137,7 @@ class Predictor:
     def _checked_tile(self, tile, fixed):
         """(height, width), or None for whole images. `fixed`: what the model was built for, None where it is free."""
         if tile is not None:
-            tile = (tile, tile) if isinstance(tile, numbers.Integral) else tuple(tile)
+            tile = tuple(tile) if isinstance(tile, Iterable) else (tile, tile)
             if len(tile) != 2:
                 raise ValueError(f"tile must be one size or (height, width), got {tile}")
             if min(tile) < self._minimum:
@@ -130,13 +147,13 @@ class Predictor:
         return tile
 
 
-def tile_stride(tile, overlap):
-    """Distance between tiles of `tile` pixels: ceil((1 - overlap) * tile)."""
+def tile_stride(tile: int, overlap: float) -> int:
+    """Distance in pixels between tiles of `tile` pixels: ceil((1 - overlap) * tile)."""
     # Rounded, for in floating point (1 - 1/3) * 321 is just above 214, and its ceiling 215.
     return math.ceil(round((1 - overlap) * tile, 6))
 
 
-def tile_starts(size, tile, stride):
+def tile_starts(size: int, tile: int, stride: int) -> list[int]:
     """First pixels of the tiles that cover `size` pixels of one axis; the last tile is shifted back to end at `size`.
 
     A size up to that of the tile gives [0]. Raises ValueError where the stride is not in 1..tile.
@@ -155,7 +172,7 @@ def _cover(size, tile, starts):
     return cover
 
 
-def resize(image, size):
+def resize(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Bilinear resize of [H, W, C] to size (height, width), half-pixel centres, for up to 512 channels."""
     if tuple(size) == image.shape[:2]:
         return image

@@ -1,5 +1,7 @@
 """What the programs share: finding the experiment, overriding its settings, and telling errors in one line."""
 
+from __future__ import annotations
+
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import ast
@@ -13,7 +15,9 @@ import re
 import signal
 import sys
 import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -23,6 +27,7 @@ from data_pipelines import DataError
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json
+from did_tf.wiring import Config
 from experiments import base
 
 flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
@@ -36,24 +41,31 @@ _FROM_DATA = ("mean", "std")  # options of every model that the data set decides
 _OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimizer.multipliers", "evaluate.options")
 
 
-def run(main, training=True):
+def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> None:
     """Parses the command line, calls `main(config, run_folder)` and exits.
 
     Exit status: 0; 2 for bad input or configuration; 1 for a failure while running; 128 + n for signal n. Errors are
     one line on stderr unless --debug.
 
     Args:
-      main: takes the resolved config (a plain dict) and the `RunFolder`.
+      main: takes the resolved config and the `RunFolder`.
       training: whether settings come from the experiment; else they come from the run's config.json where it exists.
+
+    Raises:
+      SystemExit: with the status, unless it is 0.
     """
     run_bare(lambda: main(*chosen(training)), sys.modules[main.__module__])
 
 
-def run_bare(main, program=None):
+def run_bare(main: Callable[[], None], program: ModuleType | None = None) -> None:
     """As `run`, for programs that may do without an experiment: calls `main()`, which can ask for what is `chosen`.
 
     Args:
+      main: takes nothing.
       program: module whose words and flags --help shows, if not that of `main`.
+
+    Raises:
+      SystemExit: as `run`.
     """
     program = program or sys.modules[main.__module__]
     try:
@@ -67,8 +79,16 @@ def run_bare(main, program=None):
         _fail(DataError(inner[1]) if inner else error, 2 if inner else 1)
 
 
-def chosen(training=True):
-    """(resolved config, `RunFolder`) of the experiment on the command line, as for `run`. Raises `ConfigError`."""
+def chosen(training: bool = True) -> tuple[Config, RunFolder]:
+    """Resolved config and run folder of the experiment on the command line.
+
+    Args:
+      training: as for `run`.
+
+    Raises:
+      ConfigError: there is no experiment, no such one, or no such setting.
+      ValueError: another bad value.
+    """
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
@@ -80,24 +100,24 @@ def chosen(training=True):
     return config, folder
 
 
-def config_arguments():
+def config_arguments() -> list[str]:
     """The settings on the command line, ["--config.a.b=1", ...]."""
     return [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
 
 
-def experiment_names():
+def experiment_names() -> list[str]:
     """Names of all experiments that come with the project."""
     return sorted(experiment_modules())
 
 
-def experiment_modules():
+def experiment_modules() -> dict[str, str]:
     """{name: module} of the experiments that come with the project: its own files, and those of every system."""
     root = Path(experiments.__file__).parent
     files = [path for path in (*root.glob("*.py"), *root.glob("*/*.py")) if path.stem not in ("__init__", "base")]
     return {path.stem: ".".join(("experiments", *path.relative_to(root).with_suffix("").parts)) for path in files}
 
 
-def import_experiment(name):
+def import_experiment(name: str) -> ModuleType:
     """Module of experiment NAME, or of a .py file. Raises `ConfigError` where there is none."""
     if name.endswith(".py"):
         return _import_file(name)
@@ -108,7 +128,7 @@ def import_experiment(name):
     return importlib.import_module(modules[name])
 
 
-def load_experiment(name):
+def load_experiment(name: str) -> ConfigDict:
     """ConfigDict of experiment NAME or NAME:ARG, with the model's options filled in. Raises `ConfigError`."""
     module_name, _, argument = name.partition(":")
     module = import_experiment(module_name)
@@ -123,12 +143,20 @@ def load_experiment(name):
     return config
 
 
-def resolve(name, run_folder, overrides, training=True):
-    """The plain dict of settings: the experiment's, or the run's own, with `overrides` (["--config.a.b=1", ...]).
+def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training: bool = True) -> Config:
+    """The settings of an experiment, or a run's own, with changes.
 
     Where these choose another model.name or dataset.name, that has its own defaults for all options.
 
-    Raises `ConfigError` for an unknown setting, ValueError for another bad value.
+    Args:
+      name: of the experiment, NAME, NAME:ARG or the path of a .py file.
+      run_folder: whose settings are taken where they are there and this isn't `training`.
+      overrides: the changes, ["--config.a.b=1", ...].
+      training: as for `run`.
+
+    Raises:
+      ConfigError: no such experiment or setting, or the run's settings can't be read.
+      ValueError: another bad value.
     """
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
@@ -171,6 +199,7 @@ def _help(program):
 def _described(experiment):
     module = import_experiment(experiment)
     name = f"{experiment}:ROW" if hasattr(module, "ROWS") else experiment
+    assert module.__doc__  # every experiment says what it is of
     return f"  {name:30} {module.__doc__.splitlines()[0]}"
 
 
@@ -184,6 +213,7 @@ def _import_file(path):
     if not Path(path).is_file():
         raise ConfigError(f"no experiment file {path}")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec and spec.loader  # which a file that ends with .py has
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -3,6 +3,8 @@
 Each step is the command that a user would give; it is shown before it runs. Run again, it goes on where it stopped.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import subprocess
@@ -30,7 +32,8 @@ print("  it sees", ", ".join(f"{name} {share:.0%}" for name, share in zip(data["
 """
 
 
-def main():
+def main() -> None:
+    """Runs the steps one after the other. Raises SystemExit, with the status of a step that fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", default="runs/demo", help="run folder (default: %(default)s)")
     run = Path(parser.parse_args().run)
@@ -79,6 +82,6 @@ def _summary(run):
     return "\n" + "\n".join(lines)
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     main()

@@ -3,6 +3,8 @@
 Reports go to RUN/evaluation, those of protocols other than "whole" to a subfolder, and so do partial ones (--limit).
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import sys
@@ -11,6 +13,7 @@ from absl import flags
 
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import classification, evaluation, official
 from did_tf.scoring.details import DetailScores
 
@@ -23,8 +26,13 @@ flags.DEFINE_bool("details", False, "Also score the borders of the classes, and 
 FLAGS = flags.FLAGS
 
 
-def main(config, run):
-    """Evaluates under every protocol; prints the scores and writes the reports."""
+def main(config: wiring.Config, run: RunFolder) -> None:
+    """Evaluates under every protocol; prints the scores and writes the reports.
+
+    Raises:
+      ConfigError, DataError, ValueError: a flag or setting is no good, there are no weights, or the data can't be read.
+      OSError: a report can't be written.
+    """
     dataset = wiring.make_dataset(config)
     dataset.samples(FLAGS.split)  # a wrong split fails before anything is built
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
@@ -59,7 +67,7 @@ def _evaluate(config, run, dataset, model, protocol, weights, baselines):
 
 def _further_scores(dataset):
     """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and of details if asked for."""
-    further = {"details": DetailScores(dataset)} if FLAGS.details else {}
+    further: dict[str, DetailScores | official.Benchmark] = {"details": DetailScores(dataset)} if FLAGS.details else {}
     benchmark = official.find(dataset.spec.name)
     if benchmark and benchmark.scores_samples_of(dataset, FLAGS.split):
         further["official"] = benchmark(dataset)
@@ -108,6 +116,6 @@ def _baselines(config, dataset):
     return found
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run(main, training=False)

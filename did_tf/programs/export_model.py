@@ -3,26 +3,34 @@
 Writes a SavedModel, which TensorFlow alone can load, to RUN/saved_model.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
 from did_tf import wiring
 from did_tf.inference import export
+from did_tf.runs.run_folder import RunFolder
 
 flags.DEFINE_string("output", None, "Folder of the SavedModel. Default: RUN/saved_model.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
 FLAGS = flags.FLAGS
 
 
-def main(config, run):
-    """Writes the SavedModel."""
+def main(config: wiring.Config, run: RunFolder) -> None:
+    """Writes the SavedModel and prints how close it is to the network.
+
+    Raises:
+      ConfigError, DataError: there are no weights, or the output is something else than a SavedModel.
+      ExportFailed: the SavedModel can't be written or is not what the network is.
+    """
     model, spec, _ = wiring.load_network(config, FLAGS.weights or run.folder)
     images = wiring.example_images(config, spec)
     result = export.export(model, spec, FLAGS.output or run.saved_model, images)
     print(f"{result.path}: {result.bytes / 1e6:.1f} MB, within {result.difference:.1g} of the model's probabilities")
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run(main, training=False)

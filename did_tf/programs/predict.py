@@ -4,6 +4,8 @@ Images have the bands and the dtype of the data the network was trained on. With
 data set's validation split.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from pathlib import Path
@@ -15,6 +17,7 @@ from did_tf import wiring
 from did_tf.common import files, visualize
 from did_tf.common.errors import ConfigError
 from did_tf.inference import pictures
+from did_tf.runs.run_folder import RunFolder
 
 flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
 flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/predictions.")
@@ -25,8 +28,13 @@ FLAGS = flags.FLAGS
 SAMPLES = 4  # of the validation split, where no images are given
 
 
-def main(config, run):
-    """Writes pictures of the predictions for every image."""
+def main(config: wiring.Config, run: RunFolder) -> None:
+    """Writes pictures of the predictions for every image, and the classes' colours as legend.png.
+
+    Raises:
+      ConfigError, DataError, ValueError: a flag or setting is no good, there are no weights, or an image can't be read.
+      OSError: a picture can't be written.
+    """
     output = FLAGS.output or run.folder / "predictions"
     images = _images(config, output)  # a wrong path fails before anything is built
     model, spec, _ = wiring.load_network(config, FLAGS.weights or run.folder)
@@ -48,6 +56,6 @@ def _images(config, output):
     return pictures.split_images(wiring.make_dataset(config), config["dataset"]["val_split"] or "val", SAMPLES)
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run(main, training=False)

@@ -3,6 +3,8 @@
 As `did_tf prepare`, with the data set, its options and its splits from the experiment.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
@@ -10,6 +12,7 @@ from absl import flags
 from data_pipelines.programs.prepare import describe, prepare
 from data_pipelines.records import RAW, ZLIB
 from did_tf import wiring
+from did_tf.runs.run_folder import RunFolder
 
 flags.DEFINE_string("output", None, "Folder of the records. Default: data/DATASET_prepared.")
 flags.DEFINE_integer("shard_megabytes", 256, "Size of a shard.", lower_bound=1)
@@ -17,8 +20,13 @@ flags.DEFINE_bool("compress", False, "zlib, lossless: smaller, and slower to rea
 FLAGS = flags.FLAGS
 
 
-def main(config, run):
-    """Writes what is not there yet of the splits that the experiment trains and validates on."""
+def main(config: wiring.Config, run: RunFolder) -> None:
+    """Writes what is not there yet of the splits that the experiment trains and validates on.
+
+    Raises:
+      DataError: the data can't be read, or the folder holds records of other settings.
+      OSError: a record can't be written.
+    """
     settings = config["dataset"]
     folder = FLAGS.output or f"data/{settings['name']}_prepared"
     dataset, source = wiring.make_dataset(config), {key: settings[key] for key in ("name", "options")}
@@ -30,6 +38,6 @@ def main(config, run):
     print(f"train from them: --config.dataset.prepared={folder}")
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run(main)

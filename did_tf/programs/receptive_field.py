@@ -5,6 +5,8 @@ gradient says is used, with the run's weights where it has any; for dilated stag
 (equation 2). Draws them in RUN/receptive_field.png. `--rates=1,2,5,9` checks a list of dilations without an experiment.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import math
@@ -35,8 +37,13 @@ FLAGS = flags.FLAGS
 LARGEST = 5121  # side of the largest map that is drawn
 
 
-def main():
-    """Prints the figures and draws the picture, of an experiment's network or of --rates."""
+def main() -> None:
+    """Prints the figures and draws the picture, of an experiment's network or of --rates.
+
+    Raises:
+      ConfigError, DataError: a flag or setting is no good, or the data of --data can't be read.
+      OSError: the picture can't be written.
+    """
     if FLAGS.rates:
         _show_rates(_whole_numbers(FLAGS.rates), FLAGS.kernel, Path(FLAGS.run or "runs"))
     else:
@@ -63,7 +70,7 @@ def _show_network(config, run):
     stages = measures.dilations(model)
 
     theory = f"{_size(field)}, {100 * measures.coverage(reached):.1f} % of it reached"
-    if measures.extent(reached.any(axis=1)) < field[0] or measures.extent(reached.any(axis=0)) < field[1]:
+    if measures.extent(np.any(reached, axis=1)) < field[0] or measures.extent(np.any(reached, axis=0)) < field[1]:
         theory += f" (of its middle {side}x{side})"
     size = "x".join(map(str, measured.shape))
     used = f"{measures.effective_size(measured)} pixels hold {100 * measures.SHARE:.0f} % of the gradient"
@@ -189,6 +196,6 @@ def _save(path, figure):
     print(f"picture: {path}")
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run_bare(main)

@@ -4,12 +4,14 @@ Draws the first crops that training meets with these settings and seed, each bes
 draws of their augmentation. Prints how much of each crop is void. No run is needed, and none is started.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,15 +36,25 @@ RANGE = 2.5  # standard deviations from the mean that are shown, where values ar
 
 
 class Crop(NamedTuple):
-    """What training sees: number of the sample in its split, image [h, w, bands] float32, label [h, w] or class id."""
+    """What training sees.
 
-    index: int
-    image: Any
-    label: Any
+    Attributes:
+      number: of the sample in its split, from 0.
+      image: [h, w, bands] float32.
+      label: [h, w] uint8, class ids and 255; for classification an int32 scalar.
+    """
+
+    number: int
+    image: np.ndarray
+    label: np.ndarray
 
 
-def main():
-    """Writes the pictures, and prints where they are and what is void."""
+def main() -> None:
+    """Writes the pictures, and prints where they are and what is void.
+
+    Raises:
+      ConfigError, DataError: a setting or the data is no good, or the folder of the pictures can't be written to.
+    """
     config, run = cli.chosen()
     output = Path(FLAGS.output or run.folder / "data")
     dataset = wiring.make_dataset(config, training=True)
@@ -53,15 +65,15 @@ def main():
     crops = first_crops(loader, options, config["seed"], FLAGS.count)
     print(f"the first {len(crops)} crops of training on {len(loader)} samples of {dataset.spec.name}")
     for number, crop in enumerate(crops, start=1):
-        print(f"{number:4}  {_told(crop, dataset.spec):12}  {loader.samples[crop.index].name}")
+        print(f"{number:4}  {_told(crop, dataset.spec):12}  {loader.samples[crop.number].name}")
     if dataset.spec.task == "segmentation":
         print(f" all  {_void([crop.label for crop in crops])}")
     for path in (*_write_crops(output, crops, loader), _write_draws(output, crops, loader, config)):
         print(f"picture: {path}")
 
 
-def first_crops(loader, options, seed, count):
-    """The first `count` crops that training meets, [`Crop`]."""
+def first_crops(loader: Loader, options: Augmentation, seed: int, count: int) -> list[Crop]:
+    """The first `count` crops that training with this seed meets. Raises `DataError` for settings that don't fit."""
     batches = training_batches(loader, options, 1, seed)
     order = training_batches(_Order(loader), Augmentation((1, 1)), 1, seed)
     return [
@@ -73,14 +85,14 @@ def first_crops(loader, options, seed, count):
 class _Order:
     """Stands for a loader of as many samples, each of which says which one it is."""
 
-    def __init__(self, loader):
+    def __init__(self, loader: Loader) -> None:
         self.dataset, self._count = self, len(loader)
         self.spec = dataclasses.replace(loader.dataset.spec, task="classification", dtype="uint8")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._count
 
-    def __call__(self, index):
+    def __call__(self, index: int) -> tuple[np.ndarray, np.int32]:
         return np.zeros((1, 1, self.spec.bands), np.uint8), np.int32(index)
 
 
@@ -102,7 +114,7 @@ def _write_crops(output, crops, loader):
         part, tiles = crops[first : first + COLUMNS * ROWS], []
         for number, crop in enumerate(part, start=first + 1):
             pictures = _pictures(crop.image, crop.label, spec)
-            titles = f"{number}: {_name(loader, crop.index)}", _told(crop, spec)
+            titles = f"{number}: {_name(loader, crop.number)}", _told(crop, spec)
             # Where there is no label beside it, what is told stands above the image.
             tiles.append(visualize.side_by_side(pictures, titles if len(pictures) > 1 else [f"{number}: {titles[1]}"]))
         rows = [_spaced(tiles[i : i + COLUMNS], axis=1) for i in range(0, len(tiles), COLUMNS)]
@@ -114,14 +126,14 @@ def _write_crops(output, crops, loader):
 def _write_draws(output, crops, loader, config):
     """Writes the first images beside draws of their augmentation, each above its label; returns the path."""
     spec, options, rows = loader.dataset.spec, wiring.make_augmentation(config), []
-    for row, index in enumerate(list(dict.fromkeys(crop.index for crop in crops))[:IMAGES]):
+    for row, index in enumerate(list(dict.fromkeys(crop.number for crop in crops))[:IMAGES]):
         image, label = loader(index)
         columns = [_column(_name(loader, index), image, label, spec)]
         for draw in range(DRAWS):
             # Negative positions: training has none, so these are none of its crops.
             seed = tf.constant([config["seed"] + 1, -1 - row * DRAWS - draw], tf.int64)
-            drawn = (part.numpy() for part in augment(image, label, seed, options, spec))
-            columns.append(_column(f"draw {draw + 1}", *drawn, spec))
+            drawn, seen = (part.numpy() for part in augment(image, label, seed, options, spec))
+            columns.append(_column(f"draw {draw + 1}", drawn, seen, spec))
         rows.append(_spaced(columns, axis=1))
     _save(output / "draws.png", rows, spec)
     return output / "draws.png"
@@ -178,6 +190,6 @@ def _save(path, rows, spec):
     visualize.save_png(path, np.pad(sheet, [[GAP, GAP], [GAP, GAP], [0, 0]], constant_values=255))
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run_bare(main)

@@ -4,6 +4,8 @@ Every image of the split is labelled at its full size, and every file is read ag
 Stopped, it goes on with the same command.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
@@ -11,6 +13,7 @@ from absl import flags
 from did_tf import wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
+from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import official
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.official import submission
@@ -22,8 +25,13 @@ flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. De
 FLAGS = flags.FLAGS
 
 
-def main(config, run):
-    """Labels all images of the split, checks the files and packs them."""
+def main(config: wiring.Config, run: RunFolder) -> None:
+    """Labels all images of the split, checks the files and packs them.
+
+    Raises:
+      ConfigError, DataError: the data set has no benchmark, there are no weights, or as `submission.write` says.
+      OSError: a file can't be written.
+    """
     name = config["dataset"]["name"]
     benchmark = official.find(name)
     if benchmark is None:
@@ -51,6 +59,6 @@ def main(config, run):
     print(f"{count} files written and checked in {folder}; upload {packed} to {benchmark.title}")
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run(main, training=False)

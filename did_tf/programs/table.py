@@ -4,6 +4,8 @@ For each experiment: parameters and multiply-adds of its network and its recepti
 result that its runs have reached, beside the paper's figures. No data is read.
 """
 
+from __future__ import annotations
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import json
@@ -14,6 +16,7 @@ from absl import flags
 from tensorflow import keras
 from tqdm import tqdm
 
+from data_pipelines.spec import DatasetSpec
 from did_tf import wiring
 from did_tf.analysis import measures
 from did_tf.common.errors import ConfigError, nearest
@@ -34,8 +37,8 @@ field: side of the theoretical receptive field; "all" is the whole image. view: 
 *: the run had other settings than its experiment has now."""
 
 
-def main():
-    """Prints the tables."""
+def main() -> None:
+    """Prints the tables. Raises `ConfigError` for an unknown table, and for flags that a table doesn't take."""
     if FLAGS.experiment or FLAGS.run or FLAGS.data or cli.config_arguments():
         raise ConfigError("a table is of experiments as they are: it takes --tables, --runs and --markdown alone")
     families = _families(FLAGS.tables)
@@ -53,8 +56,8 @@ def main():
     print(NOTES)
 
 
-def metric_of(config):
-    """Name of the figure that counts for the settings `config`: error for classification, else mean IoU."""
+def metric_of(config: wiring.Config) -> str:
+    """Which figure counts with these settings: `results.TOP1`, an error, for classification, else `results.MIOU`."""
     return results.TOP1 if wiring.make_spec(config).task == "classification" else results.MIOU
 
 
@@ -70,11 +73,11 @@ def _families(chosen):
 
 def _compute(configs):
     """{experiment: {figure: value}} of the networks; rows that share one share the work."""
-    networks = {}
+    networks: dict[str, tuple[wiring.Config, DatasetSpec, list[str]]] = {}
     for name, config in configs.items():
         spec = wiring.make_spec(config)
         key = json.dumps([config["model"], spec.num_classes, spec.bands], sort_keys=True)
-        networks.setdefault(key, (config, spec, []))[-1].append(name)
+        networks.setdefault(key, (config, spec, []))[2].append(name)
     computed = {}
     for config, spec, names in tqdm(networks.values(), desc="networks", unit="network", disable=None):
         keras.backend.clear_session()
@@ -124,16 +127,14 @@ def _figure(value):
 def _text(rows, markdown):
     """The rows as aligned text, the first column to the left. Columns of figures that no row has are left out."""
     columns = [[column for column, _ in rows[0]], *([text for _, text in row] for row in rows)]
-    columns = [
-        column for column in zip(*columns) if column[0] in (MIOU, TOP1) or any(text != "-" for text in column[1:])
-    ]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [[cell.rjust(width) for cell, width in zip(line, widths)] for line in zip(*columns)]
+    kept = [column for column in zip(*columns) if column[0] in (MIOU, TOP1) or any(text != "-" for text in column[1:])]
+    widths = [max(map(len, column)) for column in kept]
+    lines = [[cell.rjust(width) for cell, width in zip(line, widths)] for line in zip(*kept)]
     lines = [[line[0].strip().ljust(widths[0]), *line[1:]] for line in lines]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join(f"| {' | '.join(line)} |" if markdown else "  ".join(line) for line in lines)
 
 
-def launch():
+def launch() -> None:
     """What the command line starts."""
     cli.run_bare(main)

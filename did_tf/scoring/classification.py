@@ -3,16 +3,21 @@
 Scores are fractions in the objects and files, and percent where people read them; a paper's figures are percent.
 """
 
+from __future__ import annotations
+
 import dataclasses
-import numbers
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 from tqdm import tqdm
 
+from data_pipelines.spec import Dataset
 from did_tf.common.files import write_json
 from did_tf.scoring.evaluation import MAIN
 
@@ -28,15 +33,15 @@ class Classification:
       images: (name, rank of its class as of `true_ranks`) in the order of the split.
     """
 
-    images: list
+    images: list[tuple[str, int]]
 
-    def error(self, k):
+    def error(self, k: int) -> float:
         """Fraction of images whose class is not among the `k` likeliest; NaN without images."""
         return float(np.mean([rank >= k for _, rank in self.images])) if self.images else float("nan")
 
 
 class Classifier:
-    """Calls `model` on centre crops: `classifier([image, ...])` -> logits [N, num_classes] float32.
+    """Calls `model` on centre crops: `classifier([image, ...])` gives logits [N, num_classes] float32.
 
     Args:
       model: keras.Model, [N, H, W, C] raw pixel values -> {"main": logits [N, num_classes]}.
@@ -44,12 +49,19 @@ class Classifier:
       resize: the image's shorter side before the crop is cut; None: the crop's longer side times 256/224.
       batch_size: images that go through the network at once in `evaluate`.
 
+    Attributes:
+      crop: (height, width).
+      resize: pixels.
+      batch_size: as given.
+
     Raises:
       ValueError: an option is out of range.
     """
 
-    def __init__(self, model, crop=224, resize=None, batch_size=32):
-        self.crop = (crop, crop) if isinstance(crop, numbers.Integral) else tuple(crop)
+    def __init__(
+        self, model: keras.Model, crop: int | Sequence[int] = 224, resize: int | None = None, batch_size: int = 32
+    ) -> None:
+        self.crop: tuple[int, ...] = tuple(crop) if isinstance(crop, Iterable) else (crop, crop)
         self.resize = round(max(self.crop) * MARGIN) if resize is None else resize
         self.batch_size = batch_size
         if len(self.crop) != 2 or min(self.crop) < 1:
@@ -66,12 +78,12 @@ class Classifier:
 
         self._forward = forward
 
-    def __call__(self, images):
-        """Logits [N, num_classes] of a list of images [H, W, C] of any sizes."""
+    def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Logits [N, num_classes] float32 of a list of N images [H, W, C] of any sizes."""
         return self.logits([self.prepare(image) for image in images])
 
-    def prepare(self, image):
-        """The centre crop [*crop, C] of an image [H, W, C], after its shorter side is made `resize`."""
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """The centre crop [height, width, C] of an image [H, W, C], after its shorter side is made `resize`."""
         scale = self.resize / min(image.shape[:2])
         height, width = (round(side * scale) for side in image.shape[:2])
         kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -80,23 +92,22 @@ class Classifier:
         top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
         return image[top : top + self.crop[0], left : left + self.crop[1]]
 
-    def logits(self, crops):
-        """Logits [N, num_classes] of a list of images as `prepare` makes them."""
+    def logits(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Logits [N, num_classes] float32 of a list of N crops as `prepare` makes them."""
         return self._forward(np.stack(crops).astype(np.float32)).numpy()
 
 
-def evaluate(classifier, dataset, split, progress=True, limit=None):
+def evaluate(
+    classifier: Classifier, dataset: Dataset, split: str, progress: bool = True, limit: int | None = None
+) -> Classification:
     """Ranks the true class of every image of `split`.
 
     Args:
-      classifier: `Classifier`.
+      classifier: of the network.
       dataset: data_pipelines.Dataset for classification.
       split: name of one of its splits.
       progress: whether to show a progress bar.
       limit: take the first so many images only.
-
-    Returns:
-      Classification.
 
     Raises:
       DataError: the data can't be read.
@@ -117,7 +128,7 @@ def evaluate(classifier, dataset, split, progress=True, limit=None):
     return Classification(images)
 
 
-def true_ranks(logits, classes):
+def true_ranks(logits: np.ndarray, classes: np.ndarray | Sequence[int]) -> np.ndarray:
     """How many classes are ahead of the true one, [N] ints: 0 where the network is right.
 
     Of equal logits the class with the lower id is ahead, as for argmax. A class with NaN is ahead of the true one, and
@@ -133,12 +144,19 @@ def true_ranks(logits, classes):
     return logits.shape[1] - 1 - behind.sum(axis=1)
 
 
-def write_report(result, folder, split, protocol, paper=None):
+def write_report(
+    result: Classification,
+    folder: str | Path,
+    split: str,
+    protocol: Mapping[str, Any],
+    paper: Mapping[str, Any] | None = None,
+) -> None:
     """Writes SPLIT.json into `folder`: protocol, errors, the rank of every image, and the paper's figures.
 
     Args:
       result: from `evaluate`.
-      split: its name.
+      folder: is created where there is none.
+      split: name of the split.
       protocol: dict of how the scores came about (crop, resize, ...), JSON-serialisable.
       paper: dict of the paper's figures in percent, or None.
 
@@ -156,7 +174,7 @@ def write_report(result, folder, split, protocol, paper=None):
     write_json(Path(folder) / f"{split}.json", report)
 
 
-def table(result, paper=None):
+def table(result: Classification, paper: Mapping[str, Any] | None = None) -> str:
     """Text to print: top-1 and top-5 error in percent, beside the paper's (such as {"top1_error": 29.28}) if given."""
     paper = paper or {}
     of_paper = f"  paper ({paper['split']})" if "split" in paper else "  paper" if paper else ""

@@ -1,14 +1,18 @@
 """Scores that the confusion matrix hides: how exact borders are, and how well objects of each size are found."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import cv2
 import numpy as np
 
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, Dataset, Sample
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import jsonable, nan_mean, ratio
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
-"""Area of an object in pixels, [low, high): the bounds of MS-COCO."""
+"""Area of an object in pixels, [low, high), by the bounds of MS-COCO."""
 WIDTH = 0.02  # of the border, as part of the image's diagonal: that of the Boundary IoU paper
 
 
@@ -25,17 +29,27 @@ class DetailScores:
     Ignored pixels (255) belong to no class, in the label nor in the prediction.
 
     Args:
-      dataset: data_pipelines.Dataset for segmentation.
+      dataset: `Dataset` for segmentation.
+
+    Attributes:
+      title: what is scored, for people.
+      classes: class names.
     """
 
     title = "borders (within 2 % of the diagonal) and objects by size (bounds 32x32 and 96x96 pixels)"
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: Dataset) -> None:
         self.classes = dataset.spec.classes
         self._border, self._objects = _Sums(len(self.classes)), {size: _Sums(len(self.classes)) for size in SIZES}
 
-    def update(self, sample, label, probabilities):
-        """Adds one image: label [H, W] (class ids, 255) and probabilities [H, W, num_classes]; `sample` isn't used."""
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds one image.
+
+        Args:
+          sample: isn't used.
+          label: [H, W] uint8, class ids and 255.
+          probabilities: [H, W, num_classes] float32.
+        """
         prediction = probabilities.argmax(axis=-1).astype(np.uint8)
         prediction[label == IGNORE] = IGNORE
         width = max(1, round(WIDTH * np.hypot(*label.shape)))
@@ -45,18 +59,18 @@ class DetailScores:
                 self._border.add(index, _border(truth, width), _border(found, width))
                 self._add_objects(index, truth, found)
 
-    def iou(self):
-        """{"border", "small", "medium", "large": IoU per class [C]}, fractions; NaN where there are no such pixels."""
+    def iou(self) -> dict[str, np.ndarray]:
+        """IoU per class [C] of "border", "small", "medium" and "large": fractions, NaN where there is no such pixel."""
         return {"border": self._border.iou(), **{size: sums.iou() for size, sums in self._objects.items()}}
 
-    def scores(self):
+    def scores(self) -> dict[str, Any]:
         """`iou` and its means over the classes that have one, as a JSON-serialisable dict."""
         return {
             kind: {"miou": jsonable(nan_mean(iou)), "classes": dict(zip(self.classes, map(jsonable, iou)))}
             for kind, iou in self.iou().items()
         }
 
-    def table(self):
+    def table(self) -> str:
         """Text to print, in percent: a row per class, a column per score."""
         columns = self.iou()
         cells = [[name, *map(percent, values)] for name, *values in zip(self.classes, *columns.values())]
@@ -74,7 +88,7 @@ class DetailScores:
 class _Sums:
     """Pixels of the intersection and of the union, per class."""
 
-    def __init__(self, classes):
+    def __init__(self, classes: int) -> None:
         self._both, self._either = np.zeros((2, classes), np.int64)
 
     def add(self, index, truth, found):
@@ -88,7 +102,7 @@ class _Sums:
 def _border(mask, width):
     """Pixels of a mask [H, W] uint8 up to `width` rows and columns from what is not in it, or outside of the image."""
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    return mask & ~cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return mask & (cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) == 0)
 
 
 def _areas(mask):

@@ -3,22 +3,31 @@
 Scores are fractions in the objects and files, and percent where people read them; a paper's figures are percent.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from data_pipelines.spec import IGNORE, Sample
+from data_pipelines.spec import IGNORE, Dataset, Sample
 from did_tf.common import visualize
 from did_tf.common.files import write_json
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix
 
 MAIN, BLEND = "main", "blend"
+"""The output that counts, which every network has, and the mean of all of a network's outputs."""
 BINS = 8  # per band, of the colour baseline
-PANEL = 1024  # pixels; larger images are thinned out to that in pictures
+PANEL = 1024
+"""Pixels of a side that images in pictures are thinned out to where they are larger."""
+
+Predict = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""A `Predictor`, or what else gives the probabilities [H, W, num_classes] of an image [H, W, bands] by output name."""
 
 
 @dataclasses.dataclass
@@ -30,8 +39,8 @@ class Evaluation:
       images: (name, mIoU of "main" on that image alone) in the order of the split; NaN where all pixels are ignored.
     """
 
-    matrices: dict
-    images: list
+    matrices: dict[str, ConfusionMatrix]
+    images: list[tuple[str, float]]
 
 
 @dataclasses.dataclass
@@ -40,8 +49,8 @@ class Scored:
 
     Attributes:
       number: of the image in its split, from 0.
-      sample: data_pipelines.Sample.
-      image: [H, W, bands].
+      sample: what it was read from.
+      image: [H, W, bands] of the data set's dtype.
       label: [H, W] uint8, class ids and 255.
       probabilities: output name -> [H, W, num_classes] float32.
       predictions: output name -> class ids [H, W].
@@ -51,28 +60,33 @@ class Scored:
     sample: Sample
     image: np.ndarray
     label: np.ndarray
-    probabilities: dict
-    predictions: dict
+    probabilities: Mapping[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
 
 
-def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
-    """Scores every output of `predictor`, and the mean of their probabilities ("blend"), on `split`.
+def evaluate(
+    predictor: Predict,
+    dataset: Dataset,
+    split: str,
+    progress: bool = True,
+    limit: int | None = None,
+    watch: Callable[[Scored], object] | None = None,
+) -> Evaluation:
+    """Scores every output of `predictor` on `split`; of several also the mean of their probabilities, "blend".
 
     Args:
       predictor: `Predictor`, or a function of an image that gives its dict of probabilities.
-      dataset: data_pipelines.Dataset.
+      dataset: `Dataset` for segmentation.
       split: name of one of its splits.
       progress: whether to show a progress bar.
       limit: take the first so many images only.
       watch: function that is given each image's `Scored`, for pictures and further scores.
 
-    Returns:
-      Evaluation.
-
     Raises:
       DataError: the data can't be read.
     """
-    matrices, images = {}, []
+    matrices: dict[str, ConfusionMatrix] = {}
+    images = []
     samples = dataset.samples(split)[:limit]
     for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
         image, label = dataset.read(sample)
@@ -89,15 +103,27 @@ def evaluate(predictor, dataset, split, progress=True, limit=None, watch=None):
     return Evaluation(matrices, images)
 
 
-def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=None, pictures=3, **more):
+def write_report(
+    evaluation: Evaluation,
+    dataset: Dataset,
+    predictor: Predict,
+    folder: str | Path,
+    split: str,
+    protocol: Mapping[str, Any],
+    paper: Mapping[str, Any] | None = None,
+    pictures: int = 3,
+    **more: Any,
+) -> None:
     """Writes the report on `split` into `folder`, each file at once or not at all.
 
-    SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
-    SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
-    SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
+    - SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
+    - SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
+    - SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
 
     Args:
-      evaluation, dataset, predictor, split: as for and from `evaluate`.
+      evaluation: from `evaluate`.
+      dataset, predictor, split: as for `evaluate`.
+      folder: is created where there is none.
       protocol: dict of how the scores came about (tile, scales, ...), JSON-serialisable.
       paper: dict of the paper's figures in percent, or None.
       pictures: how many of the best, and of the worst.
@@ -119,7 +145,7 @@ def write_report(evaluation, dataset, predictor, folder, split, protocol, paper=
             visualize.save_png(folder / f"{split}_{kind}_{number}.png", panels)
 
 
-def table(evaluation, classes, paper=None):
+def table(evaluation: Evaluation, classes: Sequence[str], paper: Mapping[str, Any] | None = None) -> str:
     """Text to print: IoU per class and the overall figures, in percent, a column per output.
 
     Args:
@@ -143,7 +169,7 @@ def table(evaluation, classes, paper=None):
     return aligned(cells, ruled=(1, len(cells) - 3))
 
 
-def baselines(dataset, train_split, split):
+def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float]:
     """mIoU on `split` of two classifiers that see no shapes, fitted on `train_split`.
 
     "most frequent class" always answers the class with the most training pixels. "colour alone" answers, for each of
@@ -151,7 +177,7 @@ def baselines(dataset, train_split, split):
     where a bin is new, the most frequent class. Bins divide 0..255, or of other data two deviations about the mean.
 
     Returns:
-      {"most frequent class": mIoU, "colour alone": mIoU}, fractions.
+      The mIoU of each by these names, fractions.
 
     Raises:
       DataError: the data can't be read.

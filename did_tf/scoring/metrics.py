@@ -1,5 +1,10 @@
 """The confusion matrix and the figures derived from it."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from data_pipelines.spec import IGNORE
@@ -12,13 +17,18 @@ class ConfusionMatrix:
 
     Args:
       num_classes: 1 to 255 (255 is the ignore label).
-      counts: [num_classes, num_classes], rows the true class and columns the prediction; zeros by default. Copied.
+      counts: [num_classes, num_classes] pixels, rows the true class and columns the prediction; zeros by default.
+        Copied.
+
+    Attributes:
+      num_classes: as given.
+      counts: likewise, int64.
 
     Raises:
       ValueError: `num_classes` or the shape of `counts` is wrong.
     """
 
-    def __init__(self, num_classes, counts=None):
+    def __init__(self, num_classes: int, counts: np.ndarray | None = None) -> None:
         if not 1 <= num_classes <= IGNORE:
             raise ValueError(f"num_classes must be 1 to {IGNORE}, got {num_classes}")
         shape = (num_classes, num_classes)
@@ -27,7 +37,7 @@ class ConfusionMatrix:
         if self.counts.shape != shape:
             raise ValueError(f"counts of {num_classes} classes must be {shape}, got {self.counts.shape}")
 
-    def update(self, labels, predictions):
+    def update(self, labels: np.ndarray, predictions: np.ndarray) -> None:
         """Adds the pixels of `labels` (classes, or 255 to ignore) and `predictions` (classes): integers, equal shapes.
 
         Raises:
@@ -44,45 +54,45 @@ class ConfusionMatrix:
         cells = rows * self.num_classes + predictions[valid].astype(np.int64, casting="same_kind")
         self.counts += np.bincount(cells, minlength=self.counts.size).reshape(self.counts.shape)
 
-    def __add__(self, other):
+    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
         """Matrix of both sets of pixels. Raises ValueError where the numbers of classes differ."""
         if self.num_classes != other.num_classes:
             raise ValueError(f"matrices of {self.num_classes} and {other.num_classes} classes can't be added")
         return ConfusionMatrix(self.num_classes, self.counts + other.counts)
 
-    def iou(self):
+    def iou(self) -> np.ndarray:
         """Intersection over union per class [C]; NaN where a class is neither in the truth nor predicted."""
         return ratio(self._hits, self._truth + self._predicted - self._hits)
 
-    def precision(self):
+    def precision(self) -> np.ndarray:
         """Per class [C], the fraction of its predictions that are right; NaN where it is never predicted."""
         return ratio(self._hits, self._predicted)
 
-    def recall(self):
+    def recall(self) -> np.ndarray:
         """Per class [C], the fraction of its pixels that are found; NaN where it is not in the truth."""
         return ratio(self._hits, self._truth)
 
-    def share(self):
-        """Per class [C], its part of the true pixels."""
+    def share(self) -> np.ndarray:
+        """Per class [C], its part of the true pixels; NaN where there are none at all."""
         return ratio(self._truth, self._truth.sum())
 
-    def mean_iou(self):
+    def mean_iou(self) -> float:
         """Mean of `iou()` over the classes that have one."""
         return nan_mean(self.iou())
 
-    def mean_accuracy(self):
+    def mean_accuracy(self) -> float:
         """Mean of `recall()` over the classes in the truth."""
         return nan_mean(self.recall())
 
-    def pixel_accuracy(self):
+    def pixel_accuracy(self) -> float:
         """Fraction of pixels that are right."""
         return float(ratio(self._hits.sum(), self._truth.sum()))
 
-    def frequency_weighted_iou(self):
+    def frequency_weighted_iou(self) -> float:
         """Mean of `iou()`, each class weighted by its share."""
         return float(ratio(np.nansum(self._truth * self.iou()), self._truth.sum()))
 
-    def report(self, class_names):
+    def report(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Everything as a JSON-serialisable dict, None for NaN. Raises ValueError for a wrong number of names."""
         if len(class_names) != self.num_classes:
             raise ValueError(f"{len(class_names)} class names for {self.num_classes} classes")
@@ -117,18 +127,18 @@ class ConfusionMatrix:
             raise ValueError(f"{what} {wrong[0]} is no class: known are 0 to {self.num_classes - 1}{besides}")
 
 
-def ratio(part, whole):
-    """part / whole, NaN where that is 0 / 0."""
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, element by element; NaN where that is 0 / 0."""
     with np.errstate(invalid="ignore"):
         return np.true_divide(part, whole)
 
 
-def nan_mean(values):
-    """Mean of those values that are not NaN; NaN where there are none."""
+def nan_mean(values: np.ndarray) -> float:
+    """Mean of those values of an array that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
 
-def jsonable(value):
+def jsonable(value: float) -> float | None:
     """A figure for JSON, which has no NaN: None in its place."""
     return None if np.isnan(value) else float(value)

@@ -1,30 +1,48 @@
 """Scores while training: what is logged, and which of them says which weights are the best."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
+from data_pipelines.spec import Dataset
 from did_tf.common import visualize
 from did_tf.scoring import classification, evaluation
+from did_tf.scoring.classification import Classifier
+from did_tf.scoring.evaluation import Predict
 
 
 class SegmentationValidation:
     """Mean IoU and pixel accuracy of whole images; IoU per class and pictures for TensorBoard.
 
     Args:
-      predictor: `Predictor`.
-      dataset: data_pipelines.Dataset.
+      predictor: as for `evaluation.evaluate`.
+      dataset: `Dataset` for segmentation.
       panels: how many images are shown.
     """
 
     scores = {"miou": "mIoU", "accuracy": "accuracy"}
     """Scores with what people call them. The first decides which weights are kept."""
 
-    def __init__(self, predictor, dataset, panels):
+    def __init__(self, predictor: Predict, dataset: Dataset, panels: int) -> None:
         self.predictor, self.dataset, self.panels = predictor, dataset, panels
 
-    def __call__(self, split, progress):
-        """({score: fraction}, function that writes TensorBoard summaries) of `split`."""
+    def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
+        """Scores `split`.
+
+        Args:
+          split: name of a split of the data set.
+          progress: whether to show a progress bar.
+
+        Returns:
+          Fraction of each of `scores`, in their order; and a function that writes summaries to the TensorBoard writer
+          in whose context it is called.
+
+        Raises:
+          DataError: the data can't be read.
+        """
         panels = []
 
         def watch(scored):
@@ -51,15 +69,16 @@ class ClassificationValidation:
 
     Args:
       classifier: `Classifier`.
-      dataset: data_pipelines.Dataset for classification.
+      dataset: `Dataset` for classification.
     """
 
     scores = {"top1_accuracy": "top-1 accuracy", "top5_accuracy": "top-5 accuracy"}
+    """As of `SegmentationValidation`."""
 
-    def __init__(self, classifier, dataset):
+    def __init__(self, classifier: Classifier, dataset: Dataset) -> None:
         self.classifier, self.dataset = classifier, dataset
 
-    def __call__(self, split, progress):
+    def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """As of `SegmentationValidation`; there is nothing more to show."""
         result = classification.evaluate(self.classifier, self.dataset, split, progress)
         return {f"top{k}_accuracy": 1 - result.error(k) for k in (1, 5)}, lambda: None

@@ -88,14 +88,14 @@ def test_red_green_and_blue_of_other_data_are_shown_about_their_mean(dtype):
     dataset = Bands(dtype)
     settings = tiny.config(data__noise=0.01, data__hue=0.002)
     crops = show_data.first_crops(Loader(dataset, "train", False), wiring.make_augmentation(settings), 0, 6)
-    assert sorted(crop.index for crop in crops[:3]) == [0, 1, 2]
+    assert sorted(crop.number for crop in crops[:3]) == [0, 1, 2]
     for crop in crops:
-        assert set(np.unique(crop.label)) <= {crop.index, IGNORE}
+        assert set(np.unique(crop.label)) <= {crop.number, IGNORE}
         image, label = show_data._pictures(crop.image, crop.label, dataset.spec)
         assert image.shape == label.shape == (165, 165, 3)
         np.testing.assert_array_equal(label, shown(crop.label, PALETTE))
         # 1000 below the mean is 1.25 deviations of the 2.5 to black, and 1000 above likewise to white.
-        colour = np.array([64, 127, 191])[(np.arange(3) + crop.index) % 3]
+        colour = np.array([64, 127, 191])[(np.arange(3) + crop.number) % 3]
         np.testing.assert_allclose(np.median(image[label.any(axis=-1)], axis=0), colour, atol=6)
 
 

@@ -1,12 +1,17 @@
-"""Scores and files of results the way a data set's own benchmark wants them: `find(dataset)`."""
+"""Scores and files of results the way a data set's own benchmark wants them: `find(name)`."""
+
+from __future__ import annotations
 
 import abc
 import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from data_pipelines import DataError
+from data_pipelines.spec import DataError, Dataset, Sample
 
 _BENCHMARKS = {
     "cityscapes": "Cityscapes",
@@ -20,30 +25,31 @@ class Benchmark(abc.ABC):
     """What a benchmark measures, and how it takes results.
 
     Args:
-      dataset: its data set, a data_pipelines.Dataset.
+      dataset: its data set.
 
     Attributes:
       title: its name, as people write it.
       archive: kind of file that is uploaded, "zip" or "tar.gz".
+      dataset: as given.
     """
 
-    title: str
+    title: ClassVar[str]
     archive = "zip"
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
     @classmethod
-    def scores_samples_of(cls, dataset, split):
+    def scores_samples_of(cls, dataset: Dataset, split: str) -> bool:
         """Whether the samples of a split of `dataset`, with its options, are what the benchmark scores."""
         return not any(sample.window for sample in dataset.samples(split))
 
     @abc.abstractmethod
-    def update(self, sample, label, probabilities):
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
         """Adds one image to the scores.
 
         Args:
-          sample: its data_pipelines.Sample.
+          sample: what the label is of.
           label: [H, W] uint8, class ids and 255.
           probabilities: [H, W, num_classes] float32.
 
@@ -52,32 +58,33 @@ class Benchmark(abc.ABC):
         """
 
     @abc.abstractmethod
-    def scores(self):
+    def scores(self) -> dict[str, Any]:
         """Everything measured as a JSON-serialisable dict: fractions, None where there is nothing to divide by."""
 
     @abc.abstractmethod
-    def table(self):
+    def table(self) -> str:
         """The scores as text to print, in percent."""
 
     @abc.abstractmethod
-    def place(self, sample):
+    def place(self, sample: Sample) -> str:
         """Path of a sample's file of results, relative to the folder that is uploaded. No two samples share one."""
 
     @abc.abstractmethod
-    def write(self, path, probabilities, sample):
+    def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
         """Writes the result of an image, as `files.write_file` does.
 
         Args:
           path: ends with `place` of its sample.
           probabilities: [H, W, num_classes] float32, at the image's full size.
-          sample: its data_pipelines.Sample.
+          sample: what the result is of.
 
         Raises:
+          OSError: the file can't be written.
           DataError: a file that the result needs besides the image can't be read.
         """
 
     @abc.abstractmethod
-    def check(self, path, size):
+    def check(self, path: Path, size: Sequence[int]) -> None:
         """Reads a file of results as the benchmark would.
 
         Args:
@@ -89,7 +96,7 @@ class Benchmark(abc.ABC):
         """
 
 
-def read_result(path, kind, size):
+def read_result(path: Path, kind: Sequence[str], size: Sequence[int]) -> tuple[np.ndarray, list[int] | None]:
     """Reads a file of results.
 
     Args:
@@ -98,7 +105,8 @@ def read_result(path, kind, size):
       size: (height, width) that it takes.
 
     Returns:
-      (pixels [H, W], palette as a list of 3 * colours numbers or None).
+      Pixels [H, W], or [H, W, bands] of such a mode; and the palette, a flat list of red, green and blue of each colour
+      in 0..255, or None.
 
     Raises:
       DataError: the file can't be decoded, or is of another kind or size.
@@ -116,13 +124,13 @@ def read_result(path, kind, size):
     return pixels, palette
 
 
-def find(name):
+def find(name: str) -> type[Benchmark] | None:
     """The `Benchmark` class of data set `name`, or None where it has none."""
     if name not in _BENCHMARKS:
         return None
     return getattr(importlib.import_module(f"did_tf.scoring.official.{name}"), _BENCHMARKS[name])
 
 
-def names():
+def names() -> list[str]:
     """Data sets that have a benchmark."""
     return sorted(_BENCHMARKS)

@@ -6,10 +6,17 @@ iIoU = iTP / (iTP + FP + iFN), a pixel of an instance weighs the average size of
 size of its own; pixels of groups that were not told apart are neither hits nor misses, and false positives weigh one.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
 import numpy as np
 
-from data_pipelines import DataError
 from data_pipelines.datasets.cityscapes import CLASSES, LABEL_IDS
+from data_pipelines.datasets.cityscapes import Cityscapes as CityscapesData
+from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common import visualize
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable, nan_mean, ratio
@@ -48,8 +55,9 @@ class Cityscapes(Benchmark):
     """
 
     title = "Cityscapes (pixel-level semantic labeling)"
+    dataset: CityscapesData
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: CityscapesData) -> None:
         super().__init__(dataset)
         self._matrix = ConfusionMatrix(len(CLASSES))
         self._classes = _Instances([name in SIZES for name in CLASSES])
@@ -57,10 +65,21 @@ class Cityscapes(Benchmark):
         self._lacking = ""
 
     @classmethod
-    def scores_samples_of(cls, dataset, split):
-        return not dataset.half and super().scores_samples_of(dataset, split)
+    def scores_samples_of(cls, dataset: Dataset, split: str) -> bool:
+        """Whether they are whole frames at full size: not those of `half`, nor patches."""
+        return not cast(CityscapesData, dataset).half and super().scores_samples_of(dataset, split)
 
-    def update(self, sample, label, probabilities):
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds one frame: its pixels and, where it has a file of instances, those of each instance by their weight.
+
+        Args:
+          sample: what the label is of.
+          label: [H, W] uint8, class ids and 255.
+          probabilities: [H, W, 19] float32.
+
+        Raises:
+          DataError: the instances can't be read, have another size than the label, or are of a class without any.
+        """
         prediction = probabilities.argmax(axis=-1).astype(np.uint8)
         self._matrix.update(label, prediction)
         instances = self.dataset.instances(sample)
@@ -71,7 +90,11 @@ class Cityscapes(Benchmark):
         else:
             self._add_instances(sample, instances.ravel(), prediction.ravel())
 
-    def scores(self):
+    def scores(self) -> dict[str, Any]:
+        """IoU and iIoU of every class under "class" and of every category under "category", with their means.
+
+        Fractions, None where there is no score; where iIoU could not be scored at all, "note" says why.
+        """
         classes, categories = self._scores()
         return {
             "class": _report(CLASSES, *classes),
@@ -79,7 +102,8 @@ class Cityscapes(Benchmark):
             **({"note": self._lacking} if self._lacking else {}),
         }
 
-    def table(self):
+    def table(self) -> str:
+        """IoU and iIoU of every class and category with their means, in percent; last, why there is no iIoU, if so."""
         cells = []
         for kind, names, columns in zip(("class", "category"), (CLASSES, CATEGORIES), self._scores()):
             cells += [
@@ -90,14 +114,16 @@ class Cityscapes(Benchmark):
         ends = (1, len(CLASSES) + 1, len(CLASSES) + 2, len(CLASSES) + 3, len(cells) - 1)
         return "\n".join([aligned(cells, ruled=ends), *([self._lacking] if self._lacking else [])])
 
-    def place(self, sample):
-        # The server takes any name that starts like this, in any folder.
+    def place(self, sample: Sample) -> str:
+        """NAME_pred_labelIds.png: the server takes any file whose name starts with the frame's, in any folder."""
         return f"{sample.name}_pred_labelIds.png"
 
-    def write(self, path, probabilities, sample):
+    def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
+        """Writes the label ids, not the class ids, of the likeliest classes as PNG of one 8-bit band."""
         visualize.save_png(path, np.array(LABEL_IDS, np.uint8)[probabilities.argmax(axis=-1)])
 
-    def check(self, path, size):
+    def check(self, path: Path, size: Sequence[int]) -> None:
+        """Raises `DataError` where it isn't a PNG of one 8-bit band, of that size, with ids of scored classes alone."""
         ids, _ = read_result(path, KIND, size)
         wrong = np.setdiff1d(ids, LABEL_IDS)
         if wrong.size:
@@ -131,7 +157,7 @@ class _Instances:
       have: whether there are instances of it, per class or category.
     """
 
-    def __init__(self, have):
+    def __init__(self, have: Sequence[bool]) -> None:
         self._have = np.array(have)
         self._hits, self._misses = np.zeros((2, len(have)))
 

@@ -1,10 +1,17 @@
 """Inria Aerial Image Labeling: IoU of buildings and accuracy, per city and overall (project.inria.fr, "Contest")."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
 import cv2
 import numpy as np
 
-from data_pipelines import DataError
 from data_pipelines.datasets.inria_aerial import SIZE, number
+from data_pipelines.datasets.inria_aerial import InriaAerial as InriaAerialData
+from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common.files import write_file
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable
@@ -24,42 +31,49 @@ class InriaAerial(Benchmark):
 
     title = "the Inria Aerial Image Labeling benchmark (project.inria.fr/aerialimagelabeling)"
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
-        self._cities = {}
+        self._cities: dict[str, ConfusionMatrix] = {}
 
     @classmethod
-    def scores_samples_of(cls, dataset, split):
-        # Windows that overlap would count pixels twice.
-        return not dataset.patch or SIZE % dataset.patch == 0
+    def scores_samples_of(cls, dataset: Dataset, split: str) -> bool:
+        """Whether they are whole tiles or windows that don't overlap: others would count pixels twice."""
+        patch = cast(InriaAerialData, dataset).patch
+        return not patch or SIZE % patch == 0
 
-    def update(self, sample, label, probabilities):
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds one tile, or a window of one, to its city: label [H, W] uint8, probabilities [H, W, 2] float32."""
         city, _ = number(sample)
         prediction = probabilities.argmax(axis=-1).astype(np.uint8)
         self._cities.setdefault(city, ConfusionMatrix(2)).update(label, prediction)
 
-    def scores(self):
+    def scores(self) -> dict[str, Any]:
+        """IoU of buildings and accuracy, fractions or None: of each city in "cities", of all pixels in "overall"."""
         cities = {
             name: {"iou": jsonable(matrix.iou()[1]), "accuracy": jsonable(matrix.pixel_accuracy())}
             for name, matrix in self._matrices().items()
         }
         return {"cities": cities, OVERALL: cities.pop(OVERALL)}
 
-    def table(self):
+    def table(self) -> str:
+        """IoU of buildings and accuracy of each city and overall, in percent."""
         rows = [
             [name, percent(matrix.iou()[1]), percent(matrix.pixel_accuracy())]
             for name, matrix in self._matrices().items()
         ]
         return aligned([["%", "IoU of buildings", "accuracy"], *rows], ruled=(1, len(rows)))
 
-    def place(self, sample):
+    def place(self, sample: Sample) -> str:
+        """NAME.tif, named as the tile."""
         return f"{sample.name}.tif"
 
-    def write(self, path, probabilities, sample):
+    def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
+        """Writes 255 where a building is likelier than the rest, and 0 elsewhere, as TIFF."""
         pixels = (probabilities.argmax(axis=-1) == 1).astype(np.uint8) * BUILDING
         write_file(path, cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, LZW])[1].tobytes())
 
-    def check(self, path, size):
+    def check(self, path: Path, size: Sequence[int]) -> None:
+        """Raises `DataError` where it isn't a TIFF of one 8-bit band, of that size, of 0 and 255 alone."""
         pixels, _ = read_result(path, KIND, size)
         values = np.flatnonzero(np.bincount(pixels.ravel(), minlength=BUILDING + 1)).tolist()
         if unknown := sorted(set(values) - {0, BUILDING}):

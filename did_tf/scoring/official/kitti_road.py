@@ -4,11 +4,16 @@ Source: Fritsch, Kuehnl and Geiger, A New Performance Measure and Evaluation Ben
 (ITSC 2013), and the benchmark's kit. The server takes and scores the view from above; the kit scores images as well.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from data_pipelines import DataError
 from data_pipelines.datasets.kitti_road import CATEGORIES, category
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, DataError, Dataset, Sample
 from did_tf.common import visualize
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import jsonable
@@ -16,8 +21,10 @@ from did_tf.scoring.official import Benchmark, read_result
 
 TOGETHER = "urban_road"
 IMAGE, ABOVE = "perspective", "birds_eye"
+"""The views that are scored, by the benchmark's names."""
 LEVELS = 256  # of confidence
 NAMES = {"maxf": "MaxF", "ap": "AP", "precision": "PRE", "recall": "REC", "fpr": "FPR", "fnr": "FNR"}
+"""The figures in reports, with the benchmark's names for them."""
 
 # The view from above, in metres in front of the camera and to its right: rows from far to near, columns to the right.
 NEAREST, FARTHEST, LEFT, RIGHT, CELL = 6, 46, -10, 10, 0.05
@@ -37,24 +44,39 @@ class KittiRoad(Benchmark):
 
     title = "the KITTI road benchmark (cvlibs.net/datasets/kitti/eval_road.php)"
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
         # Pixels per truth and level of confidence.
         self._counts = {view: {name: np.zeros((2, LEVELS), np.int64) for name in CATEGORIES} for view in (IMAGE, ABOVE)}
 
-    def update(self, sample, label, probabilities):
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds one frame, in the image and seen from above.
+
+        Args:
+          sample: what the label is of.
+          label: [H, W] uint8, 0, 1 (road) and 255.
+          probabilities: [H, W, 2] float32.
+
+        Raises:
+          DataError: its calibration can't be read.
+        """
         confidence, name = _confidence(probabilities), category(sample)
         self._counts[IMAGE][name] += _count(label, confidence)
         places = from_above(read_calibration(_calibration(sample)), label.shape)
         self._counts[ABOVE][name] += _count(take(label, places, IGNORE), take(confidence, places, 0))
 
-    def scores(self):
+    def scores(self) -> dict[str, Any]:
+        """The figures of `NAMES` and the threshold of each category and of all ("urban_road"), for each view.
+
+        Fractions, None where there is no road or nothing else.
+        """
         return {
             view: {name: {key: jsonable(figure) for key, figure in figures.items()} for name, figures in found.items()}
             for view, found in self._figures().items()
         }
 
-    def table(self):
+    def table(self) -> str:
+        """A row for each category and view, a column for each figure of `NAMES`, in percent."""
         cells = [
             [f"{name}, {view}", *(percent(figures[key]) for key in NAMES)]
             for view, found in self._figures().items()
@@ -62,15 +84,24 @@ class KittiRoad(Benchmark):
         ]
         return aligned([["%", *NAMES.values()], *cells], ruled=(1, 1 + len(cells) // 2))
 
-    def place(self, sample):
+    def place(self, sample: Sample) -> str:
+        """CATEGORY_road_NUMBER.png, as the kit names results."""
+        assert sample.image  # frames are files
         kind, number = sample.image.stem.split("_")
         return f"{kind}_road_{number}.png"
 
-    def write(self, path, probabilities, sample):
+    def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
+        """Writes the confidence of road, 0 to 255, seen from above.
+
+        Raises:
+          OSError: the file can't be written.
+          DataError: the calibration of its frame can't be read.
+        """
         places = from_above(read_calibration(_calibration(sample)), probabilities.shape[:2])
         visualize.save_png(path, take(_confidence(probabilities), places, 0))
 
-    def check(self, path, size):
+    def check(self, path: Path, size: Sequence[int]) -> None:
+        """Raises `DataError` where it isn't a PNG of one 8-bit band of 800x400 pixels; `size` isn't used."""
         read_result(path, KIND, VIEW)
 
     def _figures(self):
@@ -81,7 +112,7 @@ class KittiRoad(Benchmark):
         }
 
 
-def read_calibration(path):
+def read_calibration(path: Path) -> np.ndarray:
     """Matrix [3, 3] from a place on the road, (metres to the right, metres ahead, 1), to the image, up to scale.
 
     It is P2 R0_rect Tr_cam_to_road^-1 of the frame's file, for height 0. Pixels are numbered from 1.
@@ -102,7 +133,7 @@ def read_calibration(path):
     return whole[:, [0, 2, 3]]
 
 
-def from_above(calibration, size):
+def from_above(calibration: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """For each pixel of the view from above, the one of an image that shows it.
 
     Args:
@@ -110,7 +141,7 @@ def from_above(calibration, size):
       size: (height, width) of the image.
 
     Returns:
-      int [800, 400], row times width plus column; -1 where the image doesn't show it.
+      Integers [800, 400], row times width plus column; -1 where the image doesn't show it.
     """
     ahead = FARTHEST - CELL * (np.arange(VIEW[0]) + 0.5)
     right = LEFT + CELL * (np.arange(VIEW[1]) + 0.5)
@@ -122,8 +153,8 @@ def from_above(calibration, size):
     return np.where(shown, (np.floor(down) - 1) * size[1] + np.floor(across) - 1, -1).astype(int)
 
 
-def take(pixels, places, fill):
-    """`pixels` [H, W] at the `places` of `from_above`; `fill` where there are none."""
+def take(pixels: np.ndarray, places: np.ndarray, fill: float) -> np.ndarray:
+    """`pixels` [H, W] seen from above, [800, 400], at the `places` of `from_above`; `fill` where there are none."""
     return np.where(places >= 0, pixels.ravel()[places], pixels.dtype.type(fill))
 
 

@@ -4,13 +4,18 @@ What the benchmark calls accuracy is intersection over union, of each class over
 20 classes and background. Pixels of the void border count for nothing, whatever is predicted there.
 """
 
+from __future__ import annotations
+
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from data_pipelines import DataError
 from data_pipelines.datasets.pascal_voc import CLASSES, colour
+from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common.files import write_file
 from did_tf.common.text import aligned
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable
@@ -31,37 +36,42 @@ class PascalVOC(Benchmark):
     title = "PASCAL VOC 2012 (host.robots.ox.ac.uk:8080)"
     archive = "tar.gz"  # the server takes tar files, compressed or not
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
         self._matrix = ConfusionMatrix(len(CLASSES))
 
-    def update(self, sample, label, probabilities):
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds one image: label [H, W] uint8, class ids and 255; probabilities [H, W, 21] float32."""
         self._matrix.update(label, probabilities.argmax(axis=-1))
 
-    def scores(self):
+    def scores(self) -> dict[str, Any]:
+        """The mean IoU and, under "iou", that of each class: fractions, None where a class is nowhere."""
         iou = {name: jsonable(value) for name, value in zip(CLASSES, self._matrix.iou())}
         return {"mean_iou": jsonable(self._matrix.mean_iou()), "iou": iou}
 
-    def table(self):
+    def table(self) -> str:
+        """IoU of each class and their mean, in percent with three digits, as the development kit prints them."""
         rows = [*zip(CLASSES, self._matrix.iou()), ("mean", self._matrix.mean_iou())]
-        # Three digits, as the development kit prints them.
         cells = [[name, "-" if np.isnan(value) else f"{100 * value:.3f}"] for name, value in rows]
         return aligned([["accuracy (IoU), %", ""], *cells], ruled=(1, len(cells)))
 
-    def place(self, sample):
+    def place(self, sample: Sample) -> str:
+        """The path in the server's folders: results/VOC2012/Segmentation/comp6_test_cls/NAME.png."""
         return f"{FOLDER}/{sample.name}.png"
 
-    def write(self, path, probabilities, sample):
+    def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
+        """Writes the ids of the likeliest classes as PNG with VOC's palette."""
         picture = Image.fromarray(probabilities.argmax(axis=-1).astype(np.uint8))
         picture.putpalette(COLOURS.tobytes())
         data = io.BytesIO()
         picture.save(data, "PNG")
         write_file(path, data.getvalue())
 
-    def check(self, path, size):
+    def check(self, path: Path, size: Sequence[int]) -> None:
+        """Raises `DataError` where it isn't a PNG with VOC's palette, of that size, with ids of classes alone."""
         ids, palette = read_result(path, KIND, size)
         if ids.max() >= len(CLASSES):
             raise DataError(f"{path} holds {ids.max()}: expected the classes 0 to {len(CLASSES) - 1}")
         used = 3 * (int(ids.max()) + 1)
-        if palette[:used] != COLOURS.ravel()[:used].tolist():
+        if (palette or [])[:used] != COLOURS.ravel()[:used].tolist():
             raise DataError(f"{path} has other colours than VOC's for its classes")

@@ -1,9 +1,13 @@
 """A folder of results for a benchmark's server: written, read again and checked, packed."""
 
+from __future__ import annotations
+
 import io
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -12,17 +16,25 @@ from data_pipelines import DataError
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file, write_json
 from did_tf.runs.run_folder import read_json
-from did_tf.scoring.evaluation import MAIN
+from did_tf.scoring.evaluation import MAIN, Predict
+from did_tf.scoring.official import Benchmark
 
 
-def write(benchmark, predictor, split, folder, settings, progress=None):
+def write(
+    benchmark: Benchmark,
+    predictor: Predict,
+    split: str,
+    folder: str | Path,
+    settings: Mapping[str, Any],
+    progress: bool | None = None,
+) -> tuple[int, Path]:
     """Labels every image of a split and packs the results.
 
     An image whose result is in the folder is not labelled again, so whoever was stopped goes on from there. The packed
     file is there when all of it is done, and only then; other files of the folder are not in it.
 
     Args:
-      benchmark: an `official.Benchmark`.
+      benchmark: with its data set.
       predictor: as for `evaluation.evaluate`.
       split: name of a split of its data set; its labels need not be there.
       folder: where the results go; FOLDER.zip (or what the benchmark takes) and FOLDER.json are beside it.
@@ -30,7 +42,7 @@ def write(benchmark, predictor, split, folder, settings, progress=None):
       progress: whether to show a bar; None: on terminals.
 
     Returns:
-      (number of files, path of the packed file).
+      Number of files, and path of the packed one.
 
     Raises:
       ConfigError: the folder holds results of other settings, or of unknown ones; or the network gives NaN.
