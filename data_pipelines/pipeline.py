@@ -59,7 +59,7 @@ class Loader:
         """Labelled pixels (for classification: images) per class [num_classes] over the split, int64."""
         spec = self.dataset.spec
         if spec.task == "classification":
-            return np.bincount([sample.class_id for sample in self.samples], minlength=spec.num_classes)
+            return np.bincount(np.array([sample.class_id for sample in self.samples], int), minlength=spec.num_classes)
         counts = np.zeros(256, np.int64)
         for index in range(len(self)):
             counts += np.bincount(self(index)[1].ravel(), minlength=256)
