@@ -17,7 +17,7 @@ from data_pipelines.augment import Augmentation, augment
 from data_pipelines.spec import DataError, Dataset
 
 THREADS = 2 * (os.cpu_count() or 1)
-"""That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
+"""That read and augment. They are more than cores, because some wait for the disk, for each other or for Python."""
 MEMORY = "/proc/meminfo", "/sys/fs/cgroup/memory.max"
 """Where Linux says what memory is available, and what this container may have."""
 
@@ -35,7 +35,7 @@ class Loader:
     Attributes:
       dataset: as given.
       split: as given.
-      samples: all `Sample`s, those of one split after those of the other.
+      samples: a `Sample` each, those of one split after those of the other.
 
     Raises:
       DataError: a split is absent; with `cache`, a file is bad or all of them, as large as the first, would not fit.
@@ -109,8 +109,8 @@ def training_batches(
       first: number of elements (not batches) to have passed already.
 
     Returns:
-      Batches {"image": [N, h, w, bands] float32, "label": [N, h, w] uint8, or [N] int32 for classification}, h and w of
-      `options.crop`.
+      Batches with "image", [N, h, w, bands] float32 pixel values, and "label", [N, h, w] uint8, or [N] int32 for
+      classification; h and w are of `options.crop`.
 
     Raises:
       DataError: `options` ask for what the data can't have.

@@ -25,9 +25,9 @@ HEAD, FRAME = 12, 16
 """Bytes of a TFRecord before its data (the length and its CRC32C), and around it (the data's CRC32C follows)."""
 RAW, ZLIB = "raw", "zlib"
 ENCODINGS = (RAW, ZLIB)
-"""How images and labels are stored. zlib works at its fastest level: the others make them hardly smaller."""
+"""How images and labels are stored. zlib works at its fastest level, as the others make them hardly smaller."""
 Shard = Mapping[str, Any]
-"""What a manifest says of a shard: {"file": its name, "bytes": its size, "sha256", "records": an `entry` of each}."""
+"""What a manifest says of a shard. Its keys are "file" (its name), "bytes", "sha256" and "records", an `entry` each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Prepared(Dataset):
             )
 
     def samples(self, split: str) -> list[Sample]:
-        """The `Record`s of `split`, shard by shard. Raises `AbsentSplit` where it was not prepared."""
+        """Every `Record` of `split`, shard by shard. Raises `AbsentSplit` where it was not prepared."""
         if split not in self._manifests:
             raise AbsentSplit(
                 f"{self.folder} holds no complete records of split {split!r}, but of {', '.join(self._manifests)}; "
@@ -131,7 +131,7 @@ def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str =
 
 
 def records(folder: str | Path, shard: Shard) -> list[Record]:
-    """The `Record`s of a shard in `folder`, in their order."""
+    """Every `Record` of a shard in `folder`, in their order."""
     found, offset = [], HEAD
     for name, length, crc, window, class_id, sizes in shard["records"]:
         place = {"shard": Path(folder, shard["file"]), "offset": offset, "length": length, "crc": crc}
@@ -166,7 +166,11 @@ def difference(was: Any, now: Any, key: str = "") -> str:
 
 
 def entry(sample: Sample, data: bytes) -> list[Any]:
-    """What a manifest says of a sample whose record is `data`; `records` reads it."""
+    """What a manifest says of a sample whose record is `data`; `records` reads it.
+
+    Returns:
+      [name, bytes, CRC, [top, left, height, width] or None, class id or None, bytes of its files].
+    """
     window, sizes = sample.window and list(sample.window), list(sizes_of(sample))
     return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sizes]
 

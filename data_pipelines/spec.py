@@ -107,7 +107,7 @@ class DatasetSpec:
 
     @property
     def largest(self) -> float:
-        """Largest pixel value that there can be: infinite for float32."""
+        """Largest pixel value that there can be, infinite for float32."""
         return np.iinfo(self.dtype).max if self.dtype != "float32" else np.inf
 
 

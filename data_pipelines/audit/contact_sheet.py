@@ -14,7 +14,7 @@ from data_pipelines.spec import DataError, Dataset, Sample
 from data_pipelines.writing import write_file
 
 THUMB = (240, 150)
-"""Room for a thumbnail: width, height in pixels."""
+"""Width and height in pixels that a thumbnail fits into."""
 COLUMNS = 3
 GAP, LINE = 14, 18
 TEXT, TITLE = 0.42, 0.62

@@ -19,7 +19,7 @@ from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 MAX_THREADS = 8
 CONSTANT = 0.01
-"""An image with less contrast shows nothing: of 8 bit images, it differs by less than a grey level or so."""
+"""An image with less contrast shows nothing. Pixels of 8 bits then differ by less than a grey level or so."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
