@@ -1,6 +1,10 @@
 """Registry of data sets: `load(name, ...)`. Everything about data lives here; nothing of did_tf is imported."""
 
+from __future__ import annotations
+
 import inspect
+from pathlib import Path
+from typing import Any
 
 from data_pipelines.datasets.camvid import CamVid
 from data_pipelines.datasets.cityscapes import Cityscapes
@@ -15,7 +19,7 @@ from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
 
 __all__ = ["IGNORE", "DataError", "Dataset", "DatasetSpec", "Sample", "load", "names", "spec_of"]
 
-_DATASETS = {
+_DATASETS: dict[str, type[Dataset]] = {
     "camvid": CamVid,
     "cityscapes": Cityscapes,
     "coco_for_voc": CocoForVOC,
@@ -28,18 +32,21 @@ _DATASETS = {
 }
 
 
-def names():
-    """Names that `load` takes."""
+def names() -> list[str]:
+    """Names that `load` takes, sorted."""
     return sorted(_DATASETS)
 
 
-def load(name, folder=None, /, **options):
+def load(name: str, folder: str | Path | None = None, /, **options: Any) -> Dataset:
     """Data set `name`.
 
     Args:
       name: one of `names()`.
       folder: where its files are; default `data/NAME`. Data sets that need no files ignore it.
       **options: of the data set's class.
+
+    Returns:
+      The data set; its images and labels are not read yet.
 
     Raises:
       DataError: unknown name or option, or no data in the folder (the message says how to get them).
@@ -48,8 +55,11 @@ def load(name, folder=None, /, **options):
     return _DATASETS[name](**arguments)
 
 
-def spec_of(name, folder=None, /, **options):
-    """`DatasetSpec` of data set `name`; its files need not be there unless it is made from them. As for `load`."""
+def spec_of(name: str, folder: str | Path | None = None, /, **options: Any) -> DatasetSpec:
+    """`DatasetSpec` of data set `name`, whose files need not be there unless the spec is made from them.
+
+    Arguments and errors are those of `load`.
+    """
     arguments = _arguments(name, folder, options)
     return _DATASETS[name].describe(**arguments)
 

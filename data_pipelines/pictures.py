@@ -1,5 +1,9 @@
 """Pictures: coloured labels, panels side by side, legends. All pictures are [H, W, 3] uint8 RGB."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -9,11 +13,15 @@ WHITE, BLACK = 255, (0, 0, 0)
 FONT, THIN = cv2.FONT_HERSHEY_SIMPLEX, 1
 
 
-def colorize(label, palette):
-    """Class ids [H, W] -> RGB [H, W, 3]; 255 (ignored) is black.
+def colorize(label: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
+    """Class ids as colours; 255 (ignored) is black.
 
     Args:
+      label: [H, W], integers of any type.
       palette: one (R, G, B) in 0..255 per class.
+
+    Returns:
+      [H, W, 3] uint8.
 
     Raises:
       ValueError: an id that has no colour.
@@ -26,14 +34,17 @@ def colorize(label, palette):
     return colours[label]
 
 
-def to_rgb(image, bands=None):
-    """Displayable RGB [H, W, 3] of an image [H, W] or [H, W, bands].
+def to_rgb(image: np.ndarray, bands: Sequence[int] | None = None) -> np.ndarray:
+    """Displayable RGB of an image.
 
     Anything but uint8 is stretched, each band from its 1st to its 99th percentile.
 
     Args:
-      image: of any dtype.
+      image: [H, W] or [H, W, bands], of any dtype.
       bands: which ones are red, green and blue (`DatasetSpec.rgb`); None: the first three, or the first as grey.
+
+    Returns:
+      [H, W, 3] uint8.
     """
     planes = np.atleast_3d(image)
     planes = planes[..., list(bands)] if bands else planes[..., : 3 if planes.shape[-1] >= 3 else 1]
@@ -43,10 +54,16 @@ def to_rgb(image, bands=None):
     return np.repeat(planes, 3, axis=-1) if planes.shape[-1] == 1 else np.ascontiguousarray(planes)
 
 
-def side_by_side(pictures, titles=None, gap=4):
-    """One picture of several in a row, `gap` white pixels apart, each under its title where there are any.
+def side_by_side(pictures: Sequence[np.ndarray], titles: Sequence[str] | None = None, gap: int = 4) -> np.ndarray:
+    """One picture of several in a row, each under its title where there are any.
 
-    Lower pictures are extended with white. Raises ValueError where there are not as many titles as pictures.
+    Args:
+      pictures: of any sizes; lower ones are extended with white.
+      titles: one per picture, or None.
+      gap: white pixels between two.
+
+    Raises:
+      ValueError: there are not as many titles as pictures.
     """
     if titles is not None:
         if len(titles) != len(pictures):
@@ -61,8 +78,8 @@ def side_by_side(pictures, titles=None, gap=4):
     return np.hstack(columns[1:])
 
 
-def legend(classes, palette):
-    """Picture with a swatch and a name per class, one below the other."""
+def legend(classes: Sequence[str], palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
+    """Picture with a swatch and a name per class, one below the other; `palette` is (R, G, B) in 0..255 of each."""
     row, size = 22, 0.45
     width = max(cv2.getTextSize(name, FONT, size, THIN)[0][0] for name in classes)
     picture = np.full((row * len(classes), width + 36, 3), WHITE, np.uint8)

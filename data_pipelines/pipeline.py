@@ -3,6 +3,8 @@
 For classification, labels are [N] int32.
 """
 
+from __future__ import annotations
+
 import os
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -11,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_pipelines.augment import augment
-from data_pipelines.spec import DataError
+from data_pipelines.augment import Augmentation, augment
+from data_pipelines.spec import DataError, Dataset
 
 THREADS = 2 * (os.cpu_count() or 1)
-"""That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
+"""That read and augment. They are more than cores, because some wait for the disk, for each other or for Python."""
 MEMORY = "/proc/meminfo", "/sys/fs/cgroup/memory.max"
 """Where Linux says what memory is available, and what this container may have."""
 
@@ -23,29 +25,41 @@ MEMORY = "/proc/meminfo", "/sys/fs/cgroup/memory.max"
 class Loader:
     """Random access to the read pairs of a split, or of several joined by "+".
 
-    `cache` keeps them in memory, each decoded once; a bad file is then met before training starts.
+    Args:
+      dataset: any data set.
+      split: one of its splits, or several: "train+val".
+      cache: keeps the pairs in memory, each decoded once; a bad file is then met before training starts.
+      progress: shows a bar while they are read, where stderr is a terminal.
+      threads: how many read at once.
+
+    Attributes:
+      dataset: as given.
+      split: as given.
+      samples: a `Sample` each, those of one split after those of the other.
 
     Raises:
       DataError: a split is absent; with `cache`, a file is bad or all of them, as large as the first, would not fit.
     """
 
-    def __init__(self, dataset, split, cache=True, progress=True, threads=THREADS):
+    def __init__(
+        self, dataset: Dataset, split: str, cache: bool = True, progress: bool = True, threads: int = THREADS
+    ) -> None:
         self.dataset, self.split = dataset, split
         self.samples = [sample for part in split.split("+") for sample in dataset.samples(part)]
         self._pairs = self._read_all(split, progress, threads) if cache else None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.samples)
 
-    def __call__(self, index):
-        """What `Dataset.read` gives for sample `index`. Raises `DataError` for a bad file."""
+    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(image, label): what `Dataset.read` gives for sample `index`. Raises `DataError` for a bad file."""
         return self._pairs[index] if self._pairs else self.dataset.read(self.samples[index])
 
-    def class_counts(self):
+    def class_counts(self) -> np.ndarray:
         """Labelled pixels (for classification: images) per class [num_classes] over the split, int64."""
         spec = self.dataset.spec
         if spec.task == "classification":
-            return np.bincount([sample.class_id for sample in self.samples], minlength=spec.num_classes)
+            return np.bincount(np.array([sample.class_id for sample in self.samples], int), minlength=spec.num_classes)
         counts = np.zeros(256, np.int64)
         for index in range(len(self)):
             counts += np.bincount(self(index)[1].ravel(), minlength=256)
@@ -68,8 +82,8 @@ class Loader:
             )
 
 
-def available_memory():
-    """Bytes that this process can still take without swapping."""
+def available_memory() -> int:
+    """Bytes that this process can still take without swapping, by what Linux says."""
     meminfo, limit = map(_text, MEMORY)
     lines = dict(line.split(":", 1) for line in meminfo.splitlines())
     if "MemAvailable" in lines:
@@ -79,7 +93,9 @@ def available_memory():
     return min(free, int(limit)) if limit.strip().isdecimal() else free
 
 
-def training_batches(loader, options, batch_size, seed, first=0):
+def training_batches(
+    loader: Loader, options: Augmentation, batch_size: int, seed: int, first: int = 0
+) -> tf.data.Dataset:
     """Endless batches of augmented pairs, every sample once an epoch in a new order.
 
     The order depends on (seed, epoch) and the augmentation on (seed, position in the whole run) alone: starting at
@@ -91,6 +107,13 @@ def training_batches(loader, options, batch_size, seed, first=0):
       batch_size: N; every batch is full.
       seed: of the order and the augmentation.
       first: number of elements (not batches) to have passed already.
+
+    Returns:
+      Batches with "image", [N, h, w, bands] float32 pixel values, and "label", [N, h, w] uint8, or [N] int32 for
+      classification; h and w are of `options.crop`.
+
+    Raises:
+      DataError: `options` ask for what the data can't have.
     """
     count, spec = len(loader), loader.dataset.spec
     label_type, label_shape = (tf.int32, []) if spec.task == "classification" else (tf.uint8, [None, None])

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +25,9 @@ HEAD, FRAME = 12, 16
 """Bytes of a TFRecord before its data (the length and its CRC32C), and around it (the data's CRC32C follows)."""
 RAW, ZLIB = "raw", "zlib"
 ENCODINGS = (RAW, ZLIB)
-"""How images and labels are stored. zlib works at its fastest level: the others make them hardly smaller."""
+"""How images and labels are stored. zlib works at its fastest level, as the others make them hardly smaller."""
+Shard = Mapping[str, Any]
+"""What a manifest says of a shard. Its keys are "file" (its name), "bytes", "sha256" and "records", an `entry` each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +52,15 @@ class Record(Sample):
 class Prepared(Dataset):
     """The splits of a data set that were prepared in `folder`.
 
+    Attributes:
+      folder: as given.
+      spec: that of the data set which the records were made from.
+
     Raises:
-      DataError: there are none, or a shard is missing or cut short.
+      DataError: there are none, or a shard is missing or cut short, or two splits were prepared differently.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._manifests = {path.stem: read_manifest(path) for path in sorted(self.folder.glob("*.json"))}
         if not self._manifests:
@@ -73,7 +81,7 @@ class Prepared(Dataset):
                 )
         self.spec = DatasetSpec(**{key: _tuples(value) for key, value in self._described["spec"].items()})
 
-    def check_source(self, name, options, spec):
+    def check_source(self, name: str, options: Mapping[str, Any], spec: DatasetSpec) -> None:
         """Raises `DataError` where the records are not of data set `name` with `options`, whose spec is `spec`."""
         if found := difference(self._described, described(name, options, spec)):
             raise DataError(
@@ -81,7 +89,8 @@ class Prepared(Dataset):
                 "with the same dataset.options, or leave dataset.prepared empty"
             )
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """Every `Record` of `split`, shard by shard. Raises `AbsentSplit` where it was not prepared."""
         if split not in self._manifests:
             raise AbsentSplit(
                 f"{self.folder} holds no complete records of split {split!r}, but of {', '.join(self._manifests)}; "
@@ -89,7 +98,8 @@ class Prepared(Dataset):
             )
         return [record for shard in self._manifests[split]["shards"] for record in records(self.folder, shard)]
 
-    def read(self, sample):
+    def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """(image, label) of a `Record`, as `Dataset.read` has them. Raises `DataError` where its bytes are damaged."""
         features = _features(sample)
         shape = tuple(features["shape"].int64_list.value)
         image = _unpacked(features, "image", self.spec.dtype, shape)
@@ -98,8 +108,15 @@ class Prepared(Dataset):
         return image, _unpacked(features, "label", "uint8", shape[:2])
 
 
-def encode(sample, image, label, encoding=RAW):
-    """The record of what `Dataset.read(sample)` gave, a serialised `tf.train.Example`. Equal ones have equal bytes."""
+def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str = RAW) -> bytes:
+    """The record of what `Dataset.read(sample)` gave, a serialised `tf.train.Example`. Equal ones have equal bytes.
+
+    Args:
+      sample: gives the name.
+      image: [H, W, bands].
+      label: [H, W] uint8, or a scalar, the class of the image.
+      encoding: one of `ENCODINGS`.
+    """
     features = {
         "name": _bytes(sample.name.encode()),
         "encoding": _bytes(encoding.encode()),
@@ -113,8 +130,8 @@ def encode(sample, image, label, encoding=RAW):
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
-def records(folder, shard):
-    """The `Record`s of a shard of a manifest, in their order."""
+def records(folder: str | Path, shard: Shard) -> list[Record]:
+    """Every `Record` of a shard in `folder`, in their order."""
     found, offset = [], HEAD
     for name, length, crc, window, class_id, sizes in shard["records"]:
         place = {"shard": Path(folder, shard["file"]), "offset": offset, "length": length, "crc": crc}
@@ -124,8 +141,12 @@ def records(folder, shard):
     return found
 
 
-def read_manifest(path):
-    """Content of SPLIT.json. Raises `DataError` where it is none."""
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Content of SPLIT.json: {"format", "dataset", "spec", "shards": a list of `Shard`, and more}.
+
+    Raises:
+      DataError: the file is no manifest.
+    """
     try:
         manifest = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
@@ -135,7 +156,7 @@ def read_manifest(path):
     return manifest
 
 
-def difference(was, now, key=""):
+def difference(was: Any, now: Any, key: str = "") -> str:
     """ "KEY was A and is B" for the first of what differs between two values as from JSON; empty where nothing does."""
     if isinstance(was, dict) and isinstance(now, dict):
         inner = (difference(was.get(name), now.get(name), name) for name in {**was, **now})
@@ -144,45 +165,49 @@ def difference(was, now, key=""):
     return "" if same else f"{key} was {_short(was)} and is {_short(now)}"
 
 
-def entry(sample, data):
-    """What a manifest says of a sample whose record is `data`; `records` reads it."""
+def entry(sample: Sample, data: bytes) -> list[Any]:
+    """What a manifest says of a sample whose record is `data`; `records` reads it.
+
+    Returns:
+      [name, bytes, CRC, [top, left, height, width] or None, class id or None, bytes of its files].
+    """
     window, sizes = sample.window and list(sample.window), list(sizes_of(sample))
     return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sizes]
 
 
-def is_there(folder, shard):
-    """Whether the file of a manifest's shard is there with its whole size."""
+def is_there(folder: str | Path, shard: Shard) -> bool:
+    """Whether the file of a shard is there with its whole size."""
     path = Path(folder, shard["file"])
     return path.is_file() and path.stat().st_size == shard["bytes"]
 
 
-def check_size(folder, shard):
+def check_size(folder: str | Path, shard: Shard) -> None:
     """Raises `DataError` where not `is_there`."""
     if not is_there(folder, shard):
         raise damaged(Path(folder, shard["file"]), f"not there with its {shard['bytes']} bytes")
 
 
-def check_records(folder, shard):
-    """Reads all records of a manifest's shard. Raises `DataError` where one is not what was written."""
+def check_records(folder: str | Path, shard: Shard) -> None:
+    """Reads all records of a shard. Raises `DataError` where one is not what was written."""
     for record in records(folder, shard):
         _features(record)
 
 
-def damaged(shard, how):
+def damaged(shard: str | Path, how: str) -> DataError:
     """The error for a shard, a path, that isn't as it was written."""
     return DataError(f"{shard} is damaged ({how}): delete it and run `make prepare` again, which writes it anew")
 
 
-def described(name, options, spec):
+def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:
     """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
     content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
     return json.loads(json.dumps(content, default=lambda value: value.item()))
 
 
-def fingerprint(samples):
+def fingerprint(samples: Iterable[Sample]) -> str:
     """Digest of the samples' names, windows, classes and sizes of files: cheap, and it shows when data changed.
 
-    That of prepared records equals that of the files they were made from.
+    That of prepared records equals that of the files they were made from. Raises `DataError` where a file is missing.
     """
     digest = hashlib.sha256()
     for sample in samples:
@@ -191,8 +216,8 @@ def fingerprint(samples):
     return digest.hexdigest()[:16]
 
 
-def sizes_of(sample):
-    """Bytes of each file that a sample is made from."""
+def sizes_of(sample: Sample) -> tuple[int, ...]:
+    """Bytes of each file that a sample is made from. Raises `DataError` where one is missing."""
     if isinstance(sample, Record):
         return sample.sizes
     return tuple(_size(path) for path in (sample.image, sample.label, *sample.extras) if path)

@@ -6,13 +6,12 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 IGNORE = 255
 """The one ignore label in every batch, whatever a data set's own void id is."""
-
 
 COLOURS = ("red", "green", "blue")
 TASKS = ("segmentation", "classification")
@@ -46,6 +45,9 @@ class DatasetSpec:
       label_colours: (R, G, B) of each class in the label files; empty: they hold ids.
       void_colours: (R, G, B) in the label files that become `IGNORE`.
       nodata: pixel value that stands for none, maybe NaN: it becomes the band's mean, and the label there `IGNORE`.
+
+    Raises:
+      ValueError: two of these contradict each other, or `task` or `dtype` is unknown.
     """
 
     name: str
@@ -63,7 +65,7 @@ class DatasetSpec:
     void_colours: tuple[tuple[int, int, int], ...] = ()
     nodata: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"{self.name}: unknown task {self.task!r}; known: {', '.join(TASKS)}")
         if len(self.palette) != len(self.classes) and self.task == "segmentation":
@@ -86,33 +88,45 @@ class DatasetSpec:
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are; void is none."""
         return len(self.classes)
 
     @property
     def bands(self) -> int:
+        """How many bands an image has."""
         return len(self.mean)
 
     @property
     def rgb(self) -> tuple[int, int, int] | None:
         """Numbers of the red, green and blue band, or None where there are none of these names."""
         names = self.band_names or (COLOURS if self.bands == len(COLOURS) else ())
-        return tuple(map(names.index, COLOURS)) if set(COLOURS) <= set(names) else None
+        if not set(COLOURS) <= set(names):
+            return None
+        red, green, blue = map(names.index, COLOURS)
+        return red, green, blue
 
     @property
     def largest(self) -> float:
-        """Largest pixel value that there can be: infinite for float32."""
+        """Largest pixel value that there can be, infinite for float32."""
         return np.iinfo(self.dtype).max if self.dtype != "float32" else np.inf
 
 
 class Window(NamedTuple):
-    """A part of an image: first row, first column, and size in pixels. It may reach beyond the image."""
+    """A part of an image, in pixels. It may reach beyond the image.
+
+    Attributes:
+      top: first row, maybe negative.
+      left: first column, likewise.
+      height: number of rows.
+      width: number of columns.
+    """
 
     top: int
     left: int
     height: int
     width: int
 
-    def inside(self, height, width):
+    def inside(self, height: int, width: int) -> tuple[slice, slice]:
         """(rows, columns): slices of what an image of height x width pixels has of the window, maybe nothing."""
         rows = slice(*np.clip((self.top, self.top + self.height), 0, height).tolist())
         columns = slice(*np.clip((self.left, self.left + self.width), 0, width).tolist())
@@ -149,12 +163,12 @@ class Dataset(abc.ABC):
     """
 
     spec: DatasetSpec
-    counted = True
+    counted: bool = True
 
     @classmethod
-    def describe(cls, **options) -> DatasetSpec:
-        """The `spec` that `cls(**options)` has. Files need not be there, unless the spec is made from them."""
-        return getattr(cls, "spec", None) or cls(**options).spec
+    def describe(cls, *arguments: Any, **options: Any) -> DatasetSpec:
+        """The `spec` that `cls(*arguments, **options)` has. Files need not be there, unless it is made from them."""
+        return getattr(cls, "spec", None) or cls(*arguments, **options).spec
 
     @abc.abstractmethod
     def samples(self, split: str) -> list[Sample]:
@@ -169,11 +183,16 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """(image [H, W, bands] of `spec.dtype`, label). Raises `DataError`.
+        """What one sample is.
 
-        The label is [H, W] uint8 with class ids and `IGNORE`, or for classification an int32 scalar, the class id.
+        Returns:
+          (image [H, W, bands] of `spec.dtype`, label). The label is [H, W] uint8 with class ids and `IGNORE`, or for
+          classification an int32 scalar, the class id.
+
+        Raises:
+          DataError: a file is missing, damaged or not as `spec` says.
         """
 
     def read_image(self, sample: Sample) -> np.ndarray:
-        """The image alone, as of `read`; there need be no label."""
+        """The image alone, [H, W, bands] as of `read`; there need be no label. Raises `DataError`."""
         return self.read(sample)[0]

@@ -1,13 +1,16 @@
 """Files that are there whole or not at all, also after a crash."""
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from data_pipelines.spec import DataError
 
 
-def write_file(path, data):
+def write_file(path: str | Path, data: bytes | memoryview) -> None:
     """Writes bytes, creating the folder. Whoever reads `path` meanwhile sees the old file or the new one, whole.
 
     Raises:
@@ -26,12 +29,12 @@ def write_file(path, data):
         raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from None
 
 
-def write_json(path, content):
-    """Writes `content` as JSON, as `write_file` does."""
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes `content`, any that JSON can say, as `write_file` does. Raises `OSError` where that fails."""
     write_file(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def check_writable(folder, hint):
+def check_writable(folder: str | Path, hint: str) -> None:
     """Raises `DataError`, which ends with `hint`, where `folder` can't be written or made. Nothing is made yet."""
     folder = Path(folder)
     there = next(path for path in (folder, *folder.parents) if os.path.exists(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -13,24 +14,36 @@ from data_pipelines.spec import DataError, Dataset, Sample
 from data_pipelines.writing import write_file
 
 THUMB = (240, 150)
-"""Room for a thumbnail: width, height in pixels."""
+"""Width and height in pixels that a thumbnail fits into."""
 COLUMNS = 3
 GAP, LINE = 14, 18
 TEXT, TITLE = 0.42, 0.62
 
 
 class Entry(NamedTuple):
-    """A place on a sheet: one sample or several in a row, what to say about them, and whether to show their labels."""
+    """A place on a sheet.
+
+    Attributes:
+      samples: one, or several in a row.
+      caption: what to say about them.
+      labels: whether to show their labels.
+    """
 
     samples: list[Sample]
     caption: str
     labels: bool = True
 
 
-def write_sheet(path, dataset: Dataset, title: str, entries: list[Entry]) -> None:
+def write_sheet(path: str | Path, dataset: Dataset, title: str, entries: list[Entry]) -> None:
     """Writes `entries` as a PNG, with the colours of the classes. Samples that can't be read are left grey.
 
     In classification, the images stand alone.
+
+    Args:
+      path: of the PNG; its folder is made.
+      dataset: reads the samples.
+      title: the line on top.
+      entries: one or more.
 
     Raises:
       OSError: the file can't be written.
@@ -79,7 +92,7 @@ def _pictures(dataset, sample, labels):
     except DataError:
         return [np.full((THUMB[1], THUMB[0], 3), 128, np.uint8)] * (1 + labels)
     pictures = [to_rgb(_shrunk(image, cv2.INTER_AREA), dataset.spec.rgb)]
-    if labels:
+    if label is not None:
         pictures.append(colorize(_shrunk(label[..., None], cv2.INTER_NEAREST_EXACT)[..., 0], dataset.spec.palette))
     return pictures
 

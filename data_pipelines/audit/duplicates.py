@@ -24,7 +24,10 @@ KEPT = 20
 
 
 class Fingerprints:
-    """What tells the images of a split apart, in 48 bytes each.
+    """What tells the images of a split apart, in 48 bytes each. `prints[index] = fingerprint(image)` enters one.
+
+    Args:
+      count: N, of images; none of them is known yet.
 
     Attributes:
       known: [N] bool. An image that isn't known is like no other.
@@ -32,13 +35,14 @@ class Fingerprints:
       looks: [N, 32] uint8, 256 bits of which a picture keeps most when it is compressed or sized anew.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int) -> None:
         self.known = np.zeros(count, bool)
         self.digests = np.zeros((count, DIGEST_BYTES), np.uint8)
         self.looks = np.zeros((count, BITS // 8), np.uint8)
 
-    def __setitem__(self, index, value):
-        self.known[index], self.digests[index], self.looks[index] = True, *value
+    def __setitem__(self, index: int, value: tuple[np.ndarray, np.ndarray]) -> None:
+        self.known[index] = True
+        self.digests[index], self.looks[index] = value
 
 
 class Alike(NamedTuple):
@@ -56,7 +60,7 @@ class Alike(NamedTuple):
 
 
 def fingerprint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(digest, look) of an image [H, W, bands] of any dtype, as in `Fingerprints`.
+    """(digest [16] uint8, look [32] uint8) of an image [H, W, bands] of any dtype, as in `Fingerprints`.
 
     The digest is a part of the sha256 of shape, type and pixels: how a file is compressed doesn't matter. The look is
     a perceptual hash: of the mean of the bands, 64x64 pixels, the 16x16 lowest frequencies (DCT); a bit says whether
@@ -64,7 +68,7 @@ def fingerprint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     pixels = np.ascontiguousarray(image)
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
-    digest.update(pixels)
+    digest.update(pixels.data)
     frequencies = cv2.dct(_shrunk(image))[:SIDE, :SIDE].ravel()
     bits = frequencies > np.median(frequencies[1:])
     bits[0] = False
@@ -73,7 +77,7 @@ def fingerprint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def same_pixels(first: Fingerprints, second: Fingerprints) -> list[tuple[int, int]]:
     """(index in `first`, index in `second`) of every image of `second` that is in `first` too."""
-    places = {}
+    places: dict[bytes, int] = {}
     for index in np.flatnonzero(first.known).tolist():
         places.setdefault(first.digests[index].tobytes(), index)
     found = ((places.get(second.digests[index].tobytes()), index) for index in np.flatnonzero(second.known).tolist())
@@ -90,9 +94,15 @@ def look_alike(first: Fingerprints, second: Fingerprints, limit: int = LIMIT) ->
 
     All pairs are compared, by products of matrices, a block at a time: 10^5 images with 10^5 take minutes, and memory
     doesn't grow with them.
+
+    Args:
+      first: of a split.
+      second: of another, or of the same.
+      limit: bits of the 256 that may differ.
     """
     rows, columns = np.flatnonzero(first.known), np.flatnonzero(second.known)
-    pairs, images, nearest = 0, 0, []
+    pairs, images = 0, 0
+    nearest: list[tuple[int, int, int]] = []
     for right in _blocks(columns):
         signs, met = _signs(second.looks[right]), np.zeros(len(right), bool)
         for left in _blocks(rows):

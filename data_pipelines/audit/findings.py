@@ -25,7 +25,13 @@ CLASSES_SHOWN = 3
 
 
 class Pair(NamedTuple):
-    """Images of two splits that are one picture: `distance` is 0 for equal pixels, else as of `look_alike`."""
+    """Images of two splits that are one picture.
+
+    Attributes:
+      splits: their names.
+      samples: an image of each.
+      distance: 0 for equal pixels, else how many of the 256 bits of their looks differ (`duplicates.look_alike`).
+    """
 
     splits: tuple[str, str]
     samples: tuple[Sample, Sample]
@@ -33,7 +39,13 @@ class Pair(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Lines on what is wrong and on what is odd, and the images that are in two splits, equal ones first."""
+    """What is to be said of a data set.
+
+    Attributes:
+      problems: lines on what is wrong, and would spoil a training or its scores.
+      notes: lines on what is odd, and may be meant.
+      pairs: images that are in two splits, equal ones first.
+    """
 
     problems: list[str]
     notes: list[str]
@@ -44,7 +56,7 @@ def judge(spec: DatasetSpec, found: list[Survey]) -> Verdict:
     """What is to be said of the splits `found`, one by one and side by side."""
     problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
     notes = [note for one in found for note in _split_notes(one)] + _class_notes(spec, found)
-    pairs = []
+    pairs: list[Pair] = []
     for first, second in itertools.combinations(found, 2):
         if not meant_to_overlap(first.split, second.split):
             common = _overlap(first, second)

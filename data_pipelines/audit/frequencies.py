@@ -8,7 +8,7 @@ from data_pipelines.spec import IGNORE
 
 
 class ClassCounts:
-    """Sums over the labels of a split; in classification an image counts as one pixel.
+    """Sums over the labels of a split, 0 at first; in classification an image counts as one pixel.
 
     Attributes:
       pixels: [num_classes] int64, pixels of each class.
@@ -17,12 +17,12 @@ class ClassCounts:
       void: number of pixels without a class.
     """
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int) -> None:
         self.pixels, self.images, self.around = (np.zeros(num_classes, np.int64) for _ in range(3))
         self.void = 0
 
     def add(self, values: np.ndarray) -> None:
-        """Adds a label map, given as pixels per value [256]."""
+        """Adds a label map, given as pixels per value, [256] integers."""
         pixels = values[: len(self.pixels)]
         self.pixels += pixels
         self.images += pixels > 0

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 from collections import Counter, deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 MAX_THREADS = 8
 CONSTANT = 0.01
-"""An image with less contrast shows nothing: of 8 bit images, it differs by less than a grey level or so."""
+"""An image with less contrast shows nothing. Pixels of 8 bits then differ by less than a grey level or so."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,17 +54,24 @@ class Survey:
 
     @property
     def readable(self) -> np.ndarray:
-        """[N] bool."""
+        """[N] bool, of images that could be read."""
         return self.shapes[:, 0] > 0
 
     @property
-    def sizes(self) -> Counter:
+    def sizes(self) -> Counter[tuple[int, int]]:
         """(height, width) -> number of images."""
-        return Counter(map(tuple, self.shapes[self.readable].tolist()))
+        return Counter((height, width) for height, width in self.shapes[self.readable].tolist())
 
 
 class Facts(NamedTuple):
-    """Of an image that could be read; `label` is pixels per value [256], the class of the whole image, or None."""
+    """What is kept of an image that could be read.
+
+    Attributes:
+      shape: height and width.
+      contrast: as of `Survey`.
+      print: `duplicates.fingerprint`; None where there is no contrast.
+      label: pixels per value [256], or the class of the whole image; None where there is no label.
+    """
 
     shape: tuple[int, int]
     contrast: float
@@ -173,7 +180,7 @@ def _in_order(function, items):
     """Yields `function` of every item, in their order; only a few are under way, for results and images take room."""
     threads = min(MAX_THREADS, os.cpu_count() or 1)
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        under_way = deque()
+        under_way: deque[concurrent.futures.Future[Any]] = deque()
         for item in items:
             under_way.append(pool.submit(function, item))
             if len(under_way) > 2 * threads:

@@ -1,23 +1,33 @@
 """Random geometry, light and noise of (image, label) pairs, as tf ops. Everything random comes from a seed."""
 
+from __future__ import annotations
+
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines.augment.geometry import cut_image, cut_label, draw_view
 from data_pipelines.augment.light import change_light
 from data_pipelines.augment.options import Augmentation
+from data_pipelines.spec import DatasetSpec
 
 __all__ = ["Augmentation", "augment"]
 
 
-def augment(image, label, seed, options, spec):
+def augment(
+    image: tf.Tensor | np.ndarray,
+    label: tf.Tensor | np.ndarray,
+    seed: tf.Tensor,
+    options: Augmentation,
+    spec: DatasetSpec,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """One augmented pair.
 
     Args:
       image: [H, W, C], pixel values.
       label: [H, W] uint8, or a scalar, which nothing changes.
       seed: int tensor [2]; equal seeds give equal results.
-      options: an `Augmentation`, which has passed its `check(spec)`.
-      spec: `DatasetSpec`. Its mean is the pixel value where the crop reaches outside the image (the label is `IGNORE`
+      options: what to do; they have passed their `check(spec)`.
+      spec: of the data set. Its mean is the pixel value where the crop reaches outside the image (the label is `IGNORE`
         there); changed values are kept within 0 and its largest.
 
     Returns:

@@ -4,16 +4,18 @@ The first stream of a seed has a fixed length; what came later draws from stream
 draws as ever.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 TURN, BOXES, BALANCE, BLUR, TINT, NOISE = range(1, 7)
 
 
-def stream(seed, number):
-    """The seed of the stream of this number."""
+def stream(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """The seed, [2] integers, of the stream of this number, from that of the sample."""
     return tf.random.experimental.stateless_fold_in(seed, number)
 
 
-def between(uniform, low, high):
+def between(uniform: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """Numbers in [0, 1) moved to [low, high)."""
     return low + uniform * (high - low)

@@ -6,12 +6,14 @@ the image is touched than the crop shows.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from data_pipelines.augment.draws import BALANCE, BOXES, TURN, between, stream
+from data_pipelines.augment.options import Augmentation
 from data_pipelines.spec import IGNORE
 
 ATTEMPTS = 10  # boxes that are tried until one fits into the image
@@ -24,16 +26,18 @@ class View(NamedTuple):
       corner: [2] int32, first pixel of the box. It may lie outside the image.
       size: [2] int32, pixels of the image that become the crop.
       mirrored: [2] bool, or None where pairs are never mirrored.
-      angle: radians by which the crop is turned about its centre, or None where pairs are never turned.
+      angle: scalar, radians by which the crop is turned about its centre, or None where pairs are never turned.
     """
 
-    corner: Any
-    size: Any
-    mirrored: Any
-    angle: Any
+    corner: tf.Tensor
+    size: tf.Tensor
+    mirrored: tf.Tensor | None
+    angle: tf.Tensor | None
 
 
-def draw_view(image_size, label, seed, draw, options):
+def draw_view(
+    image_size: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, draw: Sequence[tf.Tensor], options: Augmentation
+) -> View:
     """The `View` of one sample.
 
     Boxes lie anywhere within the image; along an axis where they are larger, the image lies anywhere within them. With
@@ -44,18 +48,18 @@ def draw_view(image_size, label, seed, draw, options):
 
     Args:
       image_size: [2] int32.
-      label: [H, W] uint8.
+      label: [H, W] uint8; anything where `options.balance` is 0.
       seed: int tensor [2].
       draw: six numbers in [0, 1): scale, aspect, place and mirror of columns, place and mirror of rows.
+      options: the ranges of what is drawn.
     """
     size = _box_size(image_size, seed, draw, options)
     free = image_size - size
     corner = tf.cast(tf.round(tf.stack([draw[4], draw[2]]) * tf.cast(free, tf.float32)), tf.int32)
     mirrored = angle = None
     if options.flip_horizontal or options.flip_vertical:
-        mirrored = tf.stack([draw[5], draw[3]]) < np.float32(
-            [0.5 * options.flip_vertical, 0.5 * options.flip_horizontal]
-        )
+        chances = np.array([0.5 * options.flip_vertical, 0.5 * options.flip_horizontal], np.float32)
+        mirrored = tf.stack([draw[5], draw[3]]) < chances
     if options.rotation:
         turn = tf.random.stateless_uniform([], stream(seed, TURN))
         angle = np.radians(options.rotation) * between(turn, -1, 1)
@@ -63,7 +67,7 @@ def draw_view(image_size, label, seed, draw, options):
     return _balanced(view, label, free, seed, options) if options.balance else view
 
 
-def cut_image(image, view, options, fill):
+def cut_image(image: tf.Tensor, view: View, options: Augmentation, fill: Sequence[float]) -> tf.Tensor:
     """The crop [h, w, C] float32 of an image [H, W, C]; `fill` [C] is the value outside the image."""
     if view.angle is None:
         part = _part(image, view.corner, view.size, fill)
@@ -77,13 +81,13 @@ def cut_image(image, view, options, fill):
     if options.area:
         part = _averaged(part, view, options)
         # Along each axis, pixel centres go from x to (x + 0.5) * ratio - 0.5.
-        ratio, half = tf.cast(tf.shape(part)[:2] / size, tf.float32)[:, None], np.float32([0, 0, 0.5])
+        ratio, half = tf.cast(tf.shape(part)[:2] / size, tf.float32)[:, None], np.array([0, 0, 0.5], np.float32)
         rows = (rows + half) * ratio - half
     # The part has all that is asked for.
     return _resample(part, rows, options.crop, "BILINEAR", fill_mode="NEAREST")
 
 
-def cut_label(label, view, options):
+def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
     """The crop [h, w] uint8 of a label [H, W]: at each place the class of the nearest pixel, `IGNORE` outside."""
     if view.angle is not None:
         first, size = _window(view, options.crop)

@@ -1,25 +1,34 @@
 """Blur, brightness, contrast, colour and noise of a crop, in this order. What is off adds no ops."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from data_pipelines.augment.draws import BLUR, NOISE, TINT, between, stream
+from data_pipelines.augment.options import Augmentation
+from data_pipelines.spec import DatasetSpec
 
 # Red, green and blue to luma and two axes of colour, in which grey is the origin: Y, U and V of the PAL standard.
 LUMA = np.array([0.299, 0.587, 0.114])
 TO_YUV = np.array([LUMA, 0.492 * (np.array([0, 0, 1]) - LUMA), 0.877 * (np.array([1, 0, 0]) - LUMA)])
 
 
-def change_light(image, seed, draw, options, spec):
+def change_light(
+    image: tf.Tensor, seed: tf.Tensor, draw: Sequence[tf.Tensor], options: Augmentation, spec: DatasetSpec
+) -> tf.Tensor:
     """The crop [h, w, C] float32 under other light.
 
     Args:
+      image: the crop, [h, w, C] float32, pixel values; its shape is known.
+      seed: int tensor [2], of the sample.
       draw: two numbers in [0, 1), for brightness and contrast.
-      options: an `Augmentation`.
-      spec: `DatasetSpec`: its std is the measure of noise, and results stay within 0 and its largest value. Values of
-        float data, which have no bounds, are not clipped.
+      options: how much of what.
+      spec: its std is the measure of noise, and results stay within 0 and its largest value. Values of float data,
+        which have no bounds, are not clipped.
     """
     if options.blur:
         image = _blurred(image, options.blur * tf.random.stateless_uniform([], stream(seed, BLUR)), options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from data_pipelines.spec import DataError
+from data_pipelines.spec import DataError, DatasetSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Augmentation:
       ratio: (low, high): width / height of such a box.
       balance: this share of the crops (0..1) has in its middle a pixel of a class drawn among those of the image; see
         `geometry.draw_view`.
-      flip_horizontal, flip_vertical: whether half of the pairs are mirrored left-right, up-down.
+      flip_horizontal: whether half of the pairs are mirrored left-right.
+      flip_vertical: whether half of the pairs are mirrored up-down.
       rotation: turned about the centre of the crop by up to this many degrees either way.
       blur: Gaussian, of a standard deviation of up to this many pixels of the crop.
       brightness: pixel values times 1 -+ up to this.
@@ -34,23 +35,23 @@ class Augmentation:
       DataError: a value out of its range.
     """
 
-    crop: tuple
-    scale: tuple = (1.0, 1.0)
+    crop: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
     aspect: float = 0.0
     flip_horizontal: bool = False
     flip_vertical: bool = False
     brightness: float = 0.0
     contrast: float = 0.0
     rotation: float = 0.0
-    area: tuple = ()
-    ratio: tuple = (3 / 4, 4 / 3)
+    area: tuple[float, ...] = ()
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
     balance: float = 0.0
     hue: float = 0.0
     saturation: float = 0.0
     noise: float = 0.0
     blur: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
             values, kind = getattr(self, name), int if name == "crop" else (int, float)
             if len(values) not in lengths or not all(isinstance(value, kind) for value in values):
@@ -73,7 +74,7 @@ class Augmentation:
             if not 0 <= getattr(self, name) <= high:
                 raise DataError(f"data.{name} must be 0 to {high:g}, got {getattr(self, name)}")
 
-    def check(self, spec):
+    def check(self, spec: DatasetSpec) -> None:
         """Raises `DataError` where something is asked for that the data of `spec` can't have."""
         if (self.hue or self.saturation) and spec.rgb is None:
             bands = ", ".join(spec.band_names) or f"{spec.bands} without names"

@@ -1,0 +1,1 @@
+"""Files to numbers: image and label files as a `DatasetSpec` says, whole or in windows, whatever their format."""

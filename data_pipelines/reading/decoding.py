@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from data_pipelines.reading import rasters
-from data_pipelines.spec import DataError
+from data_pipelines.spec import DataError, Window
 
 PNG, JPEG, GIF, BMP, WEBP, NPY = b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"\x93NUMPY"
 START_OF_SCAN, END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
@@ -26,7 +28,7 @@ ORIENTATIONS = ("stored", "upright", "refuse")
 ORIENTATION_TAG = 274  # of TIFF and EXIF
 EXIF_MARKS = {PNG: b"eXIf", JPEG: b"Exif\0\0", WEBP: b"EXIF"}
 # What makes an image upright, by the value of the tag (EXIF 2.3, section 4.6.4).
-UPRIGHT = {
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda pixels: np.rot90(pixels, 2),
     4: np.flipud,
@@ -39,13 +41,15 @@ UPRIGHT = {
 Image.MAX_IMAGE_PIXELS = None  # tiles of remote sensing are no attack
 
 
-def image_values(path, window=None, orientation="stored", as_rgb8=False):
+def image_values(
+    path: str | Path, window: Window | None = None, orientation: str = "stored", as_rgb8: bool = False
+) -> tuple[np.ndarray, tuple[int, int], bool]:
     """What an image file stores. Pictures have the order red, green, blue, alpha; palettes become colours.
 
     Args:
       path: of the file.
-      window: `Window` to read, without what lies beyond the image; None for all.
-      orientation: "stored", "upright" or "refuse", as for `images.read_image`.
+      window: what to read, without what lies beyond the image; None for all.
+      orientation: one of `ORIENTATIONS`, as for `images.read_image`.
       as_rgb8: whether pictures of 8 bits that have no alpha may come as RGB whatever they store, which is faster.
 
     Returns:
@@ -74,8 +78,15 @@ def image_values(path, window=None, orientation="stored", as_rgb8=False):
     return _part(values, window), values.shape[:2], alpha
 
 
-def label_values(path, window=None, colours=False):
-    """What a label file stores: the indices of palettes, or with `colours` their colours.
+def label_values(
+    path: str | Path, window: Window | None = None, colours: bool = False
+) -> tuple[np.ndarray, tuple[int, int], bool]:
+    """What a label file stores.
+
+    Args:
+      path: of the file.
+      window: as for `image_values`.
+      colours: whether palettes become their colours; else they give indices.
 
     Returns:
       As `image_values`.
@@ -100,7 +111,7 @@ def label_values(path, window=None, colours=False):
     return _part(values, window), values.shape[:2], values.shape[2] in (2, 4)
 
 
-def size_of(path):
+def size_of(path: str | Path) -> tuple[int, int]:
     """(height, width) of an image or label file as it is stored, from its header. Raises `DataError`."""
     head, _ = _load(path, only_head=True)
     if head.startswith(rasters.MAGIC):
@@ -111,12 +122,12 @@ def size_of(path):
         return image.height, image.width
 
 
-def nodata_of(path):
+def nodata_of(path: str | Path) -> float | None:
     """The pixel value that stands for no data as the file itself says, or None. Raises `DataError`."""
     return rasters.nodata_of(path) if _load(path, only_head=True)[0].startswith(rasters.MAGIC) else None
 
 
-def is_jpeg(path):
+def is_jpeg(path: str | Path) -> bool:
     """Whether a file is a JPEG. Raises `DataError` where it can't be read."""
     return _load(path, only_head=True)[0].startswith(JPEG)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from data_pipelines.reading.decoding import ORIENTATIONS, image_values, is_jpeg, label_values, size_of
-from data_pipelines.spec import DTYPES, IGNORE, DataError, DatasetSpec
+from data_pipelines.spec import DTYPES, IGNORE, DataError, DatasetSpec, Window
 
 __all__ = ["read_image", "read_label", "read_masked", "size_of"]
 
@@ -16,7 +17,9 @@ WHOLE = 2**24  # float32 holds all integers up to that
 PICTURES = DatasetSpec("RGB images", (), (), {}, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
-def read_image(path, spec=None, window=None, orientation="stored"):
+def read_image(
+    path: str | Path, spec: DatasetSpec | None = None, window: Window | None = None, orientation: str = "stored"
+) -> np.ndarray:
     """Image [H, W, bands] of `spec.dtype`.
 
     Pictures have their bands in the order red, green, blue, alpha; palettes become colours. Grey pictures get three
@@ -26,23 +29,27 @@ def read_image(path, spec=None, window=None, orientation="stored"):
 
     Args:
       path: of the file.
-      spec: `DatasetSpec`; None for 8-bit RGB.
-      window: `Window` to return; None for all. Beyond the image lies the mean, rounded for integers.
+      spec: of its data set; None for 8-bit RGB.
+      window: part to return, of its size; None for all. Beyond the image lies the mean, rounded for integers.
       orientation: what to do about a camera's mark that the picture should be turned: "stored" gives the pixels as
         they are stored, "upright" turns them, "refuse" raises.
 
     Raises:
       DataError: the file is missing, damaged or not what `spec` says; or values are infinite, or NaN without being
         `spec.nodata`.
+      ValueError: an unknown `orientation`.
     """
     return read_masked(path, spec, window, orientation)[0]
 
 
-def read_masked(path, spec=None, window=None, orientation="stored"):
-    """As `read_image`, with where there is no data: (image, [H, W] bool).
+def read_masked(
+    path: str | Path, spec: DatasetSpec | None = None, window: Window | None = None, orientation: str = "stored"
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """An image, and where it has no data. Arguments and errors are those of `read_image`.
 
-    True where a band was `spec.nodata`; those values are the band's mean in the image. None in place of the mask where
-    the data set has no such value.
+    Returns:
+      (image as of `read_image`, mask). The mask is [H, W] bool, True where a band was `spec.nodata`; those values are
+      the band's mean in the image. It is None where the data set has no such value.
     """
     if orientation not in ORIENTATIONS:
         raise ValueError(f"orientation {orientation!r}: use one of {', '.join(ORIENTATIONS)}")
@@ -57,7 +64,7 @@ def read_masked(path, spec=None, window=None, orientation="stored"):
     return _padded(image, window, size, mean), None if mask is None else _padded(mask, window, size, False)
 
 
-def read_label(path, spec, window=None):
+def read_label(path: str | Path, spec: DatasetSpec, window: Window | None = None) -> np.ndarray:
     """Label map [H, W] uint8: class ids, and `IGNORE` for void.
 
     In the file, classes have the ids `spec.label_ids` (or their own), and void `spec.void_ids` or `IGNORE`. A palette
@@ -65,8 +72,8 @@ def read_label(path, spec, window=None):
 
     Args:
       path: of the file.
-      spec: `DatasetSpec`.
-      window: `Window` to return; None for all. Beyond the label lies `IGNORE`.
+      spec: of its data set.
+      window: part to return, of its size; None for all. Beyond the label lies `IGNORE`.
 
     Raises:
       DataError: unreadable file, more than one band (or no colours, where they are expected), or an id or a colour

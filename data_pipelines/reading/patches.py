@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from data_pipelines.spec import DataError, Sample, Window
 
 
-def even_starts(size, patch, count=None) -> list[int]:
+def even_starts(size: int, patch: int, count: int | None = None) -> list[int]:
     """First pixels of evenly spread windows of `patch` pixels that cover `size` pixels of one axis.
 
     Window i of n starts at round(i (size - patch) / (n - 1)): the first at 0, the last so that it ends with the image,
-    the distances between them equal to within a pixel. n is `count`, or the fewest that cover the axis, ceil(size /
-    patch), which overlap least. An axis up to the patch has one window, at 0.
+    the distances between them equal to within a pixel. An axis up to the patch has one window, at 0.
+
+    Args:
+      size: pixels of the axis.
+      patch: pixels of a window.
+      count: n; None: the fewest that cover the axis, ceil(size / patch), which overlap least.
 
     Raises:
       DataError: the patch is no size, or so few windows leave gaps.
@@ -28,11 +33,14 @@ def even_starts(size, patch, count=None) -> list[int]:
     return [(2 * i * (size - patch) + last) // (2 * last) for i in range(last + 1)]
 
 
-def strided_starts(size, patch, stride) -> list[int]:
+def strided_starts(size: int, patch: int, stride: int) -> list[int]:
     """First pixels of windows of `patch` pixels every `stride` pixels of an axis of `size`.
 
     The last window ends with the image, wherever that is: nothing of it is left out. An axis up to the patch has one
-    window, at 0. Raises `DataError` where the windows would leave gaps.
+    window, at 0.
+
+    Raises:
+      DataError: the patch or the stride is no size, or the windows would leave gaps.
     """
     _check(patch, "patch")
     _check(stride, "stride")
@@ -42,10 +50,15 @@ def strided_starts(size, patch, stride) -> list[int]:
     return [*range(0, last, stride), last]
 
 
-def cut(sample: Sample, rows, columns, height, width) -> list[Sample]:
-    """`sample` in windows of `height` x `width` pixels, one per pair of first `rows` and `columns`, row by row.
+def cut(sample: Sample, rows: Sequence[int], columns: Sequence[int], height: int, width: int) -> list[Sample]:
+    """`sample` in windows of `height` x `width` pixels, row by row, named NAME_rROW_cCOLUMN after their first pixels.
 
-    They are named NAME_rROW_cCOLUMN after their first pixels.
+    Args:
+      sample: a whole image.
+      rows: first rows of the windows.
+      columns: first columns; there is a window for each with each of `rows`.
+      height: pixels of a window.
+      width: likewise.
     """
     return [
         dataclasses.replace(sample, name=f"{sample.name}_r{top}_c{left}", window=Window(top, left, height, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -19,7 +20,9 @@ SETTINGS = {"GDAL_CACHEMAX": 32, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "G
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
-def read(path, window=None, as_label=False):
+def read(
+    path: str | Path, window: Window | None = None, as_label: bool = False
+) -> tuple[np.ndarray, tuple[int, int], bool]:
     """Pixels of a TIFF, as they are stored. Safe to call from several threads.
 
     Args:
@@ -28,7 +31,8 @@ def read(path, window=None, as_label=False):
       as_label: whether values are ids, which have no brightness and whose palette is for display.
 
     Returns:
-      (pixels [h, w, bands], (height, width) of the whole image, whether the last band is alpha).
+      (pixels [h, w, bands] as stored, or [h, w, 4] uint8 where a palette becomes colours; (height, width) of the whole
+      image; whether the last band is alpha).
 
     Raises:
       DataError: damaged, several images in one file, or values that are not what they look like.
@@ -49,13 +53,13 @@ def read(path, window=None, as_label=False):
         return pixels, file.shape, file.count > 1 and file.colorinterp[-1] == ColorInterp.alpha
 
 
-def size_of(path):
+def size_of(path: str | Path) -> tuple[int, int]:
     """(height, width) of a TIFF, from its header. Raises `DataError`."""
     with _opened(path) as file:
         return file.shape
 
 
-def nodata_of(path):
+def nodata_of(path: str | Path) -> float | None:
     """The pixel value that stands for no data by a TIFF's own tag, or None. Raises `DataError`."""
     with _opened(path) as file:
         return file.nodata
