@@ -19,8 +19,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.own_data.description import LARGEST_ID, MOST_CLASSES, NAMES, Part, can_be
-from data_pipelines.own_data.folders import IMAGES, LABELS, Folders, list_files, place, share_out, tell_leftovers
+from data_pipelines.own_data.description import MOST_CLASSES, NAMES
+from data_pipelines.own_data.folders import Folders
+from data_pipelines.own_data.matching import IMAGES, LABELS, list_files, tell_leftovers
+from data_pipelines.own_data.parts import Part
+from data_pipelines.own_data.splits import place, share_out
+from data_pipelines.own_data.values import LARGEST_ID, can_be
 from data_pipelines.programs import command
 from data_pipelines.reading.decoding import image_values, label_values, nodata_of
 from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
@@ -90,7 +94,7 @@ def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, st
     tell_leftovers([*found, labels], [image_folder, *extra_folders, label_folder], names)
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
-        "# All keys are explained in data_pipelines/description.py of did_tf.",
+        "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
         f"images: {_path(image_folder, folder)}",
         f"labels: {_path(label_folder, folder)}",
         *([f"image_suffix: {json.dumps(image_suffix)}"] if image_suffix else []),
