@@ -176,9 +176,8 @@ def _ids_and_names(classes):
     if not isinstance(classes, (list, dict)) or not classes:
         raise DataError(f"classes must be a list of names or a map of id to name, got {classes!r}")
     ids = tuple(values.label_id(value, "classes") for value in classes) if isinstance(classes, dict) else ()
-    names = tuple(
-        values.text(value, "classes") for value in (classes.values() if isinstance(classes, dict) else classes)
-    )
+    given = classes.values() if isinstance(classes, dict) else classes
+    names = tuple(values.text(value, "classes") for value in given)
     if len(names) > MOST_CLASSES:
         raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
     values.refuse_repeats(names, "classes")

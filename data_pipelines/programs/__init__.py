@@ -1,1 +1,1 @@
-"""Commands on data sets, a module each: `did_tf data`, `describe-data`, `check-data`; and `prepare` by a data set's name."""
+"""Commands on data sets, a module each, and what they share: arguments, sources, archives, shards."""
