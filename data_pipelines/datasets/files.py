@@ -83,6 +83,7 @@ class FileDataset(Dataset):
 
     def read_label(self, sample: Sample) -> np.ndarray:
         """The label [H, W] uint8 alone, but for what `spec.nodata` changes in it. Raises `DataError`."""
+        assert sample.label is not None
         return read_label(sample.label, self.spec, sample.window)
 
     @abc.abstractmethod
@@ -100,6 +101,7 @@ class FileDataset(Dataset):
 
 def check_sizes(sample: Sample, image: np.ndarray, label: np.ndarray) -> None:
     """Raises `DataError` where the files of `sample`, read as `image` and `label`, are not equally large."""
+    assert sample.image is not None and sample.label is not None
     # Windows are, whatever they are cut from.
     sizes = (size_of(sample.image), size_of(sample.label)) if sample.window else (image.shape[:2], label.shape)
     if sizes[0] != sizes[1]:

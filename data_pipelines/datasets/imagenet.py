@@ -70,6 +70,7 @@ class ImageNet(FileDataset):
 
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """(image [H, W, 3] uint8, class id, an int32 scalar). Raises `DataError`."""
+        assert sample.image is not None
         return read_image(sample.image), np.array(sample.class_id, np.int32)
 
 
