@@ -156,7 +156,7 @@ class Cityscapes(FileDataset):
         """Instances of the whole frame of a sample, or None where there is no file of them.
 
         Returns:
-          [H, W] int32: 1000 times the id of the class plus the number of the instance; the id alone where the class
+          [H, W] int32, 1000 times the id of the class plus the number of the instance; the id alone where the class
           has no instances or the pixel is of a group that was not told apart.
 
         Raises:

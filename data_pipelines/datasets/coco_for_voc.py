@@ -53,7 +53,7 @@ class Region(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An image's entry: its size, and its `Region`s of VOC's classes, later ones over earlier ones."""
+    """An image's entry: its size, and each `Region` of VOC's classes, later ones over earlier ones."""
 
     height: int
     width: int
@@ -160,7 +160,7 @@ def read_annotations(path: Path) -> dict[str, Picture]:
     """Of COCO's file of objects, what is of VOC's classes.
 
     Returns:
-      {file name of an image: `Picture`}, in the order of the names.
+      A dict from an image's file name to its `Picture`, in the order of the names.
 
     Raises:
       DataError: unreadable or no such file, or an entry lacks something.

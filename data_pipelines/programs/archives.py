@@ -99,7 +99,7 @@ def unpack(source: Source, archive: str | Path, root: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(archive):
-    """Iterator over the `Member`s of `archive`."""
+    """Iterator over each `Member` of `archive`."""
     if not Path(archive).is_file():
         raise DataError("no such file")
     try:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from data_pipelines.spec import DataError
 
 FAILED, BAD_INPUT = 1, 2
-"""Exit statuses: a failure while running (network, disk), and bad input or a bad command line."""
+"""Exit statuses for a failure while running (network, disk), and for bad input or a bad command line."""
 
 
 class Parser(argparse.ArgumentParser):

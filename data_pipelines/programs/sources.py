@@ -65,7 +65,7 @@ ELSEWHERE = {
     "kitti_road": "register at https://www.cvlibs.net/datasets/kitti/eval_road.php, download data_road.zip (the "
     "base kit) and take its folder data_road",
 }
-"""How to get the data sets that can't be fetched: most may only be downloaded after a registration."""
+"""How to get the data sets that can't be fetched, most of which may only be downloaded after a registration."""
 
 
 def verify(source: Source, root: str | Path) -> list[str]:
