@@ -4,7 +4,10 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 import rasterio
+
+from data_pipelines import DataError, load
 
 CLASSES = ("ground", "water", "metal")
 HIDDEN = 2  # the class that the last band alone tells
@@ -70,3 +73,22 @@ def describe(folder, count, **keys):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dataset.yaml").write_text(json.dumps(content))
     return folder
+
+
+def edit(folder, **changes):
+    """Changes keys of the dataset.yaml; None deletes one."""
+    path = folder / "dataset.yaml"
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def complaint(folder):
+    """The one line with which `load` refuses."""
+    with pytest.raises(DataError) as error:
+        load("folders", folder)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def names_of(dataset, split):
+    return [sample.name for sample in dataset.samples(split)]

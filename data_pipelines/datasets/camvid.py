@@ -1,5 +1,7 @@
 """CamVid in the SegNet layout: 367/101/233 frames of 360x480, 11 classes and void (REFERENCE.md section 7)."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path, PureWindowsPath
 
@@ -32,10 +34,12 @@ class CamVid(FileDataset):
     title = "CamVid"
     layout = "train/ trainannot/ val/ valannot/ (test/ testannot/), and optionally train.txt val.txt test.txt"
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """Its two folders."""
         return [self.folder / split, self.folder / f"{split}annot"]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """The frames. Raises `DataError` where another split has one of them too."""
         samples = self._of_split(split)
         names = {sample.name for sample in samples}
         for other in self.spec.splits:
@@ -57,4 +61,4 @@ class CamVid(FileDataset):
         listing = self.folder / f"{split}.txt"
         if not listing.is_file():
             return sorted(path.name for path in images.iterdir() if path.suffix.lower() == ".png")
-        return [PureWindowsPath(FIRST_PATH.match(line)[0]).name for line in read_lines(listing)]
+        return [PureWindowsPath(FIRST_PATH.findall(line)[0]).name for line in read_lines(listing)]

@@ -4,6 +4,7 @@ The order and the colours are those of the 367/101/233-image release that SegNet
 """
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
+SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(len(CLASSES))
 
 PALETTE = (
     (128, 128, 128),

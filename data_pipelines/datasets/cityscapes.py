@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -90,7 +92,7 @@ class Cityscapes(FileDataset):
     )
     parts = ("leftImg8bit", "gtFine")
 
-    def __init__(self, folder, half=False, patches=""):
+    def __init__(self, folder: str | Path, half: bool = False, patches: str = "") -> None:
         super().__init__(folder)
         if patches not in ("", *PATCHES):
             raise DataError(f"cityscapes has no patches {patches!r}; known: {', '.join(PATCHES)}, and '' for none")
@@ -98,7 +100,8 @@ class Cityscapes(FileDataset):
             raise DataError(f"cityscapes: patches {patches!r} are of frames at full size; leave out half or patches")
         self.half, self.patches = half, patches
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """Frames, or patches of them. Raises as of `Dataset`; `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
                 "cityscapes split 'test': its labels are not public; use val, or write the labels of its frames for "
@@ -110,7 +113,8 @@ class Cityscapes(FileDataset):
         rows, columns, side = PATCHES[self.patches]
         return [patch for frame in frames for patch in cut(frame, rows, columns, side, side)]
 
-    def images(self, split):
+    def images(self, split: str) -> list[Sample]:
+        """Whole frames, those of test too. Raises `DataError` with `half`, of which no benchmark has results."""
         if self.half:
             raise DataError(
                 "cityscapes at half size: results for the benchmark are of whole frames; add "
@@ -118,7 +122,8 @@ class Cityscapes(FileDataset):
             )
         return super().samples(split)
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """The folders of images and labels; of a coarse split, those alone that it doesn't share."""
         images, labels = self._folders(split)
         if split == "test":
             return [images]
@@ -126,7 +131,8 @@ class Cityscapes(FileDataset):
         own = {"train_extra": images, "train_coarse": labels, "val_coarse": labels}.get(split, images.parent)
         return [images, labels] if own.is_dir() else [own]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """The frames of all cities, sorted by city and name."""
         images, labels = self._folders(split)
         samples = []
         for path in sorted(images.glob(f"*/*{IMAGE}")):
@@ -135,20 +141,22 @@ class Cityscapes(FileDataset):
             samples.append(Sample(name, path, None if split == "test" else _label_file(stem)))
         return samples
 
-    def read(self, sample):
+    def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """(image [H, W, 3] uint8, label [H, W] uint8), at half size with `half`. Raises `DataError`."""
         # That the sizes are equal is checked where a label is drawn.
         return (self.read_image(sample), self.read_label(sample)) if _is_drawn(sample) else super().read(sample)
 
-    def read_label(self, sample):
+    def read_label(self, sample: Sample) -> np.ndarray:
+        """The label [H, W] uint8, from the file of ids or drawn from polygons. Raises `DataError`."""
         label = _drawn_label(sample) if _is_drawn(sample) else super().read_label(sample)
         # The exact kind has pixel centres where INTER_AREA has them.
         return _shrink(label, sample.label, cv2.INTER_NEAREST_EXACT) if self.half else label
 
-    def instances(self, sample):
+    def instances(self, sample: Sample) -> np.ndarray | None:
         """Instances of the whole frame of a sample, or None where there is no file of them.
 
         Returns:
-          [H, W] int32: 1000 times the id of the class plus the number of the instance; the id alone where the class
+          [H, W] int32, 1000 times the id of the class plus the number of the instance; the id alone where the class
           has no instances or the pixel is of a group that was not told apart.
 
         Raises:
@@ -156,6 +164,7 @@ class Cityscapes(FileDataset):
         """
         if _is_drawn(sample):
             return _draw(sample.label, "instances")
+        assert sample.label is not None
         path = sample.label.with_name(sample.label.name.replace(IDS, INSTANCES))
         if not path.is_file():
             return None

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ class Region(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An image's entry: its size, and its `Region`s of VOC's classes, later ones over earlier ones."""
+    """An image's entry: its size, and each `Region` of VOC's classes, later ones over earlier ones."""
 
     height: int
     width: int
@@ -88,26 +89,34 @@ class CocoForVOC(FileDataset):
     layout = "annotations/instances_SPLIT.json and SPLIT/*.jpg, for train2017 and val2017 or those of 2014"
     parts = ("annotations",)
 
-    def __init__(self, folder, voc="", sbd=""):
+    def __init__(self, folder: str | Path, voc: str = "", sbd: str = "") -> None:
         super().__init__(folder)
         self._voc = pascal_voc.PascalVOC(voc, sbd) if voc else None
-        self._pictures, self._lock = {}, threading.Lock()
+        self._pictures: dict[Path, dict[str, Picture]] = {}
+        self._lock = threading.Lock()
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """Images that show enough of VOC's classes; or a split of VOC. `AbsentSplit` where that has no folder."""
         return self._of_voc(split).samples(split) if split in pascal_voc.SPEC.splits else super().samples(split)
 
-    def images(self, split):
+    def images(self, split: str) -> list[Sample]:
+        """The same images: COCO's benchmark has no task of VOC's classes. Of VOC, also those of test."""
         return self._of_voc(split).images(split) if split in pascal_voc.SPEC.splits else super().images(split)
 
-    def read_label(self, sample):
+    def read_label(self, sample: Sample) -> np.ndarray:
+        """The label [H, W] uint8: drawn from the annotations, or VOC's own. Raises `DataError`."""
+        assert sample.image is not None and sample.label is not None
         if sample.label.suffix != ".json":
+            assert self._voc is not None  # it has the sample from there
             return self._voc.read_label(sample)
         return self._draw(sample.label, sample.image.name)
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """The file of annotations and the folder of images."""
         return [self._annotations(split), self.folder / split]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """Images in the order of their names, less those that show little of VOC's classes."""
         path = self._annotations(split)
         files = [file for file, picture in self._read(path).items() if self._suffices(path, file, picture)]
         return [Sample(os.path.splitext(file)[0], self.folder / split / file, path) for file in files]
@@ -147,11 +156,11 @@ class CocoForVOC(FileDataset):
         return label
 
 
-def read_annotations(path):
+def read_annotations(path: Path) -> dict[str, Picture]:
     """Of COCO's file of objects, what is of VOC's classes.
 
     Returns:
-      {file name of an image: `Picture`}, in the order of the names.
+      A dict from an image's file name to its `Picture`, in the order of the names.
 
     Raises:
       DataError: unreadable or no such file, or an entry lacks something.
@@ -164,7 +173,7 @@ def read_annotations(path):
         raise DataError(f"cannot read {path}: it is damaged or no JSON ({error})") from None
     try:
         classes = _class_ids(content["categories"])
-        regions = {entry["id"]: [] for entry in content["images"]}
+        regions: dict[int, list[Region]] = {entry["id"]: [] for entry in content["images"]}
         for entry in content["annotations"]:
             if entry["category_id"] in classes:
                 regions[entry["image_id"]].append(_region(entry, classes[entry["category_id"]]))
@@ -182,7 +191,7 @@ def read_annotations(path):
     return pictures
 
 
-def draw(region, label):
+def draw(region: Region, label: np.ndarray) -> None:
     """Fills a `Region` into `label` [H, W]. Raises ValueError where it can't be of such an image."""
     if region.runs is not None:
         label[decode_runs(region.runs, label.shape)] = region.value
@@ -193,13 +202,15 @@ def draw(region, label):
         fill(corners.reshape(-1, 2), label, region.value)
 
 
-def fill(corners, label, value):
+def fill(corners: np.ndarray, label: np.ndarray, value: int) -> None:
     """Sets the pixels of `label` [H, W] whose centres are in a polygon; a pixel (row, column) is centred at + 0.5.
 
     A centre is inside where an odd number of sides is to the left of it.
 
     Args:
       corners: [N, 2], (x, y) in pixels.
+      label: uint8, is changed.
+      value: class id or `IGNORE`.
     """
     height, width = label.shape
     start, end = corners.astype(np.float64), np.roll(corners, -1, axis=0).astype(np.float64)
@@ -219,7 +230,7 @@ def fill(corners, label, value):
     part[(sides.cumsum(axis=1) % 2 == 1)[:, : part.shape[1]]] = value
 
 
-def decode_runs(runs, shape):
+def decode_runs(runs: dict, shape: tuple[int, ...]) -> np.ndarray:
     """Mask [H, W] bool of run lengths in COCO's format, down the columns: of zeros, ones, zeros, ...
 
     Args:
@@ -248,7 +259,8 @@ def _uncompressed(text):
     the highest bit of the last five is the sign. From the fourth on, what is stored is the difference to the run
     before the last.
     """
-    counts, value, bits = [], 0, 0
+    counts: list[int] = []
+    value = bits = 0
     for character in text:
         code = ord(character) - 48
         value |= (code & 31) << bits

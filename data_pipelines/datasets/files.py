@@ -6,6 +6,8 @@ import abc
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from data_pipelines.reading.images import read_label, read_masked, size_of
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
@@ -29,7 +31,7 @@ class FileDataset(Dataset):
     parts: tuple[str, ...] = ()
     orientation = "stored"
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         missing = [part for part in ("", *self.parts) if not (self.folder / part).is_dir()]
         if missing:
@@ -40,7 +42,13 @@ class FileDataset(Dataset):
                 "pass DATA=dir, or try EXP=did_synthetic, which needs no data"
             )
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """Samples of `split`, in a fixed order.
+
+        Raises:
+          AbsentSplit: nothing of it is there.
+          DataError: it is unknown, incomplete or empty, or two samples have one name.
+        """
         name = self.spec.name
         if split not in self.spec.splits:
             raise DataError(f"{name} has no split {split!r}; known: {', '.join(self.spec.splits)}")
@@ -61,18 +69,21 @@ class FileDataset(Dataset):
             raise DataError(f"{name} split {split!r} has {count} images called {repeated!r}: leave one, or rename them")
         return samples
 
-    def read(self, sample):
+    def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """(image [H, W, bands] of `spec.dtype`, label [H, W] uint8). Raises `DataError`, also where sizes differ."""
         (image, mask), label = self._read_masked(sample), self.read_label(sample)
         check_sizes(sample, image, label)
         if mask is not None:
             label[mask] = IGNORE
         return image, label
 
-    def read_image(self, sample):
+    def read_image(self, sample: Sample) -> np.ndarray:
+        """The image [H, W, bands] of `spec.dtype` alone. Raises `DataError`."""
         return self._read_masked(sample)[0]
 
-    def read_label(self, sample):
-        """The label alone, but for what `spec.nodata` changes in it."""
+    def read_label(self, sample: Sample) -> np.ndarray:
+        """The label [H, W] uint8 alone, but for what `spec.nodata` changes in it. Raises `DataError`."""
+        assert sample.label is not None
         return read_label(sample.label, self.spec, sample.window)
 
     @abc.abstractmethod
@@ -88,8 +99,9 @@ class FileDataset(Dataset):
         return read_masked(sample.image, self.spec, sample.window, self.orientation)
 
 
-def check_sizes(sample, image, label):
+def check_sizes(sample: Sample, image: np.ndarray, label: np.ndarray) -> None:
     """Raises `DataError` where the files of `sample`, read as `image` and `label`, are not equally large."""
+    assert sample.image is not None and sample.label is not None
     # Windows are, whatever they are cut from.
     sizes = (size_of(sample.image), size_of(sample.label)) if sample.window else (image.shape[:2], label.shape)
     if sizes[0] != sizes[1]:
@@ -99,7 +111,7 @@ def check_sizes(sample, image, label):
         )
 
 
-def read_lines(path):
+def read_lines(path: Path) -> list[str]:
     """Lines of a list file in UTF-8, but for empty ones, without what is white around them. Raises `DataError`."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()

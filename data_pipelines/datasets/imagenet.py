@@ -1,5 +1,7 @@
 """ImageNet (ILSVRC 2012), or any images in a folder per class: a data set for classification."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 from pathlib import Path
@@ -35,7 +37,7 @@ class ImageNet(FileDataset):
     layout = "train/CLASS/*.JPEG and val/CLASS/*.JPEG"
     parts = ("train",)
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         super().__init__(folder)
         classes = _folders(self.folder / "train")
         if not classes:
@@ -43,14 +45,16 @@ class ImageNet(FileDataset):
         self.spec = dataclasses.replace(SPEC, classes=tuple(classes))
 
     @classmethod
-    def describe(cls, folder):
+    def describe(cls, folder: str | Path) -> DatasetSpec:
         """Of the classes in the folder; where it isn't there, of ImageNet's 1000, without their names."""
         return cls(folder).spec if Path(folder, "train").is_dir() else SPEC
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """Its folder."""
         return [self.folder / split]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """Images by class, then by name. Raises `DataError` where there is a class that train has not."""
         unknown = sorted(set(_folders(self.folder / split)) - set(self.spec.classes))
         if unknown:
             raise DataError(f"imagenet split {split!r} has the class {unknown[0]!r}, which train has not")
@@ -64,7 +68,9 @@ class ImageNet(FileDataset):
                     samples.append(Sample(f"{name}/{stem}", folder / file, class_id=class_id))
         return samples
 
-    def read(self, sample):
+    def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """(image [H, W, 3] uint8, class id, an int32 scalar). Raises `DataError`."""
+        assert sample.image is not None
         return read_image(sample.image), np.array(sample.class_id, np.int32)
 
 

@@ -3,9 +3,12 @@
 Five cities have labels (36 tiles each), the five others are the test set (REFERENCE.md section 7).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import re
+from pathlib import Path
 
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.reading import images, patches
@@ -52,20 +55,22 @@ class InriaAerial(FileDataset):
     layout = "train/images/CITY1.tif to CITY36.tif, train/gt/ with the same names, and test/images/ for a submission"
     parts = ("train/images", "train/gt")
 
-    def __init__(self, folder, patch=0, validation="first_five"):
+    def __init__(self, folder: str | Path, patch: int = 0, validation: str = "first_five") -> None:
         super().__init__(folder)
         self.spec = self.describe(validation=validation)
         self.patch, self.validation = patch, validation
 
     @classmethod
-    def describe(cls, folder=None, patch=0, validation="first_five"):
+    def describe(cls, folder: str | Path | None = None, patch: int = 0, validation: str = "first_five") -> DatasetSpec:
+        """Depends on `validation` alone. Raises `DataError` where that is unknown."""
         if validation not in VALIDATION:
             raise DataError(f"{SPEC.name} has no validation {validation!r}; known: {', '.join(VALIDATION)}")
         tiles = itertools.product(range(len(CITIES)), range(1, TILES + 1))
         val = sum(VALIDATION[validation](city, number) for city, number in tiles)
         return dataclasses.replace(SPEC, splits={**SPEC.splits, "train": SPEC.splits["trainval"] - val, "val": val})
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """Tiles, or windows of them. Raises as of `Dataset`; `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
                 "inria_aerial split 'test': its labels are not public; use val, or run `make submit EXP=...` and "
@@ -73,13 +78,16 @@ class InriaAerial(FileDataset):
             )
         return [piece for tile in super().samples(split) for piece in self._cut(tile)]
 
-    def images(self, split):
+    def images(self, split: str) -> list[Sample]:
+        """Whole tiles, those of test too."""
         return super().samples(split)
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """Folders of images and labels, which train, val and trainval share; test has images alone."""
         return [self.folder / "test" / "images"] if split == "test" else [self.folder / part for part in self.parts]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """Tiles in the order of city and number. Raises `DataError` for a file of another name."""
         folder, *labels = self.places(split)
         tiles = [
             Sample(path.stem, path, labels[0] / path.name if labels else None)
@@ -105,7 +113,8 @@ class InriaAerial(FileDataset):
         return patches.cut(tile, rows, columns, self.patch, self.patch)
 
 
-def number(tile):
-    """(city, number in it) of a tile, a `Sample`, by its file's name; ("", 0) where that is of another kind."""
+def number(tile: Sample) -> tuple[str, int]:
+    """(city, number in it) of a tile, by its file's name; ("", 0) where that is of another kind."""
+    assert tile.image is not None
     name = re.fullmatch(r"(.+?)(\d+)", tile.image.stem)
     return (name[1], int(name[2])) if name else ("", 0)

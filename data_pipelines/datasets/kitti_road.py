@@ -3,7 +3,10 @@
 The benchmark's second task, the ego lane of the "um" frames (um_lane), is left out.
 """
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
 
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.reading import images, patches
@@ -48,11 +51,12 @@ class KittiRoad(FileDataset):
     layout = "training/image_2/{um,umm,uu}_NNNNNN.png, training/gt_image_2/{um,umm,uu}_road_NNNNNN.png, testing/image_2"
     parts = ("training/image_2", "training/gt_image_2")
 
-    def __init__(self, folder, patch=0, stride=100):
+    def __init__(self, folder: str | Path, patch: int = 0, stride: int = 100) -> None:
         super().__init__(folder)
         self.patch, self.stride = patch, stride
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """Frames, or windows of them. Raises as of `Dataset`; `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
                 "kitti_road split 'test': its labels are not public; use val, or run `make submit EXP=...` and upload "
@@ -63,13 +67,16 @@ class KittiRoad(FileDataset):
             return frames
         return [piece for frame in frames for piece in self._cut(frame)]
 
-    def images(self, split):
+    def images(self, split: str) -> list[Sample]:
+        """Whole frames, those of test too."""
         return super().samples(split)
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """Folders of images and labels, which train, val and trainval share; test has images alone."""
         return [self.folder / "testing" / "image_2"] if split == "test" else [self.folder / part for part in self.parts]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """Frames in the order of their names."""
         folder, *labels = self.places(split)
         frames = []
         for path in sorted(folder.glob("*.png")):
@@ -84,6 +91,7 @@ class KittiRoad(FileDataset):
         return patches.cut(frame, rows, columns, self.patch, self.patch)
 
 
-def category(sample):
-    """Of `CATEGORIES`, that of a frame, a `Sample`."""
+def category(sample: Sample) -> str:
+    """Of `CATEGORIES`, that of a frame, by its file's name."""
+    assert sample.image is not None
     return sample.image.stem.split("_")[0]

@@ -1,5 +1,7 @@
 """PASCAL VOC 2012 segmentation: 20 classes and background, 255 along their borders (REFERENCE.md section 7)."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path, PureWindowsPath
 
@@ -14,9 +16,10 @@ CLASSES = (
 )  # fmt: skip
 
 
-def colour(index):
+def colour(index: int) -> tuple[int, int, int]:
     """(R, G, B) of a class: its bits, the lowest first, go to red, green, blue, red, ... from the highest bit down."""
-    return tuple(sum((index >> (3 * bit + band) & 1) << (7 - bit) for bit in range(8)) for band in range(3))
+    red, green, blue = (sum((index >> (3 * bit + band) & 1) << (7 - bit) for bit in range(8)) for band in range(3))
+    return red, green, blue
 
 
 SPEC = DatasetSpec(
@@ -57,19 +60,23 @@ class PascalVOC(FileDataset):
     )
     parts = ("JPEGImages", OWN, LISTS)
 
-    def __init__(self, folder, sbd=""):
+    def __init__(self, folder: str | Path, sbd: str = "") -> None:
         super().__init__(folder)
         self._sbd = Path(sbd or self.folder / SBD, "dataset")
         unpacked = any(place.exists() for place in (self._list("trainaug"), self.folder / AUGMENTED))
         self._from_sbd = bool(sbd) or not unpacked and self._sbd.is_dir()
 
-    def images(self, split):
+    def images(self, split: str) -> list[Sample]:
+        """Images of the split's list. Of test, `AbsentSplit` where that list isn't there."""
         return self._test() if split == "test" else self.samples(split)
 
-    def read_label(self, sample):
+    def read_label(self, sample: Sample) -> np.ndarray:
+        """The label [H, W] uint8, from a PNG or from a file of SBD. Raises `DataError`."""
+        assert sample.label is not None
         return read_sbd(sample.label) if sample.label.suffix == ".mat" else super().read_label(sample)
 
-    def places(self, split):
+    def places(self, split: str) -> list[Path]:
+        """List files, and for trainaug what holds its labels. `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
                 "pascal_voc split 'test': its labels are not public; use val, or run `make submit EXP=...`, which "
@@ -86,7 +93,8 @@ class PascalVOC(FileDataset):
         maps, listed = self.folder / AUGMENTED, self._list(split)
         return [maps, self._list("val")] if maps.is_dir() and not listed.exists() else [listed, maps]
 
-    def listing(self, split):
+    def listing(self, split: str) -> list[Sample]:
+        """Images in the order of the lists; of SBD and of maps without a list, sorted by name."""
         if split != "trainaug":
             return [self._sample(name, self._own(name)) for name in _names(self._list(split))]
         if self._from_sbd:
@@ -126,7 +134,7 @@ class PascalVOC(FileDataset):
         return Sample(name, self.folder / "JPEGImages" / f"{name}.jpg", label)
 
 
-def read_sbd(path):
+def read_sbd(path: str | Path) -> np.ndarray:
     """Label map [H, W] uint8 of SBD, a MATLAB file whose struct GTcls has it as Segmentation: 0 to 20.
 
     Raises:

@@ -1,11 +1,16 @@
 """Street scenes drawn at run time, with CamVid's classes: a data set that needs no download."""
 
+from __future__ import annotations
+
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from data_pipelines.datasets.camvid_classes import CLASSES, PALETTE
-from data_pipelines.datasets.street import Scene, band_kinds, draw_street, photograph
+from data_pipelines.datasets.street.layout import draw_street
+from data_pipelines.datasets.street.photograph import band_kinds, photograph
+from data_pipelines.datasets.street.scene import Scene
 from data_pipelines.spec import DataError, Dataset, DatasetSpec, Sample
 
 SIZES = {"train": 200, "val": 40, "test": 40}
@@ -25,9 +30,25 @@ class Synthetic(Dataset):
     Bands: 1 is luminance; 2 is luminance and nearness; 3 is RGB; 4 adds nearness (noisy inverse depth, 0 in the
     sky); 5 adds a near infrared in which vegetation is bright; every band after that is a fixed nonlinear mix
     of the first five.
+
+    Args:
+      height, width: of a scene in pixels, 32 or more.
+      bands: how many.
+      sizes: split -> number of scenes; default: 200, 40 and 40.
+      seed: another one gives other scenes.
+
+    Raises:
+      DataError: scenes too small, or no bands.
     """
 
-    def __init__(self, height=180, width=240, bands=3, sizes=None, seed=0):
+    def __init__(
+        self,
+        height: int = 180,
+        width: int = 240,
+        bands: int = 3,
+        sizes: Mapping[str, int] | None = None,
+        seed: int = 0,
+    ) -> None:
         if min(height, width) < MIN_SIDE:
             raise DataError(f"scenes of {height} x {width} are too small: use at least {MIN_SIDE} pixels a side")
         if bands < 1:
@@ -43,14 +64,16 @@ class Synthetic(Dataset):
             std=tuple(std for _, std in stats),
         )
 
-    def samples(self, split):
+    def samples(self, split: str) -> list[Sample]:
+        """One per scene, SPLIT_NNNNN. Raises `DataError` where the split is unknown or of size 0."""
         if split not in self.spec.splits:
             raise DataError(f"unknown split {split!r} of 'synthetic': use one of {', '.join(self.spec.splits)}")
         if self.spec.splits[split] < 1:
             raise DataError(f"split {split!r} is empty: give it a size of at least 1")
         return [Sample(f"{split}_{index:05d}") for index in range(self.spec.splits[split])]
 
-    def read(self, sample):
+    def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """(image [H, W, bands] uint8, label [H, W] uint8), drawn anew. Raises `DataError` where it is no sample."""
         split, _, index = sample.name.rpartition("_")
         if not index.isdecimal() or int(index) >= self.spec.splits.get(split, 0):
             raise DataError(f"{sample.name!r} is no sample of 'synthetic': take one from samples(split)")

@@ -1,0 +1,1 @@
+"""A user's own data: what a dataset.yaml says, which files belong together, and their statistics."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.spec import DataError
+from data_pipelines.spec import DataError, Sample
 from data_pipelines.writing import write_json
 
 NAME = "statistics.json"
@@ -20,14 +22,15 @@ CHUNK = 2**20  # pixels that are turned to float64 at once
 THREADS = 4
 
 
-class Moments(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Moments:
     """Of pixels: how many, mean [bands], and sum of squared distances from it [bands], float64."""
 
     count: int
     mean: np.ndarray
     squares: np.ndarray
 
-    def __add__(self, other):
+    def __add__(self, other: Moments) -> Moments:
         """Of both sets of pixels (Chan et al. 1979): it loses no digits, as sums of squares would."""
         count = self.count + other.count
         step = other.mean - self.mean
@@ -63,7 +66,7 @@ class Statistics(NamedTuple):
     nodata: float | None = None
 
 
-def moments(image, mask=None) -> Moments | None:
+def moments(image: np.ndarray, mask: np.ndarray | None = None) -> Moments | None:
     """`Moments` of an image [H, W, bands] where `mask` [H, W] is False, or None where that is nowhere."""
     pixels = image.reshape(-1, image.shape[-1]) if mask is None else image[~mask]
     total = None
@@ -75,18 +78,22 @@ def moments(image, mask=None) -> Moments | None:
     return total
 
 
-def measure(read, samples, progress=True):
+def measure(
+    read: Callable[[Sample], tuple[np.ndarray, np.ndarray | None]], samples: Sequence[Sample], progress: bool = True
+) -> tuple[Moments, list[str]]:
     """(`Moments` over all pixels of the images, lines on those that can't be read).
 
     Args:
-      read: function of a sample that gives its image and where that has no data (or None), or raises `DataError`.
-      samples: list of samples.
+      read: gives the image [H, W, bands] of a sample and where that has no data ([H, W] bool, or None), or raises
+        `DataError`.
+      samples: whose images are measured.
       progress: show a bar, where stderr is a terminal.
 
     Raises:
       DataError: no image can be read, or none has data.
     """
-    total, problems = None, []
+    total: Moments | None = None
+    problems = []
 
     def one(sample):
         try:
@@ -95,8 +102,8 @@ def measure(read, samples, progress=True):
             return None, str(error)
 
     with ThreadPool(THREADS) as pool:
-        bar = {"desc": "measuring mean and deviation", "unit": "image", "disable": None if progress else True}
-        for found, problem in tqdm(pool.imap(one, samples), total=len(samples), **bar):
+        results, hidden = pool.imap(one, samples), None if progress else True
+        for found, problem in tqdm(results, "measuring mean and deviation", len(samples), unit="image", disable=hidden):
             if problem:
                 problems.append(problem)
             elif found:
@@ -106,12 +113,12 @@ def measure(read, samples, progress=True):
     return total, problems
 
 
-def fingerprint(names) -> str:
+def fingerprint(names: Iterable[str]) -> str:
     """Digest of a list of names."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-def write(folder, statistics: Statistics) -> None:
+def write(folder: str | Path, statistics: Statistics) -> None:
     """Writes statistics.json into `folder`, at once or not at all. Raises `DataError` where that fails."""
     path = Path(folder, NAME)
     try:
@@ -120,13 +127,13 @@ def write(folder, statistics: Statistics) -> None:
         raise DataError(f"{path}: {error.strerror}; the folder must be writable once") from None
 
 
-def read(folder) -> Statistics | None:
+def read(folder: str | Path) -> Statistics | None:
     """What is in `folder`, or None. Raises `DataError` where that is damaged."""
     path = Path(folder, NAME)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = Statistics(**content)
-        found = found._replace(**{key: tuple(getattr(found, key)) for key in ("bands", "mean", "std")})
+        found = found._replace(bands=tuple(found.bands), mean=tuple(found.mean), std=tuple(found.std))
         numbers = [*found.mean, *found.std]
         if not len(found.bands) == len(found.mean) == len(found.std) or not all(map(math.isfinite, numbers)):
             raise ValueError

@@ -22,41 +22,21 @@ All but images, labels and classes may be left out. dataset.json, with the same 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import json
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import yaml
-
 from data_pipelines.datasets.pascal_voc import colour
+from data_pipelines.own_data import values
+from data_pipelines.own_data.parsing import parse
+from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
 
 NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
 FOLDER = "folder"  # of `group`
 MOST_CLASSES = IGNORE  # ids 0 to 254
-LARGEST_ID = 65535
 HOLDS = ("ids", "colours")
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Files that give some of an image's bands.
-
-    Attributes:
-      folder: where they are.
-      suffix: what ends their names, before the extension.
-      bands: names of the bands.
-      dtype: of the pixel values in the files.
-    """
-
-    folder: Path
-    suffix: str
-    bands: tuple[str, ...]
-    dtype: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +78,7 @@ class Description:
         return max((part.dtype for part in self.parts), key=DTYPES.index)
 
 
-def find_description(folder) -> Path:
+def find_description(folder: str | Path) -> Path:
     """Path of the dataset.yaml in `folder`. Raises `DataError` where there is none, or more than one."""
     found = [path for name in NAMES if (path := Path(folder, name)).is_file()]
     if not found:
@@ -111,95 +91,54 @@ def find_description(folder) -> Path:
     return found[0]
 
 
-def read_description(folder) -> Description:
+def read_description(folder: str | Path) -> Description:
     """The `Description` in `folder`. Raises `DataError`, which names the file and the key."""
     path = find_description(folder)
     try:
-        return _checked(path, _parse(path))
+        return _checked(path, parse(path))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def can_be(number, dtype) -> bool:
-    """Whether a pixel of that dtype, of `DTYPES`, can have the value."""
-    if dtype == "float32":
-        return not math.isfinite(number) or abs(number) <= float(np.finfo(dtype).max)
-    return number.is_integer() and 0 <= number <= np.iinfo(dtype).max
-
-
-def _parse(path):
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            return json.loads(text, object_pairs_hook=_without_repeats)
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        place = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"no valid YAML{place}: {error.problem}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise error if isinstance(error, DataError) else DataError(f"can't be parsed: {error}") from None
-    except OSError as error:
-        raise DataError(f"can't be read: {error.strerror}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain values alone. A key that stands twice is an error: YAML's own loader silently takes the last."""
-
-    def construct_mapping(self, node, deep=False):
-        _refuse_doubles([self.construct_object(key, deep=True) for key, _ in node.value])
-        return super().construct_mapping(node, deep)
-
-
-def _without_repeats(pairs):
-    _refuse_doubles([key for key, _ in pairs])
-    return dict(pairs)
-
-
-def _refuse_doubles(keys):
-    for key in keys:
-        if keys.count(key) > 1:
-            raise DataError(f"{key!r} stands there twice")
 
 
 def _checked(path, content):
     known = {"images", "labels", "image_suffix", "label_suffix", "extras", "bands", "dtype", "labels_hold"}
     known |= {"classes", "palette", "nodata", "void", "splits", "group"}
-    _check_keys(content, known, ("images", "labels", "classes"))
+    values.check_keys(content, known, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
-        here / _text(content["images"], "images"),
-        _suffix(content.get("image_suffix", ""), "image_suffix"),
-        _bands(content.get("bands", len(COLOURS)), "bands"),
-        _choice(content.get("dtype", DTYPES[0]), DTYPES, "dtype"),
+        here / values.text(content["images"], "images"),
+        values.suffix(content.get("image_suffix", ""), "image_suffix"),
+        values.bands(content.get("bands", len(COLOURS)), "bands"),
+        values.choice(content.get("dtype", DTYPES[0]), DTYPES, "dtype"),
     )
-    extras = _list(content.get("extras", []), "extras")
+    extras = values.entries(content.get("extras", []), "extras")
     parts = (image, *(_extra(here, entry, f"extras[{number}]") for number, entry in enumerate(extras)))
-    _refuse_repeats([name for part in parts for name in part.bands], "bands")
+    values.refuse_repeats([name for part in parts for name in part.bands], "bands")
     return Description(
         path=path,
         parts=parts,
-        labels=here / _text(content["labels"], "labels"),
-        label_suffix=_suffix(content.get("label_suffix", ""), "label_suffix"),
+        labels=here / values.text(content["labels"], "labels"),
+        label_suffix=values.suffix(content.get("label_suffix", ""), "label_suffix"),
         **_classes(content),
-        nodata=_nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
+        nodata=values.nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
         splits=_splits(content.get("splits", {"train": 0.8, "val": 0.2})),
         group=_group(content.get("group", "")),
     )
 
 
 def _extra(here, entry, key):
-    _check_keys(entry, {"folder", "bands", "dtype", "suffix"}, ("folder", "bands"), f"{key}.")
+    values.check_keys(entry, {"folder", "bands", "dtype", "suffix"}, ("folder", "bands"), f"{key}.")
     return Part(
-        here / _text(entry["folder"], f"{key}.folder"),
-        _suffix(entry.get("suffix", ""), f"{key}.suffix"),
-        _bands(entry["bands"], f"{key}.bands"),
-        _choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
+        here / values.text(entry["folder"], f"{key}.folder"),
+        values.suffix(entry.get("suffix", ""), f"{key}.suffix"),
+        values.bands(entry["bands"], f"{key}.bands"),
+        values.choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
     )
 
 
 def _classes(content):
     """The entries of a `Description` that come from classes, palette, void and labels_hold."""
-    colours = _choice(content.get("labels_hold", HOLDS[0]), HOLDS, "labels_hold") == HOLDS[1]
+    colours = values.choice(content.get("labels_hold", HOLDS[0]), HOLDS, "labels_hold") == HOLDS[1]
     ids, names = _ids_and_names(content["classes"])
     if colours and isinstance(content["classes"], dict):
         raise DataError("classes has ids, but labels_hold is colours: make it a list of names")
@@ -208,17 +147,19 @@ def _classes(content):
         raise DataError(f"palette must be a map of class to colour, got {given!r}")
     for name in given:
         if name not in names:
-            raise DataError(f"palette names {name!r}, which is no class{_nearest(name, names)}")
-    given = {name: _colour(value, f"palette.{name}") for name, value in given.items()}
-    void = _list(content.get("void", []), "void")
-    void_colours = tuple(_colour(value, "void") for value in void) if colours else ()
+            raise DataError(f"palette names {name!r}, which is no class{values.nearest(name, names)}")
+    given = {name: values.colour(value, f"palette.{name}") for name, value in given.items()}
+    void = values.entries(content.get("void", []), "void")
+    void_colours = tuple(values.colour(value, "void") for value in void) if colours else ()
     if colours:
         missing = [name for name in names if name not in given]
         if missing:
             raise DataError(f"class {missing[0]!r} has no colour in palette, and labels_hold is colours")
-        _refuse_repeats([given[name] for name in names] + list(void_colours), "the colours of palette and void")
-    void_ids = () if colours else tuple(_id(value, "void") for value in void)
-    _refuse_repeats([*(ids or range(len(names))), *void_ids] if not colours else [], "the ids of classes and void")
+        values.refuse_repeats([given[name] for name in names] + list(void_colours), "the colours of palette and void")
+    void_ids = () if colours else tuple(values.label_id(value, "void") for value in void)
+    values.refuse_repeats(
+        [*(ids or range(len(names))), *void_ids] if not colours else [], "the ids of classes and void"
+    )
     palette = _filled(names, given)
     return {
         "classes": names,
@@ -234,13 +175,13 @@ def _ids_and_names(classes):
     """(ids in the label files, or () where they are 0, 1, 2, ...; names)."""
     if not isinstance(classes, (list, dict)) or not classes:
         raise DataError(f"classes must be a list of names or a map of id to name, got {classes!r}")
-    ids = tuple(_id(value, "classes") for value in classes) if isinstance(classes, dict) else ()
-    values = classes.values() if isinstance(classes, dict) else classes
-    names = tuple(_text(value, "classes") for value in values)
+    ids = tuple(values.label_id(value, "classes") for value in classes) if isinstance(classes, dict) else ()
+    given = classes.values() if isinstance(classes, dict) else classes
+    names = tuple(values.text(value, "classes") for value in given)
     if len(names) > MOST_CLASSES:
         raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
-    _refuse_repeats(names, "classes")
-    _refuse_repeats(ids, "the ids of classes")
+    values.refuse_repeats(names, "classes")
+    values.refuse_repeats(ids, "the ids of classes")
     return ids, names
 
 
@@ -256,7 +197,7 @@ def _splits(splits):
     for name in splits:
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
             raise DataError(f"splits: {name!r} is no name of a split: letters and digits")
-    shares = [_is_number(value) for value in splits.values()]
+    shares = [values.is_number(value) for value in splits.values()]
     if any(shares) and not all(shares):
         raise DataError("splits are either all shares, or all lists: these are both")
     if all(shares):
@@ -271,8 +212,8 @@ def _splits(splits):
 
 def _names_of(value, key):
     if isinstance(value, str):
-        return _text(value, key)
-    names = tuple(_text(name, key) for name in _list(value, key))
+        return values.text(value, key)
+    names = tuple(values.text(name, key) for name in values.entries(value, key))
     if not names:
         raise DataError(f"{key} is empty: name an image, or leave the split out")
     return names
@@ -286,107 +227,3 @@ def _group(group):
     except re.error as error:
         raise DataError(f"group is no regular expression: {error}, in {group!r}") from None
     return group
-
-
-def _check_keys(content, known, needed, prefix=""):
-    if not isinstance(content, dict):
-        where = f"{prefix.rstrip('.')} " if prefix else ""
-        raise DataError(f"{where}must be a map of keys to values, got {str(content)[:60]!r}")
-    for key in content:
-        if key not in known:
-            nearest = _nearest(key, known) or f"; known: {', '.join(sorted(known))}"
-            raise DataError(f"unknown key '{prefix}{key}'{nearest}")
-    for key in needed:
-        if key not in content:
-            raise DataError(f"key '{prefix}{key}' is missing")
-
-
-def _nearest(word, known):
-    match = difflib.get_close_matches(str(word), list(known), 1)
-    return f", did you mean {match[0]!r}" if match else ""
-
-
-def _text(value, key):
-    if not isinstance(value, str) or not value.strip():
-        # YAML reads yes, no, on, off and numbers as something else.
-        quoted = "; put it in quotes" if isinstance(value, (bool, int, float)) else ""
-        raise DataError(f"{key} must be text, got {value!r}{quoted}")
-    return value
-
-
-def _suffix(value, key):
-    if not isinstance(value, str):
-        raise DataError(f"{key} must be text, got {value!r}")
-    if "/" in value:
-        raise DataError(f"{key} must be what ends the names of files, before the extension, got {value!r}")
-    return value
-
-
-def _list(value, key):
-    if not isinstance(value, list):
-        raise DataError(f"{key} must be a list, got {value!r}")
-    return value
-
-
-def _choice(value, known, key):
-    if value not in known:
-        raise DataError(f"{key} must be one of {', '.join(known)}, got {value!r}{_nearest(value, known)}")
-    return value
-
-
-def _bands(value, key):
-    """Names of bands. Where there is just their number, three are red, green and blue."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise DataError(f"{key} must be 1 or more, got {value}")
-        return COLOURS if value == len(COLOURS) else tuple(f"band_{number}" for number in range(1, value + 1))
-    names = tuple(_text(name, key) for name in _list(value, key))
-    if not names:
-        raise DataError(f"{key} is empty: name the bands of the files")
-    return names
-
-
-def _id(value, key):
-    if not isinstance(value, int) or isinstance(value, bool):
-        number = _number_in(value)
-        if number is None:
-            raise DataError(f"{key}: {value!r} is no id: expected a whole number")
-        value = number
-    if not 0 <= value <= LARGEST_ID:
-        raise DataError(f"{key}: id {value} is not in 0..{LARGEST_ID}")
-    return value
-
-
-def _number_in(value):
-    """Keys of JSON are always text."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
-
-
-def _colour(value, key):
-    numbers = isinstance(value, list) and [v for v in value if isinstance(v, int) and not isinstance(v, bool)]
-    if not numbers or len(numbers) != 3 or len(value) != 3 or not all(0 <= v <= 255 for v in numbers):
-        raise DataError(f"{key} must be a colour [red, green, blue] of 0 to 255, got {value!r}")
-    return tuple(value)
-
-
-def _nodata(value, dtypes):
-    try:
-        # YAML takes nan and 1e38 for text; its own spelling is .nan and 1.0e+38.
-        number = float(value) if _is_number(value) or isinstance(value, str) else None
-    except (ValueError, OverflowError):
-        number = None
-    if number is None:
-        raise DataError(f"nodata must be a number, got {value!r}")
-    if not any(can_be(number, dtype) for dtype in dtypes):
-        raise DataError(f"nodata is {number:g}, but no value of {' or '.join(sorted(dtypes))} is: correct it")
-    return number
-
-
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _refuse_repeats(values, key):
-    for value in values:
-        if values.count(value) > 1:
-            raise DataError(f"{key}: {value!r} stands there twice")

@@ -1,0 +1,1 @@
+"""Commands on data sets, a module each, and what they share: arguments, sources, archives, shards."""

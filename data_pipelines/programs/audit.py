@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -53,7 +55,8 @@ exit status: 0 nothing is wrong; 1 a failure while running; 2 there are problems
 """
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Runs `did_tf check-data`. Returns the exit status."""
     parser = command.Parser("Reads every file of a data set and reports what is in it.", EPILOG)
     parser.add_argument("--output", metavar="DIR", help="for the report and the pictures (default: runs/audit/NAME)")
     parser.add_argument("--splits", metavar="A,B", help="splits to check (default: all)")
@@ -102,7 +105,7 @@ def _survey_all(dataset, splits):
 
 def _table(spec, found):
     """The splits side by side, one column each."""
-    sizes = sum((one.sizes for one in found), Counter()).most_common()
+    sizes = sum((one.sizes for one in found), Counter[tuple[int, int]]()).most_common()
     rows = [
         [spec.name, *(one.split for one in found)],
         ["samples", *(one.found for one in found)],
@@ -125,7 +128,7 @@ def _class_rows(spec, found):
         heading = "class, % of labelled pixels"
         void = [["void, % of pixels", *(_percent(one.counts.void_share) if one.labelled else "" for one in found)]]
     if spec.num_classes > CLASSES_SHOWN:
-        kinds = {"fewest": np.min, "median": np.median, "most": np.max}
+        kinds: dict[str, Callable] = {"fewest": np.min, "median": np.median, "most": np.max}
         return void + [
             [f"images of a class, {name}", *(f"{kind(one.counts.images):g}" if one.labelled else "" for one in found)]
             for name, kind in kinds.items()
@@ -148,12 +151,12 @@ def _weights(spec, found):
     ready = 'ARGS="--config.loss.class_balance=1"'
     if spec.task == "classification":
         return ["", f"to weigh the classes of {train.split} equally: {ready}"]
-    columns = (train.counts.median_frequency_weights(), train.counts.balance_weights())
-    columns = [[f"{weight:.4g}" for weight in column] for column in columns]
+    weights = (train.counts.median_frequency_weights(), train.counts.balance_weights())
+    columns = [[f"{weight:.4g}" for weight in column] for column in weights]
     rows = [[f"weights of {train.split}", "class_weights", "class_balance=1"]]
     rows += [[f"  {index} {name}", *cells] for index, (name, *cells) in enumerate(zip(spec.classes, *columns))]
-    weights = f"--config.loss.class_weights='({', '.join(columns[0])})'"
-    return ["", _aligned(rows), f'to train with them: ARGS="{weights}"', f"or, with those on the right: {ready}"]
+    setting = f"--config.loss.class_weights='({', '.join(columns[0])})'"
+    return ["", _aligned(rows), f'to train with them: ARGS="{setting}"', f"or, with those on the right: {ready}"]
 
 
 def _write_report(path, spec, found, verdict):
@@ -245,6 +248,6 @@ def _aligned(rows):
     )
 
 
-def launch():
-    """What the command line starts."""
+def launch() -> NoReturn:
+    """What the command line starts: `main`, whose result becomes the exit status."""
     sys.exit(main())

@@ -8,20 +8,23 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 from data_pipelines.spec import DataError
 
 FAILED, BAD_INPUT = 1, 2
-"""Exit statuses: a failure while running (network, disk), and bad input or a bad command line."""
+"""Exit statuses for a failure while running (network, disk), and for bad input or a bad command line."""
 
 
 class Parser(argparse.ArgumentParser):
     """A parser with the arguments every program takes, and without the usage text in front of an error.
 
-    `dataset`: whether the program is told which data set it is for.
+    Args:
+      description, epilog: before and after the list of arguments in --help.
+      dataset: whether the program is told which data set it is for.
     """
 
-    def __init__(self, description: str, epilog: str, dataset: bool = True):
+    def __init__(self, description: str, epilog: str, dataset: bool = True) -> None:
         super().__init__(
             prog=os.path.basename(sys.argv[0]),  # "did_tf check-data"
             description=description,
@@ -33,11 +36,12 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--folder", metavar="DIR", help="where its files are (default: data/NAME)")
         self.add_argument("--debug", action="store_true", help="print the traceback of an error")
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with `BAD_INPUT` and one line on stderr."""
         self.exit(BAD_INPUT, f"error: {message} (--help lists the arguments)\n")
 
 
-def options(texts: list[str]) -> dict:
+def options(texts: list[str]) -> dict[str, Any]:
     """Options of a data set from texts "key=value", the values as Python reads them, else as text.
 
     Raises:

@@ -7,23 +7,23 @@ only you can say.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import dataclasses
 import json
 import os
 import shlex
 import sys
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-import numpy as np
-from tqdm import tqdm
-
-from data_pipelines.own_data.description import LARGEST_ID, MOST_CLASSES, NAMES, Part, can_be
-from data_pipelines.own_data.folders import IMAGES, LABELS, Folders, list_files, place, share_out, tell_leftovers
+from data_pipelines.own_data.contents import kind_of, suffixes, values_of
+from data_pipelines.own_data.description import NAMES
+from data_pipelines.own_data.matching import IMAGES, LABELS, list_files, tell_leftovers
+from data_pipelines.own_data.parts import Part
+from data_pipelines.own_data.splits import place, share_out
+from data_pipelines.own_data.values import can_be
 from data_pipelines.programs import command
-from data_pipelines.reading.decoding import image_values, label_values, nodata_of
-from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
+from data_pipelines.reading.decoding import nodata_of
+from data_pipelines.spec import COLOURS, IGNORE, DataError
 from data_pipelines.writing import check_writable, write_file
 
 EPILOG = """example:
@@ -34,15 +34,8 @@ SHARES = {"train": 0.8, "val": 0.2}
 BINARY = {0, IGNORE}  # ids of a mask that is saved as black and white
 
 
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """What the image files of a folder hold: number of bands, and dtype as in dataset.yaml."""
-
-    bands: int
-    dtype: str
-
-
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Runs `did_tf describe-data`. Returns the exit status."""
     parser = command.Parser("Drafts a dataset.yaml from what the files hold.", EPILOG, dataset=False)
     parser.set_defaults(folder="data/folders")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
@@ -68,19 +61,19 @@ def _program(args: argparse.Namespace) -> int:
     return 0
 
 
-def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, str]:
+def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: Sequence[Path] = ()) -> tuple[str, str]:
     """(text of a dataset.yaml for `folder`, one line on what was found).
 
     Raises:
       DataError: files are missing or unreadable, or differ in what they hold.
     """
-    image_suffix, label_suffix = _suffixes(image_folder, label_folder)
+    image_suffix, label_suffix = suffixes(image_folder, label_folder)
     label = Part(label_folder, label_suffix, (), "")
     parts = [Part(image_folder, image_suffix, (), ""), *(Part(extra, "", (), "") for extra in extra_folders)]
     found = [list_files(part, [*parts, label], IMAGES) for part in parts]
-    kinds = [_kind_of(part.folder, files.values()) for part, files in zip(parts, found)]
+    kinds = [kind_of(part.folder, files.values()) for part, files in zip(parts, found)]
     labels = list_files(label, [*parts, label], LABELS)
-    counts, colours = _values_of(labels.values())
+    counts, colours = values_of(labels.values())
     names = sorted(set.intersection(*map(set, found), labels))
     if not names:
         raise DataError(
@@ -90,12 +83,12 @@ def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, st
     tell_leftovers([*found, labels], [image_folder, *extra_folders, label_folder], names)
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
-        "# All keys are explained in data_pipelines/description.py of did_tf.",
+        "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
         f"images: {_path(image_folder, folder)}",
         f"labels: {_path(label_folder, folder)}",
         *([f"image_suffix: {json.dumps(image_suffix)}"] if image_suffix else []),
         *([f"label_suffix: {json.dumps(label_suffix)}"] if label_suffix else []),
-        f"bands: {_names(kinds[0], found[0])}",
+        f"bands: {_names(kinds[0])}",
         f"dtype: {kinds[0].dtype}",
         *_extras(parts[1:], kinds[1:], folder),
         *_nodata(kinds, found),
@@ -108,118 +101,6 @@ def draft(folder, image_folder, label_folder, extra_folders=()) -> tuple[str, st
     return "\n".join(lines) + "\n", summary
 
 
-def _suffixes(image_folder, label_folder):
-    """(image_suffix, label_suffix) with which most labels find their image: none, or endings that the names have."""
-    images_, labels = ({*_stems(folder, ext)} for folder, ext in ((image_folder, IMAGES), (label_folder, LABELS)))
-    same = image_folder.resolve() == label_folder.resolve()
-    choices = Counter({("", ""): 0 if same else len(images_ & labels)})
-    for first, second, swap in ((images_, labels, False), (labels, images_, True)):
-        endings = Counter(filter(None, (_ending(name, first) for name in second)))
-        for ending, times in endings.most_common(1):
-            choices[(ending, "") if swap else ("", ending)] = times
-    tails = tuple(os.path.commonprefix([name[::-1] for name in names])[::-1] for names in (images_, labels))
-    if not same and all(tails):
-        cut = [{name[: len(name) - len(tail)] for name in names} for names, tail in zip((images_, labels), tails)]
-        choices[tails] = len(cut[0] & cut[1])
-    best, times = max(choices.items(), key=lambda item: item[1])  # the first of equals: no suffix
-    return best if times else ("", "")
-
-
-def _stems(folder, extensions):
-    everything = Part(folder, "", (), "")
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}")
-    return list_files(everything, [everything], extensions)
-
-
-def _ending(name, names):
-    """What follows in `name` after the longest of `names` that it begins with, or nothing."""
-    for length in range(len(name) - 1, 0, -1):
-        if name[:length] in names:
-            return name[length:]
-    return ""
-
-
-def _kind_of(folder, paths):
-    """The `Kind` that all images have. Raises `DataError` where they differ."""
-    first = {}
-    for path, kind in _each(_kind, list(paths), f"looking at {folder}"):
-        first.setdefault(kind, path)
-    # Grey photographs among coloured ones are read as colours.
-    if set(first) == {Kind(1, "uint8"), Kind(3, "uint8")}:
-        return Kind(3, "uint8")
-    if len(first) > 1:
-        (one, path), (other, second) = list(first.items())[:2]
-        raise DataError(
-            f"{path} has bands of {one.dtype}: {one.bands}, but {second} of {other.dtype}: {other.bands}: convert "
-            "the images so that they are alike"
-        )
-    return next(iter(first))
-
-
-def _kind(path):
-    pixels = _without_alpha(*image_values(path, orientation=Folders.orientation))
-    dtype = pixels.dtype.name
-    return Kind(pixels.shape[2], dtype if dtype in DTYPES else DTYPES[-1])
-
-
-def _without_alpha(values, size, alpha):
-    """Values [h, w, bands] less an alpha channel that is opaque, which is dropped in reading too."""
-    opaque = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
-    return values[..., :-1] if alpha and (values[..., -1] == opaque).all() else values
-
-
-def _values_of(paths):
-    """({id or colour: pixels}, sorted; whether they are colours)."""
-    totals, first = Counter(), {}
-    for path, (values, colours) in _each(_values, list(paths), "looking at labels"):
-        first.setdefault(colours, path)
-        totals.update(values)
-        wrong = [] if colours else [value for value in values if not 0 <= value <= LARGEST_ID]
-        if wrong:
-            raise DataError(f"label {path} holds {wrong[0]}: ids are 0 to {LARGEST_ID}; change it, for instance to 255")
-        if len(totals) > MOST_CLASSES + 1:
-            raise DataError(f"{path}: more than {MOST_CLASSES + 1} ids or colours so far: are these labels?")
-    if len(first) > 1:
-        raise DataError(f"{first[True]} holds colours, but {first[False]} holds ids: convert one kind to the other")
-    if set(totals) == {IGNORE}:
-        raise DataError(f"the labels hold {IGNORE} alone, which stands for no class: are these all, such as {path}?")
-    return dict(sorted(totals.items())), True in first
-
-
-def _values(path):
-    """({id or colour: pixels} of one label, whether they are colours)."""
-    label = _without_alpha(*label_values(path))
-    if label.dtype.kind not in "bui":
-        raise DataError(f"label {path} holds {label.dtype.name} values: expected ids or colours")
-    if label.shape[2] == 1:
-        values, counts = np.unique(label, return_counts=True)
-        return dict(zip(values.astype(int).tolist(), counts.tolist())), False
-    if label.shape[2] != 3:
-        raise DataError(f"label {path} has {label.shape[2]} channels: expected one of ids, or three of colours")
-    values, counts = np.unique(label.reshape(-1, 3), axis=0, return_counts=True)
-    return dict(zip(map(tuple, values.tolist()), counts.tolist())), True
-
-
-def _each(function, paths, title):
-    """Yields (path, what `function` makes of it). Raises `DataError` where it fails for some, with their number."""
-    failed = []
-
-    def tried(path):
-        try:
-            return function(path)
-        except DataError as error:
-            failed.append(str(error))
-
-    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for path, result in zip(paths, tqdm(pool.map(tried, paths), title, len(paths), unit="file", disable=None)):
-            if result is not None:
-                yield path, result
-    if failed:
-        more = f" (and {len(failed) - 1} more such files)" if len(failed) > 1 else ""
-        raise DataError(f"{min(failed)}{more}")
-
-
 def _path(path, folder):
     """As it stands in the dataset.yaml of `folder`, from where a relative path counts."""
     # Through a link, ".." is the parent of what it points to.
@@ -227,7 +108,7 @@ def _path(path, folder):
     return json.dumps(text.as_posix(), ensure_ascii=False)
 
 
-def _names(kind, files):
+def _names(kind):
     """Three are red, green and blue in almost every picture; of others nobody knows."""
     names = COLOURS if kind.bands == len(COLOURS) else [f"band_{number}" for number in range(1, kind.bands + 1)]
     hint = "" if kind.bands == len(COLOURS) else "  # call some red, green and blue, and pictures are in colour"
@@ -280,6 +161,6 @@ def _splits(names):
     return ["splits:", *(f"  {split}: {json.dumps(found, ensure_ascii=False)}" for split, found in lists.items())]
 
 
-def launch():
-    """What the command line starts."""
+def launch() -> NoReturn:
+    """What the command line starts: `main`, whose result becomes the exit status."""
     sys.exit(main())

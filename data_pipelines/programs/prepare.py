@@ -10,25 +10,25 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import collections
 import concurrent.futures
 import functools
-import hashlib
 import itertools
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines import load, records
 from data_pipelines.programs import command
+from data_pipelines.programs.shards import Numbers, read_ahead, sha256, write_shard
 from data_pipelines.spec import DataError, Dataset
 
 AHEAD = 2
 """Samples per thread that are decoded before they are written."""
-CHUNK, MEGABYTE = 2**20, 10**6
+MEGABYTE = 10**6
 
 EPILOG = """Each split becomes SPLIT-00000.tfrecord, ... and, written last, the manifest SPLIT.json (see
 data_pipelines/records.py). A shard appears under its name when it is whole. Stopped, the same command goes on with the
@@ -41,7 +41,8 @@ exit status: 0 all is there and whole; 1 a failure while running; 2 bad input, o
 """
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Runs `did_tf prepare --dataset`. Returns the exit status."""
     parser = command.Parser("Writes samples into sharded TFRecords, for training from them.", EPILOG)
     parser.add_argument("--output", metavar="DIR", help="folder of the records (default: data/NAME_prepared)")
     parser.add_argument("--splits", default="train,val", metavar="A,B", help="default: train,val")
@@ -73,13 +74,13 @@ def _program(args):
 def prepare(
     dataset: Dataset,
     split: str,
-    folder,
-    source: dict,
+    folder: str | Path,
+    source: Mapping[str, Any],
     shard_megabytes: int = 256,
     encoding: str = records.RAW,
     progress: bool = False,
     threads: int | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Writes `split` of `dataset` into `folder`, or what of it is not there yet. Returns the manifest.
 
     Never more than a few decoded samples per thread are held in memory.
@@ -115,17 +116,17 @@ def prepare(
     log = _start_log(folder, header, shards)
     bar = tqdm(total=len(samples), desc=f"preparing {split}", unit="sample", disable=None if progress else True)
     with bar, concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        read = functools.partial(_read_ahead, pool, AHEAD * threads, dataset, encoding)
+        read = functools.partial(read_ahead, pool, AHEAD * threads, dataset, encoding)
         done = 0
         for shard in shards:
             part = samples[done : done + len(shard["records"])]
             if not records.is_there(folder, shard):
-                _write_shard(folder / shard["file"], read(part), shard)
+                write_shard(folder / shard["file"], read(part), shard)
             done += len(part)
             bar.update(len(part))
-        numbers = _Numbers(len(shards), shard_megabytes * MEGABYTE)
+        numbers = Numbers(len(shards), shard_megabytes * MEGABYTE)
         for number, pairs in itertools.groupby(_counted(read(samples[done:]), bar), numbers):
-            shards.append(_write_shard(folder / f"{split}-{number:05d}.tfrecord", pairs))
+            shards.append(write_shard(folder / f"{split}-{number:05d}.tfrecord", pairs))
             _append(log, shards[-1])
     manifest = {**header, "shards": shards}
     _replace(folder / f"{split}.json", json.dumps(manifest))
@@ -133,7 +134,7 @@ def prepare(
     return manifest
 
 
-def describe(manifest: dict, folder) -> str:
+def describe(manifest: Mapping[str, Any], folder: str | Path) -> str:
     """A line about the records in `folder` that a manifest is of."""
     shards = manifest["shards"]
     megabytes = sum(shard["bytes"] for shard in shards) / MEGABYTE
@@ -141,7 +142,7 @@ def describe(manifest: dict, folder) -> str:
     return f"{manifest['split']}: {manifest['samples']} samples in {count}, {megabytes:.0f} MB, in {folder}"
 
 
-def verify(folder, split: str, progress: bool = False) -> list[str]:
+def verify(folder: str | Path, split: str, progress: bool = False) -> list[str]:
     """Reads all records of `split` in `folder` again. Returns a line per damaged shard.
 
     Raises `DataError` where the split was not prepared there.
@@ -154,7 +155,7 @@ def verify(folder, split: str, progress: bool = False) -> list[str]:
         try:
             records.check_size(folder, shard)
             records.check_records(folder, shard)
-            if _sha256(folder / shard["file"]) != shard["sha256"]:
+            if sha256(folder / shard["file"]) != shard["sha256"]:
                 raise records.damaged(folder / shard["file"], "its sha256 isn't the manifest's")
         except DataError as error:
             problems.append(str(error))
@@ -225,73 +226,12 @@ def _replace(path, text):
     os.replace(part, path)
 
 
-def _read_ahead(pool, limit, dataset, encoding, samples):
-    """Yields (sample, its record) in order. At most `limit` records wait for being taken."""
-    waiting = collections.deque()
-    for sample in samples:
-        waiting.append((sample, pool.submit(_record, dataset, encoding, sample)))
-        if len(waiting) == limit:
-            first, record = waiting.popleft()
-            yield first, record.result()
-    for sample, record in waiting:
-        yield sample, record.result()
-
-
-def _record(dataset, encoding, sample):
-    return records.encode(sample, *dataset.read(sample), encoding)
-
-
 def _counted(pairs, bar):
     for pair in pairs:
         yield pair
         bar.update()
 
 
-class _Numbers:
-    """Key for `itertools.groupby`: number of the shard that the next (sample, record) goes into.
-
-    A shard is closed by the record that would make it larger than `limit` bytes.
-    """
-
-    def __init__(self, first, limit):
-        self.number, self.limit, self.bytes = first, limit, 0
-
-    def __call__(self, pair):
-        size = len(pair[1]) + records.FRAME
-        if self.bytes and self.bytes + size > self.limit:
-            self.number, self.bytes = self.number + 1, 0
-        self.bytes += size
-        return self.number
-
-
-def _write_shard(path, pairs, expected=None):
-    """Writes (sample, record) pairs; the file appears when it is whole. Returns the manifest's entry.
-
-    Raises `DataError` where it is not the `expected` entry.
-    """
-    part, written = path.with_suffix(".part"), []
-    try:
-        with tf.io.TFRecordWriter(str(part)) as writer:
-            for sample, record in pairs:
-                writer.write(record)
-                written.append(records.entry(sample, record))
-        shard = {"file": path.name, "bytes": part.stat().st_size, "sha256": _sha256(part), "records": written}
-        if expected and shard != expected:
-            raise DataError(f"{path} can't be written as it was: its samples changed; take another OUTPUT=dir")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return shard
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def launch():
-    """What the command line starts."""
+def launch() -> NoReturn:
+    """What the command line starts: `main`, whose result becomes the exit status."""
     sys.exit(main())

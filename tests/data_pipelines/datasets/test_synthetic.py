@@ -7,8 +7,9 @@ import zlib
 import numpy as np
 import pytest
 
-from data_pipelines.datasets.camvid_classes import CLASSES, PALETTE
-from data_pipelines.datasets.street import CAR, ROAD, SKY, Pen, Scene, draw_street
+from data_pipelines.datasets.camvid_classes import CAR, CLASSES, PALETTE, ROAD, SKY
+from data_pipelines.datasets.street.layout import draw_street
+from data_pipelines.datasets.street.scene import Pen, Scene
 from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.spec import IGNORE, DataError, Sample
 

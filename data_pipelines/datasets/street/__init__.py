@@ -1,0 +1,1 @@
+"""Street scenes with CamVid's classes, drawn at run time: what `synthetic` consists of."""

@@ -1,0 +1,87 @@
+"""A user's own data: mean and deviation of its bands."""
+
+import json
+
+import numpy as np
+from own_data import complaint, edit, make_five_bands, write_png, write_tiff
+
+from data_pipelines import load, spec_of
+
+
+def test_mean_and_deviation_are_those_of_all_training_pixels(tmp_path):
+    folder = make_five_bands(tmp_path, count=5)
+    write_tiff(folder / "images" / "scene01.tif", np.full((7, 3, 5), 65535, np.uint16))  # images count by their pixels
+    dataset = load("folders", folder)
+    images = [dataset.read_image(sample) for sample in dataset.samples("train")]
+    pixels = np.concatenate([image.reshape(-1, 5) for image in images]).astype(np.longdouble)
+    np.testing.assert_allclose(dataset.spec.mean, pixels.mean(0).astype(float), rtol=1e-13)
+    np.testing.assert_allclose(dataset.spec.std, pixels.std(0).astype(float), rtol=1e-13)
+    stored = json.loads((folder / "statistics.json").read_text())
+    assert stored["images"] == 4 and tuple(stored["mean"]) == dataset.spec.mean
+
+
+def test_large_values_that_hardly_change_lose_no_digits(plain, monkeypatch):
+    monkeypatch.setattr("data_pipelines.own_data.band_statistics.CHUNK", 50)
+    folder = plain([], bands=["height"], dtype="float32")
+    values = np.float32(1e5) + np.random.default_rng(0).integers(-8, 9, (3, 20, 21, 1)) / np.float32(64)
+    for number, image in enumerate(values.astype(np.float32)):
+        write_tiff(folder / "images" / f"{number}.tif", image)
+        write_png(folder / "labels" / f"{number}.png", np.zeros((20, 21), np.uint8))
+    spec = load("folders", folder).spec
+    np.testing.assert_allclose(spec.mean, values.astype(np.longdouble).mean().astype(float), rtol=1e-13)
+    np.testing.assert_allclose(spec.std, values.astype(np.longdouble).std().astype(float), rtol=1e-6)
+
+
+def test_they_are_measured_once_and_need_no_images_then(rgbd, monkeypatch):
+    first = load("folders", rgbd).spec
+    monkeypatch.setattr("data_pipelines.own_data.band_statistics.measure", None)
+    assert load("folders", rgbd).spec == first
+    for name in ("rgb", "depth", "labels"):
+        (rgbd / name).rename(rgbd / f"{name}_gone")
+    spec = spec_of("folders", rgbd)
+    assert spec == first
+
+
+def test_a_changed_training_split_is_told(rgbd, capsys):
+    first = load("folders", rgbd).spec
+    edit(rgbd, splits={"train": ["scene00", "scene07"]})
+    assert load("folders", rgbd).spec.mean == first.mean
+    assert spec_of("folders", rgbd) == load("folders", rgbd).spec and spec_of("folders", rgbd).splits == {"train": 2}
+    told = capsys.readouterr().err
+    assert "measured on 6 images, and the split 'train' has changed since" in told and "its 2 images" in told
+    (rgbd / "statistics.json").unlink()
+    assert load("folders", rgbd).spec.mean != first.mean
+
+
+def test_statistics_of_other_bands(rgbd):
+    load("folders", rgbd)
+    edit(rgbd, extras=None)
+    assert "is of bands red, green, blue, depth, but" in complaint(rgbd)
+    edit(rgbd, extras=[{"folder": "depth", "bands": ["depth"], "dtype": "uint16"}], nodata=0)
+    assert "is of nodata None, but" in complaint(rgbd)
+    (rgbd / "statistics.json").unlink()
+    load("folders", rgbd)
+    load("folders", rgbd)
+    edit(rgbd, nodata=1)
+    assert "is of nodata 0.0, but" in complaint(rgbd) and "says 1.0: correct that, or delete" in complaint(rgbd)
+    (rgbd / "statistics.json").write_text('{"mean": [1, 2')
+    assert "statistics.json is damaged: delete it" in complaint(rgbd)
+
+
+def test_damaged_images_do_not_keep_the_others_from_being_checked(rgbd, capsys):
+    (rgbd / "rgb" / "scene01.png").write_bytes(b"")
+    dataset = load("folders", rgbd)
+    assert "1 of 6 images can't be measured, such as: " in capsys.readouterr().err
+    assert not (rgbd / "statistics.json").exists()
+    pixels = [dataset.read_image(sample) for sample in dataset.samples("train") if sample.name != "scene01"]
+    np.testing.assert_allclose(dataset.spec.mean, np.mean(pixels, (0, 1, 2)))
+
+
+def test_a_band_that_says_nothing(plain, capsys):
+    folder = plain("a")
+    write_png(
+        folder / "images" / "a.png",
+        np.dstack([np.arange(256).reshape(16, 16)] * 2 + [np.full((16, 16), 9)]).astype(np.uint8),
+    )
+    assert load("folders", folder).spec.std[2] == 1
+    assert "band 'blue' is 9 everywhere" in capsys.readouterr().err
