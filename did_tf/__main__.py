@@ -33,6 +33,11 @@ COMMANDS = {
 
 _OF_A_DATASET = {"prepare": "data_pipelines.programs.prepare"}
 """What runs in its place where --dataset is given and no experiment."""
+_MENDS = {
+    "libGL.so": "apt-get install libgl1, or opencv-python-headless in place of opencv-python",
+    "libgthread-2.0.so": "apt-get install libglib2.0-0, or opencv-python-headless in place of opencv-python",
+}
+"""{what OpenCV doesn't find on a slim system: what mends it}."""
 _HELP = ("--help", "-h", "help")
 
 
@@ -94,7 +99,8 @@ def _imported(module: str, debug: bool) -> ModuleType:
     except ImportError as error:
         if debug:
             raise
-        _fail(f"cannot import {module}: {' '.join(str(error).split())} (--debug shows where)", 1)
+        mend = next((f"; {mend}" for library, mend in _MENDS.items() if library in str(error)), "")
+        _fail(f"cannot import {module}: {' '.join(str(error).split())}{mend} (--debug shows where)", 1)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """`did_tf COMMAND`: which program runs, with which arguments, and what is told where none does."""
 
+import importlib
 import importlib.util
 import signal
 import subprocess
@@ -106,6 +107,16 @@ def test_a_missing_library_is_told_in_a_line(call, monkeypatch):
     assert errors.startswith("error: cannot import did_tf.programs.train: ") and "--debug" in errors
     with pytest.raises(ImportError):
         call("train", "--debug")
+
+
+def test_opencv_without_its_system_library_names_the_package(call, monkeypatch):
+    def missing(module):
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    status, _, errors = call("check-data", "--dataset=camvid")
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "libGL.so.1: cannot open" in errors and "apt-get install libgl1" in errors
 
 
 @pytest.mark.parametrize("name", COMMANDS)

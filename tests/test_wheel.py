@@ -1,5 +1,6 @@
 """The wheel in an environment of its own, used in an empty folder: no checkout, no network."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -102,7 +103,10 @@ def test_commands_run_in_an_empty_folder(did_tf_command, tmp_path):
     assert "did_camvid_quick" in did_tf_command("train", "--help")
     did_tf_command("train", "--experiment=did_synthetic", *TINY)
     did_tf_command("evaluate", "--experiment=did_synthetic", "--limit=2")
-    assert (tmp_path / "runs" / "did_synthetic" / "evaluation").is_dir()
+    run_folder = tmp_path / "runs" / "did_synthetic"
+    assert (run_folder / "evaluation").is_dir()
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    assert manifest["git_commit"] is None, "an installed package is of no commit"
     did_tf_command("prepare", "--dataset=synthetic", "--splits=val", "--option=height=48")
     assert (tmp_path / "data" / "synthetic_prepared" / "val.json").is_file()
 
