@@ -49,7 +49,8 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name == "help" and arguments:
         name, arguments = arguments[0], ["--help"]
-    _stop_with_reader({name, *arguments})
+    if name == "table" or {name, *arguments} & {*_HELP, "--version"}:
+        _stop_with_reader()
     if name in _HELP:
         print(_help())
     elif name == "--version":
@@ -59,9 +60,9 @@ def main() -> None:
         _run(name, arguments)
 
 
-def _stop_with_reader(given: set[str]) -> None:
+def _stop_with_reader() -> None:
     """Where text is all that is wanted, `did_tf --help | head -1` ends without a word, as other programs do."""
-    if hasattr(signal, "SIGPIPE") and given & {*_HELP, "--version"}:
+    if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 

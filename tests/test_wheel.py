@@ -60,6 +60,8 @@ def wheel(tmp_path_factory):
 def programs(wheel, tmp_path_factory):
     """Folder of the programs of an environment that has the wheel, and all else from the one that runs the tests."""
     home = tmp_path_factory.mktemp("environment")
+    run("git", "init", home)  # somebody's project, with an environment inside
+    run("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--allow-empty", "-m", "a", cwd=home)
     venv.create(home, symlinks=True)
     paths = {"base": str(home), "platbase": str(home)}
     packages, scripts = (sysconfig.get_path(name, "venv", paths) for name in ("purelib", "scripts"))

@@ -70,7 +70,7 @@ def run_bare(main, program=None):
 def chosen(training=True):
     """(resolved config, `RunFolder`) of the experiment on the command line, as for `run`. Raises `ConfigError`."""
     if not FLAGS.experiment:
-        raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
+        raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
     config = resolve(FLAGS.experiment, folder, config_arguments(), training)
     if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
