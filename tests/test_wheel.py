@@ -94,7 +94,7 @@ def test_the_package_is_the_wheels_own(programs, tmp_path):
 
 
 def test_what_it_says_of_itself(programs, tmp_path):
-    program = "import importlib.metadata as m; print(m.metadata('did_tf').as_string())"
+    program = "import importlib.metadata as m; print(m.distribution('did_tf').read_text('METADATA'))"
     text = run(os.path.join(programs, "python"), "-c", program, cwd=tmp_path).stdout
     for line in (f"Version: {did_tf.__version__}", "License-File: LICENSE", "# did_tf"):
         assert line in text.splitlines()
