@@ -18,11 +18,16 @@ IMAGES ?=
 LABELS ?=
 TABLE ?=
 ARGS ?=
+# What is given reaches the programs as it is, dollars included: make reads none of it.
+override ARGS := $(value ARGS)
 export ARGS
+# The value of a variable for the shell, in quotes; and as an option, where there is one.
+quoted = '$(subst ','\'',$(value $(1)))'
+option = $(if $(value $(2)),$(1)=$(call quoted,$(2)))
 # A command, which gets ARGS with its quotes read as a shell would; the shell itself would trip over parentheses.
-WITH_ARGS = $(PYTHON) -c 'import os, shlex, sys; command = sys.argv[1:] + shlex.split(os.environ["ARGS"]); \
-	os.execv(command[0], command)'
-COMMON = --experiment="$(EXP)" $(if $(DATA),--data="$(DATA)") $(if $(RUN),--run="$(RUN)")
+WITH_ARGS = $(PYTHON) -c 'import os, shlex, sys; sys.tracebacklimit = 0; \
+	command = sys.argv[1:] + shlex.split(os.environ["ARGS"]); os.execv(command[0], command)'
+COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
@@ -41,50 +46,50 @@ $(VENV)/.ready: setup.py
 	@touch $@
 
 demo: setup ## the whole story in minutes on a CPU, with built-in data: train, evaluate, predict, export, serve
-	$(RUN_IN) -m did_tf demo $(if $(RUN),--run="$(RUN)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf demo $(call option,--run,RUN)
 
 train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on
 	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON)
 
 evaluate: setup ## score a run on SPLIT (default val)
-	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split="$(SPLIT)"
+	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split=$(call quoted,SPLIT)
 
 predict: setup ## segment INPUT (an image or a folder) into OUTPUT
-	$(WITH_ARGS) $(RUN_IN) -m did_tf predict $(COMMON) $(if $(INPUT),--input="$(INPUT)") $(if $(OUTPUT),--output="$(OUTPUT)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf predict $(COMMON) $(call option,--input,INPUT) $(call option,--output,OUTPUT)
 
 export: setup ## write a run as a SavedModel
 	$(WITH_ARGS) $(RUN_IN) -m did_tf export $(COMMON)
 
 data: setup ## fetch DATASET into DATA (default data/DATASET)
-	$(WITH_ARGS) $(RUN_IN) -m did_tf data --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf data --dataset=$(call quoted,DATASET) $(call option,--folder,DATA)
 
 describe-data: setup ## draft DATA/dataset.yaml for your own images and labels, in the folders IMAGES and LABELS
-	$(WITH_ARGS) $(RUN_IN) -m did_tf describe-data $(if $(IMAGES),--images="$(IMAGES)") $(if $(LABELS),--labels="$(LABELS)") \
-		$(if $(DATA),--folder="$(DATA)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf describe-data $(call option,--images,IMAGES) $(call option,--labels,LABELS) \
+		$(call option,--folder,DATA)
 
 check-data: setup ## audit DATASET in DATA: bad files, unknown ids, duplicates, class shares and weights, contact sheet
-	$(WITH_ARGS) $(RUN_IN) -m did_tf check-data --dataset="$(DATASET)" $(if $(DATA),--folder="$(DATA)") \
-		$(if $(OUTPUT),--output="$(OUTPUT)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf check-data --dataset=$(call quoted,DATASET) $(call option,--folder,DATA) \
+		$(call option,--output,OUTPUT)
 
 prepare: setup ## write DATASET, or the data of EXP, as TFRecords into OUTPUT (larger than memory; run again, it goes on)
-	$(WITH_ARGS) $(RUN_IN) -m did_tf prepare $(if $(EXP),$(COMMON),--dataset="$(DATASET)" \
-		$(if $(DATA),--folder="$(DATA)")) $(if $(OUTPUT),--output="$(OUTPUT)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf prepare $(if $(value EXP),$(COMMON),--dataset=$(call quoted,DATASET) \
+		$(call option,--folder,DATA)) $(call option,--output,OUTPUT)
 
 show-data: setup ## pictures of what training with EXP sees: crops with their labels, and draws of the augmentation
-	$(WITH_ARGS) $(RUN_IN) -m did_tf show-data $(COMMON) $(if $(OUTPUT),--output="$(OUTPUT)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf show-data $(COMMON) $(call option,--output,OUTPUT)
 
 submit: setup ## label SPLIT (default test) as EXP's benchmark wants it: files written, checked and packed
-	$(WITH_ARGS) $(RUN_IN) -m did_tf submit $(COMMON) $(if $(filter-out file,$(origin SPLIT)),--split="$(SPLIT)") \
-		$(if $(OUTPUT),--output="$(OUTPUT)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf submit $(COMMON) $(if $(filter-out file,$(origin SPLIT)),--split=$(call quoted,SPLIT)) \
+		$(call option,--output,OUTPUT)
 
 receptive-field: setup ## what EXP's output sees: theoretical field, gradient and gridding, with a picture
 	$(WITH_ARGS) $(RUN_IN) -m did_tf receptive-field $(COMMON)
 
 table: setup ## every row of the papers' tables, or of TABLE: parameters, cost, field and best run beside the paper's
-	$(WITH_ARGS) $(RUN_IN) -m did_tf table $(if $(TABLE),--tables="$(TABLE)")
+	$(WITH_ARGS) $(RUN_IN) -m did_tf table $(call option,--tables,TABLE)
 
 tensorboard: setup ## curves and pictures of RUN (default all of runs/)
-	$(WITH_ARGS) $(VENV)/bin/tensorboard --logdir "$(or $(RUN),runs)"
+	$(WITH_ARGS) $(VENV)/bin/tensorboard --logdir $(if $(value RUN),$(call quoted,RUN),runs)
 
 test: lint ## lint and the fast tests, on two cores under ten minutes
 	$(WITH_ARGS) $(RUN_IN) -m pytest -q -n 2 --dist=worksteal -m "not slow"

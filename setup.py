@@ -1,15 +1,39 @@
 """Package metadata. `make setup` installs it; the two supported stacks are described in README.md."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).resolve().parent
+# Read, not imported: what did_tf needs may not be installed yet.
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "did_tf" / "__init__.py").read_text("utf-8"), re.MULTILINE)[1]
 TENSORFLOW = ">=2.15,<2.22"
 CITYSCAPES = "cityscapesScripts>=2.2,<3"
 
 setup(
     name="did_tf",
-    version="0.1.0",
+    version=VERSION,
     description="Training semantic segmentation from scratch with TensorFlow and Keras",
+    long_description=(ROOT / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    author="The did_tf authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="semantic segmentation, TensorFlow, Keras, training from scratch, DenseNet, dilated convolution, CamVid",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
     packages=find_packages(include=["did_tf*", "data_pipelines*", "experiments*"]),
+    entry_points={"console_scripts": ["did_tf = did_tf.__main__:main"]},
     python_requires=">=3.9",
     install_requires=[
         f"tensorflow{TENSORFLOW}",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from types import ModuleType
+from typing import NoReturn
 
 from did_tf import __version__
 from did_tf.common.errors import nearest
@@ -30,30 +33,80 @@ COMMANDS = {
 
 _OF_A_DATASET = {"prepare": "data_pipelines.programs.prepare"}
 """What runs in its place where --dataset is given and no experiment."""
+_MENDS = {
+    "libGL.so": "apt-get install libgl1, or opencv-python-headless in place of opencv-python",
+    "libgthread-2.0.so": "apt-get install libglib2.0-0, or opencv-python-headless in place of opencv-python",
+}
+"""{what OpenCV doesn't find on a slim system: what mends it}."""
+_HELP = ("--help", "-h", "help")
 
 
 def main() -> None:
-    """Runs the command that `sys.argv` names; without one, or for --help, tells which there are."""
+    """Runs the command that `sys.argv` names; without one, or for --help, tells which there are.
+
+    Exit status: 2 for a command that there is not, 1 for one whose modules can't be imported, else the command's own.
+    """
     name, *arguments = sys.argv[1:] or ["--help"]
-    if name in ("--help", "-h", "help"):
+    if name == "help" and arguments:
+        name, arguments = arguments[0], ["--help"]
+    if name == "table" or {name, *arguments} & {*_HELP, "--version"}:
+        _stop_with_reader()
+    if name in _HELP:
         print(_help())
     elif name == "--version":
         print(f"did_tf {__version__}")
-    elif name in COMMANDS:
-        _run(name, arguments)
     else:
-        print(f"error: unknown command {name!r}{nearest(name, COMMANDS)}; did_tf --help lists them", file=sys.stderr)
-        raise SystemExit(2)
+        _check(name)
+        _run(name, arguments)
+
+
+def _stop_with_reader() -> None:
+    """Where text is all that is wanted, `did_tf --help | head -1` ends without a word, as other programs do."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def _check(name: str) -> None:
+    if name.startswith("-"):
+        _fail(f"{name!r} comes before the command: did_tf COMMAND {name}; did_tf --help lists the commands", 2)
+    if name not in COMMANDS:
+        _fail(f"unknown command {name!r}{nearest(name, COMMANDS)}; did_tf --help lists them", 2)
 
 
 def _run(name: str, arguments: list[str]) -> None:
     """Runs a command, which finds its name and `arguments` in `sys.argv`. Others' modules are not imported."""
-    module, _ = COMMANDS[name]
-    if name in _OF_A_DATASET and any(argument.split("=")[0] == "--dataset" for argument in arguments):
-        module = _OF_A_DATASET[name]
-        importlib.import_module("did_tf.programs.quiet")
+    given = {argument.split("=")[0] for argument in arguments}
     sys.argv = [f"did_tf {name}", *arguments]
-    importlib.import_module(module).launch()
+    try:
+        _imported(_module(name, given), debug="--debug" in given).launch()
+    except KeyboardInterrupt:  # programs catch their own: this one came while TensorFlow was imported
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _module(name: str, given: set[str]) -> str:
+    """Name of the module that a command with the flags `given` runs."""
+    if name not in _OF_A_DATASET or "--dataset" not in given:
+        return COMMANDS[name][0]
+    if "--experiment" in given:
+        _fail(f"did_tf {name} takes --experiment or --dataset, not both", 2)
+    _imported("did_tf.programs.quiet", debug="--debug" in given)
+    return _OF_A_DATASET[name]
+
+
+def _imported(module: str, debug: bool) -> ModuleType:
+    """A program's module. What the system lacks, such as OpenCV's libGL, is told in one line."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if debug:
+            raise
+        mend = next((f"; {mend}" for library, mend in _MENDS.items() if library in str(error)), "")
+        _fail(f"cannot import {module}: {' '.join(str(error).split())}{mend} (--debug shows where)", 1)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(status)
 
 
 def _help() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def run(program: Callable[[argparse.Namespace], int], parser: Parser, argv: list
     try:
         return program(args)
     except KeyboardInterrupt:
-        return _report("interrupted", FAILED, args.debug)
+        return _report("interrupted", 128 + signal.SIGINT, args.debug)
     except DataError as error:
         return _report(error, BAD_INPUT, args.debug)
     except (OSError, RuntimeError) as error:

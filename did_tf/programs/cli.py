@@ -90,7 +90,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
       ValueError: another bad value.
     """
     if not FLAGS.experiment:
-        raise ConfigError(f"no experiment given: EXP=NAME, one of {', '.join(experiment_names())}")
+        raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
     config = resolve(FLAGS.experiment, folder, config_arguments(), training)
     if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):

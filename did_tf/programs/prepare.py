@@ -1,6 +1,7 @@
 """Writes an experiment's training and validation data as TFRecords: `did_tf prepare --experiment=did_inria`.
 
-As `did_tf prepare`, with the data set, its options and its splits from the experiment.
+The data set, its options and its splits are the experiment's. `did_tf prepare --dataset=NAME --help` says how to do
+without one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,149 @@
+"""`did_tf COMMAND`: which program runs, with which arguments, and what is told where none does."""
+
+import importlib
+import importlib.util
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from program import PROJECT
+
+import did_tf
+from did_tf.__main__ import COMMANDS, main
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Function: (exit status, stdout, stderr) of `did_tf ARGUMENTS`, run in this process."""
+    before = signal.getsignal(signal.SIGPIPE)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["/somewhere/did_tf", *arguments])
+        status = 0
+        try:
+            main()
+        except SystemExit as error:
+            status = error.code
+        return (status, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGPIPE, before)
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """{module: function}, filled by a test: what stands in for the programs' `launch`."""
+    launches = {}
+    for module in [*(module for module, _ in COMMANDS.values()), "data_pipelines.programs.prepare"]:
+        stand_in = types.SimpleNamespace(launch=lambda module=module: launches.get(module, print)(module, *sys.argv))
+        monkeypatch.setitem(sys.modules, module, stand_in)
+    monkeypatch.setitem(sys.modules, "did_tf.programs.quiet", types.SimpleNamespace())
+    return launches
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",), ("--help", "train")])
+def test_help_is_a_line_per_command(call, arguments):
+    status, text, errors = call(*arguments)
+    lines = [line for line in text.splitlines() if line.startswith("  ")]
+    assert (status, errors) == (0, "")
+    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_version_is_the_packages(call):
+    assert call("--version") == (0, f"did_tf {did_tf.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["trian"], "unknown command 'trian', did you mean 'train'; did_tf --help lists them"),
+        (["help", "trian"], "unknown command 'trian', did you mean 'train'; did_tf --help lists them"),
+        (["check_data"], "unknown command 'check_data', did you mean 'check-data'; did_tf --help lists them"),
+        ([""], "unknown command ''; did_tf --help lists them"),
+        (["--experiment=x", "train"], "'--experiment=x' comes before the command: did_tf COMMAND --experiment=x; "),
+        (["prepare", "--dataset", "camvid", "--experiment=x"], "prepare takes --experiment or --dataset, not both"),
+    ],
+)
+def test_what_is_no_command_is_told_in_a_line(call, arguments, told):
+    status, text, errors = call(*arguments)
+    assert (status, text, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith("error: ") and told in errors
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_finds_its_name_and_arguments(call, programs, name):
+    assert call(name, "--run=a b", "(1)") == (0, f"{COMMANDS[name][0]} did_tf {name} --run=a b (1)\n", "")
+    assert call("help", name) == (0, f"{COMMANDS[name][0]} did_tf {name} --help\n", "")
+
+
+@pytest.mark.parametrize("flags", [["--dataset", "camvid"], ["--dataset=camvid"]])
+def test_a_data_set_is_prepared_without_an_experiment(call, programs, flags):
+    expected = " ".join(["data_pipelines.programs.prepare did_tf prepare", *flags])
+    assert call("prepare", *flags) == (0, f"{expected}\n", "")
+    assert call("prepare", "--experiment=x")[1] == "did_tf.programs.prepare did_tf prepare --experiment=x\n"
+
+
+def test_a_programs_exit_status_is_passed_on(call, programs):
+    programs["did_tf.programs.train"] = lambda *_: sys.exit(1)
+    assert call("train") == (1, "", "")
+
+
+def test_an_interrupt_before_the_program_runs_is_no_traceback(call, programs):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    programs["did_tf.programs.train"] = interrupted
+    assert call("train") == (128 + signal.SIGINT, "", "")
+
+
+def test_a_missing_library_is_told_in_a_line(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "did_tf.programs.train", None)
+    status, text, errors = call("train")
+    assert (status, text, errors.count("\n")) == (1, "", 1)
+    assert errors.startswith("error: cannot import did_tf.programs.train: ") and "--debug" in errors
+    with pytest.raises(ImportError):
+        call("train", "--debug")
+
+
+def test_opencv_without_its_system_library_names_the_package(call, monkeypatch):
+    def missing(module):
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    status, _, errors = call("check-data", "--dataset=camvid")
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "libGL.so.1: cannot open" in errors and "apt-get install libgl1" in errors
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_program_speaks_of_itself_as_the_command(name):
+    source = Path(importlib.util.find_spec(COMMANDS[name][0]).origin).read_text()
+    assert f"did_tf {name}" in source or f"make {name}" in source
+    assert "python -m did_tf." not in source and "python -m data_pipelines" not in source
+
+
+def test_help_version_and_data_commands_do_without_tensorflow():
+    program = """
+import contextlib, sys
+from did_tf.__main__ import main
+for arguments in ("--help", "--version", *(f"{name} --help" for name in "data describe-data check-data demo".split())):
+    sys.argv = ["did_tf", *arguments.split()]
+    with contextlib.suppress(SystemExit):
+        main()
+sys.exit("tensorflow" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    for name in ("data", "describe-data", "check-data", "demo"):
+        assert f"usage: did_tf {name}" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs POSIX")
+def test_a_reader_that_leaves_early_is_no_error():
+    command = [sys.executable, "-m", "did_tf", "--help"]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == ("", -signal.SIGPIPE)
