@@ -33,5 +33,9 @@ def setup(app):
     """Called by Sphinx."""
     app.connect("builder-inited", lambda _: pages.write())
     app.connect("source-read", lambda _, name, source: pages.change(name, source))
+    # A named tuple's fields stand in its docstring.
+    app.connect(
+        "autodoc-skip-member", lambda *args: True if str(args[3].__doc__).startswith("Alias for field") else None
+    )
     # Before napoleon, which reads the sections.
     app.connect("autodoc-process-docstring", lambda *args: docstrings.to_rst(args[-1]), priority=400)

@@ -35,7 +35,7 @@ def write():
     listed = "\n".join(f"- [{room}]({room}.rst): {_what(modules)}" for room, modules in _rooms().items())
     (API / "index.md").write_text(f"{INTRO}\n{listed}\n", encoding="utf-8")
     for path in ROOT.glob("*.md"):
-        moved = LINK.sub(lambda link: _link(link, ROOT / link[2], COPIES), path.read_text(encoding="utf-8"))
+        moved = LINK.sub(_moved, path.read_text(encoding="utf-8"))
         (COPIES / path.name).write_text(ORPHAN + moved, encoding="utf-8")
 
 
@@ -75,6 +75,12 @@ def _what(modules):
     path = ROOT.joinpath(*modules[0].split("."), "__init__.py")
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     return docstring.splitlines()[0] if docstring else ", ".join(name.split(".")[-1] for name in modules[1:])
+
+
+def _moved(link):
+    """A link of a page at the root, as its copy has it."""
+    target = ROOT / link[2]
+    return _link(link, target, COPIES) if target.exists() else link[0]
 
 
 def _inside(link, folder):
