@@ -14,6 +14,8 @@ project = "did_tf"
 version = release = did_tf.__version__
 html_title = f"{project} {release}"
 html_theme = "furo"
+html_static_path = ["_site/static"]
+html_css_files = ["tables.css"]
 html_show_copyright = html_show_sphinx = False
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_site"]
@@ -29,7 +31,7 @@ napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Attributes", "params_style")]  # without links from each to whatever else has its name
 
 
-def setup(app):
+def setup(app) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", lambda _: pages.write())
     app.connect("source-read", lambda _, name, source: pages.change(name, source))

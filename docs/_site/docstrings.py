@@ -11,7 +11,7 @@ LIST_BEGINS = re.compile(r"^(?! *- )(.+)\n(?= *- )", re.MULTILINE)
 LIST_ENDS = re.compile(r"^( *)(- .+(?:\n\1  .+)*)\n(?=\1[^ \n-])", re.MULTILINE)
 
 
-def to_rst(lines):
+def to_rst(lines: list[str]) -> None:
     """Changes the lines of a docstring from Markdown to reStructuredText, in place."""
     parts = LITERAL.split("\n".join(lines) + "\n")
     parts[::2] = map(_prose, parts[::2])

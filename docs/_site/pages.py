@@ -23,7 +23,7 @@ ORPHAN = "---\norphan: true\n---\n"
 TREE = "\n\n```{{toctree}}\n:hidden:\n\n{}\n```\n"
 
 
-def write():
+def write() -> None:
     """Writes the pages of the API and the copies."""
     for folder in (API, COPIES):
         folder.mkdir(exist_ok=True)
@@ -39,7 +39,7 @@ def write():
         (COPIES / path.name).write_text(ORPHAN + moved, encoding="utf-8")
 
 
-def change(name, source):
+def change(name: str, source: list[str]) -> None:
     """Changes what a Markdown page says into what the site needs; `source` is a list of its text.
 
     Links to Markdown files at the root lead to their copies, and those to folders there are no links. An index has a
