@@ -31,7 +31,7 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
-	tensorboard test test-slow test-addons lint format bench receptive-field table clean
+	tensorboard test test-slow test-addons lint format docs bench receptive-field table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -111,6 +111,13 @@ lint: setup ## check style, and which room imports which
 
 format: setup ## rewrite in the project's style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
+
+docs: $(VENV)/.docs ## build the documentation as a site, strict: site/index.html
+	$(RUN_IN) -m sphinx -q -E -W --keep-going docs site
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(RUN_IN) -m pip install -qq -e .[docs]
+	@touch $@
 
 bench: setup ## measure speed and memory
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.run

@@ -54,6 +54,8 @@ setup(
         "addons": ["tensorflow-addons>=0.23,<0.24", "tensorflow>=2.15,<2.16", "numpy>=1.23,<2"],
         "gpu": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "cityscapes": [CITYSCAPES],
+        # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
+        "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
         "test": [
             "pytest>=8,<10",
             "pytest-xdist>=3.5,<4",
