@@ -59,6 +59,9 @@ setup(
         "test": [
             "pytest>=8,<10",
             "pytest-xdist>=3.5,<4",
+            "nbclient>=0.7,<1",  # runs the tutorial that is a notebook; so do the next two
+            "nbformat>=5.7,<6",
+            "ipykernel>=6.20,<8",
             "ruff>=0.14,<0.18",
             "import-linter>=2.5,<3",
             "mypy>=1.13,<3",

@@ -2,7 +2,7 @@
 
 Each system has the network of its own experiment (`ladder121_camvid`, ...); crops, augmentation, number of images,
 optimizer and schedule are the same for all, and the learning rate for all but two. No paper has these figures: they
-compare what the networks learn from the same few images, not what they reach. Measured (README).
+compare what the networks learn from the same few images, not what they reach. Measured: docs/explanation/measured.md.
 
   for s in did ladder121 duc fcrn50 sunet64 fcdensenet103; do
     make train EXP=camvid_budget:$s && make evaluate EXP=camvid_budget:$s; done

@@ -1,9 +1,9 @@
 """DID on CamVid in about an hour on two CPU cores: the paper's network with growth 32 instead of 48.
 
-Measured (README): 67.9 % mIoU and 93.0 % accuracy on val, whole images. No paper figure: it sees 25,600 crops of
-train alone, the paper 4.0M. What differs from `did_camvid` and why: a narrower network, smaller crops, a small batch
-and bfloat16 buy images per second; no dropout or weight decay, as so short a run does not overfit; partial class
-balancing, or poles and signs are hardly ever predicted.
+Measured (docs/explanation/measured.md): 67.9 % mIoU and 93.0 % accuracy on val, whole images. No paper figure: it sees
+25,600 crops of train alone, the paper 4.0M. What differs from `did_camvid` and why: a narrower network, smaller crops,
+a small batch and bfloat16 buy images per second; no dropout or weight decay, as so short a run does not overfit;
+partial class balancing, or poles and signs are hardly ever predicted.
 
   make train EXP=did_camvid_quick && make evaluate EXP=did_camvid_quick
 """

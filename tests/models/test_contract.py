@@ -1,4 +1,4 @@
-"""What every architecture promises (README, "The model contract"). A new one needs a line in `TINY` alone."""
+"""What every architecture promises (docs/explanation/architecture.md). A new one needs a line in `TINY` alone."""
 
 import functools
 

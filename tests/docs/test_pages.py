@@ -1,0 +1,50 @@
+"""README and how-to guides print commands that exist, with flags and settings that exist, and link to what is there."""
+
+import inspect
+import re
+import shlex
+
+import pytest
+import tutorials
+from program import PROJECT
+
+from did_tf.__main__ import COMMANDS
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+
+PAGES = [PROJECT / "README.md", PROJECT / "docs" / "index.md", *sorted((PROJECT / "docs").glob("[ht]*/*.md"))]
+BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
+SHARED = {"dataset", "folder", "debug"}  # arguments of data_pipelines' programs, by data_pipelines.programs.command
+
+
+def printed(page):
+    """The did_tf commands of a page, as words."""
+    lines = (line for block in BLOCK.findall(page.read_text()) for line in tutorials.lines(block))
+    return [shlex.split(line) for line in lines if line.startswith("did_tf ")]
+
+
+def source(command):
+    """Text of the module that defines the command's flags; that isn't imported, as flags can be defined only once."""
+    module = COMMANDS[command][0].replace(".", "/")
+    return (PROJECT / f"{module}.py").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_printed_commands(page):
+    for _, command, *arguments in printed(page):
+        known = source(command) + inspect.getsource(cli)
+        for argument in arguments:
+            name = re.match(r"--(?:no)?([\w-]+)", argument)
+            if name and name[1] not in {"config", *SHARED}:
+                assert f'"{name[1]}"' in known or f'"--{name[1]}"' in known, f"did_tf {command} {argument}"
+        settings = [argument for argument in arguments if argument.startswith("--config.")]
+        experiment = next((a.partition("=")[2] for a in arguments if a.startswith("--experiment=")), "")
+        if experiment and experiment != "mine.py":  # which the tutorial writes
+            cli.resolve(experiment, RunFolder("/nonexistent"), settings)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links(page):
+    missing = [path for path in LINK.findall(page.read_text()) if not (page.parent / path).exists()]
+    assert not missing
