@@ -41,7 +41,7 @@ setup(
         "numpy>=1.23,<3",
         "opencv-python>=4.8,<5",
         "absl-py>=1.4,<3",
-        "ml_collections>=1,<2",
+        "ml_collections>=0.1,<2",
         "matplotlib>=3.7,<4",
         "pillow>=9.2,<14",
         "pyyaml>=6,<7",
