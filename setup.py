@@ -41,9 +41,10 @@ setup(
         "numpy>=1.23,<3",
         "opencv-python>=4.8,<5",
         "absl-py>=1.4,<3",
-        "ml_collections>=0.1,<2",
+        "ml_collections>=0.1,<2",  # 1.0 needs Python 3.10
         "matplotlib>=3.7,<4",
         "pillow>=9.2,<14",
+        "psutil>=5.9,<8",  # free memory, on every system
         "pyyaml>=6,<7",
         "rasterio>=1.3,<2",  # TIFF of any bands and depth, in windows
         "scipy>=1.9,<2",  # MATLAB files
