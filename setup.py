@@ -39,11 +39,11 @@ setup(
         f"tensorflow{TENSORFLOW}",
         f"tensorboard{TENSORFLOW}",  # TensorFlow 2.21 no longer brings it
         "numpy>=1.23,<3",
-        "opencv-python>=4.8,<5",
+        "opencv-python>=4.8.1.78,<5",  # with the libwebp that mends CVE-2023-4863, as Pillow
         "absl-py>=1.4,<3",
         "ml_collections>=0.1,<2",  # 1.0 needs Python 3.10
         "matplotlib>=3.7,<4",
-        "pillow>=9.2,<14",
+        "pillow>=10.0.1,<14",
         "psutil>=5.9,<8",  # free memory, on every system
         "pyyaml>=6,<7",
         "rasterio>=1.3,<2",  # TIFF of any bands and depth, in windows
