@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN_IN = $(VENV)/bin/python
-# A version, which uv finds or fetches, or a path. tensorflow-addons needs 3.9 to 3.11.
-ADDONS_PYTHON ?= 3.11
-OLDEST_PYTHON ?= 3.9
+# A path, or a version, which uv finds or fetches. tensorflow-addons needs 3.10 or 3.11.
+python_of = $(or $(lastword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python)),$(1))
+ADDONS_PYTHON ?= $(call python_of,3.11)
+OLDEST_PYTHON ?= $(call python_of,3.10)
 
 EXP ?=
 DATA ?=
