@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN_IN = $(VENV)/bin/python
-# tensorflow-addons needs Python 3.9 to 3.11.
-ADDONS_PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null && echo $$p && break; done)
+# A path, or a version, which uv finds or fetches. tensorflow-addons needs 3.10 or 3.11.
+python_of = $(or $(lastword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python)),$(1))
+ADDONS_PYTHON ?= $(call python_of,3.11)
+OLDEST_PYTHON ?= $(call python_of,3.10)
 
 EXP ?=
 DATA ?=
@@ -31,7 +32,7 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
-	tensorboard test test-slow test-addons lint format docs bench receptive-field table clean
+	tensorboard test test-slow test-addons test-oldest lint format docs bench receptive-field table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -97,17 +98,26 @@ test: lint ## lint and the fast tests, on two cores under ten minutes
 test-slow: setup ## the tests that take minutes or need the real CamVid (DID_TF_CAMVID=dir)
 	$(WITH_ARGS) $(RUN_IN) -m pytest -q -m slow
 
-test-addons: ## the fast tests on TensorFlow 2.15 with tensorflow-addons, in an environment of their own
-	@test -n "$(ADDONS_PYTHON)" || { echo "error: no Python 3.9 to 3.11 found; set ADDONS_PYTHON=path" >&2; exit 2; }
-	test -f .venv-addons/.ready -a .venv-addons/.ready -nt setup.py || { \
-		$(ADDONS_PYTHON) -m venv .venv-addons && \
-		.venv-addons/bin/python -m pip install --quiet --upgrade pip && \
-		.venv-addons/bin/python -m pip install -qq -e .[addons,test] && touch .venv-addons/.ready; }
+test-addons: .venv-addons/.ready ## the fast tests on TensorFlow 2.15 with tensorflow-addons, in .venv-addons
 	$(WITH_ARGS) .venv-addons/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow"
 
-lint: setup ## check style, and which room imports which
+test-oldest: .venv-oldest/.ready ## the fast tests on the lowest versions that setup.py admits, in .venv-oldest
+	$(WITH_ARGS) .venv-oldest/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow"
+
+.venv-addons/.ready: WITH_PYTHON = $(ADDONS_PYTHON)
+.venv-addons/.ready: WANTED = -e .[addons,test]
+.venv-oldest/.ready: WITH_PYTHON = $(OLDEST_PYTHON)
+.venv-oldest/.ready: WANTED = --resolution=lowest-direct -e .[test]
+.venv-addons/.ready .venv-oldest/.ready: setup.py | setup
+	$(RUN_IN) -m pip install -qq uv
+	$(VENV)/bin/uv venv --quiet --clear --seed --python "$(WITH_PYTHON)" $(@D)
+	$(VENV)/bin/uv pip install --quiet --python $(@D)/bin/python $(WANTED)
+	@touch $@
+
+lint: setup ## check style, types, and which room imports which
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
 
 format: setup ## rewrite in the project's style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
@@ -123,4 +133,4 @@ bench: setup ## measure speed and memory
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.run
 
 clean: ## delete the environments (runs and data stay)
-	rm -rf .venv .venv-addons *.egg-info
+	rm -rf .venv .venv-addons .venv-oldest *.egg-info

@@ -26,31 +26,33 @@ setup(
         "Environment :: Console",
         "Intended Audience :: Science/Research",
         "Operating System :: MacOS",
-        "Operating System :: POSIX",
+        "Operating System :: Microsoft :: Windows",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
-        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 14)),
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["did_tf*", "data_pipelines*", "experiments*"]),
     entry_points={"console_scripts": ["did_tf = did_tf.__main__:main"]},
-    python_requires=">=3.9",
+    python_requires=">=3.10",  # as ml_collections 1
     install_requires=[
         f"tensorflow{TENSORFLOW}",
         f"tensorboard{TENSORFLOW}",  # TensorFlow 2.21 no longer brings it
         "numpy>=1.23,<3",
-        "opencv-python>=4.8,<5",
+        "opencv-python>=4.8.1.78,<5",  # with the libwebp that mends CVE-2023-4863, as Pillow
         "absl-py>=1.4,<3",
         "ml_collections>=1,<2",
         "matplotlib>=3.7,<4",
-        "pillow>=9.2,<14",
+        "pillow>=10.0.1,<14",
+        "psutil>=5.9,<8",  # free memory, on every system
         "pyyaml>=6,<7",
         "rasterio>=1.3,<2",  # TIFF of any bands and depth, in windows
         "scipy>=1.9,<2",  # MATLAB files
         "tqdm>=4.64,<5",
     ],
     extras_require={
-        # End of life since May 2024: runs on TensorFlow 2.15, which needs Python 3.9 to 3.11.
+        # End of life since May 2024: runs on TensorFlow 2.15, which needs Python 3.10 or 3.11.
         "addons": ["tensorflow-addons>=0.23,<0.24", "tensorflow>=2.15,<2.16", "numpy>=1.23,<2"],
         "gpu": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "cityscapes": [CITYSCAPES],

@@ -6,7 +6,6 @@ somebody else's. Images are drawn, in place of those of the experiment's data se
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
-import resource
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import memory
 from did_tf import wiring
 from did_tf.runs.run_folder import RunFolder
 
@@ -35,7 +35,7 @@ def main():
             trainer.train_step(batch, tf.constant(step, tf.int32)).numpy()
             times.append(time.perf_counter() - began)
     parameters = sum(int(np.prod(v.shape)) for v in trainer.model.trainable_variables) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = memory.peak() / 2**30
     seconds = np.median(times[1:])
     print(f"{parameters:.2f}M, {seconds:.2f} s per step, {batch_size / seconds:.2f} crops/s, peak {peak:.1f} GiB")
 

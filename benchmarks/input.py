@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 from tqdm import tqdm
 
 from data_pipelines import load
@@ -135,5 +136,5 @@ def _threads():
 
 
 if __name__ == "__main__":
-    print(f"load {os.getloadavg()[0]:.1f}")
+    print(f"load {psutil.getloadavg()[0]:.1f}")
     input_speed(*sys.argv[1:2])

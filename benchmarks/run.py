@@ -15,6 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import psutil
 import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
@@ -140,7 +141,7 @@ def main():
     if unknown := [name for name in chosen if name not in PARTS]:
         print(f"error: unknown part {unknown[0]!r}; known: {', '.join(PARTS)}", file=sys.stderr)
         raise SystemExit(2)
-    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {_machine()}, load {os.getloadavg()[0]:.1f}")
+    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {_machine()}, load {psutil.getloadavg()[0]:.1f}")
     for name in chosen:
         PARTS[name]()
 

@@ -4,12 +4,13 @@ A few tiles are drawn into a temporary folder. Each figure is the peak of a proc
 does the same without reading anything (for evaluation: with an image no larger than a patch). 75 MB are a tile.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks import memory
 
 TILES, SIZE, PATCH, CROP, BATCH, BATCHES = 4, 5000, 500, 473, 10, 30
 MEGABYTE = 1e6
@@ -120,9 +121,7 @@ def _program(name, folder, argument):
     began = time.perf_counter()
     count = PROGRAMS[name](Path(folder), argument)
     seconds = time.perf_counter() - began
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE, count / seconds)
+    print(memory.peak() / MEGABYTE, count / seconds)
 
 
 if __name__ == "__main__":

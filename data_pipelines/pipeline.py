@@ -10,6 +10,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
+import psutil
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -17,9 +18,9 @@ from data_pipelines.augment import Augmentation, augment
 from data_pipelines.spec import DataError, Dataset
 
 THREADS = 2 * (os.cpu_count() or 1)
-"""That read and augment. They are more than cores, because some wait for the disk, for each other or for Python."""
-MEMORY = "/proc/meminfo", "/sys/fs/cgroup/memory.max"
-"""Where Linux says what memory is available, and what this container may have."""
+"""That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
+MEMORY_LIMIT = "/sys/fs/cgroup/memory.max"
+"""Where Linux says what memory this container may have."""
 
 
 class Loader:
@@ -83,13 +84,8 @@ class Loader:
 
 
 def available_memory() -> int:
-    """Bytes that this process can still take without swapping, by what Linux says."""
-    meminfo, limit = map(_text, MEMORY)
-    lines = dict(line.split(":", 1) for line in meminfo.splitlines())
-    if "MemAvailable" in lines:
-        free = 1024 * int(lines["MemAvailable"].split()[0])
-    else:
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes that this process can still take without swapping."""
+    free, limit = psutil.virtual_memory().available, _text(MEMORY_LIMIT)
     return min(free, int(limit)) if limit.strip().isdecimal() else free
 
 

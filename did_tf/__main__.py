@@ -34,17 +34,21 @@ COMMANDS = {
 _OF_A_DATASET = {"prepare": "data_pipelines.programs.prepare"}
 """What runs in its place where --dataset is given and no experiment."""
 _MENDS = {
-    "libGL.so": "apt-get install libgl1, or opencv-python-headless in place of opencv-python",
-    "libgthread-2.0.so": "apt-get install libglib2.0-0, or opencv-python-headless in place of opencv-python",
+    "libGL.so": "apt-get install libgl1 (dnf: mesa-libGL), or opencv-python-headless in place of opencv-python",
+    "libgthread-2.0.so": "apt-get install libglib2.0-0 (dnf: glib2), or opencv-python-headless instead",
+    "libexpat.so": "apt-get install libexpat1 (dnf: expat)",
+    "cannot open shared object file": "install the system's package that has this library",
+    "DLL load failed": "most often the Microsoft Visual C++ Redistributable is missing",
 }
-"""{what OpenCV doesn't find on a slim system: what mends it}."""
+"""{what OpenCV, rasterio or others don't find on a slim system: what mends it}; the first that fits."""
 _HELP = ("--help", "-h", "help")
 
 
 def main() -> None:
     """Runs the command that `sys.argv` names; without one, or for --help, tells which there are.
 
-    Exit status: 2 for a command that there is not, 1 for one whose modules can't be imported, else the command's own.
+    Exit status: 2 for a command that there is not, or a library that the system lacks; 1 where the
+    command's modules can't be imported for another reason; else the command's own.
     """
     name, *arguments = sys.argv[1:] or ["--help"]
     if name == "help" and arguments:
@@ -101,7 +105,7 @@ def _imported(module: str, debug: bool) -> ModuleType:
         if debug:
             raise
         mend = next((f"; {mend}" for library, mend in _MENDS.items() if library in str(error)), "")
-        _fail(f"cannot import {module}: {' '.join(str(error).split())}{mend} (--debug shows where)", 1)
+        _fail(f"cannot import {module}: {' '.join(str(error).split())}{mend} (--debug shows where)", 2 if mend else 1)
 
 
 def _fail(message: str, status: int) -> NoReturn:

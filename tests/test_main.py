@@ -8,6 +8,7 @@ import sys
 import types
 from pathlib import Path
 
+import program
 import pytest
 from program import PROJECT
 
@@ -109,14 +110,22 @@ def test_a_missing_library_is_told_in_a_line(call, monkeypatch):
         call("train", "--debug")
 
 
-def test_opencv_without_its_system_library_names_the_package(call, monkeypatch):
-    def missing(module):
-        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
-
-    monkeypatch.setattr(importlib, "import_module", missing)
-    status, _, errors = call("check-data", "--dataset=camvid")
-    assert (status, errors.count("\n")) == (1, 1)
-    assert "libGL.so.1: cannot open" in errors and "apt-get install libgl1" in errors
+@pytest.mark.parametrize(
+    "package, library, mend",
+    [
+        ("cv2", "libGL.so.1", "apt-get install libgl1 (dnf: mesa-libGL), or opencv-python-headless"),
+        ("cv2", "libgthread-2.0.so.0", "apt-get install libglib2.0-0"),
+        ("rasterio", "libexpat.so.1", "apt-get install libexpat1"),
+        ("PIL", "libother.so.3", "install the system's package that has this library"),
+    ],
+)
+def test_a_library_that_the_system_lacks_is_named_with_its_package(monkeypatch, tmp_path, package, library, mend):
+    raised = f"{library}: cannot open shared object file: No such file or directory"
+    (tmp_path / f"{package}.py").write_text(f"raise ImportError({raised!r})")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = program.launch("check-data", "--dataset=camvid")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: cannot import ") and f": {raised}; {mend}" in done.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from data_pipelines.reading import rasters
 from data_pipelines.spec import DataError, Window
@@ -226,12 +226,8 @@ def _orientation(path, head, data):
 
 
 def _tiff_orientation(path):
-    with _one_line(path), open(path, "rb") as file:
-        head = file.read(16)
-        fields = TiffImagePlugin.ImageFileDirectory_v2(head if b"+" in head[:4] else head[:8])
-        file.seek(fields.next)
-        fields.load(file)
-    return fields.get(ORIENTATION_TAG, 1)
+    with _one_line(path):
+        return rasters.tag_of(path, ORIENTATION_TAG, 1)
 
 
 @contextlib.contextmanager

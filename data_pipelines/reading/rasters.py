@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
+from PIL import TiffImagePlugin
 from rasterio.enums import ColorInterp, Compression
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
 from data_pipelines.spec import DataError, Window
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # either byte order; the last two with offsets of 64 bits
+COLOUR_MAP = 320  # tag of the palette
 # A small cache, as parts of a tile are read once; and no look at what else lies in the folder or beside the file.
 SETTINGS = {"GDAL_CACHEMAX": 32, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
 
@@ -46,10 +49,7 @@ def read(
         else:
             pixels = np.ascontiguousarray(file.read(window=part).transpose(1, 2, 0))
         if file.colorinterp[0] == ColorInterp.palette and not as_label:
-            table = np.zeros((max(file.colormap(1)) + 1, 4), np.uint8)
-            for index, colour in file.colormap(1).items():
-                table[index] = colour
-            return table[pixels[..., 0]], file.shape, True
+            return _colours(path, file)[pixels[..., 0]], file.shape, True
         return pixels, file.shape, file.count > 1 and file.colorinterp[-1] == ColorInterp.alpha
 
 
@@ -65,6 +65,16 @@ def nodata_of(path: str | Path) -> float | None:
         return file.nodata
 
 
+def tag_of(path: str | Path, tag: int, default: Any = None) -> Any:
+    """Value of a tag of a TIFF's first image. Raises what Pillow does where the file is damaged."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+        fields = TiffImagePlugin.ImageFileDirectory_v2(head if b"+" in head[:4] else head[:8])
+        file.seek(fields.next)
+        fields.load(file)
+    return fields.get(tag, default)
+
+
 @contextlib.contextmanager
 def _opened(path):
     try:
@@ -72,9 +82,21 @@ def _opened(path):
             yield file
     except MemoryError:
         raise DataError(f"cannot decode {path}: the file is damaged, or too large to be read whole") from None
-    except RasterioError as error:
+    except (RasterioError, RasterioIOError) as error:  # the latter is no RasterioError before rasterio 1.4
         reason = str(error.__cause__ or error).splitlines()[0]
         raise DataError(f"cannot decode {path}: the file is damaged; replace it or leave it out ({reason})") from None
+
+
+def _colours(path, file):
+    """Red, green, blue and alpha [n, 4] of a palette: the upper of the 16 bits that it stores.
+
+    Before version 3.10, GDAL takes 1 from the colours where the lower bits are 0, as Pillow writes them.
+    """
+    table = np.array([file.colormap(1)[index] for index in sorted(file.colormap(1))], np.uint8)
+    if stored := tag_of(path, COLOUR_MAP):  # without, black and white by GDAL
+        colours = np.reshape(stored, (3, -1)).T[: len(table)]
+        table[:, :3] = colours >> 8 if max(stored) > 255 else colours
+    return table
 
 
 def _check(path, file, as_label):

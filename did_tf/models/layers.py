@@ -7,12 +7,12 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Optional
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
-Shape = tuple[Optional[int], ...]
+Shape = tuple[int | None, ...]
 """Of a tensor, batch first; None where a size is not known."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Optional, Union
+from typing import Any, TypeAlias
 
 from tensorflow import keras
 
@@ -11,9 +11,9 @@ from did_tf.models.layers import Dropout, FusedBatchNormalization, Normalize, Re
 
 layers = keras.layers
 
-ImageShape = tuple[Optional[int], Optional[int], int]
+ImageShape = tuple[int | None, int | None, int]
 """(H, W, C) of an image; H and W may be None, for any size."""
-Initializer = Union[str, keras.initializers.Initializer]
+Initializer: TypeAlias = "str | keras.initializers.Initializer"
 
 XAVIER = "glorot_uniform"
 

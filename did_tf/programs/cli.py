@@ -26,7 +26,7 @@ import experiments
 from data_pipelines import DataError
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
-from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json
+from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json, split_name
 from did_tf.wiring import Config
 from experiments import base
 
@@ -130,7 +130,7 @@ def import_experiment(name: str) -> ModuleType:
 
 def load_experiment(name: str) -> ConfigDict:
     """ConfigDict of experiment NAME or NAME:ARG, with the model's options filled in. Raises `ConfigError`."""
-    module_name, _, argument = name.partition(":")
+    module_name, argument = split_name(name)
     module = import_experiment(module_name)
     if argument and not inspect.signature(module.get_config).parameters:
         raise ConfigError(f"experiment {module_name!r} takes no argument, got {argument!r}")

@@ -11,7 +11,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -75,7 +75,7 @@ def main() -> None:
 def first_crops(loader: Loader, options: Augmentation, seed: int, count: int) -> list[Crop]:
     """The first `count` crops that training with this seed meets. Raises `DataError` for settings that don't fit."""
     batches = training_batches(loader, options, 1, seed)
-    order = training_batches(_Order(loader), Augmentation((1, 1)), 1, seed)
+    order = training_batches(cast(Loader, _Order(loader)), Augmentation((1, 1)), 1, seed)
     return [
         Crop(int(place["label"][0]), batch["image"][0].numpy(), batch["label"][0].numpy())
         for batch, place in itertools.islice(zip(batches, order), count)

@@ -98,8 +98,15 @@ class RunFolder:
 
 def default_run(experiment: str) -> Path:
     """Run folder of experiment NAME[:ARG] where none is given: "did_table3:row7" -> runs/did_table3_row7."""
-    module, _, argument = experiment.partition(":")
+    module, argument = split_name(experiment)
     return Path("runs") / "_".join(part for part in (Path(module).stem, Path(argument).name) if part)
+
+
+def split_name(experiment: str) -> tuple[str, str]:
+    """(name or path, argument or "") of an experiment: "did_table3:row7" -> ("did_table3", "row7")."""
+    drive, rest = os.path.splitdrive(experiment)  # the colon of Windows' C:
+    name, _, argument = rest.partition(":")
+    return drive + name, argument
 
 
 class MetricsFile:
@@ -118,7 +125,7 @@ class MetricsFile:
         self.path, self.columns = Path(path), columns
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if self.path.is_file() else []
         partial = self.path.with_suffix(".partial")
-        with open(partial, "w", newline="") as file:
+        with open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
@@ -126,13 +133,13 @@ class MetricsFile:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends `row` {column: value}; columns it lacks stay empty. Raises ValueError for others."""
-        with open(self.path, "a", newline="") as file:
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.columns).writerow(row)
 
 
 def read_metrics(path: Path | str) -> list[dict[str, str]]:
     """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out."""
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if None not in row.values() and (row["step"] or "").isdigit()]
 
 

@@ -77,7 +77,7 @@ def _class(name):
             import tensorflow_addons as tfa
         except ImportError:
             raise ValueError(
-                f"optimizer {name!r} needs tensorflow-addons: `pip install -e .[addons]` on Python 3.9 to 3.11"
+                f"optimizer {name!r} needs tensorflow-addons: `pip install -e .[addons]` on Python 3.10 or 3.11"
             ) from None
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: overrides, one-line errors, exit statuses, kill -9."""
 
 import json
+import ntpath
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from program import PROJECT
 from did_tf import models
 from did_tf.common.errors import ConfigError
 from did_tf.programs import cli, train
-from did_tf.runs.run_folder import RunFolder, default_run, read_metrics
+from did_tf.runs.run_folder import MetricsFile, RunFolder, default_run, read_metrics, split_name
 
 TINY = [
     "--config.dataset.options.height=48",
@@ -154,6 +155,20 @@ def test_own_experiment_file(tmp_path):
 )
 def test_default_run_folder(name, folder):
     assert str(default_run(name)) == folder
+
+
+@pytest.mark.parametrize("path", ["my\\own.py", "C:\\my\\own.py"])
+def test_a_path_of_windows_may_have_an_argument(monkeypatch, path):
+    monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
+    assert split_name(path) == (path, "")
+    assert split_name(f"{path}:row7") == (path, "row7")
+
+
+def test_metrics_of_classes_in_any_language(tmp_path):
+    """Windows' own encoding has no such letters."""
+    MetricsFile(tmp_path / "metrics.csv", ["step", "iou/街"], 0).write({"step": 1, "iou/街": 0.5})
+    assert "街".encode() in (tmp_path / "metrics.csv").read_bytes()
+    assert read_metrics(tmp_path / "metrics.csv") == [{"step": "1", "iou/街": "0.5"}]
 
 
 def camvid(folder, image=None, label=None, size=(40, 48)):

@@ -8,13 +8,13 @@ x metres right of the camera and y metres above the ground is at column `vanish 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-Colour = Union[np.ndarray, Sequence[float]]
+Colour = np.ndarray | Sequence[float]
 """Red, green and blue, 0 to 255; beyond that it is clipped."""
 
 _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)

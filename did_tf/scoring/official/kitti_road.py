@@ -121,7 +121,7 @@ def read_calibration(path: Path) -> np.ndarray:
       DataError: the file can't be read or lacks one of the three.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
     entries = dict(line.split(":", 1) for line in lines if ":" in line)

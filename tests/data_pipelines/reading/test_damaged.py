@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 from folders import write_palette_png
 from PIL import Image, ImageOps
 
@@ -191,6 +192,15 @@ def test_a_palette_is_colours_in_images_and_indices_in_labels(kind, tmp_path):
     picture.save(tmp_path / "a.x", format=kind)
     np.testing.assert_array_equal(read_image(tmp_path / "a.x"), np.array([[10, 20, 30], [40, 50, 60]])[ids])
     np.testing.assert_array_equal(read_tiny_label(tmp_path / "a.x"), ids)
+
+
+@pytest.mark.parametrize("scale", [1, 256, 257])
+def test_colours_of_a_tiff_by_any_writer(scale, tmp_path):
+    """The palette has 16 bits: some fill the upper 8, some both halves alike, and some the lower ones alone."""
+    ids, colours = noise(4, 6, most=2), np.zeros((256, 3), np.uint16)
+    colours[:2] = [10, 20, 30], [40, 50, 255]
+    tifffile.imwrite(tmp_path / "a.tif", ids, photometric="palette", colormap=scale * colours.T)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), colours[ids])
 
 
 # 6: alpha
@@ -435,10 +445,11 @@ def test_pixels_without_data_have_no_label(tmp_path):
 # 19: depths
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+@pytest.mark.parametrize("kind", ["png", "tiff", "pgm"])
 @pytest.mark.parametrize(("found", "expected"), [("uint16", "uint8"), ("uint8", "uint16"), ("uint8", "float32")])
 def test_images_of_another_depth(kind, found, expected, tmp_path):
-    path = save(tmp_path / "a.x", noise(4, 6, dtype=found), format=kind)
+    path = tmp_path / f"a.{kind}"
+    assert cv2.imwrite(str(path), noise(4, 6, dtype=found))
     spec = DatasetSpec("deep", **CLASSES, mean=(0.0,), std=(1.0,), dtype=expected)
     assert_refused(lambda path: read_image(path, spec), path, f"has {found} values, but deep has {expected}", "convert")
 
