@@ -1,4 +1,4 @@
-"""Package metadata. `make setup` installs it; the two supported stacks are described in README.md."""
+"""Package metadata. `make setup` installs it; docs/reference/platforms.md describes the two stacks."""
 
 import re
 from pathlib import Path
