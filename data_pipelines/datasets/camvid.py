@@ -1,4 +1,4 @@
-"""CamVid in the SegNet layout: 367/101/233 frames of 360x480, 11 classes and void (REFERENCE.md section 7)."""
+"""CamVid in the SegNet layout: 367/101/233 frames of 360x480, 11 classes and void (papers.md section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cityscapes: 5000 frames of 1024x2048 with fine labels, 19998 with coarse, 19 classes (REFERENCE.md section 7)."""
+"""Cityscapes: 5000 frames of 1024x2048 with fine labels, 19998 with coarse, 19 classes (papers.md section 7)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Inria Aerial Image Labeling: tiles of 5000x5000 pixels (0.3 m) of ten cities, buildings or not (project.inria.fr).
 
-Five cities have labels (36 tiles each), the five others are the test set (REFERENCE.md section 7).
+Five cities have labels (36 tiles each), the five others are the test set (papers.md section 7).
 """
 
 from __future__ import annotations

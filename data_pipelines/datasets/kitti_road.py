@@ -1,4 +1,4 @@
-"""KITTI road: 289 and 290 frames of about 375x1242 in three kinds of scene, road or not (REFERENCE.md section 7).
+"""KITTI road: 289 and 290 frames of about 375x1242 in three kinds of scene, road or not (papers.md section 7).
 
 The benchmark's second task, the ego lane of the "um" frames (um_lane), is left out.
 """

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 segmentation: 20 classes and background, 255 along their borders (REFERENCE.md section 7)."""
+"""PASCAL VOC 2012 segmentation: 20 classes and background, 255 along their borders (papers.md section 7)."""
 
 from __future__ import annotations
 

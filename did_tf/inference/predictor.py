@@ -1,6 +1,6 @@
 """From an image of any size to class probabilities: tiles, scales and mirrored copies, averaged.
 
-The protocol is that of the DID authors' evaluation code (REFERENCE.md section 1, "Evaluation").
+The protocol is that of the DID authors' evaluation code (papers.md section 1, "Evaluation").
 """
 
 from __future__ import annotations

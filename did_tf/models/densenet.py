@@ -1,6 +1,6 @@
 """DenseNet (Huang et al. 2017): dense blocks and transitions, and the encoder of its ImageNet networks.
 
-DID is built of the blocks, Ladder DenseNet of the encoder. Facts: REFERENCE.md sections 1 and 2.
+DID is built of the blocks, Ladder DenseNet of the encoder. Facts: papers.md sections 1 and 2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DID, Dense In Dense (Hu 2018, shared/papers/did.md): dilated wide DenseNet encoder, progressive decoder.
 
-Facts and disagreements between the paper and its code: REFERENCE.md section 1.
+Facts and disagreements between the paper and its code: papers.md section 1.
 """
 
 from __future__ import annotations

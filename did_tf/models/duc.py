@@ -1,6 +1,6 @@
 """ResNet-DUC-HDC (Wang et al. 2018, shared/papers/duc_hdc.md): dense upsampling and hybrid dilation on a ResNet v1.
 
-Facts and disagreements between the paper and its code: REFERENCE.md section 3.
+Facts and disagreements between the paper and its code: papers.md section 3.
 """
 
 from __future__ import annotations

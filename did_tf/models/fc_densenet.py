@@ -1,6 +1,6 @@
 """FC-DenseNet (Jegou et al. 2017, "The One Hundred Layers Tiramisu"), DID's closest rival: a U-Net of dense blocks.
 
-Facts: REFERENCE.md section 6.
+Facts: papers.md section 6.
 """
 
 from __future__ import annotations

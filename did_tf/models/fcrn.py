@@ -1,6 +1,6 @@
 """FCRN, fully convolutional residual network (Wu et al. 2016, shared/papers/fcrn_online_bootstrapping.md).
 
-A dilated ResNet v1 with one dilated convolution as its classifier. Facts: REFERENCE.md section 4.
+A dilated ResNet v1 with one dilated convolution as its classifier. Facts: papers.md section 4.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ladder DenseNet (Krešo et al. 2017, shared/papers/ladder_densenet.md): down to 1/64 of the image, leanly back to 1/4.
 
-Facts and disagreements between the paper and its code: REFERENCE.md section 2.
+Facts and disagreements between the paper and its code: papers.md section 2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ResNet v1 (He et al. 2016) as an encoder, with strides that can be turned into dilation.
 
-Shared by DUC, FCRN and Ladder's ResNet rows. Facts: REFERENCE.md sections 3 and 4.
+Shared by DUC, FCRN and Ladder's ResNet rows. Facts: papers.md sections 3 and 4.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SUNet, stacked U-Nets (Shah et al. 2018, shared/papers/sunet.md): classification, and dilated for segmentation.
 
-Facts and disagreements between the paper and its code: REFERENCE.md section 5.
+Facts and disagreements between the paper and its code: papers.md section 5.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Supervision:
       crop: height and width of the training images, in pixels.
       weights: {output: weight}, empty for their plain mean (`losses.output_weights`).
       resolution: "full": logits at the image's size. "features": before they are resized, each against the label of
-        the pixel in the place of its feature (the authors of FCRN and DUC, REFERENCE.md sections 3 and 4). It costs
+        the pixel in the place of its feature (the authors of FCRN and DUC, papers.md sections 3 and 4). It costs
         less memory.
       shifted_passes: whether each update takes four passes over a batch, each over another quarter of the features
         in front of the last halving (fcrn_online_bootstrapping.md section 3.2).

@@ -1,7 +1,7 @@
 """DID on CamVid: the paper's final row (did.md Table 3 row 16).
 
 Paper: 68.3 % mIoU and 92.6 % accuracy on test, 11.6M parameters (Tables 4 and 6 say 11.2M), 182K iterations on crops of
-321x321, then 100 epochs on train+val (`did_camvid_finetune`). From the authors' code (REFERENCE.md section 1): batches
+321x321, then 100 epochs on train+val (`did_camvid_finetune`). From the authors' code (papers.md section 1): batches
 of 22, random scales, Adam's epsilon, testing in tiles at five scales, and flips from left to right, where the paper
 says "vertical".
 

@@ -2,7 +2,7 @@
 
 Paper: 73.7 % mIoU on test (the benchmark's server), 89.66 % over categories, trained on the fine labels, 11.2M
 parameters (ours are 11.7M; with CamVid's classes 11.6M, as the paper's Table 3 has it). It says nothing else of this
-run. From the authors' code (REFERENCE.md section 1): online bootstrapping with a threshold of 0.8 (73.8 %; 70.6 %
+run. From the authors' code (papers.md section 1): online bootstrapping with a threshold of 0.8 (73.8 %; 70.6 %
 without it), crops of 1024x1024, batches of 2, about 297K iterations.
 
 What we chose: crops of 1025, the size of the form 16n+1 next to theirs. It covers the height of a frame, also as one

@@ -3,7 +3,7 @@
 Paper: 74.95 % IoU of buildings and 96.29 % accuracy over the five test cities (Bellingham 70.73, Bloomington 69.75,
 Innsbruck 76.58, San Francisco 76.10, East Tyrol 78.63 IoU; section 4.2 calls it mIoU); it has no figure for validation.
 The tiles of 5000x5000 are cut evenly into 500x500 and crops of 473x473 taken out of those; 20 % are for validation;
-200K iterations. From the authors' code (REFERENCE.md section 1): batches of 10 and a learning rate of 3e-3.
+200K iterations. From the authors' code (papers.md section 1): batches of 10 and a learning rate of 3e-3.
 
 The paper doesn't say, and we chose:
 - Which 20 %: every fifth tile, so that no patch has its neighbour on the other side. The benchmark's custom is another,

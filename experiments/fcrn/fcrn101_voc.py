@@ -3,7 +3,7 @@
 Paper: 75.45 % mIoU, 94.27 % accuracy and 84.82 % mean accuracy on val, with the 512 hardest positions of each crop
 and dropout. Whole images at one scale.
 
-The paper says little of its recipe. From REFERENCE.md section 4: momentum, batch, crop, scales, weight decay, and the
+The paper says little of its recipe. From papers.md section 4: momentum, batch, crop, scales, weight decay, and the
 loss at the resolution of the features ("512 hardest" counts positions of the score map). Not said anywhere, so ours:
 2.5e-4 with a polynomial decay (the rate of duc_hdc.md, whose network is the closest), 30K iterations (45 epochs), and
 the dropout's rates, which are those of the authors' later work.

@@ -2,7 +2,7 @@
 
 Paper: 72.82 % mIoU and 95.06 % accuracy on val. Frames resized to 1024x448, whole, 4 at a time; mirroring is the only
 augmentation. Adam at 5e-4 with poly 1.5, a fifth of it for the encoder from ImageNet. From the authors' code
-(REFERENCE.md section 2): of each frame, rows 30 to 900 are resized; L2 of 1e-4 but not on the logits.
+(papers.md section 2): of each frame, rows 30 to 900 are resized; L2 of 1e-4 but not on the logits.
 
 The paper does not say how long. The authors' published settings for this size have 30,000 steps (40 epochs), which we
 take, or 30 epochs; older ones 13,000 and 20,000 steps.

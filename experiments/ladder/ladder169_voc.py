@@ -3,7 +3,7 @@
 Paper: 78.01 % mIoU and 95.11 % accuracy on val; 78.25 % on test (section 5.3), trained on all of train, val and the
 augmented set: `EXP=ladder169_voc:test`, for as many steps, which the benchmark's server scores. The recipe is that of
 `ladder121_cityscapes`, with whole images padded to 500x500 (the largest), 5 at a time, for 20,000 steps (the authors'
-code, REFERENCE.md section 2).
+code, papers.md section 2).
 
   make train EXP=ladder169_voc && make evaluate EXP=ladder169_voc
   make train EXP=ladder169_voc:test && make submit EXP=ladder169_voc:test

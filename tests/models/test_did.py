@@ -1,4 +1,4 @@
-"""Tests of DID against the paper's Table 1, Fig. 2 and parameter counts (REFERENCE.md section 1)."""
+"""Tests of DID against the paper's Table 1, Fig. 2 and parameter counts (papers.md section 1)."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Tests of ResNet-DUC-HDC against the paper's section 4.1 and REFERENCE.md section 3."""
+"""Tests of ResNet-DUC-HDC against the paper's section 4.1 and papers.md section 3."""
 
 import functools
 
@@ -48,7 +48,7 @@ def rearranged(x, factor):
 
 @pytest.mark.parametrize("cell, total", [(2, 65.04), (1, 132.28)])
 def test_parameter_counts(cell, total):
-    """REFERENCE.md: ResNet-101 with the 3x3 stem, ASPP-4, 19 classes."""
+    """papers.md: ResNet-101 with the 3x3 stem, ASPP-4, 19 classes."""
     model = models.build("duc", 19, depth=101, stem="3x3", aspp=4, cell=cell)
     assert round(parameters(model) / 1e6, 2) == total
     assert round((parameters(model) - parameters(model, "head.")) / 1e6, 2) == 42.62

@@ -1,4 +1,4 @@
-"""Tests of FC-DenseNet against its paper's layers and counts (REFERENCE.md section 6)."""
+"""Tests of FC-DenseNet against its paper's layers and counts (papers.md section 6)."""
 
 import functools
 

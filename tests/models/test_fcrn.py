@@ -1,4 +1,4 @@
-"""Tests of FCRN against the paper's tables and against the networks that it simulates (REFERENCE.md section 4)."""
+"""Tests of FCRN against the paper's tables and against the networks that it simulates (papers.md section 4)."""
 
 import functools
 import threading

@@ -1,4 +1,4 @@
-"""Tests of Ladder DenseNet against the paper's sections 3 and 5 and the counts of REFERENCE.md section 2."""
+"""Tests of Ladder DenseNet against the paper's sections 3 and 5 and the counts of papers.md section 2."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Tests of SUNet against the paper's Table 1, Figs. 1 and 2, and its parameter counts (REFERENCE.md section 5)."""
+"""Tests of SUNet against the paper's Table 1, Figs. 1 and 2, and its parameter counts (papers.md section 5)."""
 
 import functools
 
