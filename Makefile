@@ -26,8 +26,17 @@ export ARGS
 quoted = '$(subst ','\'',$(value $(1)))'
 option = $(if $(value $(2)),$(1)=$(call quoted,$(2)))
 # A command, which gets ARGS with its quotes read as a shell would; the shell itself would trip over parentheses.
-WITH_ARGS = $(PYTHON) -c 'import os, shlex, sys; sys.tracebacklimit = 0; \
-	command = sys.argv[1:] + shlex.split(os.environ["ARGS"]); os.execv(command[0], command)'
+define SPLIT_ARGS
+import os, shlex, sys
+try:
+    command = sys.argv[1:] + shlex.split(os.environ["ARGS"])
+except ValueError as error:
+    print(f"error: ARGS={os.environ['ARGS']}: {error}", file=sys.stderr)
+    sys.exit(2)
+os.execv(command[0], command)
+endef
+export SPLIT_ARGS
+WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help

@@ -79,7 +79,7 @@ class Loader:
         if needed > free:
             raise DataError(
                 f"{split} of {name} would take {needed / 1e9:.3g} GB of memory and {free / 1e9:.3g} GB are available: "
-                f"set --config.data.cache=False; fastest is then to read from `make prepare DATASET={name}`"
+                f"set --config.data.cache=False; fastest is then to read from `did_tf prepare --dataset={name}`"
             )
 
 

@@ -66,7 +66,7 @@ class Prepared(Dataset):
         if not self._manifests:
             raise DataError(
                 f"no prepared records in {self.folder.resolve()}: expected SPLIT.json and SPLIT-*.tfrecord, which "
-                "`make prepare DATASET=... OUTPUT=dir` writes"
+                "`did_tf prepare --dataset=... --output=dir` writes"
             )
         for manifest in self._manifests.values():
             for shard in manifest["shards"]:
@@ -77,7 +77,7 @@ class Prepared(Dataset):
             if found := difference(self._described, part):
                 raise DataError(
                     f"{self.folder}: the splits {next(iter(parts))} and {split} were prepared with different settings "
-                    f"({found}): prepare each into its own OUTPUT=dir"
+                    f"({found}): prepare each into its own --output=dir"
                 )
         self.spec = DatasetSpec(**{key: _tuples(value) for key, value in self._described["spec"].items()})
 
@@ -94,7 +94,7 @@ class Prepared(Dataset):
         if split not in self._manifests:
             raise AbsentSplit(
                 f"{self.folder} holds no complete records of split {split!r}, but of {', '.join(self._manifests)}; "
-                f"`make prepare DATASET={self.spec.name} OUTPUT={self.folder}` with --splits={split} writes them"
+                f"`did_tf prepare --dataset={self.spec.name} --output={self.folder}` with --splits={split} writes them"
             )
         return [record for shard in self._manifests[split]["shards"] for record in records(self.folder, shard)]
 
@@ -195,7 +195,7 @@ def check_records(folder: str | Path, shard: Shard) -> None:
 
 def damaged(shard: str | Path, how: str) -> DataError:
     """The error for a shard, a path, that isn't as it was written."""
-    return DataError(f"{shard} is damaged ({how}): delete it and run `make prepare` again, which writes it anew")
+    return DataError(f"{shard} is damaged ({how}): delete it and run `did_tf prepare` again, which writes it anew")
 
 
 def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:

@@ -118,4 +118,4 @@ def test_a_quote_that_is_left_open_is_told_in_a_line(make, capfd):
     with pytest.raises(subprocess.CalledProcessError) as caught:
         make("train", "ARGS=it's")
     assert caught.value.returncode == 2
-    assert capfd.readouterr().err.splitlines()[0] == "ValueError: No closing quotation"
+    assert capfd.readouterr().err.splitlines()[0] == "error: ARGS=it's: No closing quotation"

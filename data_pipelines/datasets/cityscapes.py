@@ -105,7 +105,7 @@ class Cityscapes(FileDataset):
         if split == "test":
             raise AbsentSplit(
                 "cityscapes split 'test': its labels are not public; use val, or write the labels of its frames for "
-                "the benchmark's server with `make submit EXP=... SPLIT=test`"
+                "the benchmark's server with `did_tf submit --experiment=... --split=test`"
             )
         frames = super().samples(split)
         if not self.patches or not split.startswith("train"):

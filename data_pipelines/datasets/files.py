@@ -38,8 +38,9 @@ class FileDataset(Dataset):
             which = f" (it has no folder {missing[0]})" if missing[0] else ""
             raise DataError(
                 f"no {self.title} in {self.folder.resolve()}{which}: expected {self.layout}; "
-                f"run `make data DATASET={self.spec.name}`, which gets it or says where it is, "
-                "pass DATA=dir, or try EXP=did_synthetic, which needs no data"
+                f"run `did_tf data --dataset={self.spec.name}`, which gets it or says where it is, "
+                "name its folder (--data=dir; for data commands --folder=dir), "
+                "or try --experiment=did_synthetic, which needs no data"
             )
 
     def samples(self, split: str) -> list[Sample]:

@@ -73,7 +73,8 @@ class InriaAerial(FileDataset):
         """Tiles, or windows of them. Raises as of `Dataset`; `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
-                "inria_aerial split 'test': its labels are not public; use val, or run `make submit EXP=...` and "
+                "inria_aerial split 'test': its labels are not public; use val, or run "
+                "`did_tf submit --experiment=...` and "
                 "upload what it writes"
             )
         return [piece for tile in super().samples(split) for piece in self._cut(tile)]

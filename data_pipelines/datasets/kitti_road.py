@@ -59,7 +59,8 @@ class KittiRoad(FileDataset):
         """Frames, or windows of them. Raises as of `Dataset`; `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
-                "kitti_road split 'test': its labels are not public; use val, or run `make submit EXP=...` and upload "
+                "kitti_road split 'test': its labels are not public; use val, or run "
+                "`did_tf submit --experiment=...` and upload "
                 "what it writes"
             )
         frames = super().samples(split)

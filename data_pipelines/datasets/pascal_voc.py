@@ -79,7 +79,8 @@ class PascalVOC(FileDataset):
         """List files, and for trainaug what holds its labels. `AbsentSplit` for test, whose labels are not public."""
         if split == "test":
             raise AbsentSplit(
-                "pascal_voc split 'test': its labels are not public; use val, or run `make submit EXP=...`, which "
+                "pascal_voc split 'test': its labels are not public; use val, or run "
+                "`did_tf submit --experiment=...`, which "
                 "writes what the benchmark's server scores"
             )
         if split != "trainaug":

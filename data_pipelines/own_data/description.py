@@ -83,8 +83,9 @@ def find_description(folder: str | Path) -> Path:
     found = [path for name in NAMES if (path := Path(folder, name)).is_file()]
     if not found:
         raise DataError(
-            f"no {NAMES[0]} in {Path(folder).resolve()}: `make describe-data IMAGES=dir LABELS=dir DATA={folder}` "
-            "drafts one; elsewhere, pass DATA=dir"
+            f"no {NAMES[0]} in {Path(folder).resolve()}: "
+            f"`did_tf describe-data --images=dir --labels=dir --folder={folder}` "
+            "drafts one; elsewhere, pass --data=dir"
         )
     if len(found) > 1:
         raise DataError(f"{found[0]} and {found[1].name} both describe the data: delete one")

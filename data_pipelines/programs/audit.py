@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _program(args):
     output = Path(args.output or f"runs/audit/{args.dataset}")
-    check_writable(output, "pass another OUTPUT=dir")
+    check_writable(output, "pass another --output=dir")
     dataset = load(args.dataset, args.folder, **command.options(args.option))
     splits = args.splits.split(",") if args.splits else list(dataset.spec.splits)
     found, notes, problems = _survey_all(dataset, splits)

@@ -50,14 +50,16 @@ def _program(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     for name in NAMES:
         if (folder / name).exists():
-            raise DataError(f"{folder / name} is there already: edit it, delete it, or name another folder (DATA=dir)")
-    check_writable(folder, "name another folder (DATA=dir)")
+            raise DataError(f"{folder / name} is there already: edit it, delete it, or name another --folder=dir")
+    check_writable(folder, "name another --folder=dir")
     text, summary = draft(folder, Path(args.images), Path(args.labels), [Path(extra) for extra in args.extras])
     path = folder / NAMES[0]
     write_file(path, text.encode())
     print(f"{path}: {summary}\nNow give the classes their names in it, and then")
-    for command_line in ("check-data DATASET=folders", "show-data EXP=did_folders", "train EXP=did_folders"):
-        print(f"  make {command_line} DATA={shlex.quote(args.folder)}")
+    place = shlex.quote(args.folder)
+    print(f"  did_tf check-data --dataset=folders --folder={place}")
+    for name in ("show-data", "train"):
+        print(f"  did_tf {name} --experiment=did_folders --data={place}")
     return 0
 
 

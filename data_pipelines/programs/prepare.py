@@ -189,7 +189,7 @@ def _check_same(folder, old, header):
     if found := records.difference({key: old.get(key) for key in header}, header):
         raise DataError(
             f"{folder} holds records of {header['split']} made from other files or with other options: {found}; take "
-            "another OUTPUT=dir, or delete this one"
+            "another --output=dir, or delete this one"
         )
 
 

@@ -40,7 +40,7 @@ def write_shard(path: Path, pairs: Iterable[tuple[Sample, bytes]], expected: Any
                 written.append(records.entry(sample, record))
         shard = {"file": path.name, "bytes": part.stat().st_size, "sha256": sha256(part), "records": written}
         if expected and shard != expected:
-            raise DataError(f"{path} can't be written as it was: its samples changed; take another OUTPUT=dir")
+            raise DataError(f"{path} can't be written as it was: its samples changed; take another --output=dir")
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

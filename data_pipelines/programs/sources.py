@@ -56,7 +56,7 @@ ELSEWHERE = {
     "(register at http://host.robots.ox.ac.uk:8080)",
     "coco_for_voc": "download annotations/annotations_trainval2017.zip, zips/train2017.zip and zips/val2017.zip from "
     "http://images.cocodataset.org and unpack all three into one folder",
-    "folders": "they are your own; `make describe-data IMAGES=dir LABELS=dir` drafts the "
+    "folders": "they are your own; `did_tf describe-data --images=dir --labels=dir` drafts the "
     "dataset.yaml that describes them",
     "imagenet": "register at https://image-net.org, download ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar and "
     "unpack them into a folder per class, train/CLASS/ and val/CLASS/",

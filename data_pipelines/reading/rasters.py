@@ -92,7 +92,8 @@ def _colours(path, file):
 
     Before version 3.10, GDAL takes 1 from the colours where the lower bits are 0, as Pillow writes them.
     """
-    table = np.array([file.colormap(1)[index] for index in sorted(file.colormap(1))], np.uint8)
+    palette = file.colormap(1)
+    table = np.array([palette[index] for index in sorted(palette)], np.uint8)
     if stored := tag_of(path, COLOUR_MAP):  # without, black and white by GDAL
         colours = np.reshape(stored, (3, -1)).T[: len(table)]
         table[:, :3] = colours >> 8 if max(stored) > 255 else colours

@@ -19,4 +19,4 @@ def check_output(folder: Path | str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:
-        raise ConfigError(f"cannot write to output folder {folder}: {reason}; pass another OUTPUT=dir")
+        raise ConfigError(f"cannot write to output folder {folder}: {reason}; pass another --output=dir")

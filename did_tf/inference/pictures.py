@@ -48,9 +48,9 @@ def find_images(
     if source.is_file():
         return [(source.stem, partial(_read, source, spec, parts))]
     if not source.is_dir():
-        raise DataError(f"no image or folder {source}: pass INPUT=file or INPUT=dir")
+        raise DataError(f"no image or folder {source}: pass --input=file or --input=dir")
     if source.resolve() == output.resolve():
-        raise ConfigError(f"results would mix with the images in {source}: pass another OUTPUT=dir")
+        raise ConfigError(f"results would mix with the images in {source}: pass another --output=dir")
     if len(parts) > 1 and (placed := _placed(parts, source)):
         return _find_in_parts(placed, spec)
     paths = [path for path in sorted(source.rglob("*")) if _is_input(path, source, output)]
@@ -141,7 +141,7 @@ def _read(path, spec, parts):
         if len(parts) < 2:
             raise
         folders = " and ".join(part.folder.name for part in parts)
-        raise DataError(f"{error}; or pass INPUT=dir with the subfolders {folders}") from None
+        raise DataError(f"{error}; or pass --input=dir with the subfolders {folders}") from None
 
 
 def _outputs(rgb, classes, palette):

@@ -215,7 +215,10 @@ def _import_file(path):
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec and spec.loader  # which a file that ends with .py has
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"experiment {path}: {error}; others are imported by folder, as experiments.did is") from None
     return module
 
 

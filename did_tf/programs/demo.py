@@ -76,7 +76,7 @@ def _summary(run):
     lines += [f"  {name} gives {100 * miou:.1f} %" for name, miou in report["baselines"].items()]
     lines += [
         f"pictures:    {run / 'predictions'} (predictions), {run / 'evaluation'} (best, worst, confusion matrix)",
-        f"curves:      make tensorboard RUN={run}",
+        f"curves:      tensorboard --logdir={run}",
         f"SavedModel:  {run / 'saved_model'}, which has just made {run / 'served.png'}",
     ]
     return "\n" + "\n".join(lines)

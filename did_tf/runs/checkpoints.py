@@ -99,7 +99,7 @@ def load_weights(model: keras.Model, source: Path | str) -> Path:
 def file_of(source: Path | str) -> Path:
     """The weights file that `source` is, or that it has where it is a run folder. Raises `ConfigError` for none."""
     if not Path(source).exists():
-        raise ConfigError(f"no run or weights file {source}: train first, or pass RUN=dir or --weights=file")
+        raise ConfigError(f"no run or weights file {source}: train first, or pass --run=dir or --weights=file")
     return weights_file(source) if Path(source).is_dir() else Path(source)
 
 
@@ -108,7 +108,7 @@ def weights_file(run: Path | str) -> Path:
     best = Path(run) / "best" / "weights.npz"
     candidates = ([best] if best.is_file() else []) + saved_steps(Path(run) / "checkpoints")[::-1]
     if not candidates:
-        raise ConfigError(f"no trained weights in {run}: train first, or pass RUN=dir or --weights=file")
+        raise ConfigError(f"no trained weights in {run}: train first, or pass --run=dir or --weights=file")
     return candidates[0]
 
 

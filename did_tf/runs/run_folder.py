@@ -84,7 +84,7 @@ class RunFolder:
             write_json(self.config, config)
             write_json(self.manifest, {"experiment": self.experiment, **manifest})
         except OSError as error:
-            raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass RUN=dir") from None
+            raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass --run=dir") from None
 
     def _check_same(self, config):
         # Through JSON, where tuples are lists.
@@ -93,7 +93,7 @@ class RunFolder:
         if keys:
             told = ", ".join(f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys[:3])
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise ConfigError(f"{self.folder} was started with other settings: {told}{more}; use another RUN=dir")
+            raise ConfigError(f"{self.folder} was started with other settings: {told}{more}; use another --run=dir")
 
 
 def default_run(experiment: str) -> Path:
@@ -177,7 +177,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another RUN=dir") from None
+        raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another --run=dir") from None
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ epochs. How it is tested isn't said: here on whole frames at one scale.
 Every frame gives twelve overlapping patches of 800x800, out of which crops of 544x544 are cut, or crops of 880x880
 around seven centres (row 512; columns 256, 512, ..., 1792), each moved by up to 80 pixels; what lies beyond the frame
 is filled with the mean and ignored, as in the authors' code. The paper doesn't say how the twelve lie: 3 rows and 4
-columns, see data_pipelines/cityscapes.py. An epoch is all patches of all frames.
+columns, see data_pipelines/datasets/cityscapes.py. An epoch is all patches of all frames.
 
 What we do otherwise, and why:
 - With cell 2, predictions are compared with labels at half resolution, as in the authors' code; the paper doesn't say.

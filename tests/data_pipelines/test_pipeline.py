@@ -149,7 +149,9 @@ def test_a_cache_that_does_not_fit_is_refused_at_once(tmp_path, monkeypatch, sys
         assert len(loader()) == COUNT
         return
     data = Numbered()
-    with pytest.raises(DataError, match="take 3.78e-06 GB of memory and 3.07e-06 GB .*data.cache=False.*make prepare"):
+    with pytest.raises(
+        DataError, match="take 3.78e-06 GB of memory and 3.07e-06 GB .*data.cache=False.*did_tf prepare"
+    ):
         Loader(data, "train", progress=False)
     assert data.reads == 1
     assert len(Loader(data, "train", cache=False)) == COUNT

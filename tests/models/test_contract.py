@@ -1,4 +1,4 @@
-"""What every architecture promises (docs/explanation/architecture.md). A new one needs a line in `TINY` alone."""
+"""What every architecture promises (docs/explanation/architecture.md). A new one needs a line in `TINY`."""
 
 import functools
 

@@ -144,6 +144,13 @@ def test_own_experiment_file(tmp_path):
         cli.load_experiment(str(tmp_path / "other.py"))
 
 
+@pytest.mark.parametrize("text", ["from experiments import did_camvid", "import no_such_module", "def get_config("])
+def test_an_experiment_file_that_cannot_be_imported_is_told(tmp_path, text):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ConfigError, match=r"experiment .*mine\.py: "):
+        cli.load_experiment(str(tmp_path / "mine.py"))
+
+
 @pytest.mark.parametrize(
     "name, folder",
     [
@@ -207,8 +214,8 @@ def test_bad_data_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, case):
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["--experiment=did_camvid", "--data=/nowhere"], "make data DATASET=camvid"),
-        (["--experiment=did_camvid", "--data=/nowhere"], "EXP=did_synthetic"),
+        (["--experiment=did_camvid", "--data=/nowhere"], "did_tf data --dataset=camvid"),
+        (["--experiment=did_camvid", "--data=/nowhere"], "--experiment=did_synthetic"),
         (["--experiment=did_canvid"], "did you mean 'did_camvid'"),
         ([], "no experiment given"),
         (["--experiment=did_synthetic", "--config.train.stepz=1"], "did you mean 'train.steps'"),

@@ -115,7 +115,9 @@ def test_files_that_have_all_bands(rgbd, tmp_path):
 
 def test_a_file_without_its_depth(rgbd, tmp_path):
     ((_, read_it),) = pictures.find_images(tmp_path / "data" / "rgb" / "scene00.png", tmp_path / "out", *rgbd)
-    with pytest.raises(DataError, match=r"scene00\.png has 3 bands.*pass INPUT=dir with the subfolders rgb and depth$"):
+    with pytest.raises(
+        DataError, match=r"scene00\.png has 3 bands.*pass --input=dir with the subfolders rgb and depth$"
+    ):
         read_it()
 
 

@@ -87,7 +87,9 @@ def test_an_unreadable_file_is_named(tmp_path):
 
 def test_output_that_can_not_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot write to output folder .*file: File exists; pass another OUTPUT=dir"):
+    with pytest.raises(
+        ConfigError, match="cannot write to output folder .*file: File exists; pass another --output=dir"
+    ):
         files.check_output(tmp_path / "file")
     files.check_output(tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder").is_dir()

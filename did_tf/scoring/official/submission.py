@@ -68,7 +68,7 @@ def _check_same(folder, settings, places):
     if known != settings and any((folder / place).exists() for place in places):
         raise ConfigError(
             f"{folder} holds results of other weights or settings (see {path}): delete the folder, or pass another "
-            "OUTPUT=dir"
+            "--output=dir"
         )
     write_json(path, settings)
 

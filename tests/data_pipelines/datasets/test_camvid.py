@@ -92,7 +92,7 @@ def test_a_label_that_is_missing_is_named(tmp_path):
 def test_a_missing_data_set_says_where_it_was_looked_for_and_what_to_do(tmp_path):
     with pytest.raises(DataError) as error:
         load("camvid", tmp_path / "nowhere")
-    for part in (str(tmp_path / "nowhere"), "trainannot/", "make data DATASET=camvid", "needs no data"):
+    for part in (str(tmp_path / "nowhere"), "trainannot/", "did_tf data --dataset=camvid", "needs no data"):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
 

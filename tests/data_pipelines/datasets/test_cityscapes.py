@@ -84,7 +84,9 @@ def test_the_descriptor():
 
 def test_the_test_split_has_no_labels_to_read(folder):
     dataset = load("cityscapes", folder)
-    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*make submit EXP=... SPLIT=test"):
+    with pytest.raises(
+        AbsentSplit, match="split 'test': its labels are not public; .*did_tf submit --experiment=... --split=test"
+    ):
         dataset.samples("test")
     (frame,) = dataset.images("test")
     assert (frame.name, frame.label) == ("testa_000000_000019", None)
@@ -96,7 +98,7 @@ def test_a_part_that_was_not_unpacked_is_named(folder, part):
     shutil.rmtree(folder / part)
     with pytest.raises(DataError) as error:
         load("cityscapes", folder)
-    for text in (f"no Cityscapes in {folder} (it has no folder {part})", "CITY/*_gtFine_labelIds.png", "make data"):
+    for text in (f"no Cityscapes in {folder} (it has no folder {part})", "CITY/*_gtFine_labelIds.png", "did_tf data"):
         assert text in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -208,7 +208,9 @@ def test_splits_of_voc_go_with_it(tmp_path):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"no MS-COCO in .*annotations/instances_SPLIT\.json .*make data DATASET=coco"):
+    with pytest.raises(
+        DataError, match=r"no MS-COCO in .*annotations/instances_SPLIT\.json .*did_tf data --dataset=coco"
+    ):
         load("coco_for_voc", tmp_path)
     make_coco(tmp_path)
     dataset = load("coco_for_voc", tmp_path)

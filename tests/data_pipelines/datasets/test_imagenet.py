@@ -97,5 +97,7 @@ def test_missing_folders_are_named(folder):
     with pytest.raises(DataError, match=f"no folders of classes in {folder / 'train'}: expected train/CLASS"):
         load("imagenet", folder)
     shutil.rmtree(folder / "train")
-    with pytest.raises(DataError, match=r"no ImageNet in .* \(it has no folder train\).*make data DATASET=imagenet"):
+    with pytest.raises(
+        DataError, match=r"no ImageNet in .* \(it has no folder train\).*did_tf data --dataset=imagenet"
+    ):
         load("imagenet", folder)

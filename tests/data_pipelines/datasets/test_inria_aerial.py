@@ -130,7 +130,7 @@ def test_images_are_whole_and_those_of_test_have_no_label(folder):
 
 
 def test_the_test_split_has_no_labels_to_read(folder):
-    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*make submit"):
+    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*did_tf submit"):
         load("inria_aerial", folder).samples("test")
 
 

@@ -116,7 +116,7 @@ def test_a_patch_larger_than_the_frame_is_void_beyond(folder):
 
 def test_the_test_frames_have_no_labels(folder):
     dataset = load("kitti_road", folder)
-    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*make submit"):
+    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*did_tf submit"):
         dataset.samples("test")
     tests = dataset.images("test")
     assert len(tests) == 6 and {sample.label for sample in tests} == {None}

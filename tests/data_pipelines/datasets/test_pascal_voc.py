@@ -92,7 +92,7 @@ def test_a_missing_part_is_named(folder, part):
     for text in (
         f"no PASCAL VOC in {folder} (it has no folder {part})",
         "JPEGImages/*.jpg",
-        "make data DATASET=pascal",
+        "did_tf data --dataset=pascal",
     ):
         assert text in str(error.value)
     assert "\n" not in str(error.value)
@@ -174,7 +174,7 @@ def test_test_has_images_but_no_labels(folder):
     samples = dataset.images("test")
     assert [(sample.name, sample.label) for sample in samples] == [("2008_test00", None), ("2008_test01", None)]
     assert dataset.read_image(samples[1]).shape == (48, 64, 3)
-    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*make submit"):
+    with pytest.raises(AbsentSplit, match="split 'test': its labels are not public; .*did_tf submit"):
         dataset.samples("test")
     assert dataset.images("val") == dataset.samples("val")
     write_list(folder / LISTS / "test.txt", [])

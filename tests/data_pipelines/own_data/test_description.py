@@ -42,8 +42,10 @@ def test_json_is_as_good(rgbd):
 
 
 def test_no_description(tmp_path):
-    assert f"no dataset.yaml in {tmp_path}: `make describe-data IMAGES=dir LABELS=dir DATA=" in complaint(tmp_path)
-    with pytest.raises(DataError, match="no dataset.yaml in .*pass DATA=dir"):
+    assert f"no dataset.yaml in {tmp_path}: `did_tf describe-data --images=dir --labels=dir --folder=" in complaint(
+        tmp_path
+    )
+    with pytest.raises(DataError, match="no dataset.yaml in .*pass --data=dir"):
         spec_of("folders", tmp_path / "nowhere")
 
 

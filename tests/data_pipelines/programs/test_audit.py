@@ -152,7 +152,7 @@ def test_no_split_at_all(capsys, tmp_path):
 def test_no_folder(capsys, tmp_path):
     status, _, err = run(capsys, tmp_path / "nowhere")
     assert (status, len(err)) == (2, 1)
-    assert "make data DATASET=camvid" in err[0]
+    assert "did_tf data --dataset=camvid" in err[0]
 
 
 def test_debug_shows_the_traceback(capsys, tmp_path):
@@ -325,7 +325,7 @@ def test_a_folder_that_cannot_be_written(folder, capsys):
     (folder / "file").write_text("")
     status, _, err = run(capsys, folder, "--output", str(folder / "file" / "audit"))
     assert (status, len(err)) == (2, 1)
-    assert f"{folder / 'file'} is no folder; pass another OUTPUT=dir" in err[0]
+    assert f"{folder / 'file'} is no folder; pass another --output=dir" in err[0]
 
 
 @pytest.mark.parametrize("make", [make_five_bands, make_rgbd])

@@ -22,7 +22,7 @@ def test_a_draft_works_as_it_is(rgbd, tmp_path, capsys):
     arguments = ("--images", rgbd / "rgb", "--labels", rgbd / "labels", "--extras", rgbd / "depth", "--folder", folder)
     status, out, _ = drafted(capsys, *arguments)
     assert status == 0 and "8 pairs; 4 bands of uint8, uint16; 3 colours" in out
-    assert f"make check-data DATASET=folders DATA={folder}" in out
+    assert f"did_tf check-data --dataset=folders --folder={folder}" in out
     dataset, original = load("folders", folder), load("folders", rgbd)
     assert dataset.spec.classes == ("class_0", "class_1", "class_2")
     assert set(dataset.spec.label_colours) == set(original.spec.label_colours)
@@ -111,7 +111,7 @@ def test_a_draft_where_there_can_be_none(plain, capsys):
     place = folder / "images" / "a.png" / "x"
     status, _, error = drafted(capsys, *arguments, place)
     assert status == 2 and error.count("\n") == 1
-    assert f"cannot write to {place}: {place.parent} is no folder; name another folder (DATA=dir)" in error
+    assert f"cannot write to {place}: {place.parent} is no folder; name another --folder=dir" in error
 
 
 def test_a_draft_in_a_linked_folder_with_spaces(plain, tmp_path, capsys, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_draft_in_a_linked_folder_with_spaces(plain, tmp_path, capsys, monkeyp
     monkeypatch.chdir(tmp_path)
     arguments = ("--images", "plain/images", "--labels", "plain/labels", "--folder", "my link/data")
     status, out, _ = drafted(capsys, *arguments)
-    assert status == 0 and "DATA='my link/data'" in out
+    assert status == 0 and "--data='my link/data'" in out
     assert load("folders", "my link/data").samples("train")[0].image.resolve().parent == images
 
 

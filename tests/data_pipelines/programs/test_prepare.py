@@ -135,7 +135,7 @@ def test_other_data_or_options_are_refused(tmp_path, complete, dataset, settings
     with contextlib.nullcontext() if complete else pytest.raises(DataError):
         make(Noise(bad=None if complete else Noise().samples("train")[LAST].name), tmp_path)
     before = content(tmp_path)
-    with pytest.raises(DataError, match=f"made from other files or with other options: {told}.*another OUTPUT"):
+    with pytest.raises(DataError, match=f"made from other files or with other options: {told}.*another --output"):
         prepare(dataset, "train", tmp_path, **{"source": SOURCE, "shard_megabytes": 1, **settings})
     assert content(tmp_path) == before
 
