@@ -51,6 +51,14 @@ def options(texts: list[str]) -> dict[str, Any]:
     return dict(map(_option, texts))
 
 
+def literal(text: str) -> Any:
+    """The Python value that a text stands for, "true" and "false" in any case, else the text."""
+    try:
+        return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
+    except (SyntaxError, ValueError):
+        return text
+
+
 def run(program: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str] | None = None) -> int:
     """Parses `argv` and runs `program`. Returns the exit status; an error is one line on stderr.
 
@@ -80,7 +88,4 @@ def _option(text):
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise DataError(f"option {text!r}: expected KEY=VALUE")
-    try:
-        return key, ast.literal_eval(value.capitalize() if value.lower() in ("true", "false") else value)
-    except (SyntaxError, ValueError):
-        return key, value
+    return key, literal(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import ast
 import functools
 import importlib
 import importlib.util
@@ -24,6 +23,7 @@ from ml_collections import ConfigDict, config_flags
 
 import experiments
 from data_pipelines import DataError
+from data_pipelines.programs.command import literal
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json, split_name
@@ -252,15 +252,7 @@ def _enter(overrides, config):
         *groups, option = key.split(".")
         new = ".".join(groups) in _OPEN and key not in settings
         if new or (key in settings and settings[key] is None):
-            functools.reduce(operator.getitem, groups, config)[option] = _literal(value)
-
-
-def _literal(text):
-    """The Python value that a text stands for, else the text."""
-    try:
-        return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
-    except (SyntaxError, ValueError):
-        return text
+            functools.reduce(operator.getitem, groups, config)[option] = literal(value)
 
 
 def _check_keys(overrides, config):
