@@ -13,7 +13,8 @@ from tensorflow import keras
 
 import data_pipelines
 from data_pipelines.augment import Augmentation
-from data_pipelines.own_data.description import Part, read_description
+from data_pipelines.own_data.description import read_description
+from data_pipelines.own_data.parts import Part
 from data_pipelines.pipeline import Loader
 from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.own_data.description import Part
 from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
 from data_pipelines.own_data.matching import list_files
-from data_pipelines.own_data.parts import part_specs, read_parts
+from data_pipelines.own_data.parts import Part, part_specs, read_parts
 from data_pipelines.reading.images import read_image
 from data_pipelines.spec import DataError, Dataset, DatasetSpec
 from did_tf.common import visualize
