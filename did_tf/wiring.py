@@ -26,6 +26,7 @@ from did_tf.models.layers import check_size
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring.classification import Classifier
+from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
@@ -150,7 +151,7 @@ def make_validation(
     """What scores `model` during training: on whole images, or on centre crops where images are classified."""
     if dataset.spec.task == "classification":
         return ClassificationValidation(make_classifier(config, model), dataset)
-    return SegmentationValidation(make_predictor(config, model), dataset, config["train"]["panels"])
+    return SegmentationValidation(make_predictor(config, model, outputs=[MAIN]), dataset, config["train"]["panels"])
 
 
 def make_train_step(

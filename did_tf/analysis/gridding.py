@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from did_tf.common.errors import ConfigError
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -39,7 +41,7 @@ def check(rates: Sequence[int], kernel: int = 3) -> Report:
     pass may leave none either, and of chains that start otherwise, like [2, 2, 2], it says nothing: see `covered`.
 
     Raises:
-      ValueError: no rates, a rate that is not a positive whole number, or an even kernel.
+      ConfigError: no rates, a rate that is not a positive whole number, or an even kernel.
     """
     distance = max_distance(rates)
     return Report(
@@ -54,11 +56,11 @@ def check(rates: Sequence[int], kernel: int = 3) -> Report:
 def max_distance(rates: Sequence[int]) -> int:
     """M2 of equation 2: the largest distance between two taps of the chain from its second layer on; of one layer, M1.
 
-    Raises ValueError for no rates, or a rate that is not a positive whole number.
+    Raises ConfigError for no rates, or a rate that is not a positive whole number.
     """
     _validate(rates)
     if not rates:
-        raise ValueError("equation 2 needs at least one dilation rate")
+        raise ConfigError("equation 2 needs at least one dilation rate")
     distance = rates[-1]
     for rate in rates[-2:0:-1]:
         distance = max(distance - 2 * rate, distance - 2 * (distance - rate), rate)
@@ -68,7 +70,7 @@ def max_distance(rates: Sequence[int]) -> int:
 def increase(rates: Sequence[int], kernel: int = 3) -> int:
     """Pixels that the chain adds to the receptive field along one dimension: the sum of (kernel - 1) * rate.
 
-    Raises ValueError for a rate that is not a positive whole number, or an even kernel.
+    Raises ConfigError for a rate that is not a positive whole number, or an even kernel.
     """
     _validate(rates, kernel)
     return sum((kernel - 1) * rate for rate in rates)
@@ -77,7 +79,7 @@ def increase(rates: Sequence[int], kernel: int = 3) -> int:
 def coverage(rates: Sequence[int], kernel: int = 3) -> np.ndarray:
     """Input pixels that reach the centre output (Fig. 2): bool [n, n], n = 1 + `increase`, the output in the middle.
 
-    Raises ValueError for a rate that is not a positive whole number, or an even kernel.
+    Raises ConfigError for a rate that is not a positive whole number, or an even kernel.
     """
     # A square kernel's taps are all pairs of those along one axis, and so are those of a chain.
     axis = np.ones(1, bool)
@@ -94,6 +96,6 @@ def _shifted(axis, by, size):
 def _validate(rates, kernel=3):
     for rate in rates:
         if rate != int(rate) or rate < 1:
-            raise ValueError(f"dilation rates must be positive whole numbers, got {rate} in {list(rates)}")
+            raise ConfigError(f"dilation rates must be positive whole numbers, got {rate} in {list(rates)}")
     if kernel % 2 == 0 or kernel < 1:
-        raise ValueError(f"the kernel's size must be odd, got {kernel}")
+        raise ConfigError(f"the kernel's size must be odd, got {kernel}")

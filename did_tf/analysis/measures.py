@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from did_tf import models
 from did_tf.analysis.graph import TRANSPOSED, Graph
+from did_tf.common.errors import ConfigError
 
 SIDES = (4097, 16385, 65537)
 """Sides of the images on which a receptive field is sought, 512n+1 so that the centre is on the grid of any stride."""
@@ -59,7 +60,7 @@ def reach(
       source: name of the layer in whose output paths start, of which the map then is; default the image.
 
     Raises:
-      ValueError: as `Graph`, or there is no such output or layer.
+      ConfigError: there is no such output or layer.
     """
     graph, start = Graph(model, height, width), _layer(model, output)
     place = position or tuple(size // 2 for size in graph.sizes[start][1:])
@@ -72,7 +73,7 @@ def receptive_field(model: keras.Model, output: str = "main") -> tuple[float, fl
     In pixels, sought on larger and larger images until it stays the same; infinite where it still grows on the largest
     of `SIDES`: the output depends on the whole image.
 
-    Raises ValueError as `reach` does.
+    Raises ConfigError as `reach` does.
     """
     spans: list[tuple[int, ...]] = [(0, 0)]
     for side in SIDES:
@@ -118,7 +119,7 @@ def footprint(model: keras.Model, images: np.ndarray, output: str = "main", prog
       progress: whether to show a progress bar.
 
     Raises:
-      ValueError: a gradient is zero or not finite.
+      ConfigError: a gradient is zero or not finite.
     """
     total = np.zeros(images.shape[1:3])
     for image in tqdm(images, desc="gradients", unit="image", disable=not progress):
@@ -130,7 +131,7 @@ def footprint(model: keras.Model, images: np.ndarray, output: str = "main", prog
             score = tf.reduce_max(centre)
         moved = np.abs(np.asarray(tape.gradient(score, x), np.float64))[0].sum(axis=-1)
         if not (np.isfinite(moved).all() and moved.any()):
-            raise ValueError(f"the gradient of output {output!r} is zero or not finite: these weights measure nothing")
+            raise ConfigError(f"the gradient of output {output!r} is zero or not finite: these weights measure nothing")
         total += moved / moved.sum() / len(images)
     return total
 
@@ -157,7 +158,7 @@ def _layer(model, output):
     if output in model.output:
         return next(layer.name for layer in model.layers if layer.output is model.output[output])
     if all(layer.name != output for layer in model.layers):
-        raise ValueError(f"no output or layer {output!r}; outputs: {', '.join(model.output)}")
+        raise ConfigError(f"no output or layer {output!r}; outputs: {', '.join(model.output)}")
     return output
 
 

@@ -44,12 +44,12 @@ def apply_reduced(
       gradients: one for each of `variables`, of its shape.
       variables: those that the optimizer was built with, in the same order.
     """
-    pairs = list(zip(gradients, variables))
-    if hasattr(optimizer, "_all_reduce_sum_gradients"):
-        # Keras 3 sums over replicas itself and has no public way of telling it not to.
-        optimizer._all_reduce_sum_gradients = lambda summed: summed
-        optimizer.apply_gradients(pairs)
-    elif "skip_gradients_aggregation" in inspect.signature(optimizer.apply_gradients).parameters:
-        optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+    taken = inspect.signature(optimizer.apply_gradients).parameters
+    if "skip_gradients_aggregation" in taken:
+        optimizer.apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
+    elif "experimental_aggregate_gradients" in taken:
+        optimizer.apply_gradients(zip(gradients, variables), experimental_aggregate_gradients=False)
     else:
-        optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+        # Keras 3 sums over the replicas and can't be told not to: each gives its share of what is the sum already.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        optimizer.apply_gradients([(g / replicas if replicas > 1 else g, v) for g, v in zip(gradients, variables)])

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Normalize
 
 
@@ -34,7 +35,7 @@ class Predictor:
       bands: number of bands that the model takes.
 
     Raises:
-      ValueError: an option is out of range, an output is unknown, or the model doesn't take such tiles.
+      ConfigError: an option is out of range, an output is unknown, or the model doesn't take such tiles.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class Predictor:
     ) -> None:
         outputs = list(model.output) if outputs is None else outputs
         if unknown := set(outputs) - set(model.output):
-            raise ValueError(f"the model has no output {min(unknown)!r}; it has {', '.join(model.output)}")
+            raise ConfigError(f"the model has no output {min(unknown)!r}; it has {', '.join(model.output)}")
         if not 0 <= overlap < 1:
-            raise ValueError(f"overlap must be in [0, 1), got {overlap}")
+            raise ConfigError(f"overlap must be in [0, 1), got {overlap}")
         if not scales or min(scales) <= 0:
-            raise ValueError(f"scales must be one or more positive factors, got {scales}")
+            raise ConfigError(f"scales must be one or more positive factors, got {scales}")
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
         self.overlap, self.scales, self.flip, self.batch_size = overlap, tuple(scales), flip, batch_size
 
         _, height, width, self.bands = model.input_shape
@@ -139,11 +140,13 @@ class Predictor:
         if tile is not None:
             tile = tuple(tile) if isinstance(tile, Iterable) else (tile, tile)
             if len(tile) != 2:
-                raise ValueError(f"tile must be one size or (height, width), got {tile}")
+                raise ConfigError(f"tile must be one size or (height, width), got {tile}")
             if min(tile) < self._minimum:
-                raise ValueError(f"tile {tile} is too small: the network takes {self._minimum} or more pixels a side")
+                raise ConfigError(f"tile {tile} is too small: the network takes {self._minimum} or more pixels a side")
         if any(known and known != side for known, side in zip(fixed, tile or (None, None))):
-            raise ValueError(f"tile is {tile}, but the model was built for {fixed} (height, width): make that the tile")
+            raise ConfigError(
+                f"tile is {tile}, but the model was built for {fixed} (height, width): make that the tile"
+            )
         return tile
 
 

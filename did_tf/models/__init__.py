@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorflow import keras
 
-from did_tf.common.errors import nearest
+from did_tf.common.errors import ConfigError, nearest
 from did_tf.models.did import did
 from did_tf.models.duc import duc
 from did_tf.models.fc_densenet import fc_densenet
@@ -34,19 +34,19 @@ def names() -> list[str]:
 
 
 def options(name: str) -> dict[str, Any]:
-    """Options of architecture `name` with their defaults. Raises ValueError for an unknown name."""
+    """Options of architecture `name` with their defaults. Raises ConfigError for an unknown name."""
     if name not in _BUILDERS:
-        raise ValueError(f"unknown model {name!r}{nearest(name, names())}; known: {', '.join(names())}")
+        raise ConfigError(f"unknown model {name!r}{nearest(name, names())}; known: {', '.join(names())}")
     parameters = inspect.signature(_BUILDERS[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
 
 
 def check_options(name: str, chosen: Iterable[str]) -> None:
-    """Raises ValueError where architecture `name` has no option of one of the names `chosen`."""
+    """Raises ConfigError where architecture `name` has no option of one of the names `chosen`."""
     known = options(name)
     for key in chosen:
         if key not in known:
-            raise ValueError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
+            raise ConfigError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
 
 
 def build(
@@ -61,7 +61,7 @@ def build(
       **chosen: options of the architecture, see `options(name)`.
 
     Raises:
-      ValueError: unknown name or option (the message lists the known ones), a bad value, or a size not taken.
+      ConfigError: unknown name or option (the message lists the known ones), a bad value, or a size not taken.
     """
     check_options(name, chosen)
     return _BUILDERS[name](num_classes, tuple(input_shape), **chosen)
@@ -77,9 +77,9 @@ def part(layer_name: str) -> str:
 
 
 def check_parts(setting: str, parts: Iterable[str]) -> None:
-    """Raises ValueError where `parts`, given for `setting`, has one that is not in `PARTS`."""
+    """Raises ConfigError where `parts`, given for `setting`, has one that is not in `PARTS`."""
     if unknown := sorted({*parts} - {*PARTS}):
-        raise ValueError(f"{setting} names {unknown[0]!r}; known parts: {', '.join(PARTS)}")
+        raise ConfigError(f"{setting} names {unknown[0]!r}; known parts: {', '.join(PARTS)}")
 
 
 def task(model: keras.Model) -> str:

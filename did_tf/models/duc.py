@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models import resnet
 from did_tf.models.layers import DenseUpsampling
 from did_tf.models.units import ImageShape, Units, check_choices, image_input, kaiming, resize_to_image
@@ -79,14 +80,14 @@ def duc(
       bn_epsilon: of batch normalisation.
 
     Raises:
-      ValueError: an option has a bad value, or the input is smaller than 9 pixels.
+      ConfigError: an option has a bad value, or the input is smaller than 9 pixels.
     """
     check_choices("duc", output_stride=(output_stride, STRIDES), dilation=(dilation, DILATIONS), cell=(cell, CELLS))
     check_choices("duc", upsampling=(upsampling, UPSAMPLINGS), depth=(depth, resnet.UNITS))
     if aspp < 0:
-        raise ValueError(f"duc: aspp must be 0 or more, got {aspp}")
+        raise ConfigError(f"duc: aspp must be 0 or more, got {aspp}")
     if output_stride != 8 and (dilation != "plain" or upsampling in DECONVOLUTIONS):
-        raise ValueError(
+        raise ConfigError(
             f"duc: output_stride={output_stride} goes with dilation='plain' and upsampling 'duc' or 'bilinear', "
             f"got {dilation!r} and {upsampling!r}"
         )

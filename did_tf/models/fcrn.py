@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models import resnet
 from did_tf.models.phases import Interleave, Phases
 from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
@@ -59,12 +60,12 @@ def fcrn(
       bn_epsilon: of batch normalisation.
 
     Raises:
-      ValueError: an option has a bad value, or the input has fewer than output_stride + 1 pixels.
+      ConfigError: an option has a bad value, or the input has fewer than output_stride + 1 pixels.
     """
     check_choices("fcrn", depth=(depth, resnet.UNITS), output_stride=(output_stride, STRIDES), kernel=(kernel, KERNELS))
     check_lengths("fcrn", 4, dropouts=dropouts)
     if simulation and output_stride == 4:
-        raise ValueError("fcrn: simulation halves an output_stride of 16 or 8, got 4")
+        raise ConfigError("fcrn: simulation halves an output_stride of 16 or 8, got 4")
     make = Units(use_bias=False, momentum=bn_momentum, epsilon=bn_epsilon, initializer=kaiming)
 
     # Two cells: with one there is nothing to interpolate between.

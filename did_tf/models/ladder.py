@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models import densenet, resnet
 from did_tf.models.layers import ResizeBilinear, Shape
 from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
@@ -71,7 +72,7 @@ def ladder(
       bn_momentum: of the moving statistics; 0.9 in the authors' code.
 
     Raises:
-      ValueError: an option has an unknown value or is not one of a ResNet's, or the image is smaller than 17 pixels.
+      ConfigError: an option has an unknown value or is not one of a ResNet's, or the image is smaller than 17 pixels.
     """
     check_choices("ladder", encoder=(encoder, (*DENSENETS, *RESNETS)), output_stride=(output_stride, (32, 16, 8)))
     check_choices("ladder", context=(context, CONTEXTS), decoder=(decoder, DECODERS), stem_pool=(stem_pool, (2, 3)))
@@ -97,11 +98,11 @@ def ladder(
 
 
 def _check_resnet(encoder, chosen):
-    """Raises ValueError where `chosen` {option: value} has something that a ResNet hasn't got."""
+    """Raises ConfigError where `chosen` {option: value} has something that a ResNet hasn't got."""
     plain = {"growth": 32, "units": None, "split": (), "stem_pool": 3, "dropout": 0.0}
     for option, value in chosen.items():
         if value != plain[option]:
-            raise ValueError(f"ladder: {encoder} has no {option}: it must be {plain[option]!r}, got {value!r}")
+            raise ConfigError(f"ladder: {encoder} has no {option}: it must be {plain[option]!r}, got {value!r}")
 
 
 def _context(make, x, kind, width, align_corners):

@@ -12,6 +12,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
+
 Shape = tuple[int | None, ...]
 """Of a tensor, batch first; None where a size is not known."""
 
@@ -53,13 +55,13 @@ class Dropout(keras.layers.Layer):
       rate: fraction of units to drop, in [0, 1).
 
     Raises:
-      ValueError: the rate is outside of that.
+      ConfigError: the rate is outside of that.
     """
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {rate}")
+            raise ConfigError(f"dropout must be in [0, 1), got {rate}")
         self.rate = rate
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -213,20 +215,20 @@ class Normalize(keras.layers.Layer):
 
     Args:
       mean, std: one value per band, in pixel values.
-      minimum: smallest height and width that the network takes; smaller ones raise ValueError when traced.
+      minimum: smallest height and width that the network takes; smaller ones raise ConfigError when traced.
 
     Raises:
-      ValueError: a deviation is not positive.
+      ConfigError: a deviation is not positive.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], minimum: int = 1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         if min(std) <= 0:
-            raise ValueError(f"std must be positive, got {tuple(std)}")
+            raise ConfigError(f"std must be positive, got {tuple(std)}")
         self.mean, self.std, self.minimum = tuple(map(float, mean)), tuple(map(float, std)), minimum
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Float32, of the shape of the inputs, whose dtype may be any. Raises ValueError where they are too small."""
+        """Float32, of the shape of the inputs, whose dtype may be any. Raises ConfigError where they are too small."""
         check_size(inputs.shape, self.minimum)
         return (tf.cast(inputs, tf.float32) - tf.constant(self.mean)) * (1 / tf.constant(self.std))
 
@@ -240,10 +242,10 @@ class Normalize(keras.layers.Layer):
 
 
 def check_size(shape: Shape, minimum: int) -> None:
-    """Raises ValueError where the known height or width of `shape` [N, H, W, C] is below `minimum`."""
+    """Raises ConfigError where the known height or width of `shape` [N, H, W, C] is below `minimum`."""
     for name, size in zip(("height", "width"), shape[1:3]):
         if size is not None and size < minimum:
-            raise ValueError(f"image {name} {size} is too small for the network: it takes {minimum} or more pixels")
+            raise ConfigError(f"image {name} {size} is too small for the network: it takes {minimum} or more pixels")
 
 
 @keras.utils.register_keras_serializable("did_tf")

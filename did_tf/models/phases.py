@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Ambient, Shape
 
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -26,10 +27,10 @@ _phase = Ambient()
 def shifted(dy: int, dx: int) -> AbstractContextManager[None]:
     """Within it, a model that is called or traced in this thread passes on the phase (dy, dx) alone.
 
-    Raises ValueError where dy or dx is not 0 or 1.
+    Raises ConfigError where dy or dx is not 0 or 1.
     """
     if (dy, dx) not in PHASES:
-        raise ValueError(f"a phase is one of {PHASES}, got {(dy, dx)}")
+        raise ConfigError(f"a phase is one of {PHASES}, got {(dy, dx)}")
     return _phase.holding((dy, dx))
 
 

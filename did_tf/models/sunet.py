@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Shape
 from did_tf.models.units import (
     XAVIER,
@@ -70,7 +71,7 @@ def sunet(
       bn_momentum: of the moving statistics; 0.99 in section 7.2.
 
     Raises:
-      ValueError: an option has an unknown value, or the input is smaller than 17 pixels.
+      ConfigError: an option has an unknown value, or the input is smaller than 17 pixels.
     """
     check_choices("sunet", task=(task, TASKS), output_stride=(output_stride, STRIDES))
     check_lengths("sunet", 4, widths=widths)
@@ -191,7 +192,7 @@ class Deconvolution(keras.layers.Layer):
       kernel_initializer: a Keras initializer or the name of one.
 
     Raises:
-      ValueError: other strides, or a dilation that doesn't go with them.
+      ConfigError: other strides, or a dilation that doesn't go with them.
     """
 
     def __init__(
@@ -199,7 +200,7 @@ class Deconvolution(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if strides not in (1, 2) or (strides == 2 and dilation > 1 and dilation % 2):
-            raise ValueError(f"strides {strides} with dilation {dilation}: takes 1 with any, 2 with 1 or an even one")
+            raise ConfigError(f"strides {strides} with dilation {dilation}: takes 1 with any, 2 with 1 or an even one")
         self.filters, self.kernel_size = filters, (3, 3)
         self.strides, self.dilation_rate = (strides, strides), (dilation, dilation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

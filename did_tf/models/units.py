@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Dropout, FusedBatchNormalization, Normalize, ResizeBilinear, check_size
 
 layers = keras.layers
@@ -128,7 +129,7 @@ def image_input(
       minimum: smallest height and width that the network takes, in pixels.
 
     Raises:
-      ValueError: there are not as many means or deviations as bands, a deviation is not positive, or a known size is
+      ConfigError: there are not as many means or deviations as bands, a deviation is not positive, or a known size is
         too small.
     """
     bands = input_shape[-1]
@@ -149,15 +150,15 @@ def resize_to_image(
 
 
 def check_choices(model: str, **options: tuple[Any, Collection[Any]]) -> None:
-    """Raises ValueError where an option, given as name=(value, known values), is not among the known."""
+    """Raises ConfigError where an option, given as name=(value, known values), is not among the known."""
     for option, (value, known) in options.items():
         if value not in known:
-            raise ValueError(f"{model}: {option} must be one of {tuple(known)}, got {value!r}")
+            raise ConfigError(f"{model}: {option} must be one of {tuple(known)}, got {value!r}")
 
 
 def check_lengths(model: str, length: int, **options: Any) -> None:
-    """Raises ValueError where a sequence that is not None hasn't `length` entries."""
+    """Raises ConfigError where a sequence that is not None hasn't `length` entries."""
     for option, value in options.items():
         entries = value if hasattr(value, "__len__") else (value,)
         if value is not None and len(entries) != length:
-            raise ValueError(f"{model}: {option} must have {length} entries, got {tuple(entries)}")
+            raise ConfigError(f"{model}: {option} must have {length} entries, got {tuple(entries)}")

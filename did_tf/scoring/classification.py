@@ -18,6 +18,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.spec import Dataset
+from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.scoring.evaluation import MAIN
 
@@ -55,7 +56,7 @@ class Classifier:
       batch_size: as given.
 
     Raises:
-      ValueError: an option is out of range.
+      ConfigError: an option is out of range.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class Classifier:
         self.resize = round(max(self.crop) * MARGIN) if resize is None else resize
         self.batch_size = batch_size
         if len(self.crop) != 2 or min(self.crop) < 1:
-            raise ValueError(f"crop must be one size or (height, width), got {crop}")
+            raise ConfigError(f"crop must be one size or (height, width), got {crop}")
         if self.resize < max(self.crop):
-            raise ValueError(f"resize must be at least the crop {self.crop}, got {self.resize}")
+            raise ConfigError(f"resize must be at least the crop {self.crop}, got {self.resize}")
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
 
         # One signature for all batches, so that the network is traced once.
         @tf.function(input_signature=[tf.TensorSpec((None, *self.crop, model.input_shape[-1]), tf.float32)])

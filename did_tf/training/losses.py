@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from data_pipelines.spec import IGNORE
+from did_tf.common.errors import ConfigError
 
 SCOPES = ("image", "batch")
 
@@ -46,7 +47,7 @@ class PixelCrossEntropy:
       ignore: the label that doesn't count. For classification, whose ids may reach 255, one that no image has.
 
     Raises:
-      ValueError: an attribute is out of its range.
+      ConfigError: an attribute is out of its range.
     """
 
     threshold: float = 0.0
@@ -57,11 +58,11 @@ class PixelCrossEntropy:
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
-            raise ValueError(f"loss.ohem_threshold must be in [0, 1], got {self.threshold}")
+            raise ConfigError(f"loss.ohem_threshold must be in [0, 1], got {self.threshold}")
         if self.keep < 0:
-            raise ValueError(f"loss.ohem_keep must be 0 or more, got {self.keep}")
+            raise ConfigError(f"loss.ohem_keep must be 0 or more, got {self.keep}")
         if self.scope not in SCOPES:
-            raise ValueError(f"loss.ohem_scope must be one of {SCOPES}, got {self.scope!r}")
+            raise ConfigError(f"loss.ohem_scope must be one of {SCOPES}, got {self.scope!r}")
 
     @property
     def mines(self) -> bool:
@@ -110,13 +111,13 @@ def output_weights(outputs: Sequence[str], chosen: Mapping[str, float] | None = 
     """{output: weight} of what is supervised: the plain mean (did.md, "Loss Function"), or `chosen` without its zeros.
 
     Raises:
-      ValueError: `chosen` names an output that the model doesn't have, or leaves none with a positive weight.
+      ConfigError: `chosen` names an output that the model doesn't have, or leaves none with a positive weight.
     """
     if not chosen:
         return {output: 1 / len(outputs) for output in outputs}
     unknown = sorted(set(chosen) - set(outputs))
     if unknown:
-        raise ValueError(f"loss.output_weights names {', '.join(unknown)}; the model has {', '.join(outputs)}")
+        raise ConfigError(f"loss.output_weights names {', '.join(unknown)}; the model has {', '.join(outputs)}")
     if not any(weight > 0 for weight in chosen.values()):
-        raise ValueError(f"loss.output_weights leaves nothing to train: {dict(chosen)}")
+        raise ConfigError(f"loss.output_weights leaves nothing to train: {dict(chosen)}")
     return {output: chosen[output] for output in outputs if chosen.get(output)}

@@ -11,6 +11,7 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
+from did_tf.common.errors import ConfigError
 
 DECAYS = ("l2", "decoupled")
 _NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
@@ -39,10 +40,10 @@ def make(
       undecayed: parts of the network (`models.PARTS`) that don't decay.
 
     Raises:
-      ValueError: unknown name, option or kind of decay; or tensorflow-addons is not there.
+      ConfigError: unknown name, option or kind of decay; or tensorflow-addons is not there.
     """
     if decay not in DECAYS:
-        raise ValueError(f"optimizer.decay must be one of {DECAYS}, got {decay!r}")
+        raise ConfigError(f"optimizer.decay must be one of {DECAYS}, got {decay!r}")
     models.check_parts("optimizer.undecayed", undecayed)
     arguments, exempt = dict(options or {}), [v for v in variables if not decays(v, undecayed)]
     if is_decoupled(name, decay):
@@ -53,7 +54,7 @@ def make(
     try:
         optimizer = optimizer_class(learning_rate=schedule, **arguments)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"optimizer {name!r} does not take {arguments}: {error}") from None
+        raise ConfigError(f"optimizer {name!r} does not take {arguments}: {error}") from None
     if is_decoupled(name, decay) and not name.startswith("tfa."):
         optimizer.exclude_from_weight_decay(var_list=exempt)
     compat.build_optimizer(optimizer, variables)
@@ -76,12 +77,12 @@ def _class(name):
         try:
             import tensorflow_addons as tfa
         except ImportError:
-            raise ValueError(
+            raise ConfigError(
                 f"optimizer {name!r} needs tensorflow-addons: `pip install -e .[addons]` on Python 3.10 or 3.11"
             ) from None
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:
         owner, attribute = keras.optimizers, _NAMES.get(name, "")
     if not hasattr(owner, attribute):
-        raise ValueError(f"unknown optimizer {name!r}; known: {', '.join(_NAMES)}, tfa.CLASS")
+        raise ConfigError(f"unknown optimizer {name!r}; known: {', '.join(_NAMES)}, tfa.CLASS")
     return getattr(owner, attribute)

@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.errors import ConfigError
+
 NAMES = ("step", "poly", "cosine", "exponential", "constant")
 
 
@@ -25,7 +27,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
       final: see `name`; in (0, 1]. A decay by 0.995 after each of 750 epochs has 0.995**750.
 
     Raises:
-      ValueError: an unknown name, a warm-up that is not shorter than the run, or a `final` outside (0, 1].
+      ConfigError: an unknown name, a warm-up that is not shorter than the run, or a `final` outside (0, 1].
     """
 
     def __init__(
@@ -40,11 +42,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         final: float = 0.01,
     ) -> None:
         if name not in NAMES:
-            raise ValueError(f"unknown schedule {name!r}; known: {', '.join(NAMES)}")
+            raise ConfigError(f"unknown schedule {name!r}; known: {', '.join(NAMES)}")
         if not 0 <= warmup < steps:
-            raise ValueError(f"schedule.warmup must be in [0, {steps}) for a run of {steps} steps, got {warmup}")
+            raise ConfigError(f"schedule.warmup must be in [0, {steps}) for a run of {steps} steps, got {warmup}")
         if not 0 < final <= 1:
-            raise ValueError(f"schedule.final must be in (0, 1], got {final}")
+            raise ConfigError(f"schedule.final must be in (0, 1], got {final}")
         self.name, self.base, self.steps, self.warmup = name, base, steps, warmup
         self.boundaries, self.divisor, self.power, self.final = tuple(boundaries), divisor, power, final
 

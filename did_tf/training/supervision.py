@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from did_tf import models
+from did_tf.common.errors import ConfigError
 from did_tf.models.phases import PHASES, shifted
 from did_tf.training.losses import output_weights
 
@@ -36,7 +37,7 @@ class Supervision:
       passes: for each pass of an update, its shift (dy, dx), or None.
 
     Raises:
-      ValueError: unknown resolution or output, or a model that can't be shifted.
+      ConfigError: unknown resolution or output, or a model that can't be shifted.
     """
 
     def __init__(
@@ -48,9 +49,9 @@ class Supervision:
         shifted_passes: bool = False,
     ) -> None:
         if resolution not in RESOLUTIONS:
-            raise ValueError(f"loss.resolution must be one of {RESOLUTIONS}, got {resolution!r}")
+            raise ConfigError(f"loss.resolution must be one of {RESOLUTIONS}, got {resolution!r}")
         if resolution == "features" and models.task(model) == "classification":
-            raise ValueError('loss.resolution="features" is for segmentation; this model classifies images')
+            raise ConfigError('loss.resolution="features" is for segmentation; this model classifies images')
         self.weights = output_weights(list(model.output), weights)
         self.passes: Sequence[tuple[int, int] | None] = PHASES if shifted_passes else (None,)
         phases = _phases(model, resolution) if shifted_passes else None
@@ -97,7 +98,7 @@ def _pixels(pixels, points, align_corners):
 def _phases(model, resolution):
     phases = next((layer for layer in model.layers if layer.name == "phases"), None)
     if phases is None:
-        raise ValueError("train.shifted_passes needs a model with a halving to shift: fcrn at stride 16 or 8")
+        raise ConfigError("train.shifted_passes needs a model with a halving to shift: fcrn at stride 16 or 8")
     if resolution != "features":
-        raise ValueError('train.shifted_passes needs loss.resolution="features"')
+        raise ConfigError('train.shifted_passes needs loss.resolution="features"')
     return phases
