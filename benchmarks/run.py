@@ -86,8 +86,8 @@ def _training_step(precision, layer):
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            terms = [loss(logits, label) for logits in model(image, training=True).values()]
-            total = tf.add_n([term.total / term.weight for term in terms]) / len(terms)
+            losses = [tf.reduce_mean(loss(logits, label)) for logits in model(image, training=True).values()]
+            total = tf.add_n(losses) / len(losses)
         optimizer.apply_gradients(zip(tape.gradient(total, model.trainable_variables), model.trainable_variables))
         return total
 

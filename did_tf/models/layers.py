@@ -34,6 +34,15 @@ class Ambient(threading.local):
 
 
 _seed = Ambient()
+_looking = Ambient()
+
+
+def only_looking() -> AbstractContextManager[None]:
+    """Within it, a network that is called in training moves none of its statistics: what it gives will be given again.
+
+    The trainer looks at losses that way before it knows which of them count.
+    """
+    return _looking.holding(True)
 
 
 def random_seed(seed: tf.Tensor) -> AbstractContextManager[None]:
@@ -123,8 +132,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             outputs, mean, variance = self._across(replicas, inputs)
         else:
             outputs, mean, variance = self._within(inputs)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving + (batch - moving) * (1 - self.momentum))
+        if not _looking.value:
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving + (batch - moving) * (1 - self.momentum))
         return outputs
 
     def _fused(self, inputs, mean, variance, training=False):

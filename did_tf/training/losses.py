@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -14,19 +15,19 @@ SCOPES = ("image", "batch")
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
-    """A loss before division, so that replicas and micro-batches can be added up first: float32 scalars.
+class Chosen:
+    """Which pixels count, and how much: of one replica.
 
     Attributes:
-      total: sum over pixels of weight * cross entropy.
-      weight: sum of the weights of the pixels in `total`: the loss is total / weight, and 0 where weight is 0.
-      kept: share of the valid pixels that are in `total`.
+      weights: [N, P] float32, the weight of each pixel's cross entropy in the loss; 0 where it doesn't count.
+      kept: how many pixels were chosen, a float32 scalar.
+      valid: how many could have been, likewise.
       threshold: mean over images (or the batch) of the probability up to which pixels were kept; 1 without mining.
     """
 
-    total: tf.Tensor
-    weight: tf.Tensor
+    weights: tf.Tensor
     kept: tf.Tensor
+    valid: tf.Tensor
     threshold: tf.Tensor
 
 
@@ -34,15 +35,19 @@ class Terms:
 class PixelCrossEntropy:
     """Cross entropy over the pixels whose label is not `ignore`, optionally over the hardest of them only.
 
-    Mining keeps the valid pixels with p <= max(threshold, the keep-th smallest p), p the probability given to the true
-    class: by threshold alone (keep=0), by count alone (threshold=0), or both (fcrn_online_bootstrapping.md, equation 1
-    and "bootstrapping"; its best setting keeps the 512 hardest of each crop). Pixels that tie with the last one are
-    kept too, and where fewer than `keep` are valid all of them are.
+    The loss of a batch is sum(weights * losses) / sum(weights), 0 where no pixel has a weight: the sums run over the
+    whole global batch, however many replicas and micro-batches it is computed in.
+
+    Mining keeps the valid pixels whose true class has at most the probability `threshold`, and the `keep` with the
+    largest loss: by threshold alone (keep=0), by count alone (threshold=0), or all that one of the two names
+    (fcrn_online_bootstrapping.md, equation 1 and "bootstrapping"; its best setting keeps the 512 hardest of each crop).
+    Of equal losses the first pixels are kept, so that there are never more than `keep` by count; where fewer are valid
+    all of them are. A loss that is not finite is always kept, for it must be seen.
 
     Attributes:
       threshold: probability in [0, 1]; 0 for none.
-      keep: number of pixels, of an image or of a replica's batch; 0 for none.
-      scope: "image" or "batch": what `keep` counts over. A batch is one replica's share.
+      keep: number of pixels, of an image or of the global batch; 0 for none.
+      scope: "image" or "batch": what `keep` counts over.
       class_weights: per class, or None for 1. The loss is the weighted mean.
       ignore: the label that doesn't count. For classification, whose ids may reach 255, one that no image has.
 
@@ -69,42 +74,80 @@ class PixelCrossEntropy:
         """Whether only the hardest pixels count."""
         return self.threshold > 0 or self.keep > 0
 
-    def __call__(self, logits: tf.Tensor, labels: tf.Tensor) -> Terms:
-        """`Terms` of logits [N, H, W, C] against labels [N, H, W], or [N, C] against [N].
+    def __call__(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Cross entropy of every pixel, float32 [N, H, W], of logits [N, H, W, C] against labels [N, H, W].
 
-        Logits may be of any float type, labels of any whole one; all is worked out in float32.
+        [N] of logits [N, C] against [N] likewise. Logits may be of any float type, labels of any whole one. Where the
+        label is `ignore` it is the loss of class 0, which no weight of `choose` counts.
+        """
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(self._ids(labels), tf.cast(logits, tf.float32))
+
+    def choose(self, losses: tf.Tensor, labels: tf.Tensor) -> Chosen:
+        """The pixels of this replica that count, of losses [N, P] and labels [N, P]: all pixels of N images.
+
+        Within a replica context the "batch" is that of all replicas, all of which must call this.
         """
         valid = tf.not_equal(labels, self.ignore)
-        ids = tf.where(valid, tf.cast(labels, tf.int32), 0)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(ids, tf.cast(logits, tf.float32))
-        chosen, threshold = self._hardest(losses, valid) if self.mines else (valid, tf.constant(1.0))
-        weights = tf.where(chosen, self._pixel_weights(ids), 0.0)
-        count = tf.reduce_sum(tf.cast(valid, tf.float32))
-        kept = tf.math.divide_no_nan(tf.reduce_sum(tf.cast(chosen, tf.float32)), count)
-        return Terms(tf.reduce_sum(losses * weights), tf.reduce_sum(weights), kept, threshold)
+        chosen, threshold = self._hardest(tf.stop_gradient(losses), valid) if self.mines else (valid, tf.constant(1.0))
+        return Chosen(tf.where(chosen, self._class_weights(labels), 0.0), _count(chosen), _count(valid), threshold)
 
-    def full_weight(self, labels: tf.Tensor) -> tf.Tensor:
-        """Sum of the weights of all valid pixels of labels [N, H, W] or [N], a float32 scalar."""
-        valid = tf.not_equal(labels, self.ignore)
-        ids = tf.where(valid, tf.cast(labels, tf.int32), 0)
-        return tf.reduce_sum(tf.where(valid, self._pixel_weights(ids), 0.0))
+    def _ids(self, labels):
+        return tf.where(tf.equal(labels, self.ignore), 0, tf.cast(labels, tf.int32))
 
-    def _pixel_weights(self, ids):
+    def _class_weights(self, labels):
         if self.class_weights is None:
-            return tf.ones_like(ids, tf.float32)
-        return tf.gather(tf.constant(self.class_weights, tf.float32), ids)
+            return tf.ones_like(labels, tf.float32)
+        return tf.gather(tf.constant(self.class_weights, tf.float32), self._ids(labels))
 
     def _hardest(self, losses, valid):
-        rows = 1 if self.scope == "batch" else tf.shape(losses)[0]
-        probability = tf.exp(-tf.stop_gradient(losses))
-        # Above any probability, so that ignored pixels come last.
-        probability = tf.reshape(tf.where(valid, probability, 2.0), [rows, -1])
-        limit = tf.fill([rows, 1], tf.cast(self.threshold, tf.float32))
+        """([N, P] whether a pixel is kept, `Chosen.threshold`). By loss: probabilities near 1 are all alike."""
+        finite = tf.math.is_finite(losses)
+        ranked = tf.where(valid, tf.where(finite, losses, math.inf), -math.inf)
+        ranked = ranked if self.scope == "image" else tf.reshape(ranked, [1, -1])
+        limit = -math.log(self.threshold) if self.threshold else math.inf
+        chosen, last = ranked >= limit, tf.fill([tf.shape(ranked)[0], 1], limit)
         if self.keep:
-            count = tf.minimum(self.keep, tf.shape(probability)[1])
-            limit = tf.maximum(limit, -tf.math.top_k(-probability, count).values[:, -1:])
-        chosen = tf.reshape(probability <= limit, tf.shape(valid)) & valid
-        return chosen, tf.reduce_mean(tf.minimum(limit, 1.0))
+            first, largest = largest_of(ranked, self.keep, shared=self.scope == "batch")
+            chosen, last = chosen | first, tf.minimum(last, largest)
+        chosen = (tf.reshape(chosen, tf.shape(valid)) | ~finite) & valid
+        return chosen, tf.reduce_mean(tf.minimum(tf.exp(-last), 1.0))
+
+
+def largest_of(values: tf.Tensor, keep: int, shared: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `keep` largest values of each row of [rows, P], of equal ones the first.
+
+    Args:
+      values: float32 without NaN.
+      keep: how many; all where there are fewer.
+      shared: whether a row goes on in the next replica. All must call this then.
+
+    Returns:
+      ([rows, P] whether each is one of them, [rows, 1] the smallest of them).
+    """
+    replicas = tf.distribute.get_replica_context()
+    shared = shared and replicas.num_replicas_in_sync > 1
+    largest = _top(values, keep)
+    if shared:
+        largest = _top(replicas.all_gather(largest, axis=1), keep)
+    last = largest[:, -1:]
+    above, equal = values > last, tf.equal(values, last)
+    counts = tf.stack([_count_rows(above), _count_rows(equal)])[None]  # [1, 2, rows, 1]
+    everywhere = replicas.all_gather(counts, axis=0) if shared else counts
+    before = everywhere[: replicas.replica_id_in_sync_group if shared else 0, 1]
+    room = tf.minimum(keep, tf.shape(largest)[1]) - tf.reduce_sum(everywhere[:, 0], 0) - tf.reduce_sum(before, 0)
+    return above | (equal & (tf.cumsum(tf.cast(equal, tf.int32), axis=1) <= room)), last
+
+
+def _top(values, keep):
+    return tf.math.top_k(values, tf.minimum(keep, tf.shape(values)[1])).values
+
+
+def _count_rows(flags):
+    return tf.reduce_sum(tf.cast(flags, tf.int32), axis=1, keepdims=True)
+
+
+def _count(flags):
+    return tf.reduce_sum(tf.cast(flags, tf.float32))
 
 
 def output_weights(outputs: Sequence[str], chosen: Mapping[str, float] | None = None) -> dict[str, float]:

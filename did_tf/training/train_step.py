@@ -11,10 +11,11 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
-from did_tf.models.layers import FusedBatchNormalization, random_seed
+from did_tf.models.layers import FusedBatchNormalization, only_looking, random_seed
 from did_tf.runs import checkpoints
-from did_tf.training import optimizers
+from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.passes import shares, split
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 
@@ -63,12 +64,13 @@ class TrainStep:
       seed: of dropout, int32.
 
     Attributes:
-      metrics: names of what a step gives: the loss, the loss of each output, the learning rate, the gradient's norm
-        before clipping, and with mining the share of pixels kept and the threshold.
+      metrics: names of what a step gives: the loss, the loss of each output, the learning rate that was used, the
+        gradient's norm before clipping, with mining the share of pixels kept and the threshold, and with loss scaling
+        whether the update overflowed and was left out ("skipped", 1 or 0; the norm is 0 then).
       averages: moving averages of the trainable weights, in their order; empty without.
 
     Raises:
-      ValueError: a bad setting of the optimizer.
+      ConfigError: a bad setting of the optimizer.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class TrainStep:
         self.strategy, self.model, self.pixel_loss = strategy, model, pixel_loss
         self.supervision, self.schedule, self.seed = supervision, schedule, seed
         self.accumulate, self.ema_decay = train["accumulate"], train["ema"]
+        self._passes_per_step = self.accumulate * len(supervision.passes)
         self.clip_norm = settings["clip_norm"]
         decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
         self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
@@ -112,18 +115,20 @@ class TrainStep:
             "gradient_norm",
         ]
         self.metrics += ["ohem/kept", "ohem/threshold"] if pixel_loss.mines else []
+        self.metrics += ["skipped"] if self.loss_scale.enabled else []
 
     def state(self) -> dict[str, tf.Variable]:
         """{name: tf.Variable} of everything that must outlive the process, weights included."""
         state = checkpoints.model_state(self.model)
         state.update({f"optimizer/{i}": v for i, v in enumerate(compat.optimizer_variables(self.optimizer))})
-        state.update({f"average/{i}": v for i, v in enumerate(self.averages)})
+        paths = [compat.path(v) for v in self.model.trainable_variables]
+        state.update({f"average/{path}": v for path, v in zip(paths, self.averages)})
         state.update({"loss_scale/scale": self.loss_scale.scale, "loss_scale/good_steps": self.loss_scale.good_steps})
         return state
 
     @tf.function
     def __call__(self, batch: Mapping[str, Any], step: tf.Tensor) -> tf.Tensor:
-        """One update; gives the values of `metrics`, float32 [len(metrics)].
+        """One update; gives the values of `metrics`, then those of `health.VITALS`: a float32 vector.
 
         Args:
           batch: distributed {"image": [N, H, W, C], "label": [N, H, W] or [N]}.
@@ -164,65 +169,90 @@ class TrainStep:
     def _weights(self):
         return [compat.tf_variable(v) for v in self.model.trainable_variables]
 
+    def _statistics(self):
+        return [compat.tf_variable(v) for v in self.model.non_trainable_variables if "moving" in compat.path(v)]
+
+    def _updates_made(self):
+        """How many the optimizer has counted, which scales its rate by them: those that were skipped are none."""
+        return tf.convert_to_tensor(self.optimizer.iterations)
+
     def _replica_step(self, images, labels, step):
         context = tf.distribute.get_replica_context()
         gradients, losses, mining = self._gradients(context, images, labels, step)
         gradients = context.all_reduce(_SUM, gradients)
-        gradients = [self._decayed(g / self.loss_scale.scale, v) for g, v in zip(gradients, self._weights())]
+        scale, rate = tf.identity(self.loss_scale.scale), self.schedule(self._updates_made())
+        gradients = [self._decayed(g / scale, v) for g, v in zip(gradients, self._weights())]
         norm = tf.linalg.global_norm(gradients)
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
-        rate = self.schedule(step)
-        self._apply(context, gradients, tf.math.is_finite(norm))
+        finite = tf.math.is_finite(norm)
+        self._apply(context, gradients, finite)
+        skipped = []
+        if self.loss_scale.enabled:
+            norm, skipped = tf.where(finite, norm, 0.0), [tf.cast(~finite, tf.float32)]
+        values = [*self._reduced_losses(context, losses), rate, norm, *self._reduced_mining(context, mining), *skipped]
+        return tf.stack([*values, *health.vitals(self._weights(), self._statistics(), scale)])
+
+    def _reduced_losses(self, context, losses):
         losses = context.all_reduce(_SUM, losses)
-        total = tf.add_n([weight * loss for weight, loss in zip(self.supervision.weights.values(), losses)])
-        values = [total, *losses, rate, norm]
-        return tf.stack(values + (context.all_reduce(_MEAN, mining) if self.pixel_loss.mines else []))
+        return [tf.add_n([weight * loss for weight, loss in zip(self.supervision.weights.values(), losses)]), *losses]
+
+    def _reduced_mining(self, context, mining):
+        if not self.pixel_loss.mines:
+            return []
+        kept, valid = context.all_reduce(_SUM, [mining.kept, mining.valid])
+        return [tf.math.divide_no_nan(kept, valid), context.all_reduce(_MEAN, mining.threshold)]
 
     def _gradients(self, context, images, labels, step):
-        """This replica's share: (gradients, loss of each output, [kept, threshold]), the sums of its passes' shares.
+        """This replica's share: (gradients, loss of each output, the first output's `Chosen`), over all its passes.
 
         A pass is a micro-batch, and with shifted passes one of the four over it.
         """
-        parts = zip(tf.split(images, self.accumulate), tf.split(labels, self.accumulate))
-        passes = [(image, label, shift) for image, label in parts for shift in self.supervision.passes]
-        targets = [self.supervision.labels(label, shift) for _, label, shift in passes]
-        full_weights = [
-            context.all_reduce(_SUM, tf.add_n([self.pixel_loss.full_weight(target[output]) for target in targets]))
-            for output in self.supervision.weights
-        ]
-        gradients, losses, mining = None, None, None
-        for number, ((image, _, shift), target) in enumerate(zip(passes, targets)):
-            seed = (step * context.num_replicas_in_sync + context.replica_id_in_sync_group) * len(passes) + number
+        first = (step * context.num_replicas_in_sync + context.replica_id_in_sync_group) * self._passes_per_step
+        passes = split(self.supervision, images, labels, self.accumulate, self.seed, first)
+        known = self._known_shares(passes)
+        gradients, losses = None, None
+        for number, one in enumerate(passes):
             # One after the other, or nothing is saved: each waits for the gradients of the one before.
-            wait = tf.control_dependencies(gradients or [])
-            with wait, random_seed(tf.stack([self.seed, seed])), self.supervision.within(shift):
-                new = self._pass_gradients(context, tf.identity(image), target, full_weights, len(passes))
-            gradients, losses, mining = (
-                [a + b for a, b in zip(old, more)] if old else more
-                for old, more in zip((gradients, losses, mining), new)
-            )
-        return gradients, losses, mining
+            with tf.control_dependencies(gradients or (known.divisors if known else [])):
+                more, terms, known = self._pass_gradients(one, known, number)
+            gradients = [a + b for a, b in zip(gradients, more)] if gradients else more
+            losses = [a + b for a, b in zip(losses, terms)] if losses else terms
+        return gradients, losses, known.chosen
 
-    def _pass_gradients(self, context, image, target, full_weights, passes):
-        losses, mining = [], None
+    def _known_shares(self, passes):
+        """`Shares` as far as they can be told before the gradients: from the labels, or after a look at the losses."""
+        if not self.pixel_loss.mines:
+            return self._shares(passes, [one.targets for one in passes])
+        if len(passes) == 1:
+            return None  # its own losses say it
+        looked_at: list[dict[str, tf.Tensor]] = []
+        for one in passes:
+            with tf.control_dependencies([*looked_at[-1].values()] if looked_at else []), only_looking():
+                looked_at.append(self._pixel_losses(one))
+        return self._shares(passes, looked_at)
+
+    def _shares(self, passes, losses):
+        return shares(self.pixel_loss, passes, losses, self.accumulate)
+
+    def _pixel_losses(self, one):
+        """{output: [n, ...] float32} of a pass."""
+        with random_seed(one.seed), self.supervision.within(one.shift):
+            outputs = self.supervision.network(tf.identity(one.image), training=True)
+        return {output: self.pixel_loss(outputs[output], one.targets[output]) for output in self.supervision.weights}
+
+    def _pass_gradients(self, one, known, number):
         with tf.GradientTape() as tape:
-            outputs = self.supervision.network(image, training=True)
-            for output, full_weight in zip(self.supervision.weights, full_weights):
-                terms = self.pixel_loss(outputs[output], target[output])
-                mining = mining or [terms.kept / passes, terms.threshold / passes]  # of the first output
-                divisor = self._divisor(context, terms, full_weight, passes)
-                losses.append(tf.math.divide_no_nan(terms.total, divisor))
-            total = tf.add_n([weight * loss for weight, loss in zip(self.supervision.weights.values(), losses)])
+            losses = self._pixel_losses(one)
+            known = known or self._shares([one], [losses])
+            terms = [
+                tf.math.divide_no_nan(tf.reduce_sum(losses[output] * weights), divisor)
+                for (output, weights), divisor in zip(known.weights[number].items(), known.divisors)
+            ]
+            total = tf.add_n([weight * term for weight, term in zip(self.supervision.weights.values(), terms)])
             scaled = total * self.loss_scale.scale
         gradients = tape.gradient(scaled, self._weights(), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return gradients, losses, mining
-
-    def _divisor(self, context, terms, full_weight, passes):
-        """Weight of the whole global batch: known from the labels, or with mining once the pixels are chosen."""
-        if not self.pixel_loss.mines:
-            return full_weight
-        return context.all_reduce(_SUM, tf.stop_gradient(terms.weight)) * passes
+        return gradients, terms, known
 
     def _decayed(self, gradient, variable):
         decays = self.l2 and optimizers.decays(variable, self.undecayed)
@@ -249,7 +279,7 @@ class TrainStep:
             # Whatever the optimizer's rule, its change is what the learning rate scales.
             variable.assign(old + factor * (variable - old))
         if self.averages:
-            done = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.float32)
+            done = tf.cast(self._updates_made(), tf.float32)
             # Short memory at first, or the initial weights would stay in the average.
             decay = tf.minimum(self.ema_decay, (1 + done) / (10 + done))
             for average, weight in zip(self.averages, self._weights()):
@@ -257,12 +287,12 @@ class TrainStep:
 
     def _average_batch_norm(self):
         context = tf.distribute.get_replica_context()
-        moving = [compat.tf_variable(v) for v in self.model.non_trainable_variables if "moving" in compat.path(v)]
+        moving = self._statistics()
         for variable, mean in zip(moving, context.all_reduce(_MEAN, [tf.convert_to_tensor(v) for v in moving])):
             variable.assign(mean)
 
 
 def _multipliers(model, factors):
-    """Factor of the learning rate of each trainable variable, from {part: factor}. Raises ValueError."""
+    """Factor of the learning rate of each trainable variable, from {part: factor}. Raises ConfigError."""
     models.check_parts("optimizer.multipliers", factors)
     return [factors.get(models.part(compat.path(variable)), 1) for variable in model.trainable_variables]

@@ -21,7 +21,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import MetricsFile, RunFolder, facts, make_manifest, read_metrics
-from did_tf.training import pretrained
+from did_tf.training import health, pretrained
 from did_tf.training.train_step import TrainStep
 
 _COUNTS = ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "validate_every", "keep_checkpoints")
@@ -158,16 +158,16 @@ class Trainer:
         return done % self.settings[f"{what}_every"] == 0 or done == self.settings["steps"]
 
     def _flush(self, pending, done):
-        """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed` on NaN."""
-        values = np.array([value.numpy() for value in pending], np.float64)
-        bad = np.flatnonzero(~np.isfinite(values[:, 0]))
-        if bad.size:
-            step = done - len(pending) + 1 + bad[0]
+        """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed` for ill ones."""
+        values, names = np.array([value.numpy() for value in pending], np.float64), self.train_step.metrics
+        found = health.problem([*names, *health.VITALS], values)
+        if found:
+            index, what = found
             raise TrainingFailed(
-                f"the loss is {values[bad[0], 0]} at step {step}; the newest checkpoint is from before it. "
+                f"{what} at step {done - len(pending) + 1 + index}; the newest checkpoint is from before it. "
                 "Try a lower schedule.learning_rate, optimizer.clip_norm=1, or train.precision=float32"
             )
-        return np.array([len(values), *values.sum(0)])
+        return np.array([len(values), *values[:, : len(names)].sum(0)])
 
     def _row(self, done, window, steps_per_second, waiting):
         means = window[1:] / window[0]

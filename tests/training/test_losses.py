@@ -1,5 +1,7 @@
 """Tests of the losses against loops over single pixels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,31 +23,52 @@ def pixels(seed=0, shape=(2, 4, 6), ignored=0.3):
 def by_pixel(logits, labels, threshold=0.0, keep=0, scope="image", class_weights=None):
     """(total, weight, kept, threshold, chosen [N, H, W]) as the paper words it: one pixel at a time."""
     logits = logits.astype(float)
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    truth = {at: probabilities[at][labels[at]] for at in np.ndindex(labels.shape) if labels[at] != 255}
-    groups = [truth]
-    if scope == "image":
-        groups = [{at: p for at, p in truth.items() if at[0] == n} for n in range(len(labels))]
+    logits -= logits.max(axis=-1, keepdims=True)
+    losses = np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, (labels % 255)[..., None], -1)[..., 0]
+    valid = [at for at in np.ndindex(labels.shape) if labels[at] != 255]
+    groups = [[at for at in valid if at[0] == n] for n in range(len(labels))] if scope == "image" else [valid]
     chosen, limits = np.zeros(labels.shape, bool), []
     for group in groups:
-        hardest_first = sorted(group.values())
-        limit = threshold if threshold or keep else 1.0
-        if keep:
-            limit = max(limit, hardest_first[keep - 1] if keep <= len(group) else 1.0)
-        limits.append(limit)
-        for at, p in group.items():
-            chosen[at] = p <= limit
-    weight = {at: class_weights[labels[at]] if class_weights else 1.0 for at in truth if chosen[at]}
-    total = sum(-np.log(truth[at]) * w for at, w in weight.items())
-    return total, sum(weight.values()), len(weight) / max(len(truth), 1), np.mean(limits), chosen
+        hardest_first = sorted(group, key=lambda at: -losses[at])[:keep]  # which is stable: ties go to the first
+        under = [at for at in group if losses[at] >= -np.log(threshold)] if threshold else []
+        for at in [*hardest_first, *under] if threshold or keep else group:
+            chosen[at] = True
+        easiest = [np.exp(-losses[hardest_first[-1]]) if len(group) >= keep else 1.0] if keep else []
+        limits.append(max([threshold, *easiest]) if threshold or keep else 1.0)
+    weight = {at: class_weights[labels[at]] if class_weights else 1.0 for at in valid if chosen[at]}
+    total = sum(losses[at] * w for at, w in weight.items())
+    return total, sum(weight.values()), len(weight) / max(len(valid), 1), np.mean(limits), chosen
+
+
+@dataclasses.dataclass
+class Terms:
+    """What a loss says of a batch."""
+
+    total: float
+    weight: float
+    kept: float
+    threshold: float
+    chosen: np.ndarray
+
+
+def terms_of(loss, logits, labels):
+    """`Terms` of logits [N, H, W, C] and labels [N, H, W]."""
+    flat = np.reshape(labels, (len(labels), -1))
+    losses = tf.reshape(loss(logits, labels), flat.shape)
+    found = loss.choose(losses, flat)
+    kept = float(tf.math.divide_no_nan(found.kept, found.valid))
+    weights = found.weights.numpy()
+    total = float(tf.reduce_sum(losses * weights))
+    return Terms(total, float(weights.sum()), kept, float(found.threshold), weights.reshape(labels.shape))
 
 
 def terms_and_gradient(loss, logits, labels):
-    logits = tf.constant(logits)
+    """(`Terms`, the loss, its gradient with respect to the logits)."""
+    logits, terms = tf.constant(logits), terms_of(loss, logits, labels)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        terms = loss(logits, labels)
-        value = tf.math.divide_no_nan(terms.total, terms.weight)
+        total = tf.reduce_sum(loss(logits, labels) * terms.chosen)
+        value = tf.math.divide_no_nan(total, terms.weight)
     return terms, value.numpy(), tape.gradient(value, logits).numpy()
 
 
@@ -98,8 +121,8 @@ def of_probabilities(*rows):
 
 
 def mean_loss(loss, logits, labels):
-    terms = loss(logits, labels)
-    return float(terms.total / terms.weight)
+    terms = terms_of(loss, logits, labels)
+    return terms.total / terms.weight
 
 
 @pytest.mark.parametrize(
@@ -112,10 +135,46 @@ def test_the_hardest_pixels_are_kept(mining, hardest):
     assert mean_loss(loss, *of_probabilities([0.9, 0.1, 0.7, 0.3, 0.5])) == pytest.approx(-np.log(hardest).mean())
 
 
-def test_pixels_that_tie_are_all_kept():
-    terms = PixelCrossEntropy(keep=2)(*of_probabilities([0.2, 0.5, 0.5, 0.5, 0.9]))
-    assert float(terms.kept) == pytest.approx(4 / 5)
-    assert float(terms.threshold) == pytest.approx(0.5)
+def test_ties_are_cut_to_the_count():
+    """Of the three that tie for the second place the first is kept."""
+    terms = terms_of(PixelCrossEntropy(keep=2), *of_probabilities([0.9, 0.5, 0.2, 0.5, 0.5]))
+    np.testing.assert_array_equal(terms.chosen.ravel(), [0, 1, 1, 0, 0])
+    assert terms.threshold == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("scope", ["image", "batch"])
+def test_mining_is_not_turned_off_where_nearly_all_is_right(scope):
+    """In float32 the probability of a right pixel is 1 for all: ranked by it, all 1,000 tie with the fourth hardest."""
+    labels = np.zeros((1, 1, 1000), np.uint8)
+    logits = np.zeros((1, 1, 1000, 2), np.float32)
+    logits[..., 0] = 15 + np.linspace(0, 0.5, 1000)  # losses of 3e-7 and less
+    logits[0, 0, [10, 500, 900]] = (0, 9)
+    terms = terms_of(PixelCrossEntropy(keep=5, scope=scope), logits, labels)
+    assert np.flatnonzero(terms.chosen).size == 5
+    assert {10, 500, 900} <= set(np.flatnonzero(terms.chosen))
+
+
+@pytest.mark.parametrize(
+    "mining", [{}, {"keep": 1}, {"threshold": 0.3}, {"keep": 1, "threshold": 0.3, "scope": "batch"}], ids=str
+)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_valid_pixel_that_is_not_finite_makes_the_loss_so(mining, bad):
+    """No comparison with NaN is true: mining would pass it over."""
+    logits, labels = pixels(ignored=0)
+    logits[1, 2, 3] = bad
+    _, value, _ = terms_and_gradient(PixelCrossEntropy(**mining), logits, labels)
+    assert not np.isfinite(value)
+
+
+@pytest.mark.parametrize("mining", [{}, {"keep": 3}, {"threshold": 0.5}], ids=str)
+def test_logits_of_ten_thousand(mining):
+    logits, labels = pixels()
+    logits *= 1e4
+    terms, value, gradient = terms_and_gradient(PixelCrossEntropy(**mining), logits, labels)
+    total, weight, *_, chosen = by_pixel(logits, labels, **mining)
+    assert value == pytest.approx(total / weight, rel=1e-5)
+    np.testing.assert_array_equal(terms.chosen, chosen)
+    assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("scope, hardest", [("image", [0.1, 0.2, 0.6, 0.7]), ("batch", [0.1, 0.2])])
@@ -129,16 +188,16 @@ def test_the_count_is_per_image_or_per_batch(scope, hardest):
 def test_all_valid_pixels_are_kept_where_there_are_fewer(keep):
     logits, labels = of_probabilities([0.9, 0.2, 0.4, 0.6, 0.01, 0.02])
     labels[0, 0, 4:] = 255
-    terms = PixelCrossEntropy(keep=keep)(logits, labels)
-    assert float(terms.kept) == 1
-    assert float(terms.total) == pytest.approx(-np.log([0.9, 0.2, 0.4, 0.6]).sum(), rel=1e-5)
+    terms = terms_of(PixelCrossEntropy(keep=keep), logits, labels)
+    assert terms.kept == 1
+    assert terms.total == pytest.approx(-np.log([0.9, 0.2, 0.4, 0.6]).sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("mining", MINING, ids=str)
 def test_a_batch_without_labels_costs_nothing(mining):
     logits, labels = pixels(ignored=1.1)
     terms, value, gradient = terms_and_gradient(PixelCrossEntropy(**mining), logits, labels)
-    assert (float(terms.total), float(terms.weight), float(terms.kept), value) == (0, 0, 0, 0)
+    assert (terms.total, terms.weight, terms.kept, value) == (0, 0, 0, 0)
     assert np.isfinite(terms.threshold)
     np.testing.assert_array_equal(gradient, 0)
 
@@ -148,34 +207,32 @@ def test_an_image_without_labels_adds_nothing(mining):
     logits, labels = pixels()
     labels[0] = 255
     loss = PixelCrossEntropy(**mining)
-    both, alone = loss(logits, labels), loss(logits[1:], labels[1:])
-    assert float(both.total) == pytest.approx(float(alone.total), rel=1e-6)
-    assert (float(both.weight), float(both.kept)) == (float(alone.weight), float(alone.kept))
-
-
-@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
-def test_full_weight_is_that_of_all_valid_pixels(class_weights):
-    _, labels = pixels()
-    loss = PixelCrossEntropy(class_weights=class_weights, keep=2)
-    expected = by_pixel(np.zeros((*labels.shape, CLASSES)), labels, class_weights=class_weights)[1]
-    assert float(loss.full_weight(labels)) == pytest.approx(expected)
+    both, alone = terms_of(loss, logits, labels), terms_of(loss, logits[1:], labels[1:])
+    assert both.total == pytest.approx(alone.total, rel=1e-6)
+    assert (both.weight, both.kept) == (alone.weight, alone.kept)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
 def test_labels_of_any_integer_type_and_16_bit_logits(dtype):
     logits, labels = pixels()
     logits = tf.cast(logits, tf.bfloat16)
-    terms = PixelCrossEntropy(keep=5)(logits, labels.astype(dtype))
+    loss = PixelCrossEntropy(keep=5)
     expected = by_pixel(tf.cast(logits, tf.float32).numpy(), labels, keep=5)
-    assert terms.total.dtype == tf.float32
-    assert float(terms.total) == pytest.approx(expected[0], rel=1e-5)
+    assert loss(logits, labels.astype(dtype)).dtype == tf.float32
+    assert terms_of(loss, logits, labels.astype(dtype)).total == pytest.approx(expected[0], rel=1e-5)
 
 
 def test_sizes_may_be_unknown_to_the_graph():
     loss, (logits, labels) = PixelCrossEntropy(keep=5, threshold=0.2), pixels()
     signature = [tf.TensorSpec([None, None, None, CLASSES]), tf.TensorSpec([None, None, None], tf.uint8)]
-    total = tf.function(lambda *batch: loss(*batch).total, input_signature=signature)(logits, labels)
-    assert float(total) == pytest.approx(by_pixel(logits, labels, 0.2, 5)[0], rel=1e-5)
+
+    @tf.function(input_signature=signature)
+    def weights(logits, labels):
+        flat = tf.reshape(labels, [tf.shape(labels)[0], -1])
+        return loss.choose(tf.reshape(loss(logits, labels), tf.shape(flat)), flat).weights
+
+    chosen = by_pixel(logits, labels, 0.2, 5)[-1]
+    np.testing.assert_array_equal(weights(logits, labels), chosen.reshape(len(labels), -1))
 
 
 @pytest.mark.parametrize("settings, mines", [({}, False), ({"keep": 1}, True), ({"threshold": 0.1}, True)])

@@ -1,0 +1,108 @@
+"""The passes of an update, and what each of their pixels is of its loss.
+
+A pass is a micro-batch, and with shifted passes one of the four over it. What they add up to is the update of the whole
+global batch: a pixel's share is decided and divided over all passes of all replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from did_tf.training.losses import Chosen, PixelCrossEntropy
+from did_tf.training.supervision import Supervision
+
+
+class Pass(NamedTuple):
+    """A part of an update.
+
+    Attributes:
+      image: [n, H, W, C].
+      targets: {output: labels to compare with, [n, h, w] or [n]}.
+      shift: (dy, dx), or None.
+      seed: of dropout, int32 [2].
+    """
+
+    image: tf.Tensor
+    targets: Mapping[str, tf.Tensor]
+    shift: tuple[int, int] | None
+    seed: tf.Tensor
+
+
+class Shares(NamedTuple):
+    """What each pixel is of the loss.
+
+    Attributes:
+      weights: of each pass {output: weights of its pixels, float32, like its labels}.
+      divisors: of each output the sum of the weights over all passes and replicas, a float32 scalar.
+      chosen: of the first output, all passes of this replica together.
+    """
+
+    weights: list[dict[str, tf.Tensor]]
+    divisors: list[tf.Tensor]
+    chosen: Chosen
+
+
+def split(
+    supervision: Supervision, images: tf.Tensor, labels: tf.Tensor, micro_batches: int, seed: int, first: tf.Tensor
+) -> list[Pass]:
+    """The passes over a replica's part of a batch, the shifted ones of a micro-batch after each other.
+
+    Args:
+      supervision: says which labels an output has, and which shifts.
+      images: [N, H, W, C], N a multiple of `micro_batches`.
+      labels: [N, H, W] or [N].
+      micro_batches: how many.
+      seed: of dropout.
+      first: number of the first pass, which no other replica and step has; int32.
+    """
+    parts = zip(tf.split(images, micro_batches), tf.split(labels, micro_batches))
+    cut = [(image, label, shift) for image, label in parts for shift in supervision.passes]
+    return [
+        Pass(image, supervision.labels(label, shift), shift, tf.stack([seed, first + number]))
+        for number, (image, label, shift) in enumerate(cut)
+    ]
+
+
+def shares(
+    pixel_loss: PixelCrossEntropy,
+    passes: Sequence[Pass],
+    losses: Sequence[Mapping[str, tf.Tensor]],
+    micro_batches: int,
+) -> Shares:
+    """`Shares` of all pixels of an update, from within a replica.
+
+    Args:
+      pixel_loss: chooses the pixels.
+      passes: all of this replica.
+      losses: of each pass {output: float32, like its labels}.
+      micro_batches: how many there are; of each, the passes follow each other.
+    """
+    weights: list[dict[str, tf.Tensor]] = [{} for _ in passes]
+    chosen = []
+    for output in passes[0].targets:
+        labels = [one.targets[output] for one in passes]
+        ranked = [found[output] for found in losses]
+        chosen.append(pixel_loss.choose(_joined(ranked, micro_batches), _joined(labels, micro_batches)))
+        for mine, part in zip(weights, _parted(chosen[-1].weights, labels, micro_batches)):
+            mine[output] = part
+    context = tf.distribute.get_replica_context()
+    sums = [tf.reduce_sum(found.weights) for found in chosen]
+    return Shares(weights, context.all_reduce(tf.distribute.ReduceOp.SUM, sums), chosen[0])
+
+
+def _joined(parts, micro_batches):
+    """[n, ...] of each pass -> [N, P]: the images of all micro-batches, each with the pixels of all its passes."""
+    flat = [tf.reshape(part, [tf.shape(part)[0], -1]) for part in parts]
+    shifts = len(parts) // micro_batches
+    return tf.concat([tf.concat(flat[i : i + shifts], 1) for i in range(0, len(flat), shifts)], 0)
+
+
+def _parted(whole, parts, micro_batches):
+    """The way back from `_joined`, to the shapes of `parts`."""
+    sizes = [tf.size(part) // tf.shape(part)[0] for part in parts[: len(parts) // micro_batches]]
+    images = tf.split(whole, micro_batches)
+    pieces = [piece for image in images for piece in tf.split(image, sizes, axis=1, num=len(sizes))]
+    return [tf.reshape(piece, tf.shape(part)) for piece, part in zip(pieces, parts)]
