@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from unittest import mock
@@ -21,9 +22,12 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from benchmarks.input import input_speed
-from did_tf import models
+from did_tf import models, wiring
 from did_tf.models import units
 from did_tf.models.layers import FusedBatchNormalization
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+from did_tf.training import health as training_health
 from did_tf.training.distribution import set_precision
 from did_tf.training.losses import PixelCrossEntropy
 from experiments import camvid_budget
@@ -60,12 +64,35 @@ def systems():
         print(f"  {system:13} {_full_size(f'camvid_budget:{system}')}", flush=True)
 
 
+def health():
+    """What it costs to judge every step: one of `camvid_budget:did` with the vitals and without, in turns."""
+    print("\ncamvid_budget:did, float32, drawn frames: seconds per step, then the ratio to a step without vitals")
+    calls = {"with": _trainer_step(training_health.vitals), "without": _trainer_step(lambda *_: [tf.constant(0.0)] * 3)}
+    times = _measure(calls, 4 * ROUNDS)
+    told = "  ".join(f"{name} {_told(seconds)}" for name, seconds in times.items())
+    ratio = np.median(np.array(times["with"]) / np.array(times["without"]))
+    print(f"  {told}  ratio {ratio:.4f} +- {_ratio_spread(times['with'], times['without']):.4f}", flush=True)
+
+
+def _trainer_step(vitals):
+    """A call that does one update of the trainer's, traced with `vitals` in the place of `health.vitals`."""
+    config = cli.resolve("camvid_budget:did", RunFolder("nowhere"), ["--config.train.precision=float32"])
+    drawn = {"height": 360, "width": 480, "sizes": {"train": config["train"]["batch_size"]}}
+    config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": "", "options": drawn}
+    config["train"]["progress"] = False
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(training_health, "vitals", vitals):
+        trainer = wiring.make_trainer(config, RunFolder(folder))
+        batch, step = next(iter(trainer._batches(0))), tf.constant(0, tf.int32)
+        trainer.train_step(batch, step)
+    return lambda: trainer.train_step(batch, step)
+
+
 def _full_size(*arguments):
     command = [sys.executable, "-m", "benchmarks.full_size", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
 
 
-PARTS = {"batch_norm": batch_norm, "memory": memory, "systems": systems, "input": input_speed}
+PARTS = {"batch_norm": batch_norm, "memory": memory, "systems": systems, "input": input_speed, "health": health}
 _LAYERS = {"fused": FusedBatchNormalization, "Keras": keras.layers.BatchNormalization}
 
 

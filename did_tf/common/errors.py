@@ -1,13 +1,31 @@
-"""What a user can do wrong, told in one line (exit status 2)."""
+"""What can go wrong by no fault of the program, told in one line."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class ConfigError(ValueError):
-    """A bad setting, experiment, run folder or checkpoint. The message names it and says what to do."""
+    """A bad setting, experiment, run folder or checkpoint (status 2). The message names it and says what to do."""
+
+
+class Failure(RuntimeError):
+    """A failure while running (status 1). The message says of what, where, and what to do."""
+
+
+class NotFinite(Failure):
+    """A network gives values that are not finite."""
+
+
+@contextlib.contextmanager
+def about(what: str) -> Iterator[None]:
+    """Within it, the message of a `NotFinite` begins with `what`, such as the name of an image."""
+    try:
+        yield
+    except NotFinite as error:
+        raise NotFinite(f"{what}: {error}") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from tensorflow import keras
 from data_pipelines.spec import DatasetSpec
 from did_tf import models
 from did_tf.common import compat
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, Failure, NotFinite
 from did_tf.inference.predictor import Predictor, resize
 from did_tf.models.layers import Normalize
 from did_tf.scoring.evaluation import MAIN
@@ -47,7 +47,7 @@ np.savez(outputs, **results)
 """
 
 
-class ExportFailed(RuntimeError):
+class ExportFailed(Failure):
     """The SavedModel could not be written, loaded, or does not agree with the model. Nothing was left behind."""
 
 
@@ -167,9 +167,10 @@ def _compare(model, folder, images):
     served, largest = _serve(folder, batches), 0.0
     for view, batch in batches.items():
         with _full_float32():
-            expected = reference(batch)
-        if not np.isfinite(expected).all():
-            raise ExportFailed(f"the network gives no finite probabilities on {view}: its training went wrong")
+            try:
+                expected = reference(batch)
+            except NotFinite as error:
+                raise ExportFailed(f"on {view} {error}") from None
         classes, probabilities = served[f"{view}/classes"], served[f"{view}/probabilities"]
         chosen = np.take_along_axis(expected, classes[..., None].astype(int), -1)[..., 0]
         # Another class is right only where it is as probable.

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf.common.errors import ConfigError
+from data_pipelines.spec import DataError
+from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.models.layers import Normalize
 
 
@@ -84,6 +85,8 @@ class Predictor:
 
         Raises:
           ValueError: the image is not [H, W, C] with the model's number of bands.
+          DataError: the image has values that are not finite.
+          NotFinite: the network gives such values for one that has none.
         """
         if image.ndim != 3 or image.shape[2] != self.bands:
             raise ValueError(f"image must be [height, width, {self.bands}], got {image.shape}")
@@ -96,6 +99,7 @@ class Predictor:
                 values = resize(values, image.shape[:2])
                 values /= views
                 mean[name] = mean[name] + values if name in mean else values
+        _check_finite(mean, image)
         return mean
 
     def _both_ways(self, image):
@@ -148,6 +152,14 @@ class Predictor:
                 f"tile is {tile}, but the model was built for {fixed} (height, width): make that the tile"
             )
         return tile
+
+
+def _check_finite(probabilities, image):
+    for output, values in probabilities.items():
+        if not np.isfinite(values.sum()):
+            if not np.isfinite(image).all():
+                raise DataError("the image has values that are not finite, and they are not declared as nodata")
+            raise NotFinite(f"the network's output {output} is not finite: its training went wrong")
 
 
 def tile_stride(tile: int, overlap: float) -> int:

@@ -10,7 +10,6 @@ import importlib.util
 import inspect
 import json
 import operator
-import re
 import signal
 import sys
 import textwrap
@@ -22,10 +21,10 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 import experiments
-from data_pipelines import DataError
 from data_pipelines.programs.command import literal
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.programs import failures
 from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json, split_name
 from did_tf.wiring import Config
 from experiments import base
@@ -45,7 +44,7 @@ def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> Non
     """Parses the command line, calls `main(config, run_folder)` and exits.
 
     Exit status: 0; 2 for bad input or configuration; 1 for a failure while running; 128 + n for signal n. Errors are
-    one line on stderr unless --debug.
+    one line on stderr unless --debug, see `failures.end`.
 
     Args:
       main: takes the resolved config and the `RunFolder`.
@@ -70,13 +69,12 @@ def run_bare(main: Callable[[], None], program: ModuleType | None = None) -> Non
     program = program or sys.modules[main.__module__]
     try:
         _parse_and_run(main, program)
-    except (ValueError, flags.Error) as error:  # ConfigError and DataError among them
-        _fail(error, 2)
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
-        inner = re.search(r"DataError: ([^\n]+)", str(error))
-        _fail(DataError(inner[1]) if inner else error, 2 if inner else 1)
+        if FLAGS.is_parsed() and FLAGS.debug:
+            raise
+        failures.end(error, _run_folder())
 
 
 def chosen(training: bool = True) -> tuple[Config, RunFolder]:
@@ -273,8 +271,8 @@ def _items(config, prefix=""):
             yield f"{prefix}{key}", value
 
 
-def _fail(error, status):
-    if FLAGS.is_parsed() and FLAGS.debug:
-        raise error
-    print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-    raise SystemExit(status)
+def _run_folder():
+    """That of the command line, or None where it says none."""
+    if not FLAGS.is_parsed() or not (FLAGS.run or FLAGS.experiment):
+        return None
+    return Path(FLAGS.run or default_run(FLAGS.experiment))

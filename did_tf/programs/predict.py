@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from did_tf import wiring
 from did_tf.common import files, visualize
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, about
 from did_tf.inference import pictures
 from did_tf.runs.run_folder import RunFolder
 
@@ -45,7 +45,9 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     visualize.save_png(Path(output) / "legend.png", visualize.legend(spec.classes, spec.palette))
     for name, read in tqdm(images, desc="predict", unit="image", disable=None):
         image = read()
-        pictures.write_pictures(output, name, image, predictor(image), spec)
+        with about(name):
+            probabilities = predictor(image)
+        pictures.write_pictures(output, name, image, probabilities, spec)
     print(f"{len(images)} predicted: {output}/NAME_label.png, NAME_color.png, NAME_overlay.png, NAME_outputs.png")
     print(f"colours of the classes: {output}/legend.png")
 

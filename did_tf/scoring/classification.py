@@ -18,7 +18,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.spec import Dataset
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
 from did_tf.scoring.evaluation import MAIN
 
@@ -94,8 +94,11 @@ class Classifier:
         return image[top : top + self.crop[0], left : left + self.crop[1]]
 
     def logits(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """Logits [N, num_classes] float32 of a list of N crops as `prepare` makes them."""
-        return self._forward(np.stack(crops).astype(np.float32)).numpy()
+        """Logits [N, num_classes] float32 of a list of N crops as `prepare` makes them. Raises `NotFinite`."""
+        logits = self._forward(np.stack(crops).astype(np.float32)).numpy()
+        if not np.isfinite(logits.sum()):
+            raise NotFinite("the network's logits are not finite: its training went wrong")
+        return logits
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from data_pipelines.spec import IGNORE, Dataset, Sample
 from did_tf.common import visualize
+from did_tf.common.errors import about
 from did_tf.common.files import write_json
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix
@@ -84,13 +85,15 @@ def evaluate(
 
     Raises:
       DataError: the data can't be read.
+      NotFinite: the network gives probabilities that are not finite; the message names the image.
     """
     matrices: dict[str, ConfusionMatrix] = {}
     images = []
     samples = dataset.samples(split)[:limit]
     for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
         image, label = dataset.read(sample)
-        probabilities = predictor(image)
+        with about(sample.name):
+            probabilities = predictor(image)
         predictions = _predictions(probabilities)
         for output, prediction in predictions.items():
             matrix = ConfusionMatrix(dataset.spec.num_classes)

@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.records import fingerprint
 from did_tf.common import visualize
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, Failure, NotFinite
 from did_tf.common.files import write_json
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import MetricsFile, RunFolder, facts, make_manifest, read_metrics
@@ -27,8 +28,19 @@ from did_tf.training.train_step import TrainStep
 _COUNTS = ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "validate_every", "keep_checkpoints")
 
 
-class TrainingFailed(RuntimeError):
-    """Training can't go on; the message names the step."""
+class TrainingFailed(Failure):
+    """Training went wrong, and nothing of that was saved.
+
+    Args:
+      what: is wrong, in words.
+      step: of the update after which it was, from 1.
+      checkpoint: the newest one, from before that; None where there is none.
+    """
+
+    def __init__(self, what: str, step: int, checkpoint: Path | None) -> None:
+        good = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint from before it"
+        super().__init__(f"{what} at step {step}; nothing of it was saved, and {good}")
+        self.checkpoint = checkpoint
 
 
 class Validation(Protocol):
@@ -116,7 +128,7 @@ class Trainer:
         SIGTERM and Ctrl-C save a checkpoint and leave with status 128 + the signal's number.
 
         Raises:
-          TrainingFailed: the loss is not finite.
+          TrainingFailed: losses, gradients, weights, statistics or probabilities are not finite (`health`).
         """
         steps, first = self.settings["steps"], int(self.step)
         pending, window = [], self.window.numpy()
@@ -158,24 +170,30 @@ class Trainer:
         return done % self.settings[f"{what}_every"] == 0 or done == self.settings["steps"]
 
     def _flush(self, pending, done):
-        """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed` for ill ones."""
+        """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed`."""
         values, names = np.array([value.numpy() for value in pending], np.float64), self.train_step.metrics
         found = health.problem([*names, *health.VITALS], values)
         if found:
             index, what = found
-            raise TrainingFailed(
-                f"{what} at step {done - len(pending) + 1 + index}; the newest checkpoint is from before it. "
-                "Try a lower schedule.learning_rate, optimizer.clip_norm=1, or train.precision=float32"
-            )
+            self._fail(what, done - len(pending) + 1 + index)
         return np.array([len(values), *values[:, : len(names)].sum(0)])
 
+    def _fail(self, what: str, step: int) -> NoReturn:
+        saved = checkpoints.saved_steps(self.run.checkpoints)
+        raise TrainingFailed(what, step, saved[-1] if saved else None)
+
     def _row(self, done, window, steps_per_second, waiting):
-        means = window[1:] / window[0]
         row = {"step": done, "images": done * self.settings["batch_size"]}
-        row.update({name: f"{value:.7g}" for name, value in zip(self.train_step.metrics, means)})
+        row.update({name: f"{value:.7g}" for name, value in self._means(window).items()})
         row["images_per_second"] = f"{steps_per_second * self.settings['batch_size']:.4g}"
         row["input_wait"] = f"{waiting:.4f}"
         return row
+
+    def _means(self, window):
+        means = dict(zip(self.train_step.metrics, window[1:] / window[0]))
+        if made := 1 - means.get(health.SKIPPED, 0):
+            means["gradient_norm"] /= made  # those that were skipped have none
+        return means
 
     def _log(self, done, row, bar):
         self.metrics_file.write(row)
@@ -192,8 +210,11 @@ class Trainer:
 
     def _validate(self, done, bar):
         """Validation scores as entries of the log; keeps the weights where they are the best so far."""
-        with self.train_step.averaged_weights():
-            scores, summarize = self.validation(self.val_split, not self._bar_off())
+        try:
+            with self.train_step.averaged_weights():
+                scores, summarize = self.validation(self.val_split, not self._bar_off())
+        except NotFinite as error:
+            self._fail(f"validation: {error}", done)
         decisive = next(iter(scores.values()))
         if decisive > float(self.best):
             self.best.assign(decisive)

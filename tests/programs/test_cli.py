@@ -11,10 +11,12 @@ import time
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from program import PROJECT
 
+from data_pipelines import DataError
 from did_tf import models
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, Failure
 from did_tf.programs import cli, train
 from did_tf.runs.run_folder import MetricsFile, RunFolder, default_run, read_metrics, split_name
 
@@ -242,12 +244,47 @@ def test_bad_command_line_is_one_line_and_status_2(monkeypatch, capsys, argument
     assert len(errors) == 1 and expected in errors[0]
 
 
-def test_failure_while_running_is_one_line_and_status_1(monkeypatch, capsys, tmp_path):
-    def main(config, run):
-        raise RuntimeError("the disk\nis full")
+@pytest.mark.parametrize(
+    "error, status, told",
+    [
+        (Failure("the disk\nis full"), 1, "error: the disk is full"),
+        (OSError(28, "No space left on device", "weights.npz"), 1, "No space left on device: 'weights.npz'"),
+        (MemoryError(), 1, "error: MemoryError"),
+        (ConfigError("train.steps is no number"), 2, "error: train.steps is no number"),
+        (DataError("a.png is damaged"), 2, "error: a.png is damaged"),
+        (tf.errors.UnknownError(None, None, "in map: DataError: a.png is damaged\nmore"), 2, "error: a.png is damaged"),
+        (ValueError("shapes (3,) and (4,)"), 1, "error: internal error, ValueError: shapes (3,) and (4,); its trace"),
+        (KeyError("train"), 1, "error: internal error, KeyError: 'train'; its trace is in"),
+        (RuntimeError("what is this"), 1, "error: internal error, RuntimeError: what is this; its trace is in"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_only_what_the_project_calls_bad_input_is(monkeypatch, capsys, tmp_path, error, status, told):
+    """Any ValueError within used to end as bad input, without a trace (A13)."""
 
-    status, errors = in_process(monkeypatch, capsys, "--experiment=did_synthetic", f"--run={tmp_path}", program=main)
-    assert (status, errors) == (1, ["error: the disk is full"])
+    def main(config, run):
+        raise error
+
+    arguments = ("--experiment=did_synthetic", f"--run={tmp_path}")
+    found, errors = in_process(monkeypatch, capsys, *arguments, program=main)
+    assert found == status
+    assert len(errors) == 1 and told in errors[0]
+    kept = tmp_path / "error.log"
+    assert kept.is_file() == ("internal" in told)
+    if kept.is_file():
+        assert str(kept) in errors[0]
+        assert "raise error" in kept.read_text() and type(error).__name__ in kept.read_text()
+
+
+def test_the_trace_of_a_run_that_is_not_there_does_not_make_it(monkeypatch, capsys, tmp_path):
+    def main(config, run):
+        raise TypeError("unexpected")
+
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    arguments = ("--experiment=did_synthetic", f"--run={tmp_path / 'run'}")
+    status, errors = in_process(monkeypatch, capsys, *arguments, program=main)
+    assert status == 1 and str(tmp_path / "error.log") in errors[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["error.log"]
 
 
 def test_killed_run_continues_with_the_same_values(tmp_path):

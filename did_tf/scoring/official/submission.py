@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from data_pipelines import DataError
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, about
 from did_tf.common.files import write_file, write_json
 from did_tf.runs.run_folder import read_json
 from did_tf.scoring.evaluation import MAIN, Predict
@@ -77,9 +76,8 @@ def _label(benchmark, predictor, sample, path):
     """Writes the result of an image, if it isn't there, and checks it."""
     image = benchmark.dataset.read_image(sample)
     if not path.is_file():
-        probabilities = predictor(image)[MAIN]
-        if not np.isfinite(probabilities).all():
-            raise ConfigError(f"the network gives no finite probabilities for {sample.name}: its training went wrong")
+        with about(sample.name):
+            probabilities = predictor(image)[MAIN]
         benchmark.write(path, probabilities, sample)
     try:
         benchmark.check(path, image.shape[:2])
