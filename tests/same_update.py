@@ -50,7 +50,6 @@ NETWORKS = {
 }
 FINISHES = {
     "plain": {},
-    "clip": {"clip_norm": 0.3},
     "all": {
         "clip_norm": 0.3,
         "weight_decay": 0.01,
@@ -58,6 +57,7 @@ FINISHES = {
         "multipliers": {"encoder": 0.25, "head": 2.0},
         "ema": 0.5,
     },
+    "scaled": {"clip_norm": 0.3, "ema": 0.5},  # with the scaled loss of float16, which must cancel out
 }
 AXES = {
     "accumulate": (1, 2, 4),
@@ -112,6 +112,16 @@ def batches(network):
             yield f"{name}, level", level, images, patterns[name]
 
 
+def make_train_step(strategy, model, pixel_loss, supervision, rule, accumulate, precision="float32"):
+    """A `TrainStep` of plain SGD at rate 1: what it adds to the weights is the gradient."""
+    train = {"accumulate": accumulate, "ema": rule.ema, "precision": precision}
+    train |= {"sync_batch_norm": False, "freeze_batch_norm": False}
+    settings = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": rule.weight_decay}
+    settings |= {key: getattr(rule, key) for key in ("clip_norm", "undecayed", "multipliers")}
+    schedule = Schedule("constant", 1.0, 1000)
+    return TrainStep(strategy, model, pixel_loss, supervision, schedule, settings, train, seed=1)
+
+
 _strategy = functools.cache(make_strategy)  # two of them in one process take each other's messages
 
 
@@ -138,7 +148,9 @@ class Case:
         output_weights = {output: weight for output, (_, _, weight) in outputs.items()}
         self.rule = Rule(output_weights, **loss, **FINISHES[finish])
         self.strategy = _strategy("cpu" if devices == "1" else f"cpu*{devices}")
-        self.train_step = self._train_step(int(accumulate), PixelCrossEntropy(**loss))
+        self.train_step = self._train_step(
+            int(accumulate), PixelCrossEntropy(**loss), "float16" if finish == "scaled" else "float32"
+        )
         self.names = [_name(compat.path(v)) for v in self.train_step.model.trainable_variables]
         self.variables = [compat.tf_variable(v) for v in self.train_step.model.trainable_variables]
 
@@ -162,19 +174,13 @@ class Case:
             if np.isfinite(loss):
                 yield f"{name}: loss is {loss:.6g}"
 
-    def _train_step(self, accumulate, pixel_loss):
-        rule = self.rule
-        train = {"accumulate": accumulate, "ema": rule.ema, "precision": "float32"}
-        train |= {"sync_batch_norm": False, "freeze_batch_norm": False}
-        settings = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": rule.weight_decay}
-        settings |= {key: getattr(rule, key) for key in ("clip_norm", "undecayed", "multipliers")}
+    def _train_step(self, accumulate, pixel_loss, precision):
         with self.strategy.scope():
             model = _model(self.network)
         resolution = "features" if self.network in ("features", "shifted") else "full"
         crop, shifted = (HEIGHT, WIDTH), self.network == "shifted"
-        supervision = Supervision(model, crop, rule.output_weights, resolution, shifted)
-        schedule = Schedule("constant", 1.0, 1000)
-        return TrainStep(self.strategy, model, pixel_loss, supervision, schedule, settings, train, seed=1)
+        supervision = Supervision(model, crop, self.rule.output_weights, resolution, shifted)
+        return make_train_step(self.strategy, model, pixel_loss, supervision, self.rule, accumulate, precision)
 
     def _update(self, weights, averages, images, labels, done):
         for name, variable in zip(self.names, self.variables):
