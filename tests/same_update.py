@@ -251,10 +251,14 @@ def _differing_arrays(what, got, expected, weights):
             yield f"{what}{name} is off by {error:.3g}, where {np.abs(value).max():.3g} is the largest"
 
 
+def faults(cases):
+    """{case: [what differs, ...]}, all cases of one number of devices."""
+    return {case: list(Case(*case.split(",")).faults()) for case in cases}
+
+
 def main():
     output, cases = sys.argv[1:]
-    faults = {case: list(Case(*case.split(",")).faults()) for case in json.loads(cases)}
-    text = json.dumps(faults, indent=1)
+    text = json.dumps(faults(json.loads(cases)), indent=1)
     print(text) if output == "-" else Path(output).write_text(text)
 
 

@@ -33,9 +33,9 @@ def pairs(case):
 
 
 def work(case):
-    """About the time that tracing takes: that of all passes of all devices and outputs."""
+    """About the time that tracing takes, which grows with the passes and the outputs."""
     accumulate, devices, _, _, network, _ = case
-    return devices * (3 + accumulate + {"one": 1, "features": 2, "three": 3, "shifted": 4}[network])
+    return devices * (4 + accumulate * {"one": 1, "features": 2, "three": 3, "shifted": 4}[network])
 
 
 def covering(axes):
@@ -52,9 +52,14 @@ def by_name(cases):
     return [",".join(map(str, case)) for case in cases]
 
 
-# Four devices need a process of their own and the most time: they are left to the slow test, and so is the network
-# whose three outputs are of one resolution.
-QUICK = {**same_update.AXES, "devices": (1, 2), "network": ("one", "features", "shifted")}
+# What the slow test does besides: four devices, which need a process of their own and the most time, and choices that
+# add little to the others.
+QUICK = {
+    **same_update.AXES,
+    "devices": (1, 2),
+    "mining": ("none", "threshold", "image", "batch", "threshold+batch"),
+    "network": ("one", "features", "shifted"),
+}
 FAST = [*by_name(covering(QUICK.values())), "2,2,hardest,uneven,one,plain"]
 
 
@@ -65,19 +70,23 @@ def all_cases():
 
 
 def faults_of(cases, folder):
-    """{case: [what differs, ...]}, from one process for each number of devices, at the same time."""
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
-    processes = []
-    for devices, group in itertools.groupby(sorted(cases, key=devices_of), devices_of):
-        files = folder / f"{devices}.json", folder / f"{devices}.log"
-        command = [sys.executable, str(TESTS / "same_update.py"), str(files[0]), json.dumps(list(group))]
-        with open(files[1], "w") as log:
-            processes.append((subprocess.Popen(command, env=environment, stdout=log, stderr=log), *files))
-    faults = {}
-    for process, output, log in processes:
-        assert process.wait() == 0, log.read_text()
-        faults |= json.loads(output.read_text())
+    """{case: [what differs, ...]}: one device in this process, others in one for each number, at the same time."""
+    groups = {devices: list(group) for devices, group in itertools.groupby(sorted(cases, key=devices_of), devices_of)}
+    alone = groups.pop("1")
+    started = {devices: start(group, folder / devices) for devices, group in groups.items()}
+    faults = same_update.faults(alone)
+    for devices, process in started.items():
+        assert process.wait() == 0, Path(f"{folder / devices}.log").read_text()
+        faults |= json.loads(Path(f"{folder / devices}.json").read_text())
     return faults
+
+
+def start(cases, path):
+    """The process that writes `path`.json, and `path`.log."""
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+    command = [sys.executable, str(TESTS / "same_update.py"), f"{path}.json", json.dumps(cases)]
+    with open(f"{path}.log", "w") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def devices_of(case):
