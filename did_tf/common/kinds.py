@@ -44,7 +44,10 @@ TEXT = Kind("a text", lambda value: isinstance(value, str))
 def number(interval: str = "(-inf, inf)") -> Kind:
     """A number in an interval such as "[0, 1)", finite and of a magnitude that float32 has."""
     low, high, inside = _interval(interval)
-    return Kind("a number" + _words(interval, low, high), lambda x: _is_number(x) and inside(x))
+    return Kind(
+        ("a number" if math.isfinite(high) else "a finite number") + _words(interval, low, high),
+        lambda x: _is_number(x) and inside(x),
+    )
 
 
 def whole(interval: str = "(-inf, inf)") -> Kind:

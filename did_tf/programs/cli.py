@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import functools
 import importlib
 import importlib.util
 import inspect
 import json
-import operator
 import signal
 import sys
 import textwrap
@@ -21,10 +19,10 @@ from absl import flags, logging
 from ml_collections import ConfigDict
 
 import experiments
-from data_pipelines.programs.command import literal
 from did_tf import models, settings
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.programs import failures
+from did_tf.programs.overrides import change, changes, model_options
 from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json, split_name
 from did_tf.wiring import Config
 from experiments import base
@@ -34,8 +32,6 @@ flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
 flags.DEFINE_string("data", None, "Folder of the data set. Default: data/DATASET.")
 flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
-
-_FROM_DATA = ("mean", "std")  # options of every model that the data set decides
 
 
 def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> None:
@@ -89,7 +85,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
     config = resolve(FLAGS.experiment, folder, config_arguments(), training)
     if training:
-        for line in settings.without_effect(config, _changes(config_arguments())):
+        for line in settings.without_effect(config, changes(config_arguments())):
             print(f"note: {line}")
     if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
         print(f"{folder.folder} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
@@ -136,7 +132,7 @@ def load_experiment(name: str) -> ConfigDict:
         config = module.get_config(*filter(None, [argument]))
     except ValueError as error:
         raise ConfigError(f"experiment {name!r}: {error}") from None
-    options = _model_options(config.model.name)
+    options = model_options(config.model.name)
     config.model.update({key: value for key, value in options.items() if key not in config.model})
     return config
 
@@ -159,13 +155,7 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
         config = _settings_of(run_folder)
-    changes = _changes(overrides)
-    _enter(changes, config)
-    _check_keys(changes, config)
-    with config.ignore_type():
-        for key, text in changes.items():
-            group, option = _place(config, key)
-            group[option] = _value(text, group[option])
+    change(config, changes(overrides))
     settings.check(config.to_dict(), training)
     try:
         return json.loads(config.to_json())
@@ -195,7 +185,7 @@ def _help(program):
     parts += ["", "Settings and their defaults (experiments/base.py explains them; --experiment=NAME --help: its own):"]
     parts += [*_listed(base.get_config()), "", "The models' options, --config.model.KEY=VALUE (did_tf/models/):"]
     for name in models.names():
-        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in _model_options(name).items())
+        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in model_options(name).items())
         parts.append(textwrap.fill(f"{name}: {options}", 100, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(parts)
 
@@ -235,61 +225,6 @@ def _settings_of(run_folder):
     with config.unlocked(), config.ignore_type():
         config.update(own)
     return config
-
-
-def _model_options(name):
-    """Options of architecture `name` with their defaults, without those that the data set decides."""
-    return {key: value for key, value in models.options(name).items() if key not in _FROM_DATA}
-
-
-def _changes(overrides):
-    """{key: text} of ["--config.KEY=TEXT", ...]; the last of a key counts. A flag's name alone sets it."""
-    pairs = (override[len("--config.") :].partition("=") for override in overrides)
-    return {key: text if equals else "True" for key, equals, text in pairs}
-
-
-def _enter(changes, config):
-    """Makes room in `config` for what `changes` bring with them: the options of another model or data set, new keys."""
-    if (name := changes.get("model.name", config.model.name)) != config.model.name:
-        config.model = ConfigDict({"name": name, **_model_options(name)})
-    if changes.get("dataset.name", config.dataset.name) != config.dataset.name:
-        config.dataset.options = ConfigDict()
-    known = dict(_items(config))
-    for key in changes:
-        if key.rpartition(".")[0] in settings.OPEN and key not in known:
-            group, option = _place(config, key)
-            group[option] = None
-
-
-def _check_keys(changes, config):
-    """Raises `ConfigError` where a change names a setting that does not exist, naming the nearest one."""
-    known = dict(_items(config))
-    for key in changes:
-        if key not in known:
-            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; --help lists them")
-
-
-def _place(config, key):
-    """(group, name in it) of the setting `key`."""
-    *groups, option = key.split(".")
-    return functools.reduce(operator.getitem, groups, config), option
-
-
-def _value(text, former):
-    """What `text` stands for as the value of a setting that was `former`: itself where that is a text."""
-    if isinstance(former, str):
-        return text
-    value = literal(text)
-    return float(value) if isinstance(former, float) and type(value) is int and abs(value) < 2**53 else value
-
-
-def _items(config, prefix=""):
-    """(key with dots, value) of every setting."""
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _items(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _run_folder():

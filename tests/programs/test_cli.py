@@ -233,7 +233,7 @@ def test_bad_data_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, case):
         ),
         (
             ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(1,) * 10 + (-1,)}"],
-            "must be 0 or more",
+            "each a finite number, 0 or more",
         ),
         (["--experiment=did_synthetic", "--config.dataset.options.bands=2", "--config.data.hue=0.1"], "data.hue"),
     ],
