@@ -11,7 +11,8 @@ from did_tf import models
 NONSENSE = (
     None, True, False, -1, 0, 1, 2, 3, 7, 1.0, 2.0, 0.5, -0.5, 1.5, 1e-50, 1e-30, 1e30, 1e39, 10**12, math.nan,
     math.inf, -math.inf, "", "abc", "1", "auto", "image", "whole", (), (1,), (1, 2), (2, 1), (0, 0), (-1, -2),
-    (0.5, 1.5), (1.5, 0.5), ("whole",), ("tiles", "tiles"), ("head",), "head", (True, True), (math.nan, math.nan), (math.inf, 1), ((1,), (2,)),
+    (0.5, 1.5), (1.5, 0.5), ("whole",), ("tiles", "tiles"), ("head",), "head", (True, True), (math.nan, math.nan),
+    (math.inf, 1), ((1,), (2,)),
     (1, 1, 1, 1), (0, 1, 1, 1), {}, {"main": 1.0}, {"head": 0.0}, [], [1, 2], b"x", 1 + 2j,
 )  # fmt: skip
 GOOD = {
