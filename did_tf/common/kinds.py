@@ -105,7 +105,7 @@ def mapping(kind: Kind, keys: Collection[str] = ()) -> Kind:
         named = isinstance(value, dict) and all(isinstance(key, str) and (not keys or key in keys) for key in value)
         return named and all(map(kind.holds, value.values()))
 
-    return Kind(f"a map{of} to values, each {kind.words}", holds)
+    return Kind("a map" if kind is ANY else f"a map{of} to values, each {kind.words}", holds)
 
 
 def _is_number(value):

@@ -85,6 +85,7 @@ def test_settings_are_all_there_with_their_defaults_and_types():
     assert {name: value(cells[0]) for name, cells in told.items()} == listed
     kinds = {name: "map" if default == {} else type(default).__name__ for name, default in listed.items()}
     assert {name: cells[1] for name, cells in told.items()} == kinds
+    assert {name: cells[2] for name, cells in told.items()} == {name: settings.KINDS[name].words for name in listed}
 
 
 @pytest.mark.parametrize("name", CHOICES)
