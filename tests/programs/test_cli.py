@@ -229,7 +229,7 @@ def test_bad_data_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, case):
         (["--experiment=did_synthetic", *TINY, "--run=/proc/run"], "cannot write to run folder /proc/run"),
         (
             ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(0,) * 11}"],
-            "one of them above 0",
+            "must have one above 0",
         ),
         (
             ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(1,) * 10 + (-1,)}"],
