@@ -385,7 +385,10 @@ def test_nan_stops_the_run_and_names_the_step(tmp_path):
         ({"evaluate__options": {"simulation": True}}, "evaluate.options: model 'did' has no option 'simulation'"),
         ({"train__shifted_passes": True, "loss__resolution": "features"}, "needs a model with a halving to shift"),
         ({"train__shifted_passes": True, **FCRN, "loss__resolution": "full"}, 'needs loss.resolution="features"'),
-        ({"optimizer__multipliers": {"backbone": 0.1}}, "multipliers must be a map of encoder, decoder, head .*backbone"),
+        (
+            {"optimizer__multipliers": {"backbone": 0.1}},
+            "multipliers must be a map of encoder, decoder, head .*backbone",
+        ),
         ({"optimizer__undecayed": ("logits",)}, "undecayed must be .*, each 'encoder' or .*, got .*logits"),
     ],
 )
