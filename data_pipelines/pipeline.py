@@ -6,6 +6,8 @@ For classification, labels are [N] int32.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -15,7 +17,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation, augment
-from data_pipelines.spec import DataError, Dataset
+from data_pipelines.frequencies import ClassCounts
+from data_pipelines.records import Record, sizes_of
+from data_pipelines.spec import DataError, Dataset, Sample
 
 THREADS = 2 * (os.cpu_count() or 1)
 """That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
@@ -56,15 +60,16 @@ class Loader:
         """(image, label): what `Dataset.read` gives for sample `index`. Raises `DataError` for a bad file."""
         return self._pairs[index] if self._pairs else self.dataset.read(self.samples[index])
 
-    def class_counts(self) -> np.ndarray:
-        """Labelled pixels (for classification: images) per class [num_classes] over the split, int64."""
-        spec = self.dataset.spec
-        if spec.task == "classification":
-            return np.bincount(np.array([sample.class_id for sample in self.samples], int), minlength=spec.num_classes)
-        counts = np.zeros(256, np.int64)
-        for index in range(len(self)):
-            counts += np.bincount(self(index)[1].ravel(), minlength=256)
-        return counts[: spec.num_classes]
+    def class_counts(self) -> ClassCounts:
+        """`ClassCounts` of the labels of the split, as training sees them: a window of an image counts as an image."""
+        counts = ClassCounts(self.dataset.spec.num_classes)
+        for index, sample in enumerate(self.samples):
+            if self.dataset.spec.task == "classification":
+                assert sample.class_id is not None
+                counts.add_image(sample.class_id)
+            else:
+                counts.add(np.bincount(self(index)[1].ravel(), minlength=256))
+        return counts
 
     def _read_all(self, split, progress, threads):
         first = self.dataset.read(self.samples[0])
@@ -87,6 +92,18 @@ def available_memory() -> int:
     """Bytes that this process can still take without swapping."""
     free, limit = psutil.virtual_memory().available, _text(MEMORY_LIMIT)
     return min(free, int(limit)) if limit.strip().isdecimal() else free
+
+
+def shared_samples(first: Iterable[Sample], second: Iterable[Sample]) -> list[Sample]:
+    """Samples of `second` that show what one of `first` does, wholly or in part.
+
+    They are of the same image file, and their windows, where they have some, overlap. Samples without a file, drawn or
+    prepared, are of the same image where their names are equal, and the sizes of the files that were prepared.
+    """
+    windows = defaultdict(list)
+    for sample in first:
+        windows[_source(sample)].append(sample.window)
+    return [sample for sample in second if any(_overlap(sample.window, other) for other in windows[_source(sample)])]
 
 
 def training_batches(
@@ -134,6 +151,25 @@ def training_batches(
     # Not those that also run the network: while Python reads in one, it is lost to all else.
     threads.threading.private_threadpool_size = THREADS
     return batches.with_options(threads)
+
+
+def _source(sample):
+    """What tells the whole image that a sample is of from others."""
+    if sample.image is not None:
+        return os.path.abspath(sample.image)
+    if not isinstance(sample, Record):
+        return sample.name
+    place = f"_r{sample.window.top}_c{sample.window.left}" if sample.window else ""  # which `patches.cut` appends
+    return sample.name.removesuffix(place), sizes_of(sample)
+
+
+def _overlap(one, other):
+    """Whether two windows of one image have a pixel in common; None is all of it."""
+    if one is None or other is None:
+        return True
+    rows = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    columns = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    return rows > 0 and columns > 0
 
 
 def _text(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import data_pipelines
 from data_pipelines.augment import Augmentation
 from data_pipelines.own_data.description import read_description
 from data_pipelines.own_data.parts import Part
-from data_pipelines.pipeline import Loader
+from data_pipelines.pipeline import Loader, shared_samples
 from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
+from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
 from did_tf.inference.predictor import Predictor
@@ -28,15 +30,14 @@ from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
+from did_tf.settings import PROTOCOLS, check, check_shares
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
-from did_tf.training.trainer import Trainer, check_settings, check_shares
+from did_tf.training.trainer import Trainer
 
-PROTOCOLS = ("whole", "tiles")
-"""How an image goes through the network, see `make_predictor`."""
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
 Config = dict[str, Any]
@@ -100,19 +101,16 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
     """The loss of `config.loss`; class weights are measured on `loader` where they are asked for.
 
     Raises:
-      ConfigError: class weights that don't fit the classes, or can't be weights.
+      ConfigError: class weights that don't fit the classes, or can't be weights; an option of mining is out of range.
       DataError: weights are asked for, and a file is bad.
-      ValueError: an option of mining is out of range.
     """
-    settings = config["loss"]
-    weights = tuple(settings["class_weights"]) or _balance(loader, settings["class_balance"])
-    classes = loader.dataset.spec.num_classes
-    if weights and len(weights) != classes:
-        raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {classes} classes")
-    if weights and (min(weights) < 0 or not max(weights)):
-        raise ConfigError(f"loss.class_weights must be 0 or more, and one of them above 0, got {weights}")
-    ohem = {key: settings[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
-    ignore = NO_LABEL if loader.dataset.spec.task == "classification" else IGNORE
+    loss, spec = config["loss"], loader.dataset.spec
+    _check_loss(loss, spec)
+    weights = tuple(loss["class_weights"]) or _balance(loader, loss["class_balance"], loss["class_frequency"])
+    if ignored := [name for name, weight in zip(spec.classes, weights) if not weight]:
+        print(f"classes of weight 0, which are not trained: {', '.join(ignored)}")
+    ohem = {key: loss[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
+    ignore = NO_LABEL if spec.task == "classification" else IGNORE
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
 
 
@@ -154,16 +152,25 @@ def make_validation(
     return SegmentationValidation(make_predictor(config, model, outputs=[MAIN]), dataset, config["train"]["panels"])
 
 
-def make_train_step(
-    config: Config, strategy: tf.distribute.Strategy, model: keras.Model, pixel_loss: PixelCrossEntropy
-) -> TrainStep:
-    """The `TrainStep` of `model`, which was made in the scope of `strategy`. Raises ValueError for a bad setting."""
+def make_supervision(config: Config, strategy: tf.distribute.Strategy, model: keras.Model) -> Supervision:
+    """The `Supervision` of `model`, which was made in the scope of `strategy`. Raises `ConfigError`."""
     loss, train = config["loss"], config["train"]
     with strategy.scope():
         weights, resolution = loss["output_weights"], loss["resolution"]
-        supervision = Supervision(model, config["data"]["crop"], weights, resolution, train["shifted_passes"])
-        schedule = make_schedule(config)
-        return TrainStep(strategy, model, pixel_loss, supervision, schedule, config["optimizer"], train, config["seed"])
+        return Supervision(model, config["data"]["crop"], weights, resolution, train["shifted_passes"])
+
+
+def make_train_step(
+    config: Config,
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    pixel_loss: PixelCrossEntropy,
+    supervision: Supervision,
+) -> TrainStep:
+    """The `TrainStep` of `model`, which was made in the scope of `strategy`. Raises `ConfigError` for a bad setting."""
+    optimizer, train, seed = config["optimizer"], config["train"], config["seed"]
+    with strategy.scope():
+        return TrainStep(strategy, model, pixel_loss, supervision, make_schedule(config), optimizer, train, seed)
 
 
 def make_schedule(config: Config) -> Schedule:
@@ -179,23 +186,23 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     Raises:
       ConfigError, DataError, ValueError: a setting, the data or the folder is no good; nothing has been trained.
     """
-    settings = config["train"]
-    check_settings(settings)
-    _check_evaluation(config)
+    check(config)
+    train = config["train"]
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
+    _check_loss(config["loss"], dataset.spec)
     train_split, val_split = _splits(config, dataset)
-    strategy = make_strategy(settings["devices"])
-    check_shares(settings, strategy.num_replicas_in_sync)
-    loader = Loader(dataset, train_split, config["data"]["cache"], settings["progress"])
-    pixel_loss = make_pixel_loss(config, loader)
+    strategy = make_strategy(train["devices"])
+    check_shares(train, strategy.num_replicas_in_sync)
     keras.utils.set_random_seed(config["seed"])  # of the initial weights
     with strategy.scope():
-        model = make_model(config, dataset.spec, settings["precision"])
-    _check_crop(config, model)
-    train_step = make_train_step(config, strategy, model, pixel_loss)
+        model = make_model(config, dataset.spec, train["precision"])
+    _check_model(config, model)
+    supervision = make_supervision(config, strategy, model)
+    loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
+    train_step = make_train_step(config, strategy, model, make_pixel_loss(config, loader), supervision)
     validation = make_validation(config, model, dataset)
-    return Trainer(run, config, settings, config["seed"], train_step, loader, augmentation, validation, val_split)
+    return Trainer(run, config, train, config["seed"], train_step, loader, augmentation, validation, val_split)
 
 
 def load_network(config: Config, weights: str | Path) -> tuple[keras.Model, DatasetSpec, Path]:
@@ -248,35 +255,46 @@ def make_parts(config: Config) -> tuple[Part, ...]:
 
 
 def _splits(config, dataset):
-    """Names of the splits to train and to validate on, the latter maybe empty."""
+    """Names of the splits to train and to validate on, the latter maybe empty. Raises where two share samples."""
     train, val = config["dataset"]["train_split"], config["dataset"]["val_split"]
-    if "test" in train.split("+") or val == "test":
-        raise ConfigError("the test split is for `evaluate` alone: train on train or train+val, validate on val")
-    if val:
-        dataset.samples(val)  # one that isn't there fails before anything is built
+    samples = [(split, dataset.samples(split)) for split in (*train.split("+"), *filter(None, [val]))]
+    for (first, some), (second, others) in itertools.combinations(samples, 2):
+        if shared := shared_samples(some, others):
+            told = f"{len(shared)} of {len(others)} samples of {second!r} are in {first!r} too ({shared[0].name})"
+            way = "--config.dataset.val_split= trains without validation" if second == val else "leave one of them out"
+            raise ConfigError(f"dataset.train_split={train}, dataset.val_split={val}: {told}: {way}")
     return train, val
 
 
-def _check_evaluation(config):
-    try:
-        models.check_options(config["model"]["name"], config["evaluate"]["options"])
-    except ValueError as error:
-        raise ConfigError(f"evaluate.options: {error}") from None
+def _check_loss(loss, spec):
+    """Raises `ConfigError` where settings of the section `loss` don't go with the data set."""
+    weights, classifies = loss["class_weights"], spec.task == "classification"
+    if weights and len(weights) != spec.num_classes:
+        raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {spec.num_classes} classes")
+    if classifies and loss["class_balance"] and loss["class_frequency"] == "segnet":
+        raise ConfigError(
+            f"loss.class_frequency=segnet is for segmentation: {spec.name} has one class per image, which would all "
+            "weigh 1; set it to all"
+        )
+    if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
+        raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
 
 
-def _check_crop(config, model):
+def _check_model(config, model):
+    """Raises `ConfigError` where crop or learning rates don't go with the model."""
     try:
         check_size((None, *config["data"]["crop"]), model.get_layer("normalize").minimum)
-    except ValueError as error:
+    except ConfigError as error:
         raise ConfigError(f"data.crop={tuple(config['data']['crop'])}: {error}") from None
+    factors = config["optimizer"]["multipliers"]
+    if all(factors.get(models.part(compat.path(variable))) == 0 for variable in model.trainable_variables):
+        raise ConfigError(f"optimizer.multipliers leaves nothing to train: {dict(factors)}")
 
 
-def _balance(loader, power):
-    """(median frequency / frequency) ** power per class, as SegNet's class balancing; classes never seen weigh 1."""
+def _balance(loader, power, frequency):
+    """(median frequency / frequency) ** power per class; classes never seen weigh 1. Empty without a power."""
     if not power:
         return ()
-    counts = loader.class_counts().astype(float)
-    seen = counts > 0
-    weights = np.ones(len(counts))
-    weights[seen] = (np.median(counts[seen]) / counts[seen]) ** power
-    return tuple(round(float(weight), 4) for weight in weights)
+    counts = loader.class_counts()
+    weights = counts.median_frequency_weights() if frequency == "segnet" else counts.balance_weights()
+    return tuple((weights**power).tolist())

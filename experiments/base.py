@@ -41,7 +41,8 @@ def get_config():
     c.loss.ohem_threshold = 0.0  # keep pixels whose true class has at most this probability; 0: off
     c.loss.ohem_keep = 0  # and at least this many of the hardest; 0: off
     c.loss.ohem_scope = "image"  # or "batch"
-    c.loss.class_balance = 0.0  # class weights (median frequency / frequency) ** this; 0: off, 1: SegNet's balancing
+    c.loss.class_balance = 0.0  # class weights (median frequency / frequency) ** this; 0: off
+    c.loss.class_frequency = "all"  # of pixels: among all, or "segnet": among those of the images that have the class
     c.loss.class_weights = ()  # or given outright, one per class
     c.loss.output_weights = ml_collections.ConfigDict()  # {output: weight}; empty: plain mean
     c.loss.resolution = "full"  # or "features": the network's own resolution, against labels sampled at its points
@@ -75,7 +76,7 @@ def get_config():
     c.train.freeze_batch_norm = False  # moving statistics in place of the batch's; scales and offsets fixed too
     c.train.shifted_passes = False  # four shifted passes per update (FCRN section 3.2)
     c.train.init = ""  # run folder or weights file to start from
-    c.train.encoder = ""  # the same for the encoder alone, or "imagenet"
+    c.train.encoder = ""  # or for the encoder alone, likewise, or "imagenet"
     c.train.log_every = 20  # steps
     c.train.checkpoint_every = 200
     c.train.validate_every = 1000

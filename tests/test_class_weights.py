@@ -40,7 +40,6 @@ def test_the_lines_that_are_printed_can_be_used(folder, capsys):
     lines = re.findall(r'ARGS="(.*)"', capsys.readouterr().out)
     counts = survey(load("camvid", folder), "train").counts
     given, balance = (weights_of(folder, shlex.split(line)) for line in lines)
-    # Four digits are printed.
-    np.testing.assert_allclose(given, counts.median_frequency_weights(), rtol=1e-3)
-    np.testing.assert_allclose(balance, counts.balance_weights(), rtol=1e-3, atol=5e-5)
+    np.testing.assert_allclose(given, counts.median_frequency_weights(), rtol=1e-6)
+    np.testing.assert_allclose(balance, counts.balance_weights(), rtol=1e-6)
     assert np.abs(given / balance - 1).max() > 0.1

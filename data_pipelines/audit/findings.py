@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines.audit import duplicates
-from data_pipelines.audit.frequencies import difference
 from data_pipelines.audit.survey import CONSTANT, Survey
+from data_pipelines.frequencies import difference
 from data_pipelines.spec import DatasetSpec, Sample
 
 NAMES_SHOWN = 3

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.audit import duplicates
-from data_pipelines.audit.frequencies import ClassCounts
+from data_pipelines.frequencies import ClassCounts
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 MAX_THREADS = 8

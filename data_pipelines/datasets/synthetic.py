@@ -38,7 +38,7 @@ class Synthetic(Dataset):
       seed: another one gives other scenes.
 
     Raises:
-      DataError: scenes too small, or no bands.
+      DataError: scenes too small, no bands, a negative seed, or sizes that are none.
     """
 
     def __init__(
@@ -53,6 +53,10 @@ class Synthetic(Dataset):
             raise DataError(f"scenes of {height} x {width} are too small: use at least {MIN_SIDE} pixels a side")
         if bands < 1:
             raise DataError(f"{bands} bands: use at least 1")
+        if seed < 0:
+            raise DataError(f"seed {seed}: use 0 or more")
+        if sizes is not None and not _are_sizes(sizes):
+            raise DataError(f"sizes must be a map from splits to numbers of scenes, got {sizes!r}")
         self._shape, self._seed = (height, width), seed
         stats = [STATS[kind] for kind in band_kinds(bands)]
         self.spec = DatasetSpec(
@@ -81,3 +85,7 @@ class Synthetic(Dataset):
         scene = Scene(*self._shape, np.random.default_rng([self._seed, zlib.crc32(split.encode()), int(index)]))
         draw_street(scene)
         return photograph(scene, self.spec.bands), scene.label
+
+
+def _are_sizes(sizes):
+    return isinstance(sizes, Mapping) and all(type(size) is int and size >= 0 for size in sizes.values())

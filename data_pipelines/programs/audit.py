@@ -48,8 +48,8 @@ written to --output:
   pairs.png     images of two splits that are alike, side by side
 
 Shares of the classes are of the labelled pixels, that of void is of all. Weights: median frequency balancing as in
-SegNet (a class's frequency is among all pixels of the images that show it), for the setting loss.class_weights; beside
-it, what the trainer itself computes with loss.class_balance=1 (of plain pixel counts).
+SegNet (a class's frequency is its share of the pixels of the images that show it), which training has with
+loss.class_frequency=segnet; beside it, what it has without (shares of the pixels of all images).
 
 exit status: 0 nothing is wrong; 1 a failure while running; 2 there are problems (listed on stderr)
 """
@@ -153,10 +153,10 @@ def _weights(spec, found):
         return ["", f"to weigh the classes of {train.split} equally: {ready}"]
     weights = (train.counts.median_frequency_weights(), train.counts.balance_weights())
     columns = [[f"{weight:.4g}" for weight in column] for column in weights]
-    rows = [[f"weights of {train.split}", "class_weights", "class_balance=1"]]
+    rows = [[f"weights of {train.split}", "segnet", "all"]]
     rows += [[f"  {index} {name}", *cells] for index, (name, *cells) in enumerate(zip(spec.classes, *columns))]
-    setting = f"--config.loss.class_weights='({', '.join(columns[0])})'"
-    return ["", _aligned(rows), f'to train with them: ARGS="{setting}"', f"or, with those on the right: {ready}"]
+    segnet = ready.replace('=1"', '=1 --config.loss.class_frequency=segnet"')
+    return ["", _aligned(rows), f"to train with those of segnet: {segnet}", f"or, with those of all: {ready}"]
 
 
 def _write_report(path, spec, found, verdict):

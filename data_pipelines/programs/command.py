@@ -55,7 +55,7 @@ def literal(text: str) -> Any:
     """The Python value that a text stands for, "true" and "false" in any case, else the text."""
     try:
         return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the latter two of many brackets or signs
         return text
 
 

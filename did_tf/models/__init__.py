@@ -8,6 +8,7 @@ from typing import Any
 
 from tensorflow import keras
 
+from did_tf.common import kinds
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.models.did import did
 from did_tf.models.duc import duc
@@ -24,6 +25,19 @@ _BUILDERS: Mapping[str, Callable[..., keras.Model]] = {
     "ladder": ladder,
     "sunet": sunet,
 }
+_KINDS = {
+    "bool": kinds.FLAG,
+    "int": kinds.whole(),
+    "float": kinds.number(),
+    "str": kinds.TEXT,
+    "Sequence[int]": kinds.sequence(kinds.whole()),
+    "Collection[int]": kinds.sequence(kinds.whole()),
+    "Sequence[float]": kinds.sequence(kinds.number()),
+    "Sequence[int] | None": kinds.either(
+        kinds.sequence(kinds.whole()), kinds.Kind("None", lambda value: value is None)
+    ),
+}
+"""What the options of a builder may be, by their annotation."""
 PARTS = ("encoder", "decoder", "head")
 """Parts of every network, see `part`."""
 
@@ -41,12 +55,27 @@ def options(name: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
 
 
-def check_options(name: str, chosen: Iterable[str]) -> None:
-    """Raises ConfigError where architecture `name` has no option of one of the names `chosen`."""
-    known = options(name)
-    for key in chosen:
+def option_kinds(name: str) -> dict[str, kinds.Kind]:
+    """What each option of architecture `name` may be, by its type; which values it takes, only `build` knows."""
+    options(name)  # which refuses an unknown name
+    return {p.name: _KINDS.get(_type(p), kinds.ANY) for p in inspect.signature(_BUILDERS[name]).parameters.values()}
+
+
+def check_options(name: str, chosen: Mapping[str, Any], group: str = "model") -> None:
+    """Raises ConfigError where architecture `name` has no option of one of the names, or one is of another type.
+
+    Args:
+      name: of the architecture.
+      chosen: {option: value}.
+      group: of settings that they are from, for the message.
+    """
+    known, types = options(name), option_kinds(name)
+    for key, value in chosen.items():
         if key not in known:
-            raise ConfigError(f"model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}")
+            raise ConfigError(
+                f"{group}: model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}"
+            )
+        types[key].check(f"{group}.{key}", value)
 
 
 def build(
@@ -61,7 +90,7 @@ def build(
       **chosen: options of the architecture, see `options(name)`.
 
     Raises:
-      ConfigError: unknown name or option (the message lists the known ones), a bad value, or a size not taken.
+      ConfigError: unknown name or option (the message lists the known ones), a bad type or value, or a size not taken.
     """
     check_options(name, chosen)
     return _BUILDERS[name](num_classes, tuple(input_shape), **chosen)
@@ -98,3 +127,9 @@ def own_resolution(model: keras.Model) -> dict[str, tuple[keras.KerasTensor, boo
         resize = next((layer for layer in model.layers if layer.name == f"head.{output}.up"), None)
         found[output] = (resize.input[0], resize.align_corners) if resize else (logits, True)
     return found
+
+
+def _type(parameter):
+    """The annotation of a builder's parameter as text, which it is already where annotations are not evaluated."""
+    annotation = parameter.annotation
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")

@@ -9,9 +9,18 @@ from collections.abc import Sequence
 
 from tensorflow import keras
 
+from did_tf.common.kinds import number
 from did_tf.models.densenet import dense_block, transition
 from did_tf.models.layers import ResizeBilinear
-from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, resize_to_image
+from did_tf.models.units import (
+    ImageShape,
+    Units,
+    check_choices,
+    check_counts,
+    check_lengths,
+    image_input,
+    resize_to_image,
+)
 
 layers = keras.layers
 
@@ -65,11 +74,13 @@ def did(
       bn_momentum: of the moving statistics.
 
     Raises:
-      ValueError: an option has an unknown value, or the input is smaller than 17 pixels.
+      ConfigError: an option has an unknown value or one out of its range, or the input is smaller than 17 pixels.
     """
     check_choices("did", stem=(stem, STEMS), decoder=(decoder, DECODERS), smoothing=(smoothing, (1, 3)))
     check_choices("did", stem_pool=(stem_pool, (2, 3)))
     check_lengths("did", 4, units=units, dilations=dilations)
+    check_counts("did", growth=growth, units=units, dilations=dilations)
+    number("(0, 1]").check("did: compression", compression)
     make = Units(dropout, use_bias, bn_momentum)
 
     image, x = image_input("did", input_shape, mean, std, MINIMUM)

@@ -12,7 +12,7 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 from did_tf.models import resnet
 from did_tf.models.layers import DenseUpsampling
-from did_tf.models.units import ImageShape, Units, check_choices, image_input, kaiming, resize_to_image
+from did_tf.models.units import ImageShape, Units, check_choices, check_counts, image_input, kaiming, resize_to_image
 
 layers = keras.layers
 
@@ -84,6 +84,7 @@ def duc(
     """
     check_choices("duc", output_stride=(output_stride, STRIDES), dilation=(dilation, DILATIONS), cell=(cell, CELLS))
     check_choices("duc", upsampling=(upsampling, UPSAMPLINGS), depth=(depth, resnet.UNITS))
+    check_counts("duc", width=width)
     if aspp < 0:
         raise ConfigError(f"duc: aspp must be 0 or more, got {aspp}")
     if output_stride != 8 and (dilation != "plain" or upsampling in DECONVOLUTIONS):

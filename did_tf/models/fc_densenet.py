@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from tensorflow import keras
 
-from did_tf.common.errors import ConfigError
 from did_tf.models.layers import DenseUpsampling
-from did_tf.models.units import ImageShape, Units, image_input
+from did_tf.models.units import ImageShape, Units, check_counts, image_input
 
 layers = keras.layers
 
@@ -50,10 +49,9 @@ def fc_densenet(
       bn_epsilon: of batch normalisation; the default of the authors' library.
 
     Raises:
-      ConfigError: there is no block on the way down, one has no units, or `dropout` is not in [0, 1).
+      ConfigError: there is no block on the way down, or an option is out of its range.
     """
-    if not units or min(*units, bottleneck) < 1:
-        raise ConfigError(f"fc_densenet: units and bottleneck must be 1 or more, got {tuple(units)} and {bottleneck}")
+    check_counts("fc_densenet", growth=growth, units=units, bottleneck=bottleneck, stem=stem)
     make = Units(dropout, momentum=bn_momentum, epsilon=bn_epsilon, initializer="he_uniform")
     image, x = image_input("fc_densenet", input_shape, mean, std, minimum=1)
     x = make.conv(x, stem, 3, "stem.conv1")

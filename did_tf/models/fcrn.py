@@ -12,7 +12,17 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 from did_tf.models import resnet
 from did_tf.models.phases import Interleave, Phases
-from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.units import (
+    ImageShape,
+    Units,
+    check_choices,
+    check_counts,
+    check_lengths,
+    check_rates,
+    image_input,
+    kaiming,
+    resize_to_image,
+)
 
 STRIDES = (16, 8, 4)
 KERNELS = (3, 5, 7)
@@ -64,6 +74,8 @@ def fcrn(
     """
     check_choices("fcrn", depth=(depth, resnet.UNITS), output_stride=(output_stride, STRIDES), kernel=(kernel, KERNELS))
     check_lengths("fcrn", 4, dropouts=dropouts)
+    check_counts("fcrn", dilation=dilation, width=width)
+    check_rates("fcrn", dropouts=dropouts)
     if simulation and output_stride == 4:
         raise ConfigError("fcrn: simulation halves an output_stride of 16 or 8, got 4")
     make = Units(use_bias=False, momentum=bn_momentum, epsilon=bn_epsilon, initializer=kaiming)

@@ -14,7 +14,16 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 from did_tf.models import densenet, resnet
 from did_tf.models.layers import ResizeBilinear, Shape
-from did_tf.models.units import ImageShape, Units, check_choices, check_lengths, image_input, kaiming, resize_to_image
+from did_tf.models.units import (
+    ImageShape,
+    Units,
+    check_choices,
+    check_counts,
+    check_lengths,
+    image_input,
+    kaiming,
+    resize_to_image,
+)
 
 layers = keras.layers
 
@@ -78,7 +87,10 @@ def ladder(
     check_choices("ladder", context=(context, CONTEXTS), decoder=(decoder, DECODERS), stem_pool=(stem_pool, (2, 3)))
     for block in split:
         check_choices("ladder", split=(block, (1, 2, 3, 4)))
+    if len(set(split)) < len(split):
+        raise ConfigError(f"ladder: split names a block twice: {tuple(split)}")
     check_lengths("ladder", 4, units=units)
+    check_counts("ladder", growth=growth, width=width, **({} if units is None else {"units": units}))
     make = Units(dropout, use_bias=False, momentum=bn_momentum, initializer=kaiming)
 
     image, x = image_input("ladder", input_shape, mean, std, MINIMUM)
@@ -88,6 +100,9 @@ def ladder(
         taps = resnet.encoder(make, x, RESNETS[encoder], output_stride)
     else:
         units = units or DENSENETS[encoder]
+        for block in split:
+            if units[block - 1] < 2:
+                raise ConfigError(f"ladder: split={tuple(split)} halves block {block}, which has 1 unit")
         taps = densenet.encoder(make, x, units, growth, output_stride=output_stride, split=split, stem_pool=stem_pool)
     coarsest = _context(make, taps.pop(max(taps)), context, width, align_corners)
     if decoder == "plain":

@@ -19,6 +19,7 @@ from did_tf.models.units import (
     Initializer,
     Units,
     check_choices,
+    check_counts,
     check_lengths,
     image_input,
     kaiming,
@@ -75,6 +76,7 @@ def sunet(
     """
     check_choices("sunet", task=(task, TASKS), output_stride=(output_stride, STRIDES))
     check_lengths("sunet", 4, widths=widths)
+    check_counts("sunet", filters=filters, depth=depth, widths=widths)
     make = Units(momentum=bn_momentum, initializer=kaiming)
     image, x = image_input("sunet", input_shape, mean, std, MINIMUM)
     if task == "classification":

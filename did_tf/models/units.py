@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from tensorflow import keras
 
+from did_tf.common import kinds
 from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Dropout, FusedBatchNormalization, Normalize, ResizeBilinear, check_size
 
@@ -17,6 +18,9 @@ ImageShape = tuple[int | None, int | None, int]
 Initializer: TypeAlias = "str | keras.initializers.Initializer"
 
 XAVIER = "glorot_uniform"
+_SHARE, _EPSILON = kinds.number("[0, 1)"), kinds.number("(0, 1]")
+_COUNT = kinds.whole("[1, 10000]")
+_COUNTS = kinds.either(_COUNT, kinds.sequence(_COUNT, least=1))
 
 
 def kaiming() -> keras.initializers.Initializer:
@@ -30,9 +34,12 @@ class Units:
     Args:
       dropout: rate after the convolutions that ask for it, in [0, 1).
       use_bias: whether convolutions have a bias where nothing else is said.
-      momentum: of the moving statistics of batch normalisation.
-      epsilon: of batch normalisation.
+      momentum: of the moving statistics of batch normalisation, in [0, 1).
+      epsilon: of batch normalisation, in (0, 1].
       initializer: of kernels: a Keras initializer, or a function without arguments that makes one.
+
+    Raises:
+      ConfigError: a rate, momentum or epsilon is out of its range.
     """
 
     def __init__(
@@ -43,6 +50,9 @@ class Units:
         epsilon: float = 1e-5,
         initializer: Initializer | Callable[[], keras.initializers.Initializer] = XAVIER,
     ) -> None:
+        _SHARE.check("model.dropout", dropout)
+        _SHARE.check("model.bn_momentum", momentum)
+        _EPSILON.check("model.bn_epsilon", epsilon)
         self.dropout, self.use_bias, self.momentum, self.epsilon = dropout, use_bias, momentum, epsilon
         self.initializer = initializer
 
@@ -59,8 +69,11 @@ class Units:
     ) -> keras.KerasTensor:
         """Convolution [N, H, W, C] -> [N, ceil(H / strides), ceil(W / strides), filters].
 
-        Padding is "same", or "symmetric": as many zeros before as after, whatever the size.
+        Padding is "same", or "symmetric": as many zeros before as after, whatever the size. Raises `ConfigError` where
+        no filters are left.
         """
+        if filters < 1:
+            raise ConfigError(f"the layer {name} would have {filters} filters: make the network wider")
         if padding == "symmetric" and kernel > 1:
             x = layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}.pad")(x)
             padding = "valid"
@@ -154,6 +167,18 @@ def check_choices(model: str, **options: tuple[Any, Collection[Any]]) -> None:
     for option, (value, known) in options.items():
         if value not in known:
             raise ConfigError(f"{model}: {option} must be one of {tuple(known)}, got {value!r}")
+
+
+def check_counts(model: str, **options: int | Sequence[int]) -> None:
+    """Raises ConfigError where an option, or an entry of one, is no whole number from 1 to 10000."""
+    for option, value in options.items():
+        _COUNTS.check(f"{model}: {option}", value)
+
+
+def check_rates(model: str, **options: Sequence[float]) -> None:
+    """Raises ConfigError where an entry of an option is no number in [0, 1)."""
+    for option, values in options.items():
+        kinds.sequence(_SHARE).check(f"{model}: {option}", values)
 
 
 def check_lengths(model: str, length: int, **options: Any) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import functools
 import importlib
 import importlib.util
 import inspect
 import json
-import operator
 import signal
 import sys
 import textwrap
@@ -18,13 +16,13 @@ from pathlib import Path
 from types import ModuleType
 
 from absl import flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 import experiments
-from data_pipelines.programs.command import literal
-from did_tf import models
+from did_tf import models, settings
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.programs import failures
+from did_tf.programs.overrides import change, changes, model_options
 from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json, split_name
 from did_tf.wiring import Config
 from experiments import base
@@ -34,10 +32,6 @@ flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
 flags.DEFINE_string("data", None, "Folder of the data set. Default: data/DATASET.")
 flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
-
-_FROM_DATA = ("mean", "std")  # options of every model that the data set decides
-# Settings that take any key: what they are passed to knows which there are.
-_OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimizer.multipliers", "evaluate.options")
 
 
 def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> None:
@@ -84,13 +78,15 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
       training: as for `run`.
 
     Raises:
-      ConfigError: there is no experiment, no such one, or no such setting.
-      ValueError: another bad value.
+      ConfigError: there is no experiment, no such one, no such setting, or one can't have its value.
     """
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
     folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
     config = resolve(FLAGS.experiment, folder, config_arguments(), training)
+    if training:
+        for line in settings.without_effect(config, changes(config_arguments())):
+            print(f"note: {line}")
     if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
         print(f"{folder.folder} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
     if FLAGS.data:
@@ -136,7 +132,7 @@ def load_experiment(name: str) -> ConfigDict:
         config = module.get_config(*filter(None, [argument]))
     except ValueError as error:
         raise ConfigError(f"experiment {name!r}: {error}") from None
-    options = _model_options(config.model.name)
+    options = model_options(config.model.name)
     config.model.update({key: value for key, value in options.items() if key not in config.model})
     return config
 
@@ -153,18 +149,18 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
       training: as for `run`.
 
     Raises:
-      ConfigError: no such experiment or setting, or the run's settings can't be read.
-      ValueError: another bad value.
+      ConfigError: no such experiment or setting, a value that the setting can't have (`settings.check`), or the run's
+        settings can't be read.
     """
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
         config = _settings_of(run_folder)
-    _enter(overrides, config)
-    _check_keys(overrides, config)
-    values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=["", *overrides])
-    values(["", *overrides])
-    return json.loads(holder.value.to_json())
+    change(config, changes(overrides))
+    settings.check(config.to_dict(), training)
+    try:
+        return json.loads(config.to_json())
+    except TypeError as error:
+        raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None
 
 
 def _parse_and_run(main, program):
@@ -189,7 +185,7 @@ def _help(program):
     parts += ["", "Settings and their defaults (experiments/base.py explains them; --experiment=NAME --help: its own):"]
     parts += [*_listed(base.get_config()), "", "The models' options, --config.model.KEY=VALUE (did_tf/models/):"]
     for name in models.names():
-        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in _model_options(name).items())
+        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in model_options(name).items())
         parts.append(textwrap.fill(f"{name}: {options}", 100, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(parts)
 
@@ -203,8 +199,8 @@ def _described(experiment):
 
 def _listed(config):
     """A line for each setting, and for each group that takes any key."""
-    settings = {**{f"{group}.KEY": "VALUE" for group in _OPEN}, **flatten(config.to_dict())}
-    return [f"  --config.{key}={value}" for key, value in sorted(settings.items()) if not key.startswith("paper.")]
+    listed = {**{f"{group}.KEY": "VALUE" for group in settings.OPEN}, **flatten(config.to_dict())}
+    return [f"  --config.{key}={value}" for key, value in sorted(listed.items()) if not key.startswith("paper.")]
 
 
 def _import_file(path):
@@ -222,53 +218,13 @@ def _import_file(path):
 
 def _settings_of(run_folder):
     """A run's own settings; those that its file is too old to have, with their defaults."""
-    config = base.get_config()
+    config, own = base.get_config(), read_json(run_folder.config)
+    sections = [key for key, value in config.items() if isinstance(value, ConfigDict)]
+    if not isinstance(own, dict) or any(not isinstance(own.get(key, {}), dict) for key in sections):
+        raise ConfigError(f"{run_folder.config} holds no settings; delete it or use another --run=dir")
     with config.unlocked(), config.ignore_type():
-        config.update(read_json(run_folder.config))
+        config.update(own)
     return config
-
-
-def _model_options(name):
-    """Options of architecture `name` with their defaults, without those that the data set decides."""
-    return {key: value for key, value in models.options(name).items() if key not in _FROM_DATA}
-
-
-def _enter(overrides, config):
-    """Makes room in `config` for what `overrides` bring with them and config_flags would refuse.
-
-    That is the options of another model or data set, keys that groups of `_OPEN` lack, and values in place of None,
-    which has no type.
-    """
-    pairs = [override[len("--config.") :].partition("=")[::2] for override in overrides]
-    for key, value in pairs:
-        if key == "model.name" and value != config.model.name:
-            config.model = ConfigDict({"name": value, **_model_options(value)})
-        if key == "dataset.name" and value != config.dataset.name:
-            config.dataset.options = ConfigDict()
-    settings = dict(_items(config))
-    for key, value in pairs:
-        *groups, option = key.split(".")
-        new = ".".join(groups) in _OPEN and key not in settings
-        if new or (key in settings and settings[key] is None):
-            functools.reduce(operator.getitem, groups, config)[option] = literal(value)
-
-
-def _check_keys(overrides, config):
-    """Raises `ConfigError` where an override names a setting that does not exist, naming the nearest one."""
-    known = dict(_items(config))
-    for override in overrides:
-        key = override[len("--config.") :].partition("=")[0]
-        if key not in known:
-            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; --help lists them")
-
-
-def _items(config, prefix=""):
-    """(key with dots, value) of every setting."""
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _items(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _run_folder():

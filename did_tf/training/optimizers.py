@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -10,11 +11,36 @@ import tensorflow as tf
 from tensorflow import keras
 
 from did_tf import models
-from did_tf.common import compat
-from did_tf.common.errors import ConfigError
+from did_tf.common import compat, kinds
+from did_tf.common.errors import ConfigError, nearest
 
 DECAYS = ("l2", "decoupled")
-_NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
+NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
+"""Keras' classes by our names."""
+_SHARE = kinds.number("[0, 1)")
+_KINDS = {
+    "momentum": _SHARE,
+    "beta_1": _SHARE,
+    "beta_2": _SHARE,
+    "rho": _SHARE,
+    "epsilon": kinds.number("(0, 1]"),
+    "nesterov": kinds.FLAG,
+    "amsgrad": kinds.FLAG,
+    "centered": kinds.FLAG,
+}
+_ELSEWHERE = {
+    "learning_rate": "schedule.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "clipnorm": "optimizer.clip_norm",
+    "clipvalue": "optimizer.clip_norm",
+    "global_clipnorm": "optimizer.clip_norm",
+    "use_ema": "train.ema",
+    "ema_momentum": "train.ema",
+    "ema_overwrite_frequency": "train.ema",
+    "loss_scale_factor": "train.precision",
+    "gradient_accumulation_steps": "train.accumulate",
+}
+"""Arguments of Keras' optimizers with the setting that does it here: the two would get in each other's way."""
 
 
 def make(
@@ -61,6 +87,25 @@ def make(
     return optimizer
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises ConfigError where optimizer `name` isn't there or doesn't take `options`, or they make no sense.
+
+    Of the options of tensorflow-addons only those that Keras' optimizers have too are looked at.
+    """
+    owner, own = _class(name), not name.startswith("tfa.")
+    takes = {*_KINDS} & {*inspect.signature(owner).parameters} if own else {*options}
+    for key, value in options.items():
+        if key in _ELSEWHERE:
+            raise ConfigError(f"optimizer.options.{key}: set {_ELSEWHERE[key]} instead")
+        if key not in takes:
+            raise ConfigError(
+                f"optimizer {name!r} has no option {key!r}{nearest(key, takes)}; known: {', '.join(sorted(takes))}"
+            )
+        _KINDS.get(key, kinds.ANY).check(f"optimizer.options.{key}", value)
+    if options.get("nesterov") and not options.get("momentum"):
+        raise ConfigError("optimizer.options.nesterov needs optimizer.options.momentum above 0")
+
+
 def is_decoupled(name: str, decay: str) -> bool:
     """Whether the optimizer of `make` itself applies the weight decay."""
     return decay == "decoupled" or name == "adamw"
@@ -82,7 +127,7 @@ def _class(name):
             ) from None
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:
-        owner, attribute = keras.optimizers, _NAMES.get(name, "")
+        owner, attribute = keras.optimizers, NAMES.get(name, "")
     if not hasattr(owner, attribute):
-        raise ConfigError(f"unknown optimizer {name!r}; known: {', '.join(_NAMES)}, tfa.CLASS")
+        raise ConfigError(f"unknown optimizer {name!r}; known: {', '.join(NAMES)}, tfa.CLASS")
     return getattr(owner, attribute)

@@ -25,8 +25,6 @@ from did_tf.runs.run_folder import MetricsFile, RunFolder, facts, make_manifest,
 from did_tf.training import health, pretrained
 from did_tf.training.train_step import TrainStep
 
-_COUNTS = ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "validate_every", "keep_checkpoints")
-
 
 class TrainingFailed(Failure):
     """Training went wrong, and nothing of that was saved.
@@ -293,22 +291,3 @@ def plot_metrics(run: RunFolder) -> None:
         if rows
     }
     visualize.plot_curves(run.folder / "curves.png", series, "step", "loss; fraction", run.folder.name)
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raises `ConfigError` for settings of the section `train` that no part would refuse by itself, or too late."""
-    for name in _COUNTS:
-        if settings[name] < 1:
-            raise ConfigError(f"train.{name} must be 1 or more, got {settings[name]}")
-    if not 0 <= settings["ema"] < 1:
-        raise ConfigError(f"train.ema must be in [0, 1), got {settings['ema']}")
-
-
-def check_shares(settings: Mapping[str, Any], devices: int) -> None:
-    """Raises `ConfigError` where a batch can't be shared evenly by so many devices and their micro-batches."""
-    size, parts = settings["batch_size"], devices * settings["accumulate"]
-    if size % parts:
-        raise ConfigError(
-            f"train.batch_size={size} can't be shared by {devices} devices x {settings['accumulate']} micro-batches: "
-            f"use a multiple of {parts}"
-        )

@@ -11,8 +11,9 @@ from folders import make_imagenet
 
 from data_pipelines import load, pipeline
 from data_pipelines.augment import Augmentation
-from data_pipelines.pipeline import Loader, training_batches
-from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
+from data_pipelines.pipeline import Loader, shared_samples, training_batches
+from data_pipelines.records import Record
+from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample, Window
 
 COUNT, SIZE = 7, (12, 15)
 SPEC = DatasetSpec("numbered", ("a", "b", "c"), ((0, 0, 0),) * 3, {}, (100.0, 50.0), (1.0, 1.0))
@@ -173,7 +174,7 @@ def test_class_counts(cache):
     data = Numbered()
     labels = [data.read(sample)[1] for split in ("train", "val") for sample in data.samples(split)]
     expected = [sum(int((label == cls).sum()) for label in labels) for cls in range(3)]
-    counts = loader("train+val", cache).class_counts()
+    counts = loader("train+val", cache).class_counts().pixels
     assert counts.dtype == np.int64 and counts.tolist() == expected
 
 
@@ -216,4 +217,38 @@ def test_images_per_class_are_counted_without_reading(classified, monkeypatch):
     source = Loader(classified, "train+val", cache=False)
     monkeypatch.setattr(classified, "read", None)
     counts = source.class_counts()
-    assert counts.dtype == np.int64 and counts.tolist() == [6, 6, 6]
+    assert counts.pixels.tolist() == counts.images.tolist() == [6, 6, 6]
+
+
+# What two splits have in common
+
+
+def window(top, left, **kind):
+    """A window of 10x20 pixels of an image "a", as `patches.cut` names it; a record of it where there are `sizes`."""
+    kind = kind or {"image": "a.png"}
+    sample = Record if "sizes" in kind else Sample
+    return sample(f"a_r{top}_c{left}", window=Window(top, left, 10, 20), **kind)
+
+
+PAIRS = {
+    "same file": (Sample("x", image="d/a.png"), Sample("y", image="d/../d/a.png"), True),
+    "same name in another folder": (Sample("a", image="train/a.png"), Sample("a", image="val/a.png"), False),
+    "drawn": (Sample("train_0"), Sample("train_0"), True),
+    "drawn for another split": (Sample("train_0"), Sample("val_0"), False),
+    "windows that overlap": (window(0, 0), window(9, 19), True),
+    "windows below each other": (window(0, 0), window(10, 0), False),
+    "windows side by side": (window(0, 0), window(0, 20), False),
+    "a window and all of it": (Sample("a", image="a.png"), window(5, 5), True),
+    "prepared": (Record("a", sizes=(9, 4)), Record("a", sizes=(9, 4)), True),
+    "prepared from others of that name": (Record("a", sizes=(9, 4)), Record("a", sizes=(9, 5)), False),
+    "prepared windows that overlap": (window(0, 0, sizes=(9,)), window(5, 5, sizes=(9,)), True),
+    "prepared windows that don't": (window(0, 0, sizes=(9,)), window(10, 0, sizes=(9,)), False),
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_samples_that_show_the_same(case):
+    one, other, shared = PAIRS[case]
+    assert shared_samples([one], [other]) == ([other] if shared else [])
+    assert shared_samples([other], [one]) == ([one] if shared else [])
+    assert shared_samples([], [other]) == []

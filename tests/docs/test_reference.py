@@ -15,20 +15,20 @@ import yaml
 import data_pipelines
 from data_pipelines import DataError
 from data_pipelines.own_data.description import read_description
-from did_tf import models
+from did_tf import models, settings
 from did_tf.__main__ import COMMANDS
 from did_tf.programs import cli
 from did_tf.runs.run_folder import flatten
 from did_tf.scoring import official
+from did_tf.settings import PROTOCOLS
 from did_tf.training import distribution, losses, optimizers, schedules, supervision
-from did_tf.wiring import PROTOCOLS
 from experiments import base
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 CHOICES = {
     "schedule.name": schedules.NAMES,
-    "optimizer.name": (*optimizers._NAMES, "tfa.CLASS"),
+    "optimizer.name": (*optimizers.NAMES, "tfa.CLASS"),
     "optimizer.decay": optimizers.DECAYS,
     "optimizer.undecayed": models.PARTS,
     "loss.ohem_scope": losses.SCOPES,
@@ -80,11 +80,12 @@ def test_settings_are_all_there_with_their_defaults_and_types():
     told = rows(text("settings.md"), "setting")
     config = base.get_config().to_dict()
     paper = config.pop("paper")
-    settings = {**{name: {} for name in cli._OPEN}, **flatten(config)}
+    listed = {**{name: {} for name in settings.OPEN}, **flatten(config)}
     assert not paper
-    assert {name: value(cells[0]) for name, cells in told.items()} == settings
-    kinds = {name: "map" if default == {} else type(default).__name__ for name, default in settings.items()}
+    assert {name: value(cells[0]) for name, cells in told.items()} == listed
+    kinds = {name: "map" if default == {} else type(default).__name__ for name, default in listed.items()}
     assert {name: cells[1] for name, cells in told.items()} == kinds
+    assert {name: cells[2] for name, cells in told.items()} == {name: settings.KINDS[name].words for name in listed}
 
 
 @pytest.mark.parametrize("name", CHOICES)

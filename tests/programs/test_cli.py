@@ -229,11 +229,11 @@ def test_bad_data_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, case):
         (["--experiment=did_synthetic", *TINY, "--run=/proc/run"], "cannot write to run folder /proc/run"),
         (
             ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(0,) * 11}"],
-            "one of them above 0",
+            "must have one above 0",
         ),
         (
             ["--experiment=did_synthetic", *TINY, f"--config.loss.class_weights={(1,) * 10 + (-1,)}"],
-            "must be 0 or more",
+            "each a finite number, 0 or more",
         ),
         (["--experiment=did_synthetic", "--config.dataset.options.bands=2", "--config.data.hue=0.1"], "data.hue"),
     ],

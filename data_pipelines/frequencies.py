@@ -48,12 +48,16 @@ class ClassCounts:
         """[num_classes] weights of median frequency balancing (SegNet, section 4.1; Eigen and Fergus, section 6.3.2).
 
         A class's frequency is its share of all pixels of the images that it occurs in, and its weight the median of
-        the frequencies over its own. Classes that never occur weigh 1 and don't count for the median.
+        the frequencies over its own. Classes that never occur weigh 1 and don't count for the median. The trainer has
+        them with `loss.class_balance = 1` and `loss.class_frequency = "segnet"`.
         """
         return _median_over(self.pixels / np.maximum(self.around, 1))
 
     def balance_weights(self) -> np.ndarray:
-        """[num_classes] weights of the trainer's setting `loss.class_balance = 1`: the same of plain pixel counts."""
+        """[num_classes] weights of the trainer's `loss.class_balance = 1` by itself: a class's share of all pixels.
+
+        Classes that never occur weigh 1 and don't count for the median.
+        """
         return _median_over(self.pixels.astype(float))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_pipelines.audit.frequencies import ClassCounts, difference
+from data_pipelines.frequencies import ClassCounts, difference
 from data_pipelines.spec import IGNORE
 
 

@@ -1,0 +1,95 @@
+"""Changes of settings on the command line: --config.KEY=VALUE."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from data_pipelines.programs.command import literal
+from did_tf import models, settings
+from did_tf.common.errors import ConfigError, nearest
+
+_FROM_DATA = ("mean", "std")  # options of every model that the data set decides
+
+
+def changes(overrides: Iterable[str]) -> dict[str, str]:
+    """{key: text} of ["--config.KEY=TEXT", ...]; the last of a key counts. A flag's name alone sets it."""
+    pairs = (override[len("--config.") :].partition("=") for override in overrides)
+    return {key: text if equals else "True" for key, equals, text in pairs}
+
+
+def change(config: ConfigDict, texts: Mapping[str, str]) -> None:
+    """Sets in `config` what the texts of `changes` stand for; another model or data set brings its own options.
+
+    Raises:
+      ConfigError: there is no such setting, or no such model. Whether a setting may have its value, `settings.check`
+        says.
+    """
+    _enter(texts, config)
+    _check_keys(texts, config)
+    for key, text in texts.items():
+        _set(config, key, text)
+
+
+def model_options(name: str) -> dict[str, Any]:
+    """Options of architecture `name` with their defaults, without those that the data set decides."""
+    return {key: value for key, value in models.options(name).items() if key not in _FROM_DATA}
+
+
+def _enter(texts, config):
+    """Makes room in `config` for what `texts` bring with them: the options of another model or data set, new keys."""
+    if (name := texts.get("model.name", config.model.name)) != config.model.name:
+        config.model = ConfigDict({"name": name, **model_options(name)})
+    if texts.get("dataset.name", config.dataset.name) != config.dataset.name:
+        config.dataset.options = ConfigDict()
+    known = dict(_items(config))
+    for key in texts:
+        if key.rpartition(".")[0] in settings.OPEN and key not in known:
+            group, option = _place(config, key)
+            group[option] = None
+
+
+def _check_keys(texts, config):
+    """Raises `ConfigError` where a change names a setting that does not exist, naming the nearest one."""
+    known = dict(_items(config))
+    for key in texts:
+        if key in settings.OPEN:
+            raise ConfigError(f"{key} is set key by key: --config.{key}.KEY=VALUE")
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; --help lists them")
+
+
+def _place(config, key):
+    """(group, name in it) of the setting `key`."""
+    *groups, option = key.split(".")
+    return functools.reduce(operator.getitem, groups, config), option
+
+
+def _set(config, key, text):
+    group, option = _place(config, key)
+    try:
+        with config.ignore_type():
+            group[option] = _value(text, group[option])
+    except (OverflowError, TypeError, ValueError) as error:  # such as of a dict with keys that have dots
+        raise ConfigError(f"{key}={text:.100}: {error}") from None
+
+
+def _value(text, former):
+    """What `text` stands for as the value of a setting that was `former`: itself where that is a text."""
+    if isinstance(former, str):
+        return text
+    value = literal(text)
+    return float(value) if isinstance(former, float) and type(value) is int and abs(value) < 2**53 else value
+
+
+def _items(config, prefix=""):
+    """(key with dots, value) of every setting."""
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _items(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

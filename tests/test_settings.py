@@ -1,0 +1,230 @@
+"""Every setting has a kind and a range, and what excludes or needs another says so: before data are read."""
+
+import math
+
+import pytest
+import tiny
+
+from data_pipelines import DataError
+from data_pipelines.augment import Augmentation
+from did_tf import models, settings, wiring
+from did_tf.common.errors import ConfigError
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder, flatten
+from experiments import base
+
+
+def test_every_setting_has_a_kind_and_every_kind_a_setting():
+    config = base.get_config().to_dict()
+    listed = {*flatten(config)} | {*settings.OPEN, "paper"}
+    assert set(settings.KINDS) == listed
+    for key, value in flatten(config).items():
+        settings.KINDS[key].check(key, value)
+
+
+NAN, INF = math.nan, math.inf
+REFUSED = {
+    "seed": (-1, 2**31, 1.5, True),
+    "dataset.name": ("", 3),
+    "dataset.train_split": ("", "train+", ("train",)),
+    "dataset.val_split": ("val+train", None),
+    "data.crop": ((33,), 33, (33.0, 33), (0, 33), (True, True), "33"),
+    "data.scale": ((1.5, 0.7), (0, 1), (NAN, 1), (1, INF), 1.0, "ab"),
+    "data.rotation": (-1, 181, NAN, True),
+    "data.area": ((0, 1), (0.5,), (0.5, 2), 0.5),
+    "data.ratio": ((2, 1), (-1, 1), (0, 1)),
+    "data.cache": (1, "yes"),
+    "loss.ohem_threshold": (-0.1, 1.1, NAN, True),
+    "loss.ohem_keep": (-1, 0.5, INF),
+    "loss.ohem_scope": ("crop",),
+    "loss.class_balance": (-1, 3, NAN, True),
+    "loss.class_frequency": ("eigen", ""),
+    "loss.class_weights": ((-1, *(1,) * 10), (NAN,) * 11, "1" * 11, 1.0),
+    "loss.output_weights": ({"main": -1}, {"main": NAN}, {"main": "1"}, (1,)),
+    "optimizer.weight_decay": (-1e-4, NAN, INF, True),
+    "optimizer.multipliers": ({"encoder": -1}, {"encoder": NAN}, {"backbone": 1}),
+    "optimizer.undecayed": ("head", ("head", "head"), ("logits",)),
+    "optimizer.clip_norm": (-1, NAN, INF),
+    "schedule.learning_rate": (0, -1e-3, NAN, INF, 1e39, 1e-40, True, "1e-3"),
+    "schedule.warmup": (-1, 0.5),
+    "schedule.boundaries": ((0.0,), (1.0,), (), (0.5, 0.5), 0.5, (NAN,)),
+    "schedule.divisor": (0, -10, 0.5, NAN),
+    "schedule.power": (0, -1, INF),
+    "schedule.final": (0, 1.5, NAN),
+    "train.steps": (0, -1, 1.5, True, "10", 2**31),
+    "train.batch_size": (0, 4.0),
+    "train.accumulate": (0,),
+    "train.ema": (1, -0.1, NAN),
+    "train.devices": ("tpu", "cpu*0", "gpu:x", ""),
+    "train.freeze_batch_norm": (0, "no"),
+    "train.keep_checkpoints": (0,),
+    "train.panels": (-1,),
+    "evaluate.protocols": ("whole", (), ("whole", "whole"), ("crops",)),
+    "evaluate.scales": ((), (0,), (-1,), (NAN,), 1.0),
+    "evaluate.overlap": (1, -0.1, NAN),
+    "evaluate.flip": ("True", 1),
+}
+
+
+@pytest.mark.parametrize("key, value", [(key, value) for key, values in REFUSED.items() for value in values])
+def test_a_value_out_of_its_range_is_refused_by_name(key, value):
+    """A9: negative rates, decays and norms were accepted, and so was much else."""
+    config = tiny.config(**{key.replace(".", "__"): value})
+    with pytest.raises(ConfigError) as caught:
+        settings.check(config)
+    assert str(caught.value).startswith(f"{key} must be ") and "\n" not in str(caught.value)
+
+
+WEIGHTS = (1.0,) * 11
+TOGETHER = [
+    ({"loss__class_weights": WEIGHTS, "loss__class_balance": 0.4}, "class_weights and loss.class_balance exclude"),
+    ({"loss__class_weights": (0.0,) * 11}, "one above 0"),
+    ({"loss__output_weights": {"main": 0.0}}, "leaves nothing to train"),
+    ({"loss__ohem_keep": 33 * 33}, "keeps everything: data.crop has 1089 pixels per image"),
+    ({"loss__ohem_keep": 4 * 33 * 33, "loss__ohem_scope": "batch"}, "4356 pixels per batch"),
+    ({"schedule__warmup": 20}, r"schedule.warmup=20 must be less than train.steps=20"),
+    ({"schedule__boundaries": (0.6, 0.3)}, "boundaries must rise"),
+    ({"schedule__name": "step", "schedule__warmup": 15}, "begin at step 13 of train.steps=20, within"),
+    ({"train__batch_size": 3, "train__accumulate": 2}, "use a multiple of 2"),
+    ({"train__init": "runs/a", "train__encoder": "imagenet"}, "would replace the encoder of train.init=runs/a"),
+    ({"train__sync_batch_norm": True, "train__freeze_batch_norm": True}, "nothing to do"),
+    ({"train__shifted_passes": True}, 'needs loss.resolution="features"'),
+    ({"optimizer__multipliers": dict.fromkeys(models.PARTS, 0)}, "leaves nothing to train"),
+    ({"optimizer__options": {"learning_rate": 1}}, "set schedule.learning_rate instead"),
+    ({"optimizer__options": {"weight_decay": 1}}, "set optimizer.weight_decay instead"),
+    ({"optimizer__options": {"global_clipnorm": 1}}, "set optimizer.clip_norm instead"),
+    ({"optimizer__options": {"use_ema": True}}, "set train.ema instead"),
+    ({"optimizer__options": {"beta_1": 1.0}}, r"optimizer.options.beta_1 must be a number in \[0, 1\), got 1.0"),
+    ({"optimizer__options": {"epsilon": 0}}, "epsilon must be a number in"),
+    ({"optimizer__options": {"momentum": 0.9}}, "optimizer 'adam' has no option 'momentum'"),
+    ({"optimizer__options": {"beta1": 0.9}}, "did you mean 'beta_1'"),
+    ({"optimizer__options": {"jit_compile": True}}, "has no option 'jit_compile'"),
+    ({"optimizer__name": "sgd", "optimizer__options": {"nesterov": True}}, "nesterov needs optimizer.options.momentum"),
+    ({"optimizer__name": "lion9"}, "unknown optimizer 'lion9'"),
+    ({"dataset__train_split": "train+train"}, "has a split twice"),
+    ({"dataset__val_split": "test"}, "for `evaluate` alone"),
+    ({"model__growth": 4.5}, "model.growth must be a whole number, got 4.5"),
+    ({"model__units": 4}, "model.units must be a tuple of values, each a whole number, got 4"),
+    ({"model__grwth": 4}, "model: model 'did' has no option 'grwth', did you mean 'growth'"),
+    ({"evaluate__options": {"growth": "x"}}, "evaluate.options.growth must be a whole number, got 'x'"),
+    ({"train__stepz": 4}, "unknown setting 'train.stepz', did you mean 'train.steps'"),
+]
+
+
+@pytest.mark.parametrize("changes, message", TOGETHER)
+def test_settings_that_are_at_odds_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        settings.check(tiny.config(**changes))
+
+
+def test_a_setting_that_is_missing_is_named():
+    config = tiny.config()
+    del config["schedule"]["power"]
+    with pytest.raises(ConfigError, match=r"the setting schedule\.power is missing"):
+        settings.check(config)
+
+
+def test_testing_looks_at_what_it_uses_alone():
+    """A run of an older version, with settings that training refuses or doesn't know, can still be evaluated."""
+    config = tiny.config(schedule__learning_rate=-1.0, loss__class_weights=(1,), train__gone=1)
+    del config["loss"]["class_frequency"]
+    settings.check(config, training=False)
+    config["evaluate"]["overlap"] = 1.0
+    with pytest.raises(ConfigError, match=r"evaluate\.overlap"):
+        settings.check(config, training=False)
+
+
+def test_what_is_set_and_changes_nothing_is_told():
+    changes = {"schedule__power": 2.0, "loss__ohem_scope": "batch", "data__ratio": (1.0, 2.0), "data__aspect": 0.1}
+    keys = [key.replace("__", ".") for key in changes]
+    told = settings.without_effect(tiny.config(**changes), keys)
+    assert told == [
+        "data.ratio=(1.0, 2.0) has no effect: it needs data.area",
+        "loss.ohem_scope=batch has no effect: it needs loss.ohem_keep",
+        "schedule.power=2.0 has no effect: it needs schedule.name=poly",
+    ]
+    assert not settings.without_effect(tiny.config(schedule__name="poly"), ["schedule.power", "train.steps"])
+
+
+@pytest.mark.parametrize("key", [key for key in settings.KINDS if key.startswith("data.") and key != "data.cache"])
+def test_the_augmentation_takes_the_same_values(key):
+    """Its own checks, for who calls it without settings, agree with the table's."""
+    values = [-1, 0, 0.01, 0.15, 0.5, 0.6, 0.99, 1, 1.0, 10, 11, 100, 101, 180, 181, NAN, INF, ()]
+    values += [(low, high) for low in (-1, 0, 0.01, 0.5, 1, 33) for high in (0.01, 0.5, 1, 1.0, 2, 100, NAN, INF)]
+    flags = {"data.flip_horizontal", "data.flip_vertical"}
+    for value in [True, False] if key in flags else values:
+        try:
+            wiring.make_augmentation(tiny.config(**{key.replace(".", "__"): value}))
+            taken = True
+        except (DataError, TypeError):
+            taken = False
+        bounded = settings.KINDS[key].holds(value)
+        assert taken or not bounded, (key, value)
+        # The table also bounds what a scale, a ratio or an area's side can reasonably be.
+        assert bounded or not taken or key in ("data.scale", "data.ratio"), (key, value)
+
+
+def test_the_checks_of_an_augmentation_refuse_nan():
+    for name in ("aspect", "hue", "blur", "rotation"):
+        with pytest.raises(DataError):
+            Augmentation((9, 9), **{name: NAN})
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_every_command_refuses_before_it_starts(command):
+    training = command == "train"
+    with pytest.raises(ConfigError, match=r"evaluate\.overlap must be a number in \[0, 1\), got 1\.0"):
+        cli.resolve("did_synthetic", RunFolder("/nonexistent"), ["--config.evaluate.overlap=1.0"], training)
+
+
+# Options of the models
+
+
+NONSENSE = [
+    ("did", {"growth": 0}, "growth"),
+    ("did", {"units": (0, 1, 1, 1)}, "units"),
+    ("did", {"units": ()}, "units"),
+    ("did", {"dilations": (1, 1, 0, -2)}, "dilations"),
+    ("did", {"compression": 0.0}, "compression"),
+    ("did", {"compression": 1.5}, "compression"),
+    ("did", {"compression": 1e-4}, "would have 0 filters"),
+    ("did", {"dropout": 1.0}, "dropout"),
+    ("did", {"dropout": -0.1}, "dropout"),
+    ("did", {"bn_momentum": 1.0}, "bn_momentum"),
+    ("did", {"growth": True}, "growth"),
+    ("did", {"stem_norm": 1}, "stem_norm"),
+    ("duc", {"width": 0}, "width"),
+    ("duc", {"aspp": -1}, "aspp"),
+    ("duc", {"bn_epsilon": 0.0}, "bn_epsilon"),
+    ("duc", {"depth": 14.0}, "depth"),
+    ("fcrn", {"dilation": 0}, "dilation"),
+    ("fcrn", {"dropouts": (0, 0, 0, 1.0)}, "dropouts"),
+    ("fcrn", {"width": -4}, "width"),
+    ("ladder", {"width": 0}, "width"),
+    ("ladder", {"growth": -1}, "growth"),
+    ("ladder", {"units": (0, 1, 1, 1)}, "units"),
+    ("ladder", {"split": 4}, "split"),
+    ("ladder", {"split": (4, 4)}, "split"),
+    ("ladder", {"units": (1, 1, 1, 1)}, "split"),
+    ("sunet", {"filters": 0}, "filters"),
+    ("sunet", {"depth": 0}, "depth"),
+    ("sunet", {"widths": (8, 8, 8, 0)}, "widths"),
+    ("fc_densenet", {"growth": 0}, "growth"),
+    ("fc_densenet", {"units": (1, -1)}, "units"),
+    ("fc_densenet", {"stem": 0}, "stem"),
+]
+
+
+@pytest.mark.parametrize("name, options, told", NONSENSE)
+def test_a_model_refuses_nonsense(name, options, told):
+    with pytest.raises(ConfigError, match=told):
+        models.build(name, 3, (65, 65, 3), **options)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_option_of_a_model_has_a_kind_that_takes_its_default(name):
+    kinds = models.option_kinds(name)
+    for option, default in models.options(name).items():
+        if option not in ("mean", "std"):
+            assert kinds[option].words != "any value", option
+            kinds[option].check(option, default)

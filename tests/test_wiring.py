@@ -1,0 +1,168 @@
+"""What the parts of a run are made from: splits that are apart, class weights that are what they are called."""
+
+import math
+
+import numpy as np
+import pytest
+import tiny
+from in_memory import InMemory, noise
+from own_data import make_five_bands
+
+from data_pipelines import load
+from data_pipelines.datasets.synthetic import Synthetic
+from data_pipelines.pipeline import Loader
+from data_pipelines.spec import IGNORE
+from did_tf import wiring
+from did_tf.common.errors import ConfigError
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+
+# What is named as if it held another split of the data set.
+HOLDS = {"trainval": ("train", "val"), "trainaug": ("train",)}
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """No sample of synthetic is read, and no network built."""
+    monkeypatch.setattr(Synthetic, "read", None)
+    monkeypatch.setattr(wiring, "make_model", None)
+
+
+# Splits
+
+
+@pytest.mark.parametrize(
+    "train, val, told",
+    [
+        (
+            "train+val",
+            "val",
+            "3 of 3 samples of 'val' are in 'val' too (val_00000): --config.dataset.val_split= trains",
+        ),
+        ("train", "train", "12 of 12 samples of 'train' are in 'train' too"),
+    ],
+)
+def test_validation_on_what_is_trained_on_is_refused(unread, tmp_path, train, val, told):
+    """A8: `best/` was chosen on learnt images, without a word."""
+    config = tiny.config(dataset__train_split=train, dataset__val_split=val)
+    with pytest.raises(ConfigError) as caught:
+        wiring.make_trainer(config, RunFolder(tmp_path))
+    assert told in str(caught.value)
+
+
+def test_joined_splits_that_overlap_are_refused(unread, tmp_path, monkeypatch):
+    folder = make_five_bands(tmp_path / "data")
+    data = load("folders", folder)
+    monkeypatch.setattr(data, "samples", {"train": data.samples("train"), "all": data.samples("train")[2:3]}.get)
+    config = tiny.config(dataset__train_split="train+all", dataset__val_split="")
+    with pytest.raises(ConfigError, match="1 of 1 samples of 'all' are in 'train' too.*leave one of them out"):
+        wiring._splits(config, data)
+
+
+def test_splits_that_are_apart_are_taken(tmp_path):
+    data = load("folders", make_five_bands(tmp_path / "data"))
+    assert wiring._splits(tiny.config(), data) == ("train", "val")
+    assert wiring._splits(tiny.config(dataset__val_split=""), data) == ("train", "")
+
+
+def test_no_experiment_validates_on_what_it_trains_on():
+    modules = {name: cli.import_experiment(name) for name in cli.experiment_names()}
+    for name, module in modules.items():
+        for row in getattr(module, "ROWS", [None]):
+            dataset = cli.load_experiment(f"{name}:{row}" if row else name).dataset
+            trained = dataset.train_split.split("+")
+            held = {*trained, *(part for split in trained for part in HOLDS.get(split, ()))}
+            assert dataset.val_split not in held, name
+
+
+# Class weights
+
+
+def labels(*counts, size=(4, 5)):
+    """A label map with so many pixels of class 0, 1, ... and void."""
+    values = [number for number, count in enumerate(counts) for _ in range(count)]
+    return np.array(values + [IGNORE] * (size[0] * size[1] - len(values)), np.uint8).reshape(size)
+
+
+def weights(maps, balance, frequency="all", **changes):
+    """Those that the loss has of a data set of these label maps."""
+    pairs = {"train": [(noise(0, (4, 5)), label) for label in maps]}
+    classes = changes.pop("classes", ("a", "b", "c"))
+    data = InMemory(pairs, classes=classes, palette=((0, 0, 0),) * len(classes), **changes)
+    config = tiny.config(loss__class_balance=balance, loss__class_frequency=frequency)
+    return wiring.make_pixel_loss(config, Loader(data, "train", progress=False)).class_weights
+
+
+MAPS = labels(10, 2), labels(8, 0, 4), labels(20)
+
+
+@pytest.mark.parametrize("power", [0.4, 1.0])
+def test_frequencies_among_all_pixels(power):
+    found = weights(MAPS, power)
+    np.testing.assert_allclose(found, [(4 / 38) ** power, (4 / 2) ** power, 1.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_segnets_frequencies_are_over_the_images_that_hold_the_class(power):
+    """A7: what was called SegNet's balancing took all images, and weighed CamVid's fence twice."""
+    # 38 of 60, 2 of 20 and 4 of 20 pixels, void among them.
+    frequencies = np.array([38 / 60, 2 / 20, 4 / 20])
+    np.testing.assert_allclose(weights(MAPS, power, "segnet"), (0.2 / frequencies) ** power, rtol=1e-12)
+
+
+@pytest.mark.parametrize("frequency", ["all", "segnet"])
+def test_no_weight_is_rounded_to_nothing(frequency):
+    """A7: four digits gave a class of which there is much the weight 0.0, so that it was never trained."""
+    maps = [np.zeros((400, 500), np.uint8)] * 2
+    maps[0] = maps[0].copy()
+    maps[0][0, :3] = (1, 1, 2)
+    found = weights(maps, 1.0, frequency)
+    assert 0 < found[0] < 5e-5 and found[1:] == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("frequency", ["all", "segnet"])
+def test_classes_never_seen_weigh_one(frequency):
+    assert weights([labels(15, 5)], 1.0, frequency)[2] == 1.0
+
+
+def test_weights_of_zero_are_told(capsys):
+    pairs = {"train": [(noise(0, (4, 5)), labels(10, 10))]}
+    data = InMemory(pairs, classes=("a", "b", "c"), palette=((0, 0, 0),) * 3)
+    config = tiny.config(loss__class_weights=(1.0, 0.0, 2))
+    loss = wiring.make_pixel_loss(config, Loader(data, "train", progress=False))
+    assert loss.class_weights == (1.0, 0.0, 2)
+    assert capsys.readouterr().out == "classes of weight 0, which are not trained: b\n"
+
+
+def test_what_makes_no_sense_for_classification_is_refused():
+    one_label = {"task": "classification", "classes": ("a", "b", "c")}
+    maps = [np.int32(0), np.int32(0), np.int32(1)]
+    np.testing.assert_allclose(weights(maps, 1.0, **one_label), [0.75, 1.5, 1])
+    with pytest.raises(ConfigError, match="class_frequency=segnet is for segmentation"):
+        weights(maps, 1.0, "segnet", **one_label)
+
+
+def test_a_network_without_a_trained_part_is_refused(tmp_path):
+    """FCRN has no decoder: factors of 0 for the others leave nothing."""
+    fcrn = {"name": "fcrn", "depth": 14, "width": 4}
+    config = tiny.config(model=fcrn, optimizer__multipliers={"encoder": 0, "head": 0.0})
+    with pytest.raises(ConfigError, match="optimizer.multipliers leaves nothing to train"):
+        wiring.make_trainer(config, RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"model__growth": 0}, "growth"),
+        ({"loss__output_weights": {"mian": 1.0}}, "mian"),
+        ({"data__crop": (9, 33)}, r"data\.crop=\(9, 33\)"),
+        ({"loss__class_weights": (1.0, 2.0)}, "2 entries"),
+        ({"data__hue": 0.1, "dataset__options": {"bands": 2}}, r"data\.hue"),
+        ({"schedule__learning_rate": -1.0}, "learning_rate"),
+        ({"optimizer__weight_decay": math.nan}, "weight_decay"),
+    ],
+)
+def test_nothing_is_read_for_settings_that_are_refused(tmp_path, monkeypatch, changes, told):
+    monkeypatch.setattr(Synthetic, "read", None)
+    with pytest.raises(ValueError, match=told):
+        wiring.make_trainer(tiny.config(**changes), RunFolder(tmp_path))
