@@ -56,13 +56,14 @@ def cross_entropy(logits, labels):
 
 
 def chosen_pixels(losses, valid, rule):
-    """bool [N, P] of losses and valid [N, P]: the pixels that count.
+    """bool [N, P] of losses and valid [N, P]: the pixels that count. A loss that is not finite is the hardest.
 
     Raises ValueError where float32 could choose others: a test with such data would be at the mercy of rounding.
     """
     if not rule.threshold and not rule.keep:
         return valid
     chosen = valid & ~np.isfinite(losses)
+    losses = np.where(np.isfinite(losses), losses, np.inf)
     if rule.threshold == 1:
         return valid
     if rule.threshold:
