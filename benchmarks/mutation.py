@@ -32,7 +32,17 @@ from cosmic_ray.mutating import mutate_code
 from tqdm import tqdm
 
 # What tests import and takes long. None of the project: a child has to import that with its mutant.
-PRELOADED = ("numpy", "scipy", "cv2", "matplotlib.pyplot", "ml_collections", "rasterio", "tensorflow", "keras", "pytest")
+PRELOADED = (
+    "numpy",
+    "scipy",
+    "cv2",
+    "matplotlib.pyplot",
+    "ml_collections",
+    "rasterio",
+    "tensorflow",
+    "keras",
+    "pytest",
+)
 KILLED, SURVIVED = "killed", "survived"
 _TIME, _SECONDS = 5, 20  # a mutant's tests may take so many times those of the file as it is, and these besides
 
@@ -67,7 +77,9 @@ def mutants(source: str) -> list[Mutant]:
 def tests_of(file: Path) -> list[str]:
     """The files in the mirrored folder whose names begin as that of the test of `file` does."""
     folder = Path("tests", *file.parts[1:-1])
-    return sorted(map(str, folder.glob(f"test_{file.stem}.py"))) + sorted(map(str, folder.glob(f"test_{file.stem}_*.py")))
+    return sorted(map(str, folder.glob(f"test_{file.stem}.py"))) + sorted(
+        map(str, folder.glob(f"test_{file.stem}_*.py"))
+    )
 
 
 def run(file: Path, source: str, tests: list[str], limit: float | None = None) -> tuple[int, str]:

@@ -204,7 +204,11 @@ def test_reports_hold_every_figure_of_every_class():
     expected, names = by_fractions(counts), [f"class {i}" for i in range(9)]
     report = ConfusionMatrix(9, counts).report(names)
     assert report["pixels"] == counts.sum()
-    for key, figure in {"miou": "mean_iou", "fw_iou": "frequency_weighted_iou", "mean_accuracy": "mean_accuracy"}.items():
+    for key, figure in {
+        "miou": "mean_iou",
+        "fw_iou": "frequency_weighted_iou",
+        "mean_accuracy": "mean_accuracy",
+    }.items():
         assert report[key] == pytest.approx(expected[figure], rel=1e-12)
     assert report["pixel_accuracy"] == pytest.approx(expected["pixel_accuracy"], rel=1e-12)
     for i, name in enumerate(names):
