@@ -1,8 +1,8 @@
 """Can the tests fail? Each change of one file against the tests of that file: `make mutate FILE=did_tf/...py`.
 
 The changes are those of cosmic-ray's operators. TensorFlow takes seconds to import, hence no command for each mutant:
-this process imports it, executes nothing with it, and forks a child per mutant, in which pytest finds the mutant in
-the place of the module. The tree is only read; tests that start programs of their own see the file as it is there.
+this process imports it, executes nothing with it, and forks a child per mutant, in which pytest runs on a copy of the
+tree that has the mutant in it. The tree itself is only read.
 
 Left out are mutants that no test could tell: in annotations, which nothing evaluates.
 """
@@ -16,14 +16,15 @@ import dataclasses
 import difflib
 import gc
 import importlib
-import importlib.abc
-import importlib.util
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cosmic_ray.ast
@@ -43,8 +44,7 @@ PRELOADED = (
     "keras",
     "pytest",
 )
-KILLED, SURVIVED = "killed", "survived"
-_TIME, _SECONDS = 5, 20  # a mutant's tests may take so many times those of the file as it is, and these besides
+_TIMES, _SECONDS = 5, 20  # a mutant's tests may take so many times those of the file as it is, and these besides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,32 +76,42 @@ def mutants(source: str) -> list[Mutant]:
 
 def tests_of(file: Path) -> list[str]:
     """The files in the mirrored folder whose names begin as that of the test of `file` does."""
-    folder = Path("tests", *file.parts[1:-1])
-    return sorted(map(str, folder.glob(f"test_{file.stem}.py"))) + sorted(
-        map(str, folder.glob(f"test_{file.stem}_*.py"))
-    )
+    names = {path.stem: str(path) for path in sorted(Path("tests", *file.parts[1:-1]).glob("test_*.py"))}
+    return [path for name, path in names.items() if f"{name}_".startswith(f"test_{file.stem}_")]
 
 
-def run(file: Path, source: str, tests: list[str], limit: float | None = None) -> tuple[int, str]:
-    """(exit code, output) of pytest with `source` in the place of `file`, in a fork of this process; -1: out of time."""
-    with tempfile.TemporaryDirectory() as folder:
-        # A file of its own, as AutoGraph reads the source of what it compiles.
-        mutant, output = Path(folder, file.name), Path(folder, "output")
-        mutant.write_text(source, "utf-8")
+class Copy:
+    """A copy of the tree in `folder`, in which one file after the other is changed and tested."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.runs = Path(folder), 0
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        for name in subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0"):
+            if name and Path(name).is_file():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(name, self.folder / name)
+
+    def run(self, file: Path, source: str, tests: Sequence[str], limit: float | None = None) -> tuple[int, str]:
+        """(exit code, output) of pytest with `source` as `file`, in a fork of this process; -1 after `limit` seconds."""
+        (self.folder / file).write_text(source, "utf-8")
+        self.runs += 1
+        # Its age is what tells Python that what it compiled before is of another source.
+        os.utime(self.folder / file, (self.runs, self.runs))
+        output = self.folder / "output.txt"
         child = os.fork()
         if not child:
-            _in_child(".".join(file.with_suffix("").parts), mutant, output, tests)
+            _in_child(self.folder, output, tests)
         code = _wait(child, limit)
         return code, output.read_text("utf-8", errors="replace")
 
 
-def _in_child(module, mutant, output, tests):
+def _in_child(folder, output, tests):
     os.setsid()
+    os.chdir(folder)
     with output.open("w") as told:
         os.dup2(told.fileno(), 1)
         os.dup2(told.fileno(), 2)
-    sys.path[:0] = [os.getcwd()]
-    sys.meta_path.insert(0, _InPlaceOf(module, mutant))
+    sys.path[:0] = [str(folder)]
     import pytest
 
     code = 99
@@ -123,14 +133,6 @@ def _wait(child, limit):
             os.waitpid(child, 0)
             return -1
         time.sleep(0.02)
-
-
-class _InPlaceOf(importlib.abc.MetaPathFinder):
-    def __init__(self, module, path):
-        self.module, self.path = module, path
-
-    def find_spec(self, fullname, path, target=None):
-        return importlib.util.spec_from_file_location(fullname, self.path) if fullname == self.module else None
 
 
 def _annotations(source):
@@ -160,7 +162,7 @@ def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(description="Mutation testing of one file, from the root of the tree.")
     parser.add_argument("file", type=Path)
-    parser.add_argument("tests", nargs="*", help="files of tests; default: those named after the file")
+    parser.add_argument("tests", nargs="*", help="files of tests, or tests; default: the files named after `file`")
     parser.add_argument("--sample", type=int, default=0, help="so many mutants, drawn by --seed; default all")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -173,18 +175,22 @@ def main() -> None:
         importlib.import_module(name)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     gc.freeze()  # or the collector of each child would copy the pages of all that was imported
+    with tempfile.TemporaryDirectory() as folder:
+        survivors = _survivors(Copy(folder), arguments.file, source, chosen, tests)
+    print(f"{arguments.file}: {len(chosen) - len(survivors)} of {len(chosen)} mutants killed")
+
+
+def _survivors(copy, file, source, chosen, tests):
     start = time.monotonic()
-    code, output = run(arguments.file, source, tests)
+    code, output = copy.run(file, source, tests)
     if code:
         sys.exit(f"{output}\nerror: the tests fail without a mutant already")
-    took = time.monotonic() - start
-    survivors = []
-    for mutant in tqdm(chosen, disable=None):
-        if not run(arguments.file, mutant.source, tests, _SECONDS + _TIME * took)[0]:
+    limit, survivors = _SECONDS + _TIMES * (time.monotonic() - start), []
+    for mutant in tqdm(chosen):
+        if not copy.run(file, mutant.source, tests, limit)[0]:
             survivors.append(mutant)
             print(f"  {mutant.line}: {mutant.before}\n    -> {mutant.after}  [{mutant.operator}]", flush=True)
-    killed, minutes = len(chosen) - len(survivors), (time.monotonic() - start) / 60
-    print(f"{arguments.file}: {killed} of {len(chosen)} mutants killed, {minutes:.0f} minutes ({took:.1f} s unchanged)")
+    return survivors
 
 
 if __name__ == "__main__":
