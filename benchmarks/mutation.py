@@ -92,7 +92,7 @@ class Copy:
                 shutil.copy(name, self.folder / name)
 
     def run(self, file: Path, source: str, tests: Sequence[str], limit: float | None = None) -> tuple[int, str]:
-        """(exit code, output) of pytest with `source` as `file`, in a fork of this process; -1 after `limit` seconds."""
+        """(exit code, output) of pytest with `source` as `file`, in a fork of this process; -1 after `limit` s."""
         (self.folder / file).write_text(source, "utf-8")
         self.runs += 1
         # Its age is what tells Python that what it compiled before is of another source.
