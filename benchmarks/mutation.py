@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("tests", nargs="*", help="files of tests, or tests; default: the files named after `file`")
     parser.add_argument("--sample", type=int, default=0, help="so many mutants, drawn by --seed; default all")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     source, tests = arguments.file.read_text("utf-8"), arguments.tests or tests_of(arguments.file)
     chosen = mutants(source)
     print(f"{arguments.file}: {len(chosen)} mutants; tests: {' '.join(tests)}")

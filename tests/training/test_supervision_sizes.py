@@ -55,6 +55,10 @@ def test_labels_keep_their_type_and_the_ignored_one(dtype):
     assert found.dtype == dtype and found.numpy().tolist() == [[[255, 255], [2, 3]]]
 
 
+# Settings read from a file are other objects than the texts of the modules.
+FEATURES, FULL = "".join([*"features"]), "".join([*"full"])
+
+
 @functools.cache
 def fcrn():
     return models.build("fcrn", 3, (None, None, 3), depth=14, width=4, kernel=3)
@@ -68,7 +72,7 @@ def fine():
 @pytest.mark.parametrize("crop", [(32, 32), (33, 33), (25, 40), (10, 39), (9, 17)], ids=str)
 def test_passes_part_the_features_among_them(fine, crop):
     """Every feature in front of the last halving is in one pass, with the label of its place."""
-    supervision = Supervision(fine, crop, None, "features", shifted_passes=True)
+    supervision = Supervision(fine, crop, None, FEATURES, shifted_passes=True)
     stride = next(layer for layer in fine.layers if layer.name == "phases").stride
     grid = tuple(-(-side // stride) for side in crop)
     labels = tf.reshape(tf.range(crop[0] * crop[1]), [1, *crop])
@@ -80,13 +84,13 @@ def test_passes_part_the_features_among_them(fine, crop):
 
 
 def test_passes_are_the_four_shifts_or_one_without(fine):
-    assert tuple(Supervision(fine, (32, 32), None, "features", shifted_passes=True).passes) == PHASES
-    assert tuple(Supervision(fine, (32, 32), None, "features").passes) == (None,)
+    assert tuple(Supervision(fine, (32, 32), None, FEATURES, shifted_passes=True).passes) == PHASES
+    assert tuple(Supervision(fine, (32, 32), None, FEATURES).passes) == (None,)
     assert tuple(Supervision(fine, (32, 32)).passes) == (None,)
 
 
 def test_at_full_size_labels_and_network_are_as_they_came(fine):
-    supervision, labels = Supervision(fine, (32, 32)), tf.zeros([2, 32, 32], tf.uint8)
+    supervision, labels = Supervision(fine, (32, 32), None, FULL), tf.zeros([2, 32, 32], tf.uint8)
     assert supervision.network is fine
     assert supervision.labels(labels)["main"] is labels
 
@@ -99,7 +103,7 @@ def classifier():
 
 
 def test_classifiers_are_compared_with_a_label_per_image():
-    supervision, labels = Supervision(classifier(), (8, 8)), tf.constant([1, 3])
+    supervision, labels = Supervision(classifier(), (8, 8), None, FULL), tf.constant([1, 3])
     assert supervision.weights == {"main": 1.0}
     np.testing.assert_array_equal(supervision.labels(labels)["main"], [1, 3])
 
@@ -110,8 +114,8 @@ def test_classifiers_are_compared_with_a_label_per_image():
         (fcrn, {"resolution": "half"}, r"loss.resolution must be one of \('full', 'features'\), got 'half'"),
         (fcrn, {"resolution": "futures"}, "loss.resolution must be one of"),
         (fcrn, {"resolution": "a"}, "loss.resolution must be one of"),
-        (classifier, {"resolution": "features"}, "is for segmentation; this model classifies"),
-        (fcrn, {"shifted_passes": True}, 'train.shifted_passes needs loss.resolution="features"'),
+        (classifier, {"resolution": FEATURES}, "is for segmentation; this model classifies"),
+        (fcrn, {"resolution": FULL, "shifted_passes": True}, 'train.shifted_passes needs loss.resolution="features"'),
         (classifier, {"shifted_passes": True}, "needs a model with a halving to shift"),
         (fcrn, {"weights": {"aux": 1.0}}, "loss.output_weights names aux; the model has main"),
     ],
