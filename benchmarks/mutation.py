@@ -108,6 +108,9 @@ class Copy:
 def _in_child(folder, output, tests):
     os.setsid()
     os.chdir(folder)
+    # What is written to a temporary place goes with the copy: the child ends without tidying up.
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder / "temporary")
+    os.makedirs(tempfile.tempdir, exist_ok=True)
     with output.open("w") as told:
         os.dup2(told.fileno(), 1)
         os.dup2(told.fileno(), 2)

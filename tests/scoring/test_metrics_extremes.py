@@ -80,7 +80,7 @@ def drawn(classes, shape=(6, 10), dtype=np.int64, ignored=0.3):
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, classes, (2, *shape))
     labels.flat[:2], predictions.flat[:2] = (0, classes - 1), (classes - 1, 0)
-    labels.flat[2:][rng.random(labels.size - 2) < ignored] = 255
+    labels.reshape(-1)[2:][rng.random(labels.size - 2) < ignored] = 255
     return labels.astype(dtype), predictions.astype(dtype)
 
 

@@ -38,7 +38,7 @@ def drawn(classes, scale=3.0, shape=(2, 3, 4), dtype=np.float32, ignored=0.25):
     rng = np.random.default_rng(classes)
     labels = rng.integers(0, classes, shape)
     labels.flat[:2] = (0, classes - 1)
-    labels.flat[2:][rng.random(labels.size - 2) < ignored] = 255
+    labels.reshape(-1)[2:][rng.random(labels.size - 2) < ignored] = 255
     return tf.cast(rng.normal(0, scale, (*shape, classes)), dtype), labels.astype(np.uint8)
 
 

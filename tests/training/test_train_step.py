@@ -122,10 +122,8 @@ ALL = {"weight_decay": 0.2, "clip_norm": 0.3, "multipliers": {"encoder": 0.5, "d
 FINISHES = [
     ({}, {"ema": 0.2}),
     ({"weight_decay": 0.2, "clip_norm": 1e6}, {"ema": 0.9}),
-    ({"weight_decay": 0.2, "decay": "decoupled"}, {}),
-    ({"clip_norm": 0.3, "multipliers": {"encoder": 0.0, "head": 1.5}}, {"accumulate": 2}),
-    ({**ALL, "options": {"momentum": 0.9}}, {"ema": 0.3, "accumulate": 4}),
-    (ALL, {"precision": "float16", "ema": 0.3}),
+    ({"weight_decay": 0.2, "decay": "decoupled", "multipliers": {"encoder": 0.0, "head": 1.5}}, {"accumulate": 2}),
+    ({**ALL, "options": {"momentum": 0.9}}, {"precision": "float16", "ema": 0.3}),
 ]
 
 
@@ -186,13 +184,12 @@ def test_outputs_without_weight_train_nothing_of_their_own():
 def test_metrics_in_their_order(loss, precision, more):
     train_step = step_of(loss=loss, train={"precision": precision})
     assert train_step.metrics == ["loss", "loss/main", "loss/side", "learning_rate", "gradient_norm", *more]
-    if more[:1] == ["ohem/kept"]:
-        assert len(took(train_step, *batch())) == 5 + len(more) + len(health.VITALS)
+    if len(more) == 3:
+        assert len(took(train_step, *batch())) == 8 + len(health.VITALS)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_mining_tells_of_the_first_output_and_the_whole_batch(accumulate):
-    train_step = step_of(loss={"keep": 2}, train={"accumulate": accumulate})
+def test_mining_tells_of_the_first_output_and_the_whole_batch():
+    train_step = step_of(loss={"keep": 2}, train={"accumulate": 2})
     images, labels = batch()
     labels[1], labels[2, 0, 0] = 255, 0
     outputs = train_step.model(images)
