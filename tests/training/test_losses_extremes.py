@@ -155,6 +155,14 @@ def test_what_is_ignored_is_never_chosen(settings, bad):
     assert float(found.valid) == 2
 
 
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_what_is_not_finite_is_chosen_beside_the_hardest(settings):
+    losses, labels = tf.constant([[1.0, np.nan, 2.0, np.inf, np.nan, 0.0]]), tf.zeros([1, 6], tf.int32)
+    found = PixelCrossEntropy(**settings).choose(losses, labels)
+    np.testing.assert_array_equal(tf.gather(found.weights, [1, 3, 4], axis=1), 1)
+    assert float(found.kept) == found.weights.numpy().sum()
+
+
 @pytest.mark.parametrize("settings", [{}, *SETTINGS], ids=str)
 def test_images_of_one_pixel_right_wrong_or_ignored(settings):
     logits = tf.constant([[[50.0, -50.0]], [[-50.0, 50.0]], [[0.0, 0.0]]] * 2)
@@ -230,7 +238,7 @@ def test_a_batch_is_that_of_all_replicas(monkeypatch, settings, scope):
     rng = np.random.default_rng(0)
     losses, labels = rng.choice([0.1, 1.0, 2.0, 2.0], (4, 6)).astype(np.float32), rng.integers(0, 2, (4, 6))
     labels[rng.random(labels.shape) < 0.4] = 255
-    loss = PixelCrossEntropy(scope=scope, **settings)
+    loss = PixelCrossEntropy(scope="".join([*scope]), **settings)
     found = in_replicas(monkeypatch, 2, lambda i: loss.choose(losses[2 * i : 2 * i + 2], labels[2 * i : 2 * i + 2]))
     chosen = np.concatenate([part.weights for part in found])
     np.testing.assert_array_equal(chosen, hardest(losses, labels != 255, scope=scope, **settings))
