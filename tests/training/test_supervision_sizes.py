@@ -89,6 +89,11 @@ def test_passes_are_the_four_shifts_or_one_without(fine):
     assert tuple(Supervision(fine, (32, 32)).passes) == (None,)
 
 
+def test_a_network_that_was_read_has_its_passes_too(fine):
+    read = keras.models.model_from_json(fine.to_json())
+    assert tuple(Supervision(read, (32, 32), None, FEATURES, shifted_passes=True).passes) == PHASES
+
+
 def test_at_full_size_labels_and_network_are_as_they_came(fine):
     supervision, labels = Supervision(fine, (32, 32), None, FULL), tf.zeros([2, 32, 32], tf.uint8)
     assert supervision.network is fine

@@ -1,5 +1,8 @@
 """Updates of a small linear network against the same written out in NumPy, in float64, and what a step keeps."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +11,7 @@ from tensorflow import keras
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Dropout, FusedBatchNormalization
+from did_tf.models.phases import PHASES
 from did_tf.training import health
 from did_tf.training.distribution import make_strategy
 from did_tf.training.losses import PixelCrossEntropy
@@ -35,12 +39,14 @@ def network():
 STRATEGY = make_strategy("cpu")
 
 
-def step_of(make=network, loss=None, outputs=None, settings=None, train=None, seed=1):
+def step_of(make=network, loss=None, outputs=None, settings=None, train=None, seed=1, passes=(None,)):
     with STRATEGY.scope():
         model = make()
-    parts = PixelCrossEntropy(**(loss or {})), Supervision(model, SHAPE[1:3], outputs or OUTPUTS)
+    supervision = Supervision(model, SHAPE[1:3], outputs or OUTPUTS)
+    supervision.passes = passes
     settings, train = {**SETTINGS, **(settings or {})}, {**TRAIN, **(train or {})}
-    return TrainStep(STRATEGY, model, *parts, Schedule("poly", BASE, STEPS, power=1.0), settings, train, seed)
+    schedule = Schedule("poly", BASE, STEPS, power=1.0)
+    return TrainStep(STRATEGY, model, PixelCrossEntropy(**(loss or {})), supervision, schedule, settings, train, seed)
 
 
 def values(train_step):
@@ -334,6 +340,27 @@ def test_every_step_and_seed_drops_otherwise():
         seen.append([took(train_step, images, labels, step)["loss"] for step in (0, 1, 2, 3, 0, 1)])
         assert seen[-1][4:] == seen[-1][:2]
     assert len({*seen[0], *seen[1]}) == 8
+
+
+class Reached(Exception):
+    """How far a step that is stopped there has come: the number of its first pass."""
+
+
+@pytest.mark.parametrize("accumulate, shifts", [(1, 1), (2, 1), (1, 4), (2, 4)])
+def test_passes_are_numbered_through_steps_and_replicas(monkeypatch, accumulate, shifts):
+    """Every number once, or two passes would drop alike."""
+
+    def stop(supervision, images, labels, micro_batches, seed, first):
+        raise Reached(int(first))
+
+    monkeypatch.setattr("did_tf.training.train_step.split", stop)
+    train_step, found = step_of(train={"accumulate": accumulate}, passes=PHASES[:shifts]), []
+    for step, replica in itertools.product(range(4), range(3)):
+        context = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=replica)
+        with pytest.raises(Reached) as reached:
+            train_step._gradients(context, None, None, tf.constant(step))
+        found += range(reached.value.args[0], reached.value.args[0] + accumulate * shifts)
+    assert sorted(found) == [*range(12 * accumulate * shifts)]
 
 
 def test_two_micro_batches_drop_what_two_steps_would():
