@@ -235,7 +235,7 @@ def test_nan_without_loss_scaling_is_told():
 
 @pytest.mark.parametrize("precision, scale", [("float16", 2**15), ("float32", 1), ("bfloat16", 1)])
 def test_losses_are_scaled_for_float16_alone(precision, scale):
-    train_step = step_of(train={"precision": precision})
+    train_step = step_of(train={"precision": "".join([*precision])})  # as if it had been read
     assert train_step.loss_scale.enabled is (precision == "float16")
     assert float(train_step.loss_scale.scale) == scale and int(train_step.loss_scale.good_steps) == 0
     assert not (train_step.loss_scale.scale.trainable or train_step.loss_scale.good_steps.trainable)
@@ -270,7 +270,7 @@ def test_state_is_everything_by_name():
     slots = others - {"loss_scale/scale", "loss_scale/good_steps"}
     assert slots == {f"optimizer/{i}" for i in range(len(slots))} and len(slots) >= 2 * len(names) + 1
     for name, average in zip(names, train_step.averages):
-        assert state[f"average/{name}"] is average
+        assert state[f"average/{name}"] is average and not average.trainable
     assert not any(key.startswith("average/") for key in step_of().state())
 
 
