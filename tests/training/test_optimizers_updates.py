@@ -62,7 +62,7 @@ def train(optimizer, variables, gradients):
 
 
 @pytest.mark.parametrize("decay", ["l2", "decoupled"])
-@pytest.mark.parametrize("name, options, rule", CASES, ids=str)
+@pytest.mark.parametrize("name, options, rule", CASES)
 def test_updates_are_those_written_out(name, options, rule, decay):
     """Decoupled decay takes rate * decay of a kernel, before the step that its gradient alone makes."""
     names = ["encoder.a/kernel", "encoder.a/bias", "decoder.b/kernel", "head.main/kernel", "encoder.bn/gamma"]
