@@ -18,6 +18,7 @@ DATASET ?= camvid
 IMAGES ?=
 LABELS ?=
 TABLE ?=
+FILE ?= did_tf/training/losses.py
 ARGS ?=
 # What is given reaches the programs as it is, dollars included: make reads none of it.
 override ARGS := $(value ARGS)
@@ -41,7 +42,7 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
-	tensorboard test test-slow test-addons test-oldest lint format docs bench receptive-field table clean
+	tensorboard test test-slow test-addons test-oldest lint format docs bench mutate receptive-field table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -140,6 +141,13 @@ $(VENV)/.docs: $(VENV)/.ready
 
 bench: setup ## measure speed and memory
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.run
+
+mutate: $(VENV)/.mutation ## change FILE (default the losses) in one place at a time, and tell which changes no test of it notices
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.mutation $(call quoted,FILE)
+
+$(VENV)/.mutation: $(VENV)/.ready
+	$(RUN_IN) -m pip install -qq -e .[mutation]
+	@touch $@
 
 clean: ## delete the environments (runs and data stay)
 	rm -rf .venv .venv-addons .venv-oldest *.egg-info

@@ -58,6 +58,8 @@ setup(
         "cityscapes": [CITYSCAPES],
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
+        # `make mutate`: its operators alone, through what 8.7 names `mutate_code` and `ast_nodes`.
+        "mutation": ["cosmic-ray>=8.7,<9"],
         "test": [
             "pytest>=8,<10",
             "pytest-xdist>=3.5,<4",

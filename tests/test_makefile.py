@@ -30,6 +30,7 @@ TARGETS = {
     "test": ["-m", "pytest", "-q", "-n", "2", "--dist=worksteal", "-m", "not slow"],
     "test-slow": ["-m", "pytest", "-q", "-m", "slow"],
     "bench": ["-m", "benchmarks.run"],
+    "mutate": ["-m", "benchmarks.mutation", "did_tf/training/losses.py"],
 }
 # ARGS: the arguments that they are, quotes read as a shell does.
 ARGUMENTS = {
@@ -52,14 +53,15 @@ with open(os.environ["RECORD"], "a") as file:
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """Function: what `make` runs last with these arguments, (program, its arguments)."""
-    for name in ("ARGS", "DATA", "EXP", "INPUT", "MAKEFLAGS", "OUTPUT", "RUN", "SPLIT"):
+    for name in ("ARGS", "DATA", "EXP", "FILE", "INPUT", "MAKEFLAGS", "OUTPUT", "RUN", "SPLIT"):
         monkeypatch.delenv(name, raising=False)
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
     for name in ("python", "tensorboard", "ruff", "lint-imports", "mypy"):
         (programs / name).write_text(RECORDER.format(python=sys.executable))
         (programs / name).chmod(0o755)
-    (programs.parent / ".ready").touch()
+    for marker in (".ready", ".mutation"):
+        (programs.parent / marker).touch()
 
     def run(*arguments, **environment):
         record = tmp_path / "record"
@@ -110,6 +112,7 @@ def test_settings_may_be_of_any_characters(make, target, settings):
 def test_what_is_left_out_is_not_passed_on(make):
     assert make("train", "EXP=did_camvid", "RUN=")[1] == ["-m", "did_tf", "train", "--experiment=did_camvid"]
     assert make("tensorboard", f"RUN={AWKWARD}")[1] == ["--logdir", AWKWARD]
+    assert make("mutate", f"FILE={AWKWARD}")[1] == ["-m", "benchmarks.mutation", AWKWARD]
     of_an_experiment = ["-m", "did_tf", "prepare", "--experiment=did_inria", "--data=there"]
     assert make("prepare", "EXP=did_inria", "DATA=there")[1] == of_an_experiment
 

@@ -26,6 +26,7 @@ class ConfusionMatrix:
 
     Raises:
       ValueError: `num_classes` or the shape of `counts` is wrong.
+      TypeError: `counts` are not integers.
     """
 
     def __init__(self, num_classes: int, counts: np.ndarray | None = None) -> None:
@@ -33,7 +34,8 @@ class ConfusionMatrix:
             raise ValueError(f"num_classes must be 1 to {IGNORE}, got {num_classes}")
         shape = (num_classes, num_classes)
         self.num_classes = num_classes
-        self.counts = np.array(np.zeros(shape) if counts is None else counts, np.int64)
+        given = np.asarray(np.zeros(shape, np.int64) if counts is None else counts)
+        self.counts = given.astype(np.int64, casting="same_kind")
         if self.counts.shape != shape:
             raise ValueError(f"counts of {num_classes} classes must be {shape}, got {self.counts.shape}")
 

@@ -52,14 +52,15 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """The rate at update `step`, counted from 0: a float32 scalar."""
+        count = tf.cast(step, tf.int64)  # what is compared: float32 has no odd numbers above 2**24
         step = tf.cast(step, tf.float32)
-        rate = self.base * self._factor(step)
-        return tf.where(step < self.warmup, self.base * (step + 1) / max(self.warmup, 1), rate)
+        rate = self.base * self._factor(step, count)
+        return tf.where(count < self.warmup, self.base * (step + 1) / max(self.warmup, 1), rate)
 
-    def _factor(self, step):
+    def _factor(self, step, count):
         progress = tf.clip_by_value((step - self.warmup) / (self.steps - self.warmup), 0.0, 1.0)
         if self.name == "step":
-            passed = sum(tf.cast(step >= round(boundary * self.steps), tf.float32) for boundary in self.boundaries)
+            passed = sum(tf.cast(count >= round(boundary * self.steps), tf.float32) for boundary in self.boundaries)
             return self.divisor**-passed
         if self.name == "poly":
             return (1 - progress) ** self.power
