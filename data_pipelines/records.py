@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines import content
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
-FORMAT = 1
+FORMAT = 2
 HEAD, FRAME = 12, 16
 """Bytes of a TFRecord before its data (the length and its CRC32C), and around it (the data's CRC32C follows)."""
 RAW, ZLIB = "raw", "zlib"
@@ -39,14 +40,14 @@ class Record(Sample):
       offset: first byte of its data there.
       length: bytes of its data.
       crc: `zlib.crc32` of its data.
-      sizes: bytes of the files that it was made from.
+      content: what `contents` says of the sample that it was made from.
     """
 
     shard: Path | None = None
     offset: int = 0
     length: int = 0
     crc: int = 0
-    sizes: tuple[int, ...] = ()
+    content: str = ""
 
 
 class Prepared(Dataset):
@@ -133,10 +134,10 @@ def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str =
 def records(folder: str | Path, shard: Shard) -> list[Record]:
     """Every `Record` of a shard in `folder`, in their order."""
     found, offset = [], HEAD
-    for name, length, crc, window, class_id, sizes in shard["records"]:
+    for name, length, crc, window, class_id, digest in shard["records"]:
         place = {"shard": Path(folder, shard["file"]), "offset": offset, "length": length, "crc": crc}
         window = window and Window(*window)
-        found.append(Record(name, class_id=class_id, window=window, sizes=tuple(sizes), **place))
+        found.append(Record(name, class_id=class_id, window=window, content=digest, **place))
         offset += length + FRAME
     return found
 
@@ -204,30 +205,60 @@ def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[
     return json.loads(json.dumps(content, default=lambda value: value.item()))
 
 
-def fingerprint(samples: Iterable[Sample]) -> str:
-    """Digest of the samples' names, windows, classes and sizes of files: cheap, and it shows when data changed.
+def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False) -> dict[str, Any]:
+    """What a result on some samples depends on, for comparing it later; JSON-serialisable.
 
-    That of prepared records equals that of the files they were made from. Raises `DataError` where a file is missing.
+    That of prepared records equals that of the files they were made from.
+
+    Args:
+      dataset: the data set.
+      samples: of it, one or more, in their order.
+      progress: show a bar where it takes long, and stderr is a terminal.
+
+    Returns:
+      {"samples": how many; "fingerprint": see there; "meaning": digest of what they are read as, see `meaning`;
+      "drawn": digest of the first one's pixels where no file holds it, else ""}.
+
+    Raises:
+      DataError: a file can't be read.
     """
-    digest = hashlib.sha256()
-    for sample in samples:
-        window = sample.window and tuple(sample.window)
-        digest.update(repr((sample.name, window, sample.class_id, sizes_of(sample))).encode())
-    return digest.hexdigest()[:16]
+    first = samples[0]
+    drawn = first.image is None and not (isinstance(first, Record) and first.content)
+    return {
+        "samples": len(samples),
+        "fingerprint": fingerprint(samples, progress),
+        "meaning": meaning(dataset.spec),
+        "drawn": _digest(*(part.tobytes() for part in dataset.read(first))) if drawn else "",
+    }
 
 
-def sizes_of(sample: Sample) -> tuple[int, ...]:
-    """Bytes of each file that a sample is made from. Raises `DataError` where one is missing."""
-    if isinstance(sample, Record):
-        return sample.sizes
-    return tuple(_size(path) for path in (sample.image, sample.label, *sample.extras) if path)
+def meaning(spec: DatasetSpec) -> str:
+    """Digest of what pixels and labels of a data set mean: all of its spec but `WITHOUT_MEANING`."""
+    told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in WITHOUT_MEANING}
+    return _digest(json.dumps(told, default=lambda value: value.item()).encode())
 
 
-def _size(path):
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+def fingerprint(samples: Sequence[Sample], progress: bool = False) -> str:
+    """Digest of the samples' names, windows, classes and the content of their files.
+
+    That of prepared records equals that of the files they were made from. Raises `DataError` where a file can't be
+    read. `progress` shows a bar where it takes long.
+    """
+    told = (
+        repr((sample.name, sample.window and tuple(sample.window), sample.class_id, held)).encode()
+        for sample, held in zip(samples, contents(samples, progress))
+    )
+    return _digest(*told)
+
+
+def contents(samples: Sequence[Sample], progress: bool = False) -> list[str]:
+    """Digest of the bytes of each sample's files, empty for samples without any. Arguments as of `fingerprint`."""
+    files = [() if isinstance(sample, Record) else _files(sample) for sample in samples]
+    known = content.digests((path for paths in files for path in paths if path), progress)
+    return [
+        sample.content if isinstance(sample, Record) else _digest(*(known[str(path)].encode() for path in paths if path))
+        for sample, paths in zip(samples, files)
+    ]
 
 
 def _features(record):
