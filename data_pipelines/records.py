@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ HEAD, FRAME = 12, 16
 RAW, ZLIB = "raw", "zlib"
 ENCODINGS = (RAW, ZLIB)
 """How images and labels are stored. zlib works at its fastest level, as the others make them hardly smaller."""
+WITHOUT_MEANING = ("name", "palette", "splits")
+"""What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
 Shard = Mapping[str, Any]
 """What a manifest says of a shard. Its keys are "file" (its name), "bytes", "sha256" and "records", an `entry` each."""
 
@@ -152,8 +155,13 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         manifest = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}; delete it and prepare again") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(f"{path} is no manifest of prepared records (format {FORMAT}): delete it and prepare again")
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise DataError(f"{path} is no manifest of prepared records: delete it and prepare again")
+    if manifest["format"] != FORMAT:
+        raise DataError(
+            f"{path} is of records in format {manifest['format']!r}, and this version reads format {FORMAT} alone: delete "
+            f"{Path(path).parent} and prepare again"
+        )
     return manifest
 
 
@@ -166,14 +174,14 @@ def difference(was: Any, now: Any, key: str = "") -> str:
     return "" if same else f"{key} was {_short(was)} and is {_short(now)}"
 
 
-def entry(sample: Sample, data: bytes) -> list[Any]:
-    """What a manifest says of a sample whose record is `data`; `records` reads it.
+def entry(sample: Sample, data: bytes, held: str) -> list[Any]:
+    """What a manifest says of a sample whose record is `data`, and its files `held`, see `contents`; `records` reads it.
 
     Returns:
-      [name, bytes, CRC, [top, left, height, width] or None, class id or None, bytes of its files].
+      [name, bytes, CRC, [top, left, height, width] or None, class id or None, content].
     """
-    window, sizes = sample.window and list(sample.window), list(sizes_of(sample))
-    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sizes]
+    window = sample.window and list(sample.window)
+    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, held]
 
 
 def is_there(folder: str | Path, shard: Shard) -> bool:
@@ -252,13 +260,31 @@ def fingerprint(samples: Sequence[Sample], progress: bool = False) -> str:
 
 
 def contents(samples: Sequence[Sample], progress: bool = False) -> list[str]:
-    """Digest of the bytes of each sample's files, empty for samples without any. Arguments as of `fingerprint`."""
-    files = [() if isinstance(sample, Record) else _files(sample) for sample in samples]
+    """Digest of the bytes of each sample's files, empty where it has none. Arguments and errors as of `fingerprint`."""
+    files = [_files(sample) for sample in samples]
     known = content.digests((path for paths in files for path in paths if path), progress)
     return [
-        sample.content if isinstance(sample, Record) else _digest(*(known[str(path)].encode() for path in paths if path))
+        sample.content if isinstance(sample, Record) else _held([known[os.fspath(path)] if path else "" for path in paths])
         for sample, paths in zip(samples, files)
     ]
+
+
+def _files(sample):
+    """Image, label (maybe None) and further bands; nothing where it is drawn or a record."""
+    return (sample.image, sample.label, *sample.extras) if sample.image and not isinstance(sample, Record) else ()
+
+
+def _held(digests):
+    return _digest(*map(str.encode, digests)) if digests else ""
+
+
+def _digest(*parts):
+    """Of several bytes, which can't be mistaken for others that are only divided otherwise."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d " % len(part))
+        digest.update(part)
+    return digest.hexdigest()[: content.LENGTH]
 
 
 def _features(record):

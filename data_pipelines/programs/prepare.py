@@ -102,6 +102,7 @@ def prepare(
     if shard_megabytes < 1:
         raise DataError(f"shards of {shard_megabytes} megabytes: use at least 1")
     folder, samples, threads = Path(folder), dataset.samples(split), threads or os.cpu_count() or 1
+    contents = {s.name: held for s, held in zip(samples, records.contents(samples, progress))}
     header = {
         "format": records.FORMAT,
         "split": split,
@@ -121,12 +122,12 @@ def prepare(
         for shard in shards:
             part = samples[done : done + len(shard["records"])]
             if not records.is_there(folder, shard):
-                write_shard(folder / shard["file"], read(part), shard)
+                write_shard(folder / shard["file"], read(part), contents, shard)
             done += len(part)
             bar.update(len(part))
         numbers = Numbers(len(shards), shard_megabytes * MEGABYTE)
         for number, pairs in itertools.groupby(_counted(read(samples[done:]), bar), numbers):
-            shards.append(write_shard(folder / f"{split}-{number:05d}.tfrecord", pairs))
+            shards.append(write_shard(folder / f"{split}-{number:05d}.tfrecord", pairs, contents))
             _append(log, shards[-1])
     manifest = {**header, "shards": shards}
     _replace(folder / f"{split}.json", json.dumps(manifest))
