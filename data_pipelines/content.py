@@ -10,7 +10,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -53,6 +53,8 @@ def digests(paths: Iterable[str | Path], progress: bool = False) -> dict[str, st
       DataError: a file can't be read.
     """
     names, found = list(dict.fromkeys(map(os.fspath, paths))), {}
+    if not names:
+        return found
     hidden = None if progress else True
     bar = tqdm(desc="comparing files", total=len(names), unit="file", delay=PATIENCE, leave=False, disable=hidden)
     with _Store() as store, bar, ThreadPool(THREADS) as pool:
@@ -108,59 +110,57 @@ def _state(stat):
 
 
 class _Store(contextlib.AbstractContextManager):
-    """The digests that are kept. Where they can't be read or written, there are none, and nothing is kept."""
+    """The digests that are kept. Where that fails, it goes on without any."""
 
     def __init__(self) -> None:
-        self._rows, self._saved, self._base = [], time.monotonic(), None
-        with self._trying():
+        self._rows: list[tuple[bytes, str, str]] = []
+        self._saved = time.monotonic()
+        self._base = sqlite3.connect(":memory:")
+        with contextlib.suppress(OSError, RuntimeError, sqlite3.OperationalError):
             folder = cache_folder()
             folder.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(folder / NAME, timeout=WAIT)
-            columns = "path BLOB PRIMARY KEY, state TEXT NOT NULL, digest TEXT NOT NULL"
-            self._base.execute(f"CREATE TABLE IF NOT EXISTS files ({columns}) WITHOUT ROWID")
+        columns = "path BLOB PRIMARY KEY, state TEXT NOT NULL, digest TEXT NOT NULL"
+        self._tried(self._base.execute, f"CREATE TABLE IF NOT EXISTS files ({columns}) WITHOUT ROWID")
 
     def __exit__(self, *_) -> None:
         self._save()
-        self._close()
+        self._base.close()
 
     def read(self, keys: list[bytes]) -> dict[bytes, tuple[str, str]]:
         """{path: (state, digest)} of those that are kept."""
         found = {}
         for part in (keys[first : first + LOOKED_UP] for first in range(0, len(keys), LOOKED_UP)):
-            with self._trying():
-                marks = ",".join("?" * len(part))
-                rows = self._base.execute(f"SELECT path, state, digest FROM files WHERE path IN ({marks})", part)
-                found.update({path: (state, digest) for path, state, digest in rows})
+            query = f"SELECT path, state, digest FROM files WHERE path IN ({','.join('?' * len(part))})"
+            found.update({path: (state, digest) for path, state, digest in self._tried(self._base.execute, query, part)})
         return found
 
     def keep(self, key: bytes, state: str, digest: str) -> None:
-        """Keeps a digest. It is written together with others, that processes wait for each other seldom and shortly."""
+        """Keeps a digest. It is written together with others, for which other processes wait shortly."""
         self._rows.append((key, state, digest))
         if time.monotonic() - self._saved > SAVE_EVERY:
             self._save()
 
     def _save(self):
-        with self._trying():
-            if self._rows:
-                with self._base:
-                    self._base.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", self._rows)
+        if self._rows:
+            self._tried(self._base.executemany, "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", self._rows)
         self._rows, self._saved = [], time.monotonic()
 
-    @contextlib.contextmanager
-    def _trying(self) -> Iterator[None]:
+    def _tried(self, run, *arguments):
+        """The rows that a statement gives; none, and none from then on, where the data base is of no use."""
         try:
-            yield
-        except (OSError, RuntimeError, AttributeError, sqlite3.Error) as error:
-            self._close()
-            if type(error) is sqlite3.DatabaseError:  # and none of its kinds, such as that another process writes
-                self._delete()
-
-    def _close(self):
-        if self._base:
+            rows = run(*arguments).fetchall()
+            self._base.commit()
+            return rows
+        except sqlite3.Error as error:
             self._base.close()
-        self._base = None
+            self._base = sqlite3.connect(":memory:")
+            # Its kinds are of a place that is full, closed or in use by another process.
+            if type(error) is sqlite3.DatabaseError:
+                _delete_damaged()
+            return []
 
-    def _delete(self):
-        """Where it is damaged, so that the next one is whole."""
-        with contextlib.suppress(OSError):
-            (cache_folder() / NAME).unlink()
+
+def _delete_damaged():
+    with contextlib.suppress(OSError):
+        (cache_folder() / NAME).unlink()

@@ -8,18 +8,15 @@ and "label", [H, W] uint8 likewise, or "class_id". `data_pipelines.programs.prep
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import content
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
 FORMAT = 2
@@ -28,29 +25,25 @@ HEAD, FRAME = 12, 16
 RAW, ZLIB = "raw", "zlib"
 ENCODINGS = (RAW, ZLIB)
 """How images and labels are stored. zlib works at its fastest level, as the others make them hardly smaller."""
-WITHOUT_MEANING = ("name", "palette", "splits")
-"""What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
 Shard = Mapping[str, Any]
 """What a manifest says of a shard. Its keys are "file" (its name), "bytes", "sha256" and "records", an `entry` each."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Record(Sample):
-    """A sample in a shard. Its `window` is the one that it was cut by; its own files aren't known.
+    """A sample in a shard. Its `window` is the one that it was cut by; of its own files the `content` alone is known.
 
     Attributes:
       shard: path of its file.
       offset: first byte of its data there.
       length: bytes of its data.
       crc: `zlib.crc32` of its data.
-      content: what `contents` says of the sample that it was made from.
     """
 
     shard: Path | None = None
     offset: int = 0
     length: int = 0
     crc: int = 0
-    content: str = ""
 
 
 class Prepared(Dataset):
@@ -159,8 +152,8 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise DataError(f"{path} is no manifest of prepared records: delete it and prepare again")
     if manifest["format"] != FORMAT:
         raise DataError(
-            f"{path} is of records in format {manifest['format']!r}, and this version reads format {FORMAT} alone: delete "
-            f"{Path(path).parent} and prepare again"
+            f"{path} is of records in format {manifest['format']!r}, and this version reads format {FORMAT} alone: "
+            f"delete {Path(path).parent} and prepare again"
         )
     return manifest
 
@@ -174,14 +167,14 @@ def difference(was: Any, now: Any, key: str = "") -> str:
     return "" if same else f"{key} was {_short(was)} and is {_short(now)}"
 
 
-def entry(sample: Sample, data: bytes, held: str) -> list[Any]:
-    """What a manifest says of a sample whose record is `data`, and its files `held`, see `contents`; `records` reads it.
+def entry(sample: Sample, data: bytes) -> list[Any]:
+    """What a manifest says of a sample with its `content`, whose record is `data`; `records` reads it.
 
     Returns:
-      [name, bytes, CRC, [top, left, height, width] or None, class id or None, content].
+      [name, bytes, CRC, [top, left, height, width] or None, class id or None, content, see `identity.with_content`].
     """
     window = sample.window and list(sample.window)
-    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, held]
+    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sample.content]
 
 
 def is_there(folder: str | Path, shard: Shard) -> bool:
@@ -211,80 +204,6 @@ def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[
     """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
     content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
     return json.loads(json.dumps(content, default=lambda value: value.item()))
-
-
-def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False) -> dict[str, Any]:
-    """What a result on some samples depends on, for comparing it later; JSON-serialisable.
-
-    That of prepared records equals that of the files they were made from.
-
-    Args:
-      dataset: the data set.
-      samples: of it, one or more, in their order.
-      progress: show a bar where it takes long, and stderr is a terminal.
-
-    Returns:
-      {"samples": how many; "fingerprint": see there; "meaning": digest of what they are read as, see `meaning`;
-      "drawn": digest of the first one's pixels where no file holds it, else ""}.
-
-    Raises:
-      DataError: a file can't be read.
-    """
-    first = samples[0]
-    drawn = first.image is None and not (isinstance(first, Record) and first.content)
-    return {
-        "samples": len(samples),
-        "fingerprint": fingerprint(samples, progress),
-        "meaning": meaning(dataset.spec),
-        "drawn": _digest(*(part.tobytes() for part in dataset.read(first))) if drawn else "",
-    }
-
-
-def meaning(spec: DatasetSpec) -> str:
-    """Digest of what pixels and labels of a data set mean: all of its spec but `WITHOUT_MEANING`."""
-    told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in WITHOUT_MEANING}
-    return _digest(json.dumps(told, default=lambda value: value.item()).encode())
-
-
-def fingerprint(samples: Sequence[Sample], progress: bool = False) -> str:
-    """Digest of the samples' names, windows, classes and the content of their files.
-
-    That of prepared records equals that of the files they were made from. Raises `DataError` where a file can't be
-    read. `progress` shows a bar where it takes long.
-    """
-    told = (
-        repr((sample.name, sample.window and tuple(sample.window), sample.class_id, held)).encode()
-        for sample, held in zip(samples, contents(samples, progress))
-    )
-    return _digest(*told)
-
-
-def contents(samples: Sequence[Sample], progress: bool = False) -> list[str]:
-    """Digest of the bytes of each sample's files, empty where it has none. Arguments and errors as of `fingerprint`."""
-    files = [_files(sample) for sample in samples]
-    known = content.digests((path for paths in files for path in paths if path), progress)
-    return [
-        sample.content if isinstance(sample, Record) else _held([known[os.fspath(path)] if path else "" for path in paths])
-        for sample, paths in zip(samples, files)
-    ]
-
-
-def _files(sample):
-    """Image, label (maybe None) and further bands; nothing where it is drawn or a record."""
-    return (sample.image, sample.label, *sample.extras) if sample.image and not isinstance(sample, Record) else ()
-
-
-def _held(digests):
-    return _digest(*map(str.encode, digests)) if digests else ""
-
-
-def _digest(*parts):
-    """Of several bytes, which can't be mistaken for others that are only divided otherwise."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(b"%d " % len(part))
-        digest.update(part)
-    return digest.hexdigest()[: content.LENGTH]
 
 
 def _features(record):

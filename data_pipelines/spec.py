@@ -144,6 +144,7 @@ class Sample:
       class_id: of the whole image, for classification.
       window: part of the image and label that the sample is; None: all of it.
       extras: paths of files with further bands, in their order.
+      content: digest of what its files hold; empty where it is not known, or there are no files. See `identity`.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Sample:
     class_id: int | None = None
     window: Window | None = None
     extras: tuple[Path, ...] = ()
+    content: str = ""
 
 
 class Dataset(abc.ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,12 @@ from data_pipelines.spec import DataError, Dataset, Sample
 CHUNK = 2**20
 
 
-def write_shard(
-    path: Path, pairs: Iterable[tuple[Sample, bytes]], contents: Mapping[str, str], expected: Any = None
-) -> dict[str, Any]:
+def write_shard(path: Path, pairs: Iterable[tuple[Sample, bytes]], expected: Any = None) -> dict[str, Any]:
     """Writes a shard, which appears when it is whole.
 
     Args:
       path: of the shard.
       pairs: (sample, record) of each record.
-      contents: `records.contents` of each sample by its name.
       expected: the manifest's entry that it must have, if it was written before.
 
     Returns:
@@ -40,7 +37,7 @@ def write_shard(
         with tf.io.TFRecordWriter(str(part)) as writer:
             for sample, record in pairs:
                 writer.write(record)
-                written.append(records.entry(sample, record, contents[sample.name]))
+                written.append(records.entry(sample, record))
         shard = {"file": path.name, "bytes": part.stat().st_size, "sha256": sha256(part), "records": written}
         if expected and shard != expected:
             raise DataError(f"{path} can't be written as it was: its samples changed; take another --output=dir")

@@ -12,9 +12,10 @@ from noise import COUNT, SOURCE, Noise, spoil
 
 from data_pipelines import load, records
 from data_pipelines.augment import Augmentation
+from data_pipelines.identity import fingerprint
 from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.programs.prepare import prepare
-from data_pipelines.records import Prepared, fingerprint
+from data_pipelines.records import Prepared
 from data_pipelines.spec import DataError
 
 CROP = Augmentation((9, 9), (0.7, 1.5), 0.15, True, True)
