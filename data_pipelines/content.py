@@ -132,7 +132,9 @@ class _Store(contextlib.AbstractContextManager):
         found = {}
         for part in (keys[first : first + LOOKED_UP] for first in range(0, len(keys), LOOKED_UP)):
             query = f"SELECT path, state, digest FROM files WHERE path IN ({','.join('?' * len(part))})"
-            found.update({path: (state, digest) for path, state, digest in self._tried(self._base.execute, query, part)})
+            found.update(
+                {path: (state, digest) for path, state, digest in self._tried(self._base.execute, query, part)}
+            )
         return found
 
     def keep(self, key: bytes, state: str, digest: str) -> None:
