@@ -52,7 +52,8 @@ def digests(paths: Iterable[str | Path], progress: bool = False) -> dict[str, st
     Raises:
       DataError: a file can't be read.
     """
-    names, found = list(dict.fromkeys(map(os.fspath, paths))), {}
+    names = list(dict.fromkeys(os.fspath(path) for path in paths))
+    found: dict[str, str] = {}
     if not names:
         return found
     hidden = None if progress else True
@@ -123,7 +124,7 @@ class _Store(contextlib.AbstractContextManager):
         columns = "path BLOB PRIMARY KEY, state TEXT NOT NULL, digest TEXT NOT NULL"
         self._tried(self._base.execute, f"CREATE TABLE IF NOT EXISTS files ({columns}) WITHOUT ROWID")
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *error: object) -> None:
         self._save()
         self._base.close()
 

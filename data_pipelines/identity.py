@@ -61,7 +61,10 @@ def fingerprint(samples: Sequence[Sample], progress: bool = False) -> str:
 
 
 def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Sample]:
-    """The samples with their `content`, which is read where it isn't known. Arguments and errors as of `fingerprint`."""
+    """The samples with their `content`, which is read where it isn't known yet.
+
+    Raises `DataError` where a file can't be read. `progress` shows a bar where it takes long.
+    """
     files = [() if sample.content else _files(sample) for sample in samples]
     known = content.digests((path for paths in files for path in paths if path), progress)
     held = (_digest(known[os.fspath(path)].encode() if path else b"" for path in paths) for paths in files if paths)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.identity import fingerprint
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
 FORMAT = 2
@@ -85,6 +86,32 @@ class Prepared(Dataset):
                 f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "
                 "with the same dataset.options, or leave dataset.prepared empty"
             )
+
+    def check_files(self, files: Dataset, splits: Iterable[str], progress: bool = False) -> None:
+        """Raises `DataError` where the files of `splits` aren't those that the records were made from.
+
+        Splits of which no image is there are not compared: records can stand alone. `files` is the data set that they
+        were made from; `progress` shows a bar where it takes long.
+        """
+        for split in splits:
+            samples = self._samples_there(files, split)
+            if samples and fingerprint(samples, progress) != fingerprint(self.samples(split)):
+                raise DataError(
+                    f"the files of {split} have changed since the records in {self.folder} were prepared: prepare them "
+                    "anew into another --output=dir, or leave dataset.prepared empty"
+                )
+
+    def _samples_there(self, files, split):
+        try:
+            samples = files.samples(split)
+        except AbsentSplit:
+            return []
+        except DataError as error:
+            raise DataError(
+                f"the files that the records in {self.folder} were prepared from are not all there: {error}; put them "
+                "back, or move away all"
+            ) from None
+        return samples if any(sample.image is None or Path(sample.image).exists() for sample in samples) else []
 
     def samples(self, split: str) -> list[Sample]:
         """Every `Record` of `split`, shard by shard. Raises `AbsentSplit` where it was not prepared."""

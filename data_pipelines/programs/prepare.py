@@ -102,6 +102,7 @@ def prepare(
     """
     if shard_megabytes < 1:
         raise DataError(f"shards of {shard_megabytes} megabytes: use at least 1")
+    dataset.check_statistics(progress)
     folder, threads = Path(folder), threads or os.cpu_count() or 1
     samples = with_content(dataset.samples(split), progress)
     header = {
