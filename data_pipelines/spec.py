@@ -172,7 +172,7 @@ class Dataset(abc.ABC):
         """The `spec` that `cls(*arguments, **options)` has. Files need not be there, unless it is made from them."""
         return getattr(cls, "spec", None) or cls(*arguments, **options).spec
 
-    def check_statistics(self, progress: bool = False) -> None:
+    def check_statistics(self, progress: bool = False) -> None:  # noqa: B027 (most have none to check)
         """Raises `DataError` where mean and deviation were measured on images that have changed since.
 
         Those of published data sets are what they are. `progress` shows a bar where it takes long.
