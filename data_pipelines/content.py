@@ -58,7 +58,7 @@ def digests(paths: Iterable[str | Path], progress: bool = False) -> dict[str, st
         return found
     hidden = None if progress else True
     bar = tqdm(desc="comparing files", total=len(names), unit="file", delay=PATIENCE, leave=False, disable=hidden)
-    with _Store() as store, bar, ThreadPool(THREADS) as pool:
+    with _Store() as store, bar, ThreadPool(min(THREADS, len(names))) as pool:
         for first in range(0, len(names), TOGETHER):
             part = names[first : first + TOGETHER]
             keys = [os.fsencode(os.path.abspath(name)) for name in part]
