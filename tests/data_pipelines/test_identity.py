@@ -57,6 +57,14 @@ def test_everything_about_a_sample_counts(tmp_path, changes):
     assert fingerprint([sample]) != fingerprint([dataclasses.replace(sample, **changes)])
 
 
+def test_a_label_is_no_further_band(tmp_path):
+    for name in ("image", "other"):
+        (tmp_path / name).write_bytes(name.encode())
+    sample, other = Sample("a", tmp_path / "image"), tmp_path / "other"
+    of_label, of_band = dataclasses.replace(sample, label=other), dataclasses.replace(sample, extras=(other,))
+    assert fingerprint([of_label]) != fingerprint([of_band])
+
+
 def test_order_and_number_count(tmp_path):
     make_imagenet(tmp_path)
     samples = load("imagenet", tmp_path).samples("train")
