@@ -165,5 +165,6 @@ class _Store(contextlib.AbstractContextManager):
 
 
 def _delete_damaged():
-    with contextlib.suppress(OSError):
-        (cache_folder() / NAME).unlink()
+    for name in (NAME, f"{NAME}-journal"):
+        with contextlib.suppress(OSError):
+            (cache_folder() / name).unlink()

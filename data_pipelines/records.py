@@ -108,8 +108,8 @@ class Prepared(Dataset):
             return []
         except DataError as error:
             raise DataError(
-                f"the files that the records in {self.folder} were prepared from are not all there: {error}; put them "
-                "back, or move away all"
+                f"the files that the records in {self.folder} were prepared from are not as they were: {error}; put "
+                "them back, or move all of them away"
             ) from None
         return samples if any(sample.image is None or Path(sample.image).exists() for sample in samples) else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,9 @@ def make_dataset(config: Config, training: bool = False) -> Dataset:
     records.check_source(settings["name"], settings["options"], make_spec(config))
     try:
         files = _load(settings)
-    except DataError:
-        return records  # they can stand alone
+    except DataError as error:
+        print(f"note: the records in {records.folder} can't be compared with their files: {error}", file=sys.stderr)
+        return records
     files.check_statistics(progress)
     splits = f"{settings['train_split']}+{settings['val_split']}".split("+")
     records.check_files(files, filter(None, splits), progress)

@@ -51,10 +51,13 @@ def test_records_of_other_images_are_refused(prepared, tmp_path):
         wiring.make_dataset(prepared, training=True)
 
 
-def test_records_stand_alone_where_the_files_are_gone(prepared, tmp_path):
+def test_records_stand_alone_where_the_files_are_gone(prepared, tmp_path, capsys):
     for folder in ("rgb", "depth", "labels"):
         shutil.rmtree(tmp_path / "data" / folder)
     assert len(wiring.make_dataset(prepared, training=True).samples("train")) == 6
+    assert (
+        "note: the records in" in (told := capsys.readouterr().err) and "compared with their files: no folder" in told
+    )
 
 
 def test_statistics_are_of_the_images_that_are_trained_on(config, tmp_path):

@@ -114,6 +114,17 @@ def test_files_that_are_half_there(tmp_path):
     copy.check_files(source, ["train"])
 
 
+def test_files_that_are_in_disorder(tmp_path):
+    def samples(split):
+        raise DataError("two files have one name")
+
+    copy, files = prepared(Noise(), tmp_path), Noise()
+    copy.check_files(files, ["train"])
+    files.samples = samples
+    with pytest.raises(DataError, match="are not as they were: two files have one name; put them back"):
+        copy.check_files(files, ["train"])
+
+
 def test_tensorflow_reads_the_records(tmp_path):
     """The format is the public one: names and pixels by TensorFlow's own reader and parser."""
     source = Noise("uint16", 2)
