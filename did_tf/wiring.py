@@ -62,7 +62,7 @@ def make_dataset(config: Config, training: bool = False) -> Dataset:
     try:
         files = _load(settings)
     except DataError as error:
-        print(f"note: the records in {records.folder} can't be compared with their files: {error}", file=sys.stderr)
+        print(f"note: the records can't be compared with their files: {error}", file=sys.stderr)
         return records
     files.check_statistics(progress)
     splits = f"{settings['train_split']}+{settings['val_split']}".split("+")
