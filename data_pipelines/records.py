@@ -8,7 +8,6 @@ and "label", [H, W] uint8 likewise, or "class_id". `data_pipelines.programs.prep
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,9 +17,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.identity import fingerprint
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
-FORMAT = 1
+FORMAT = 2
 HEAD, FRAME = 12, 16
 """Bytes of a TFRecord before its data (the length and its CRC32C), and around it (the data's CRC32C follows)."""
 RAW, ZLIB = "raw", "zlib"
@@ -32,21 +32,19 @@ Shard = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Record(Sample):
-    """A sample in a shard. Its `window` is the one that it was cut by; its own files aren't known.
+    """A sample in a shard. Its `window` is the one that it was cut by; of its own files the `content` alone is known.
 
     Attributes:
       shard: path of its file.
       offset: first byte of its data there.
       length: bytes of its data.
       crc: `zlib.crc32` of its data.
-      sizes: bytes of the files that it was made from.
     """
 
     shard: Path | None = None
     offset: int = 0
     length: int = 0
     crc: int = 0
-    sizes: tuple[int, ...] = ()
 
 
 class Prepared(Dataset):
@@ -88,6 +86,32 @@ class Prepared(Dataset):
                 f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "
                 "with the same dataset.options, or leave dataset.prepared empty"
             )
+
+    def check_files(self, files: Dataset, splits: Iterable[str], progress: bool = False) -> None:
+        """Raises `DataError` where the files of `splits` aren't those that the records were made from.
+
+        Splits of which no image is there are not compared: records can stand alone. `files` is the data set that they
+        were made from; `progress` shows a bar where it takes long.
+        """
+        for split in splits:
+            samples = self._samples_there(files, split)
+            if samples and fingerprint(samples, progress) != fingerprint(self.samples(split)):
+                raise DataError(
+                    f"the files of {split} have changed since the records in {self.folder} were prepared: prepare them "
+                    "anew into another --output=dir, or leave dataset.prepared empty"
+                )
+
+    def _samples_there(self, files, split):
+        try:
+            samples = files.samples(split)
+        except AbsentSplit:
+            return []
+        except DataError as error:
+            raise DataError(
+                f"the files that the records in {self.folder} were prepared from are not as they were: {error}; put "
+                "them back, or move all of them away"
+            ) from None
+        return samples if any(sample.image is None or Path(sample.image).exists() for sample in samples) else []
 
     def samples(self, split: str) -> list[Sample]:
         """Every `Record` of `split`, shard by shard. Raises `AbsentSplit` where it was not prepared."""
@@ -133,10 +157,10 @@ def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str =
 def records(folder: str | Path, shard: Shard) -> list[Record]:
     """Every `Record` of a shard in `folder`, in their order."""
     found, offset = [], HEAD
-    for name, length, crc, window, class_id, sizes in shard["records"]:
+    for name, length, crc, window, class_id, digest in shard["records"]:
         place = {"shard": Path(folder, shard["file"]), "offset": offset, "length": length, "crc": crc}
         window = window and Window(*window)
-        found.append(Record(name, class_id=class_id, window=window, sizes=tuple(sizes), **place))
+        found.append(Record(name, class_id=class_id, window=window, content=digest, **place))
         offset += length + FRAME
     return found
 
@@ -151,8 +175,13 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         manifest = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}; delete it and prepare again") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(f"{path} is no manifest of prepared records (format {FORMAT}): delete it and prepare again")
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise DataError(f"{path} is no manifest of prepared records: delete it and prepare again")
+    if manifest["format"] != FORMAT:
+        raise DataError(
+            f"{path} is of records in format {manifest['format']!r}, and this version reads format {FORMAT} alone: "
+            f"delete {Path(path).parent} and prepare again"
+        )
     return manifest
 
 
@@ -166,13 +195,13 @@ def difference(was: Any, now: Any, key: str = "") -> str:
 
 
 def entry(sample: Sample, data: bytes) -> list[Any]:
-    """What a manifest says of a sample whose record is `data`; `records` reads it.
+    """What a manifest says of a sample with its `content`, whose record is `data`; `records` reads it.
 
     Returns:
-      [name, bytes, CRC, [top, left, height, width] or None, class id or None, bytes of its files].
+      [name, bytes, CRC, [top, left, height, width] or None, class id or None, content, see `identity.with_content`].
     """
-    window, sizes = sample.window and list(sample.window), list(sizes_of(sample))
-    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sizes]
+    window = sample.window and list(sample.window)
+    return [sample.name, len(data), zlib.crc32(data), window, sample.class_id, sample.content]
 
 
 def is_there(folder: str | Path, shard: Shard) -> bool:
@@ -202,32 +231,6 @@ def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[
     """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
     content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
     return json.loads(json.dumps(content, default=lambda value: value.item()))
-
-
-def fingerprint(samples: Iterable[Sample]) -> str:
-    """Digest of the samples' names, windows, classes and sizes of files: cheap, and it shows when data changed.
-
-    That of prepared records equals that of the files they were made from. Raises `DataError` where a file is missing.
-    """
-    digest = hashlib.sha256()
-    for sample in samples:
-        window = sample.window and tuple(sample.window)
-        digest.update(repr((sample.name, window, sample.class_id, sizes_of(sample))).encode())
-    return digest.hexdigest()[:16]
-
-
-def sizes_of(sample: Sample) -> tuple[int, ...]:
-    """Bytes of each file that a sample is made from. Raises `DataError` where one is missing."""
-    if isinstance(sample, Record):
-        return sample.sizes
-    return tuple(_size(path) for path in (sample.image, sample.label, *sample.extras) if path)
-
-
-def _size(path):
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _features(record):

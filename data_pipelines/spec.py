@@ -144,6 +144,7 @@ class Sample:
       class_id: of the whole image, for classification.
       window: part of the image and label that the sample is; None: all of it.
       extras: paths of files with further bands, in their order.
+      content: digest of what its files hold; empty where it is not known, or there are no files. See `identity`.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Sample:
     class_id: int | None = None
     window: Window | None = None
     extras: tuple[Path, ...] = ()
+    content: str = ""
 
 
 class Dataset(abc.ABC):
@@ -169,6 +171,12 @@ class Dataset(abc.ABC):
     def describe(cls, *arguments: Any, **options: Any) -> DatasetSpec:
         """The `spec` that `cls(*arguments, **options)` has. Files need not be there, unless it is made from them."""
         return getattr(cls, "spec", None) or cls(*arguments, **options).spec
+
+    def check_statistics(self, progress: bool = False) -> None:  # noqa: B027 (most have none to check)
+        """Raises `DataError` where mean and deviation were measured on images that have changed since.
+
+        Those of published data sets are what they are. `progress` shows a bar where it takes long.
+        """
 
     @abc.abstractmethod
     def samples(self, split: str) -> list[Sample]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,31 @@ Config = dict[str, Any]
 def make_dataset(config: Config, training: bool = False) -> Dataset:
     """The data set of `config.dataset`. Raises `DataError`.
 
-    For training (and the validation in it) that is the records of `dataset.prepared` where that is set. Whatever else
+    For training (and the validation in it) that is the records of `dataset.prepared` where that is set; and what was
+    made from the files, these records or statistics of the bands, must be of the files that are there. Whatever else
     there is to do takes the files, of which benchmarks need more than images and labels.
     """
-    settings = config["dataset"]
+    settings, progress = config["dataset"], config["train"]["progress"]
     if not (training and settings["prepared"]):
-        return data_pipelines.load(settings["name"], settings["folder"] or None, **settings["options"])
-    dataset = Prepared(settings["prepared"])
-    dataset.check_source(settings["name"], settings["options"], make_spec(config))
-    return dataset
+        files = _load(settings)
+        if training:
+            files.check_statistics(progress)
+        return files
+    records = Prepared(settings["prepared"])
+    records.check_source(settings["name"], settings["options"], make_spec(config))
+    try:
+        files = _load(settings)
+    except DataError as error:
+        print(f"note: the records can't be compared with their files: {error}", file=sys.stderr)
+        return records
+    files.check_statistics(progress)
+    splits = f"{settings['train_split']}+{settings['val_split']}".split("+")
+    records.check_files(files, filter(None, splits), progress)
+    return records
+
+
+def _load(settings):
+    return data_pipelines.load(settings["name"], settings["folder"] or None, **settings["options"])
 
 
 def make_spec(config: Config) -> DatasetSpec:

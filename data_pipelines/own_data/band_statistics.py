@@ -54,6 +54,7 @@ class Statistics(NamedTuple):
       dtype: of the pixel values.
       mean, std: per band. The std of a band that never changes is 1.
       nodata: the pixel value that was left out, or None.
+      content: `identity.fingerprint` of the images without labels; empty in files of versions that didn't note it.
     """
 
     images: int
@@ -64,6 +65,7 @@ class Statistics(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     nodata: float | None = None
+    content: str = ""
 
 
 def moments(image: np.ndarray, mask: np.ndarray | None = None) -> Moments | None:

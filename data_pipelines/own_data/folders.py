@@ -5,11 +5,13 @@ description.py lists the keys of dataset.yaml; `did_tf describe-data` drafts one
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from data_pipelines.datasets.files import FileDataset
+from data_pipelines.identity import fingerprint
 from data_pipelines.own_data import band_statistics
 from data_pipelines.own_data.band_statistics import Statistics
 from data_pipelines.own_data.description import NAMES, read_description
@@ -27,7 +29,8 @@ class Folders(FileDataset):
 
     Image, label and further bands belong together where their names, with subfolders and without suffixes and
     extensions, are equal; what lacks one of them is left out, and one line on stderr says so. Mean and deviation are of
-    the split "train", or else the first; they are measured when they are first needed and kept in statistics.json.
+    the split "train", or else the first; they are measured when they are first needed and kept in statistics.json. They
+    are used whatever has become of the images since, as what was trained with them needs them; see `check_statistics`.
 
     Attributes:
       description: what the dataset.yaml says.
@@ -47,7 +50,8 @@ class Folders(FileDataset):
         self._names = assign(self.description, list(self._samples))
         counts = _counts(self._names)
         self.spec = _spec(self.description, None, counts)
-        self.spec = _spec(self.description, self._statistics(), counts)
+        self._stored = _stored(folder, self.description)
+        self.spec = _spec(self.description, self._stored or self._measure(), counts)
 
     @classmethod
     def describe(cls, folder: str | Path) -> DatasetSpec:
@@ -81,18 +85,32 @@ class Folders(FileDataset):
         specs = part_specs(self.description.parts, self.spec)
         return read_parts([sample.image, *sample.extras], specs, sample.window, self.orientation)
 
-    def _statistics(self):
-        split = TRAIN if TRAIN in self._names else next(iter(self._names))
-        names = self._names[split]
-        mark, stored = band_statistics.fingerprint(names), _stored(self.folder, self.description)
-        if stored and stored.fingerprint != mark:
-            note(
-                f"{self.folder / band_statistics.NAME} was measured on {stored.images} images, and the split {split!r} "
-                f"has changed since: it still applies; to measure its {len(names)} images, delete it and train anew"
+    def check_statistics(self, progress: bool = False) -> None:
+        """Raises `DataError` where statistics.json is of other images than those of its split that are there."""
+        split, stored = self._measured_split(), self._stored
+        if stored is None:
+            return
+        same = stored.fingerprint == band_statistics.fingerprint(self._names[split])
+        if stored.content:
+            same = stored.content == _images_mark(self.listing(split), progress)
+        path = self.folder / band_statistics.NAME
+        if not same:
+            raise DataError(
+                f"{path} was measured on other images than the {len(self._names[split])} of split {split!r}: put them "
+                "back as they were; or move it away, and it is measured anew (runs that were trained with it need it)"
             )
-        return stored or self._measure(self.listing(split), mark)
+        if not stored.content:
+            note(
+                f"{path} is of an earlier version: it says the names of the images that it was measured on, and not "
+                "whether they have changed since; delete it, and it is measured anew"
+            )
 
-    def _measure(self, samples, mark):
+    def _measured_split(self):
+        return TRAIN if TRAIN in self._names else next(iter(self._names))
+
+    def _measure(self):
+        samples = self.listing(self._measured_split())
+        mark = _mark_if_readable(samples)
         found, problems = band_statistics.measure(self._read_masked, samples)
         constant = found.std == 0
         for number in np.flatnonzero(constant):
@@ -100,20 +118,33 @@ class Folders(FileDataset):
         std = np.where(constant, 1, found.std)
         statistics = Statistics(
             images=len(samples),
-            fingerprint=mark,
+            fingerprint=band_statistics.fingerprint(sample.name for sample in samples),
             splits=_counts(self._names),
             bands=self.description.bands,
             dtype=self.description.dtype,
             mean=tuple(found.mean.tolist()),
             std=tuple(std.tolist()),
             nodata=self.description.nodata,
+            content=mark,
         )
         if problems:
             # Not kept, for they aren't those of the data; whoever trains meets the file itself.
             note(f"{len(problems)} of {len(samples)} images can't be measured, such as: {problems[0]}")
-        else:
+        elif mark:
             band_statistics.write(self.folder, statistics)
         return statistics
+
+
+def _images_mark(samples, progress=False):
+    """What statistics.json keeps of the images that it is of; labels don't change it."""
+    return fingerprint([dataclasses.replace(sample, label=None) for sample in samples], progress)
+
+
+def _mark_if_readable(samples):
+    try:
+        return _images_mark(samples, progress=True)
+    except DataError:  # an image that can't be read, which measuring tells
+        return ""
 
 
 def _spec(description, statistics, counts):

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from data_pipelines import load, records
+from data_pipelines.identity import fingerprint, with_content
 from data_pipelines.programs import command
 from data_pipelines.programs.shards import Numbers, read_ahead, sha256, write_shard
 from data_pipelines.spec import DataError, Dataset
@@ -101,12 +102,14 @@ def prepare(
     """
     if shard_megabytes < 1:
         raise DataError(f"shards of {shard_megabytes} megabytes: use at least 1")
-    folder, samples, threads = Path(folder), dataset.samples(split), threads or os.cpu_count() or 1
+    dataset.check_statistics(progress)
+    folder, threads = Path(folder), threads or os.cpu_count() or 1
+    samples = with_content(dataset.samples(split), progress)
     header = {
         "format": records.FORMAT,
         "split": split,
         **records.described(source["name"], source["options"], dataset.spec),
-        "fingerprint": records.fingerprint(samples),
+        "fingerprint": fingerprint(samples),
         "encoding": encoding,
         "shard_megabytes": shard_megabytes,
         "samples": len(samples),
@@ -128,6 +131,7 @@ def prepare(
         for number, pairs in itertools.groupby(_counted(read(samples[done:]), bar), numbers):
             shards.append(write_shard(folder / f"{split}-{number:05d}.tfrecord", pairs))
             _append(log, shards[-1])
+    _check_unchanged(dataset, split, header)
     manifest = {**header, "shards": shards}
     _replace(folder / f"{split}.json", json.dumps(manifest))
     log.unlink()
@@ -191,6 +195,12 @@ def _check_same(folder, old, header):
             f"{folder} holds records of {header['split']} made from other files or with other options: {found}; take "
             "another --output=dir, or delete this one"
         )
+
+
+def _check_unchanged(dataset, split, header):
+    """Raises `DataError` where a file changed since `header` was made: who knows which of both its record is of."""
+    if fingerprint(dataset.samples(split)) != header["fingerprint"]:
+        raise DataError(f"files of {split} changed while they were prepared: take another --output=dir")
 
 
 def _start_log(folder, header, shards):

@@ -15,8 +15,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
+from data_pipelines.identity import fingerprint
 from data_pipelines.pipeline import Loader, training_batches
-from data_pipelines.records import fingerprint
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError, Failure, NotFinite
 from did_tf.common.files import write_json

@@ -1,20 +1,24 @@
 """Batches from prepared records equal those from the files, for every kind of data; damage is told."""
 
 import itertools
+import shutil
 import struct
 import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from folders import make_imagenet
+from folders import make_imagenet, rewrite
+from kitti_folder import make_kitti
 from noise import COUNT, SOURCE, Noise, spoil
+from own_data import make_rgbd
 
 from data_pipelines import load, records
 from data_pipelines.augment import Augmentation
+from data_pipelines.identity import fingerprint, identity
 from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.programs.prepare import prepare
-from data_pipelines.records import Prepared, fingerprint
+from data_pipelines.records import Prepared
 from data_pipelines.spec import DataError
 
 CROP = Augmentation((9, 9), (0.7, 1.5), 0.15, True, True)
@@ -71,14 +75,54 @@ def test_classification(tmp_path):
     assert fingerprint(copy.samples("val")) != fingerprint(copy.samples("train"))
 
 
-def test_fingerprint_shows_a_change_of_files(tmp_path):
-    make_imagenet(tmp_path)
-    source = load("imagenet", tmp_path)
-    before = fingerprint(source.samples("train"))
-    with open(source.samples("train")[3].image, "ab") as file:
-        file.write(b"\0")
-    assert fingerprint(source.samples("train")) != before
-    assert fingerprint(Noise().samples("train")) != fingerprint(Noise().samples("train")[:-1])
+def test_their_identity_is_that_of_the_files(tmp_path):
+    make_kitti(tmp_path / "files")
+    source = load("kitti_road", tmp_path / "files", patch=64, stride=64)
+    copy = prepared(source, tmp_path / "records")
+    samples = copy.samples("train")
+    assert identity(copy, samples) == identity(source, source.samples("train"))
+    frames = {sample.image for sample in source.samples("train")}
+    assert len({sample.content for sample in samples}) == len(frames) < len(samples)
+    drawn = load("synthetic", height=32, width=32)
+    copy = prepared(drawn, tmp_path / "drawn", split="val")
+    assert identity(copy, copy.samples("val")) == identity(drawn, drawn.samples("val"))
+
+
+def test_files_that_changed_since(tmp_path):
+    """In the same size and time. Splits that were not prepared, or whose files are gone, are not compared."""
+    files = load("folders", make_rgbd(tmp_path / "data"))
+    copy = prepared(files, tmp_path / "records")
+    copy.check_files(files, ["train"])
+    rewrite(tmp_path / "data" / "labels" / "scene01.png")
+    with pytest.raises(DataError, match="the files of train have changed since the records in .* anew into another"):
+        copy.check_files(files, ["train"])
+    for folder in ("rgb", "depth", "labels"):
+        (tmp_path / "data" / folder).rename(tmp_path / folder)
+    copy.check_files(files, ["train"])
+
+
+def test_files_that_are_half_there(tmp_path):
+    make_imagenet(tmp_path / "files")
+    source = load("imagenet", tmp_path / "files")
+    copy = prepared(source, tmp_path / "records")
+    copy.check_files(source, ["train"])
+    for path in sorted((tmp_path / "files" / "train").rglob("*.JPEG"))[1:]:
+        path.unlink()
+    with pytest.raises(DataError, match="the files of train have changed"):
+        copy.check_files(source, ["train"])
+    shutil.rmtree(tmp_path / "files" / "train")
+    copy.check_files(source, ["train"])
+
+
+def test_files_that_are_in_disorder(tmp_path):
+    def samples(split):
+        raise DataError("two files have one name")
+
+    copy, files = prepared(Noise(), tmp_path), Noise()
+    copy.check_files(files, ["train"])
+    files.samples = samples
+    with pytest.raises(DataError, match="are not as they were: two files have one name; put them back"):
+        copy.check_files(files, ["train"])
 
 
 def test_tensorflow_reads_the_records(tmp_path):

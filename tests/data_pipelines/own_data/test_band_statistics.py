@@ -3,9 +3,13 @@
 import json
 
 import numpy as np
+import pytest
+from folders import rewrite
 from own_data import complaint, edit, make_five_bands, write_png, write_tiff
 
 from data_pipelines import load, spec_of
+from data_pipelines.own_data import band_statistics
+from data_pipelines.spec import DataError
 
 
 def test_mean_and_deviation_are_those_of_all_training_pixels(tmp_path):
@@ -42,15 +46,65 @@ def test_they_are_measured_once_and_need_no_images_then(rgbd, monkeypatch):
     assert spec == first
 
 
-def test_a_changed_training_split_is_told(rgbd, capsys):
+CHANGED = "statistics.json was measured on other images than the .* of split 'train': put them back as they were"
+
+
+def test_statistics_of_another_split_apply_to_what_was_trained_with_them_alone(rgbd):
     first = load("folders", rgbd).spec
     edit(rgbd, splits={"train": ["scene00", "scene07"]})
-    assert load("folders", rgbd).spec.mean == first.mean
-    assert spec_of("folders", rgbd) == load("folders", rgbd).spec and spec_of("folders", rgbd).splits == {"train": 2}
-    told = capsys.readouterr().err
-    assert "measured on 6 images, and the split 'train' has changed since" in told and "its 2 images" in told
+    dataset = load("folders", rgbd)
+    assert dataset.spec.mean == first.mean
+    assert spec_of("folders", rgbd) == dataset.spec and spec_of("folders", rgbd).splits == {"train": 2}
+    with pytest.raises(DataError, match=CHANGED):
+        dataset.check_statistics()
     (rgbd / "statistics.json").unlink()
-    assert load("folders", rgbd).spec.mean != first.mean
+    again = load("folders", rgbd)
+    again.check_statistics()
+    assert again.spec.mean != first.mean
+
+
+@pytest.mark.parametrize("folder", ["rgb", "depth"])
+def test_statistics_of_images_that_changed_in_the_same_size(rgbd, folder):
+    first = load("folders", rgbd)
+    first.check_statistics()
+    rewrite(rgbd / folder / "scene02.png")
+    with pytest.raises(DataError, match=f"{CHANGED}; or move it away, and it is measured anew"):
+        load("folders", rgbd).check_statistics()
+    assert load("folders", rgbd).spec == spec_of("folders", rgbd) == first.spec
+
+
+def test_labels_and_other_splits_do_not_change_statistics(rgbd):
+    load("folders", rgbd)
+    rewrite(rgbd / "labels" / "scene02.png")
+    rewrite(rgbd / "rgb" / "scene07.png")
+    load("folders", rgbd).check_statistics()
+
+
+def test_statistics_of_an_earlier_version_are_compared_by_names(rgbd, capsys):
+    load("folders", rgbd)
+    path = rgbd / "statistics.json"
+    content = json.loads(path.read_text())
+    del content["content"]
+    path.write_text(json.dumps(content))
+    rewrite(rgbd / "rgb" / "scene02.png")
+    load("folders", rgbd).check_statistics()
+    assert "is of an earlier version: it says the names of the images" in capsys.readouterr().err
+    edit(rgbd, splits={"train": ["scene00", "scene07"]})
+    with pytest.raises(DataError, match=CHANGED):
+        load("folders", rgbd).check_statistics()
+
+
+def test_an_image_that_changes_while_it_is_measured_is_noticed(rgbd, monkeypatch):
+    measure = band_statistics.measure
+
+    def changing(*arguments):
+        write_png(rgbd / "rgb" / "scene02.png", np.zeros((64, 80, 3), np.uint8))
+        return measure(*arguments)
+
+    monkeypatch.setattr(band_statistics, "measure", changing)
+    load("folders", rgbd)
+    with pytest.raises(DataError, match=CHANGED):
+        load("folders", rgbd).check_statistics()
 
 
 def test_statistics_of_other_bands(rgbd):

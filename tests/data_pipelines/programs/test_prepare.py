@@ -8,8 +8,11 @@ import sys
 import threading
 
 import pytest
+from folders import rewrite
 from noise import COUNT, SOURCE, Noise, spoil
+from own_data import make_rgbd
 
+from data_pipelines import load
 from data_pipelines.programs import prepare as program
 from data_pipelines.programs.prepare import main, prepare, verify
 from data_pipelines.records import Prepared
@@ -146,6 +149,58 @@ def test_changed_files_are_refused(tmp_path):
     fewer.samples = lambda split: Noise.samples(fewer, split)[:-1]
     with pytest.raises(DataError, match="fingerprint was '.*' and is"):
         make(fewer, tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["rgb", "depth", "labels"])
+@pytest.mark.parametrize("complete", [True, False])
+def test_files_that_changed_in_the_same_size_are_refused(tmp_path, folder, complete):
+    """Labels drawn anew are often as large as the old ones, and a copy keeps the time."""
+    data, output = make_rgbd(tmp_path / "data"), tmp_path / "records"
+    if not complete:
+        (data / "labels" / "scene05.png").rename(tmp_path / "kept")
+        (data / "labels" / "scene05.png").write_bytes(b"no image")
+    with contextlib.nullcontext() if complete else pytest.raises(DataError):
+        make(load("folders", data), output)
+    assert (output / "train.json").exists() == complete
+    rewrite(data / folder / "scene01.png")
+    if folder != "labels":
+        (data / "statistics.json").unlink()
+    with pytest.raises(DataError, match="holds records of train made from other files"):
+        make(load("folders", data), output)
+
+
+def test_a_file_that_changes_while_it_is_prepared_is_refused(tmp_path):
+    data = load("folders", make_rgbd(tmp_path / "data"))
+    read = data.read
+
+    def changing(sample):
+        if sample.name == "scene03":
+            rewrite(data.samples("train")[0].label)
+        return read(sample)
+
+    data.read = changing
+    with pytest.raises(DataError, match="files of train changed while they were prepared: take another --output"):
+        make(data, tmp_path / "records", threads=1)
+    assert not (tmp_path / "records" / "train.json").exists()
+
+
+def test_statistics_of_other_images_are_not_prepared(tmp_path):
+    data = make_rgbd(tmp_path / "data")
+    load("folders", data)
+    rewrite(data / "rgb" / "scene01.png")
+    with pytest.raises(DataError, match="statistics.json was measured on other images"):
+        make(load("folders", data), tmp_path / "records")
+
+
+def test_records_of_an_older_format_are_refused(tmp_path):
+    """They say nothing of what the files held."""
+    make(Noise(), tmp_path)
+    manifest = json.loads((tmp_path / "train.json").read_text())
+    (tmp_path / "train.json").write_text(json.dumps({**manifest, "format": 1}))
+    told = r"train.json is of records in format 1, .* reads format 2 alone: delete .* and prepare again"
+    for again in (lambda: make(Noise(), tmp_path), lambda: Prepared(tmp_path), lambda: verify(tmp_path, "train")):
+        with pytest.raises(DataError, match=told):
+            again()
 
 
 def test_few_samples_are_held_at_once(tmp_path, monkeypatch):

@@ -1,0 +1,85 @@
+"""What a result depends on of its data, for comparing it wherever the result is used again.
+
+The options of a data set are settings, and compared as such.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from data_pipelines import content
+from data_pipelines.spec import Dataset, DatasetSpec, Sample
+
+WITHOUT_MEANING = ("name", "palette", "splits")
+"""What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
+
+
+def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False) -> dict[str, Any]:
+    """What a result on some samples depends on; JSON-serialisable.
+
+    That of prepared records equals that of the files they were made from.
+
+    Args:
+      dataset: the data set.
+      samples: of it, one or more, in their order.
+      progress: show a bar where it takes long, and stderr is a terminal.
+
+    Returns:
+      {"samples": how many; "fingerprint": see there, where no files hold them also of the first one's pixels and label;
+      "meaning": see there}.
+
+    Raises:
+      DataError: a file can't be read.
+    """
+    samples = with_content(samples, progress)
+    mark = fingerprint(samples)
+    if not samples[0].content:
+        mark = _digest([mark.encode(), *(part.tobytes() for part in dataset.read(samples[0]) if part is not None)])
+    return {"samples": len(samples), "fingerprint": mark, "meaning": meaning(dataset.spec)}
+
+
+def meaning(spec: DatasetSpec) -> str:
+    """Digest of what pixels and labels of a data set mean: all of its spec but `WITHOUT_MEANING`."""
+    told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in WITHOUT_MEANING}
+    return _digest([json.dumps(told, default=lambda value: value.item()).encode()])
+
+
+def fingerprint(samples: Sequence[Sample], progress: bool = False) -> str:
+    """Digest of the samples' names, windows, classes and the content of their files, in their order.
+
+    Raises `DataError` where a file can't be read. `progress` shows a bar where it takes long.
+    """
+    return _digest(
+        repr((sample.name, sample.window and tuple(sample.window), sample.class_id, sample.content)).encode()
+        for sample in with_content(samples, progress)
+    )
+
+
+def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Sample]:
+    """The samples with their `content`, which is read where it isn't known yet.
+
+    Raises `DataError` where a file can't be read. `progress` shows a bar where it takes long.
+    """
+    files = [() if sample.content else _files(sample) for sample in samples]
+    known = content.digests((path for paths in files for path in paths if path), progress)
+    held = (_digest(known[os.fspath(path)].encode() if path else b"" for path in paths) for paths in files if paths)
+    return [dataclasses.replace(s, content=next(held)) if paths else s for s, paths in zip(samples, files)]
+
+
+def _files(sample):
+    """Image, label (maybe None) and further bands; nothing where no files hold it."""
+    return (sample.image, sample.label, *sample.extras) if sample.image else ()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    """Of several bytes, which can't be mistaken for others that are only divided otherwise."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d " % len(part))
+        digest.update(part)
+    return digest.hexdigest()[: content.LENGTH]
