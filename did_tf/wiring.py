@@ -20,16 +20,17 @@ from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError
-from did_tf.inference import export, pictures
+from did_tf.inference import export, pictures, trained
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import check_size
-from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.origin import manifest_of
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
@@ -181,7 +182,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     """
     settings = config["train"]
     check_settings(settings)
-    _check_evaluation(config)
+    _check_options(config)
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
     train_split, val_split = _splits(config, dataset)
@@ -195,32 +196,34 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     _check_crop(config, model)
     train_step = make_train_step(config, strategy, model, pixel_loss)
     validation = make_validation(config, model, dataset)
-    return Trainer(run, config, settings, config["seed"], train_step, loader, augmentation, validation, val_split)
+    network, seed, precision = models.described(config["model"]), config["seed"], settings["precision"]
+    depends = manifest_of(train_step, loader, val_split, seed, network, precision, settings["progress"])
+    return Trainer(run, config, depends, settings, seed, train_step, loader, augmentation, validation, val_split)
 
 
-def load_network(config: Config, weights: str | Path) -> tuple[keras.Model, DatasetSpec, Path]:
+def load_network(config: Config, source: str | Path) -> tuple[keras.Model, DatasetSpec, Weights]:
     """A trained network, in float32 and with the options of `evaluate.options`.
 
     The files of its data set need not be there.
 
     Args:
       config: resolved settings.
-      weights: run folder or weights file, see `checkpoints.load_weights`.
+      source: run folder or weights file, see `weights.file_of`.
 
     Returns:
-      The network; the descriptor of its data set; and the path of the weights file.
+      The network; the descriptor of its data set; and the weights.
 
     Raises:
-      ConfigError: there are no such weights, or they don't fit; or the run was trained on pixels or classes that the
-        data set now says are others.
+      ConfigError: there are no such weights, or they don't fit, or are of other things than the settings say; see
+        `trained.find`.
       DataError: unknown data set or option.
     """
-    spec = make_spec(config)
-    RunFolder(weights).check_trained_on(spec)
-    model = make_model(config, spec, changes=config["evaluate"]["options"])
-    file = checkpoints.load_weights(model, weights)
-    print(f"weights from {file}")
-    return model, spec, file
+    spec, changes = make_spec(config), config["evaluate"]["options"]
+    found = trained.find(source, config["model"], changes, spec)
+    model = make_model(config, spec, changes=changes)
+    found = found.loaded_into(model)
+    print(f"weights from {found.file}")
+    return model, spec, found
 
 
 def example_images(config: Config, spec: DatasetSpec) -> list[np.ndarray]:
@@ -257,11 +260,14 @@ def _splits(config, dataset):
     return train, val
 
 
-def _check_evaluation(config):
-    try:
-        models.check_options(config["model"]["name"], config["evaluate"]["options"])
-    except ValueError as error:
-        raise ConfigError(f"evaluate.options: {error}") from None
+def _check_options(config):
+    """Raises `ConfigError` where settings name options that the model doesn't have."""
+    chosen = {"evaluate.options": config["evaluate"]["options"], "train.init_options": config["train"]["init_options"]}
+    for setting, names in chosen.items():
+        try:
+            models.check_options(config["model"]["name"], names)
+        except ValueError as error:
+            raise ConfigError(f"{setting}: {error}") from None
 
 
 def _check_crop(config, model):

@@ -20,7 +20,7 @@ from data_pipelines import DataError, spec_of
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
-from did_tf.runs import run_folder
+from did_tf.runs import manifest as manifests
 from did_tf.scoring.evaluation import MAIN
 
 # What a small network learns in a minute.
@@ -177,7 +177,7 @@ def test_a_network_of_other_classes_or_pixels_is_not_used(changed, tmp_path):
     spec = wiring.make_dataset(settings).spec
     model = wiring.make_model(settings, spec)
     run = tiny.save_run(tmp_path / "run", settings, model)
-    manifest = json.loads(json.dumps({"data": run_folder.facts(spec)}))
+    manifest = json.loads(json.dumps({"data": manifests.facts(spec)}))
     run.manifest.write_text(json.dumps(manifest))
     wiring.load_network(settings, run.folder)
     manifest["data"][changed].reverse()
