@@ -10,6 +10,8 @@ import tiny
 from data_pipelines.programs.prepare import prepare
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+from did_tf.programs import cli
 from did_tf.runs import checkpoints, identity, manifest
 from did_tf.runs.run_folder import RunFolder, flatten, read_json
 
@@ -120,6 +122,34 @@ def test_without_a_best_the_averages_are_what_is_used(whole, half):
     assert any(np.any(raw[name] != averaged[name]) for name in raw)
     for name, v in checkpoints.model_state(model).items():
         np.testing.assert_array_equal(v.numpy(), averaged[name], err_msg=name)
+
+
+def aged(run):
+    """Makes the run what version 0.2.0 left: numbered averages, no identity, less in its manifest and settings."""
+    file = checkpoints.saved_steps(run / "checkpoints")[-1]
+    arrays = checkpoints.read(file)
+    names = [name for name in arrays if name.startswith("average/")]
+    numbers = {name: f"average/{number}" for number, name in enumerate(names)}
+    checkpoints.write(file, {numbers.get(name, name): array for name, array in arrays.items()})
+    config, made = read_json(run / "config.json"), read_json(run / "manifest.json")
+    del config["train"]["init_options"], made["data"]["meaning"]
+    for key in ("replicas", "validation", "network", "precision"):
+        del made[key]
+    write_json(run / "config.json", config)
+    write_json(run / "manifest.json", {**made, "data": {**made["data"], "fingerprint": "of sizes"}})
+
+
+def test_a_run_of_version_0_2_goes_on(whole, half, capsys):
+    before = checkpoints.read(half / "checkpoints" / "step_00000003.npz")
+    aged(half)
+    run = RunFolder(half, defaults=cli.defaults("did"))
+    trainer = wiring.make_trainer(tiny.config(**SETTINGS), run)
+    assert "its training data held" in (told := capsys.readouterr().out) and told.count("\n") == 2
+    for name, v in trainer._state().items():
+        np.testing.assert_array_equal(v.numpy(), before[name], err_msg=name)
+    made = read_json(half / "manifest.json")
+    assert made["data"]["fingerprint"] == "of sizes"
+    assert made["continued"][-1]["data"]["meaning"] and made["continued"][-1]["validation"]["samples"] == 3
 
 
 # A start from other weights
