@@ -170,8 +170,8 @@ def test_without_its_description_nothing_is_predicted(tmp_path):
         wiring.load_network(config("did_folders", tmp_path / "gone"), tmp_path)
 
 
-@pytest.mark.parametrize("changed", ["classes", "mean"])
-def test_a_network_of_other_classes_or_pixels_is_not_used(changed, tmp_path):
+@pytest.mark.parametrize(("changed", "found"), [("classes", "class 0 is "), ("mean", "mean is ")])
+def test_a_network_of_other_classes_or_pixels_is_not_used(changed, found, tmp_path):
     data = own_data.make_five_bands(tmp_path / "data", count=4)
     settings = config("did_folders", data)
     spec = wiring.make_dataset(settings).spec
@@ -182,7 +182,9 @@ def test_a_network_of_other_classes_or_pixels_is_not_used(changed, tmp_path):
     wiring.load_network(settings, run.folder)
     manifest["data"][changed].reverse()
     run.manifest.write_text(json.dumps(manifest))
-    with pytest.raises(ConfigError, match=f"run was trained with {changed} .* but folders has .* now: put the data's"):
+    with pytest.raises(
+        ConfigError, match=f"trained on other data than folders is: {found}.* and was .*; put the data's"
+    ):
         wiring.load_network(settings, run.folder)
 
 
