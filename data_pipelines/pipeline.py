@@ -5,6 +5,7 @@ For classification, labels are [N] int32.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation, augment
 from data_pipelines.frequencies import ClassCounts
-from data_pipelines.records import Record, sizes_of
+from data_pipelines.records import Record
 from data_pipelines.spec import DataError, Dataset, Sample
 
 THREADS = 2 * (os.cpu_count() or 1)
@@ -94,6 +95,23 @@ def available_memory() -> int:
     return min(free, int(limit)) if limit.strip().isdecimal() else free
 
 
+def check_apart(dataset: Dataset, train_split: str, val_split: str) -> None:
+    """Raises `DataError` where two of the splits share samples: best weights would be chosen on what was learnt.
+
+    Args:
+      dataset: the data set.
+      train_split: one of its splits, or several joined by "+".
+      val_split: another, or empty.
+    """
+    names = [*train_split.split("+"), *filter(None, [val_split])]
+    samples = [(split, dataset.samples(split)) for split in names]
+    for (first, some), (second, others) in itertools.combinations(samples, 2):
+        if shared := shared_samples(some, others):
+            told = f"{len(shared)} of {len(others)} samples of {second!r} are in {first!r} too ({shared[0].name})"
+            way = "--config.dataset.val_split= trains without validation" if second == val_split else "leave one out"
+            raise DataError(f"dataset.train_split={train_split}, dataset.val_split={val_split}: {told}: {way}")
+
+
 def shared_samples(first: Iterable[Sample], second: Iterable[Sample]) -> list[Sample]:
     """Samples of `second` that show what one of `first` does, wholly or in part.
 
@@ -160,7 +178,7 @@ def _source(sample):
     if not isinstance(sample, Record):
         return sample.name
     place = f"_r{sample.window.top}_c{sample.window.left}" if sample.window else ""  # which `patches.cut` appends
-    return sample.name.removesuffix(place), sizes_of(sample)
+    return sample.name.removesuffix(place), sample.content
 
 
 def _overlap(one, other):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from data_pipelines.spec import DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.common.kinds import (
@@ -93,6 +94,7 @@ KINDS: dict[str, Kind] = {
     "train.freeze_batch_norm": FLAG,
     "train.shifted_passes": FLAG,
     "train.init": TEXT,
+    "train.init_options": sequence(TEXT, distinct=True),
     "train.encoder": TEXT,
     "train.log_every": whole("[1, inf)"),
     "train.checkpoint_every": whole("[1, inf)"),
@@ -144,9 +146,24 @@ def check(config: Config, training: bool = True) -> None:
     models.check_options(config["model"]["name"], model)
     models.check_options(config["model"]["name"], config["evaluate"]["options"], "evaluate.options")
     if training:
+        _check_init_options(config)
         optimizers.check_options(config["optimizer"]["name"], config["optimizer"]["options"])
         for conflict in _conflicts(config):
             raise ConfigError(conflict)
+
+
+def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
+    """Raises `ConfigError` where settings of the section `loss` don't go with the data set."""
+    weights, classifies = loss["class_weights"], spec.task == "classification"
+    if weights and len(weights) != spec.num_classes:
+        raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {spec.num_classes} classes")
+    if classifies and loss["class_balance"] and loss["class_frequency"] == "segnet":
+        raise ConfigError(
+            f"loss.class_frequency=segnet is for segmentation: {spec.name} has one class per image, which would all "
+            "weigh 1; set it to all"
+        )
+    if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
+        raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
 
 
 def check_shares(train: Mapping[str, Any], devices: int) -> None:
@@ -178,6 +195,14 @@ def _check_names(config):
     for key in _keys(config):
         if key not in KINDS and not key.startswith("model."):
             raise ConfigError(f"unknown setting {key!r}{nearest(key, KINDS)}")
+
+
+def _check_init_options(config):
+    known = models.options(config["model"]["name"])
+    for key in config["train"]["init_options"]:
+        if key not in known:
+            model = config["model"]["name"]
+            raise ConfigError(f"train.init_options: model {model!r} has no option {key!r}{nearest(key, known)}")
 
 
 def _keys(config, prefix=""):

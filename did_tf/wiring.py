@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,23 +16,24 @@ import data_pipelines
 from data_pipelines.augment import Augmentation
 from data_pipelines.own_data.description import read_description
 from data_pipelines.own_data.parts import Part
-from data_pipelines.pipeline import Loader, shared_samples
+from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
-from did_tf.inference import export, pictures
+from did_tf.inference import export, pictures, trained
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import check_size
-from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
-from did_tf.settings import PROTOCOLS, check, check_shares
+from did_tf.settings import PROTOCOLS, check, check_loss, check_shares
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.origin import manifest_of
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
@@ -122,7 +122,7 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
       DataError: weights are asked for, and a file is bad.
     """
     loss, spec = config["loss"], loader.dataset.spec
-    _check_loss(loss, spec)
+    check_loss(loss, spec)
     weights = tuple(loss["class_weights"]) or _balance(loader, loss["class_balance"], loss["class_frequency"])
     if ignored := [name for name, weight in zip(spec.classes, weights) if not weight]:
         print(f"classes of weight 0, which are not trained: {', '.join(ignored)}")
@@ -207,7 +207,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     train = config["train"]
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
-    _check_loss(config["loss"], dataset.spec)
+    check_loss(config["loss"], dataset.spec)
     train_split, val_split = _splits(config, dataset)
     strategy = make_strategy(train["devices"])
     check_shares(train, strategy.num_replicas_in_sync)
@@ -219,32 +219,34 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
     train_step = make_train_step(config, strategy, model, make_pixel_loss(config, loader), supervision)
     validation = make_validation(config, model, dataset)
-    return Trainer(run, config, train, config["seed"], train_step, loader, augmentation, validation, val_split)
+    network, seed, precision = models.described(config["model"]), config["seed"], train["precision"]
+    depends = manifest_of(train_step, loader, val_split, seed, network, precision, train["progress"])
+    return Trainer(run, config, depends, train, seed, train_step, loader, augmentation, validation, val_split)
 
 
-def load_network(config: Config, weights: str | Path) -> tuple[keras.Model, DatasetSpec, Path]:
+def load_network(config: Config, source: str | Path) -> tuple[keras.Model, DatasetSpec, Weights]:
     """A trained network, in float32 and with the options of `evaluate.options`.
 
     The files of its data set need not be there.
 
     Args:
       config: resolved settings.
-      weights: run folder or weights file, see `checkpoints.load_weights`.
+      source: run folder or weights file, see `weights.file_of`.
 
     Returns:
-      The network; the descriptor of its data set; and the path of the weights file.
+      The network; the descriptor of its data set; and the weights.
 
     Raises:
-      ConfigError: there are no such weights, or they don't fit; or the run was trained on pixels or classes that the
-        data set now says are others.
+      ConfigError: there are no such weights, or they don't fit, or are of other things than the settings say; see
+        `trained.find`.
       DataError: unknown data set or option.
     """
-    spec = make_spec(config)
-    RunFolder(weights).check_trained_on(spec)
-    model = make_model(config, spec, changes=config["evaluate"]["options"])
-    file = checkpoints.load_weights(model, weights)
-    print(f"weights from {file}")
-    return model, spec, file
+    spec, changes = make_spec(config), config["evaluate"]["options"]
+    found = trained.find(source, config["model"], changes, spec)
+    model = make_model(config, spec, changes=changes)
+    found = found.loaded_into(model)
+    print(f"weights from {found.file}")
+    return model, spec, found
 
 
 def example_images(config: Config, spec: DatasetSpec) -> list[np.ndarray]:
@@ -274,27 +276,8 @@ def make_parts(config: Config) -> tuple[Part, ...]:
 def _splits(config, dataset):
     """Names of the splits to train and to validate on, the latter maybe empty. Raises where two share samples."""
     train, val = config["dataset"]["train_split"], config["dataset"]["val_split"]
-    samples = [(split, dataset.samples(split)) for split in (*train.split("+"), *filter(None, [val]))]
-    for (first, some), (second, others) in itertools.combinations(samples, 2):
-        if shared := shared_samples(some, others):
-            told = f"{len(shared)} of {len(others)} samples of {second!r} are in {first!r} too ({shared[0].name})"
-            way = "--config.dataset.val_split= trains without validation" if second == val else "leave one of them out"
-            raise ConfigError(f"dataset.train_split={train}, dataset.val_split={val}: {told}: {way}")
+    check_apart(dataset, train, val)
     return train, val
-
-
-def _check_loss(loss, spec):
-    """Raises `ConfigError` where settings of the section `loss` don't go with the data set."""
-    weights, classifies = loss["class_weights"], spec.task == "classification"
-    if weights and len(weights) != spec.num_classes:
-        raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {spec.num_classes} classes")
-    if classifies and loss["class_balance"] and loss["class_frequency"] == "segnet":
-        raise ConfigError(
-            f"loss.class_frequency=segnet is for segmentation: {spec.name} has one class per image, which would all "
-            "weigh 1; set it to all"
-        )
-    if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
-        raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
 
 
 def _check_model(config, model):

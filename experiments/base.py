@@ -76,6 +76,7 @@ def get_config():
     c.train.freeze_batch_norm = False  # moving statistics in place of the batch's; scales and offsets fixed too
     c.train.shifted_passes = False  # four shifted passes per update (FCRN section 3.2)
     c.train.init = ""  # run folder or weights file to start from
+    c.train.init_options = ()  # options of the model that are meant to be others than in that run
     c.train.encoder = ""  # or for the encoder alone, likewise, or "imagenet"
     c.train.log_every = 20  # steps
     c.train.checkpoint_every = 200

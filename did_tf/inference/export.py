@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -65,7 +65,13 @@ class Export(NamedTuple):
     difference: float
 
 
-def export(model: keras.Model, spec: DatasetSpec, path: str | Path, images: Sequence[np.ndarray]) -> Export:
+def export(
+    model: keras.Model,
+    spec: DatasetSpec,
+    path: str | Path,
+    images: Sequence[np.ndarray],
+    identity: Mapping[str, Any] | None = None,
+) -> Export:
     """Writes `model` as a SavedModel to the folder `path`, replacing one that is there.
 
     Its signature "serving_default" takes `image`, [N, H, W, bands] of the data set's dtype and any N, H and W, and
@@ -73,13 +79,14 @@ def export(model: keras.Model, spec: DatasetSpec, path: str | Path, images: Sequ
     num_classes]; of a network that classifies images [N] and [N, num_classes]. Pixel values that stand for no data are
     treated as in training. assets/dataset.json holds the data set's name, classes and palette, and what an image is:
     dtype, the number of bands and their names (empty: unnamed), and the mean and std that the network itself normalises
-    with. It is loaded in another process and compared with `model` before it goes to `path`.
+    with, and "identity". It is loaded in another process and compared with `model` before it goes to `path`.
 
     Args:
       model: keras.Model in float32.
       spec: of the data that it was trained on.
       path: of the folder, whose parents are created.
       images: list of [H, W, bands] of `spec.dtype` to compare on, each whole and in several other sizes.
+      identity: what the network depends on: weights, options, version; JSON-serialisable.
 
     Raises:
       ConfigError: `path` is something else than a SavedModel; it is not touched.
@@ -92,7 +99,7 @@ def export(model: keras.Model, spec: DatasetSpec, path: str | Path, images: Sequ
     try:
         shutil.rmtree(partial, ignore_errors=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _save(model, spec, partial)
+        _save(model, spec, partial, identity or {})
         difference = _compare(model, partial, images)
         _move(partial, path)
     except (OSError, ValueError, tf.errors.OpError) as error:
@@ -108,11 +115,12 @@ def random_images(spec: DatasetSpec) -> list[np.ndarray]:
     return list(np.clip(pixels, -spec.largest if spec.dtype == "float32" else 0, spec.largest).astype(spec.dtype))
 
 
-def _save(model, spec, folder):
+def _save(model, spec, folder, identity):
     with tempfile.TemporaryDirectory() as scratch:
         asset = Path(scratch) / "dataset.json"
         keys = ("name", "classes", "palette", "dtype", "bands", "band_names", "mean", "std")
-        asset.write_text(json.dumps({key: getattr(spec, key) for key in keys}, indent=2))
+        about = {**{key: getattr(spec, key) for key in keys}, "identity": identity}
+        asset.write_text(json.dumps(about, indent=2))
         module = tf.Module()
         # The variables and not the model: that would take Keras to load.
         module.weights = [compat.tf_variable(variable) for variable in model.weights]

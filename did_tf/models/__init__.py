@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,18 @@ _KINDS = {
 """What the options of a builder may be, by their annotation."""
 PARTS = ("encoder", "decoder", "head")
 """Parts of every network, see `part`."""
+TRAINING_OPTIONS = ("dropout", "dropouts", "bn_momentum")
+"""Options that change nothing but training: a trained network computes the same with any of their values."""
+_FROM_DATA = ("mean", "std")
+# Options that the layers of the encoder don't depend on.
+_BEYOND_ENCODER: Mapping[str, tuple[str, ...]] = {
+    "did": ("decoder", "smoothing", "deep_supervision", "align_corners"),
+    "duc": ("aspp", "cell", "upsampling"),
+    "fc_densenet": (),
+    "fcrn": ("kernel", "dilation", "align_corners"),
+    "ladder": ("context", "decoder", "width", "aux", "align_corners"),
+    "sunet": ("task", "degridding", "align_corners"),
+}
 
 
 def names() -> list[str]:
@@ -53,6 +66,26 @@ def options(name: str) -> dict[str, Any]:
         raise ConfigError(f"unknown model {name!r}{nearest(name, names())}; known: {', '.join(names())}")
     parameters = inspect.signature(_BUILDERS[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
+
+
+def described(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """{"name": of the architecture, and every option with its value}, as from JSON, to be kept beside weights.
+
+    Args:
+      settings: "name" and options; the others have their defaults. Mean and std, which the data set decides, are left
+        out.
+
+    Raises:
+      ConfigError: unknown name.
+    """
+    every = {**options(settings["name"]), **settings}
+    return json.loads(json.dumps({key: value for key, value in every.items() if key not in _FROM_DATA}))
+
+
+def of_encoder(network: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a network, as `described`, its encoder computes by: the name, and options of the encoder."""
+    beyond = {*_BEYOND_ENCODER.get(network["name"], ()), *TRAINING_OPTIONS}
+    return {key: value for key, value in network.items() if key not in beyond}
 
 
 def option_kinds(name: str) -> dict[str, kinds.Kind]:

@@ -38,10 +38,7 @@ _looking = Ambient()
 
 
 def only_looking() -> AbstractContextManager[None]:
-    """Within it, a network that is called in training moves none of its statistics: what it gives will be given again.
-
-    The trainer looks at losses that way before it knows which of them count.
-    """
+    """Within it, a network that is called in training moves none of its statistics: it will be called again."""
     return _looking.holding(True)
 
 

@@ -20,10 +20,11 @@ from ml_collections import ConfigDict
 
 import experiments
 from did_tf import models, settings
+from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
-from did_tf.programs import failures
 from did_tf.programs.overrides import change, changes, model_options
-from did_tf.runs.run_folder import RunFolder, default_run, flatten, read_json, split_name
+from did_tf.runs.identity import flatten
+from did_tf.runs.run_folder import RunFolder, default_run, read_json, split_name
 from did_tf.wiring import Config
 from experiments import base
 
@@ -82,8 +83,9 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     """
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
-    folder = RunFolder(FLAGS.run or default_run(FLAGS.experiment), FLAGS.experiment)
-    config = resolve(FLAGS.experiment, folder, config_arguments(), training)
+    path = FLAGS.run or default_run(FLAGS.experiment)
+    config = resolve(FLAGS.experiment, RunFolder(path), config_arguments(), training)
+    folder = RunFolder(path, FLAGS.experiment, defaults(config["model"]["name"]))
     if training:
         for line in settings.without_effect(config, changes(config_arguments())):
             print(f"note: {line}")
@@ -92,6 +94,11 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     if FLAGS.data:
         config["dataset"]["folder"] = FLAGS.data
     return config, folder
+
+
+def defaults(model: str) -> Config:
+    """Every setting with its default, the options of architecture `model` among them. Raises `ConfigError`."""
+    return {**base.get_config().to_dict(), "model": {"name": model, **model_options(model)}}
 
 
 def config_arguments() -> list[str]:

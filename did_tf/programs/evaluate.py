@@ -13,6 +13,7 @@ from absl import flags
 
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import classification, evaluation, official
 from did_tf.scoring.details import DetailScores
@@ -61,6 +62,7 @@ def _evaluate(config, run, dataset, model, protocol, weights, baselines):
     folder = _report_folder(run, protocol)
     details = {"name": protocol, **_details(predictor), "images": images, **_network(config, weights)}
     more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
+    more["identity"] = _identity(config, run, dataset, weights)
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, **more)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
@@ -85,13 +87,20 @@ def _classify(config, run, dataset, model, weights):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops")
     print(classification.table(result, paper))
     details = {"crop": classifier.crop, "resize": classifier.resize, **_network(config, weights)}
-    classification.write_report(result, folder, FLAGS.split, details, paper)
+    depends = _identity(config, run, dataset, weights)
+    classification.write_report(result, folder, FLAGS.split, details, paper, identity=depends)
     print(f"report: {folder / FLAGS.split}.json")
 
 
 def _network(config, weights):
     """The weights and the options of the model, which need not be those of training."""
-    return {"weights": str(weights), "model": {**config["model"], **config["evaluate"]["options"]}}
+    return {"weights": str(weights.file), "model": {**config["model"], **config["evaluate"]["options"]}}
+
+
+def _identity(config, run, dataset, weights):
+    """What the scores depend on: the weights, the images and labels, the settings and the version."""
+    data = manifest.content(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
+    return {"weights": weights.recorded(run.folder), "data": data, "settings": config, **manifest.version()}
 
 
 def _paper(config):

@@ -9,8 +9,9 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
-from did_tf import wiring
+from did_tf import models, wiring
 from did_tf.inference import export
+from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 
 flags.DEFINE_string("output", None, "Folder of the SavedModel. Default: RUN/saved_model.")
@@ -25,9 +26,11 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       ConfigError, DataError: there are no weights, or the output is something else than a SavedModel.
       ExportFailed: the SavedModel can't be written or is not what the network is.
     """
-    model, spec, _ = wiring.load_network(config, FLAGS.weights or run.folder)
+    model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     images = wiring.example_images(config, spec)
-    result = export.export(model, spec, FLAGS.output or run.saved_model, images)
+    network = models.described({**config["model"], **config["evaluate"]["options"]})
+    depends = {"weights": weights.recorded(run.folder), "network": network, **manifest.version()}
+    result = export.export(model, spec, FLAGS.output or run.saved_model, images, depends)
     print(f"{result.path}: {result.bytes / 1e6:.1f} MB, within {result.difference:.1g} of the model's probabilities")
 
 

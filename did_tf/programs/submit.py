@@ -13,6 +13,7 @@ from absl import flags
 from did_tf import wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
+from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import official
 from did_tf.scoring.evaluation import MAIN
@@ -37,14 +38,14 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if benchmark is None:
         raise ConfigError(f"{name} has no benchmark to submit to; those that have: {', '.join(official.names())}")
     dataset = wiring.make_dataset(config)
-    dataset.images(FLAGS.split)  # a wrong split fails before anything is built
+    images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
     folder = FLAGS.output or run.folder / "submission" / FLAGS.split
     files.check_output(folder)
     settings = {
-        "weights": str(weights),
-        "written": weights.stat().st_mtime,
+        "weights": weights.digest,
+        "images": manifest.content(dataset, images, FLAGS.split),
         "protocol": protocol,
         "crop": config["data"]["crop"],
         **{key: config[key] for key in ("model", "evaluate")},

@@ -34,7 +34,7 @@ MIOU, TOP1 = "mIoU, %", "top-1 error, %"
 NOTES = """
 parameters: trainable, in millions, of all outputs. multiply-adds: of convolutions, for one training crop, in billions.
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
-*: the run had other settings than its experiment has now."""
+*: the run had other settings than its experiment has now. !: the run has other weights now than those scored."""
 
 
 def main() -> None:
@@ -112,7 +112,9 @@ def _row(name, config, computed):
 
 
 def _score(result):
-    return f"{'*' if result.altered else ''}{100 * result.score:.2f}" if result else "-"
+    if not result:
+        return "-"
+    return f"{'*' if result.altered else ''}{'!' if result.outdated else ''}{100 * result.score:.2f}"
 
 
 def _side(field):

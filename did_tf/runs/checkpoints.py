@@ -1,15 +1,18 @@
 """Saved state: named arrays in one .npz file, written so that a crash leaves the old file or the new one, whole.
 
 Plain NumPy rather than `tf.train.Checkpoint`: names and shapes can be compared before anything is loaded, the same
-file serves both Keras generations, and one `os.replace` makes it atomic.
+file serves both Keras generations, and one `os.replace` makes it atomic. Beside the arrays there is one text,
+"identity", JSON of what they depend on.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +23,36 @@ from tensorflow import keras
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 
+MODEL, AVERAGE = "model/", "average/"
+"""What names of weights, and of their moving averages, begin with; the weight's own name follows."""
 _FILE = re.compile(r"step_(\d+)\.npz")
+_IDENTITY = "identity"
 
 
 def model_state(model: keras.Model) -> dict[str, tf.Variable]:
     """{name: tf.Variable} of all weights of `model`, batch-norm statistics included."""
-    return {f"model/{compat.path(v)}": compat.tf_variable(v) for v in model.weights}
+    return {f"{MODEL}{compat.path(v)}": compat.tf_variable(v) for v in model.weights}
 
 
-def write(path: Path | str, state: Mapping[str, tf.Variable | np.ndarray]) -> None:
-    """Writes {name: variable or array} to `path`, an .npz file, creating the folder. Raises OSError."""
+def write(
+    path: Path | str, state: Mapping[str, tf.Variable | np.ndarray], identity: Mapping[str, Any] | None = None
+) -> None:
+    """Writes {name: variable or array} to `path`, an .npz file, creating the folder.
+
+    Args:
+      path: of the file.
+      state: what is written.
+      identity: what it depends on, see `manifest.of_weights`; None for a file that says nothing of it.
+
+    Raises:
+      OSError: it can't be written.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     arrays: dict[str, Any] = {name: np.asarray(tf.convert_to_tensor(value)) for name, value in state.items()}
+    if identity is not None:
+        arrays[_IDENTITY] = np.array(json.dumps(identity))
     with open(partial, "wb") as file:
         np.savez(file, **arrays)
         file.flush()
@@ -48,14 +67,33 @@ def restore(path: Path | str, state: Mapping[str, tf.Variable]) -> None:
       ConfigError: the file is unreadable, or lacks a variable or has it in another shape (all are compared first,
         so nothing is half loaded).
     """
-    try:
-        with np.load(path) as saved:
-            arrays = {name: saved[name] for name in saved.files if name in state}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read checkpoint {path}: {reason}") from None
+    arrays = name_averages(read(path), [name for name in state if name.startswith(AVERAGE)])
     advice = "Use the experiment and model options that it was trained with, or another RUN"
     assign(state, arrays, f"checkpoint {path}", advice)
+
+
+def read(path: Path | str, prefixes: tuple[str, ...] = ("",)) -> dict[str, np.ndarray]:
+    """{name: array} of `path`, an .npz file of `write`, of names with one of `prefixes`. Raises `ConfigError`."""
+    with _opened(path) as saved:
+        return {name: saved[name] for name in saved.files if name.startswith(prefixes) and name != _IDENTITY}
+
+
+def read_identity(path: Path | str) -> dict[str, Any] | None:
+    """What the arrays of `path`, an .npz file of `write`, depend on; None where it is silent. Raises `ConfigError`."""
+    with _opened(path) as saved:
+        return json.loads(str(saved[_IDENTITY])) if _IDENTITY in saved.files else None
+
+
+def name_averages(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """`arrays` with "average/NAME" for "average/0", "average/1", ..., as older checkpoints have them.
+
+    Args:
+      arrays: {name: array} of a checkpoint.
+      names: "average/NAME" of the trainable weights, in their order.
+    """
+    numbered = f"{AVERAGE}0" in arrays and f"{AVERAGE}0" not in names
+    named = {f"{AVERAGE}{number}": name for number, name in enumerate(names)} if numbered else {}
+    return {named.get(name, name): array for name, array in arrays.items()}
 
 
 def assign(state: Mapping[str, tf.Variable], arrays: Mapping[str, np.ndarray], source: str, advice: str) -> None:
@@ -76,42 +114,6 @@ def assign(state: Mapping[str, tf.Variable], arrays: Mapping[str, np.ndarray], s
         variable.assign(arrays[name])
 
 
-def load_weights(model: keras.Model, source: Path | str) -> Path:
-    """Loads the weights of `model` from a run folder (its best, else its latest), a .npz or a Keras .h5 file.
-
-    Returns:
-      The file that they came from.
-
-    Raises:
-      ConfigError: there are none, they can't be read, or they don't fit the model.
-    """
-    source = file_of(source)
-    if source.suffix == ".h5":
-        try:
-            model.load_weights(str(source))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot load weights {source}: {str(error).splitlines()[0]}") from None
-    else:
-        restore(source, model_state(model))
-    return source
-
-
-def file_of(source: Path | str) -> Path:
-    """The weights file that `source` is, or that it has where it is a run folder. Raises `ConfigError` for none."""
-    if not Path(source).exists():
-        raise ConfigError(f"no run or weights file {source}: train first, or pass --run=dir or --weights=file")
-    return weights_file(source) if Path(source).is_dir() else Path(source)
-
-
-def weights_file(run: Path | str) -> Path:
-    """The weights to use of a run folder: best/weights.npz, else the newest checkpoint. Raises `ConfigError`."""
-    best = Path(run) / "best" / "weights.npz"
-    candidates = ([best] if best.is_file() else []) + saved_steps(Path(run) / "checkpoints")[::-1]
-    if not candidates:
-        raise ConfigError(f"no trained weights in {run}: train first, or pass --run=dir or --weights=file")
-    return candidates[0]
-
-
 def saved_steps(folder: Path | str) -> list[Path]:
     """Checkpoint files of `folder`, by their step, oldest first."""
     matches = ((path, _FILE.fullmatch(path.name)) for path in Path(folder).glob("step_*.npz"))
@@ -119,11 +121,28 @@ def saved_steps(folder: Path | str) -> list[Path]:
     return sorted(steps, key=lambda path: steps[path])
 
 
-def save_step(folder: Path | str, step: int, state: Mapping[str, tf.Variable | np.ndarray], keep: int) -> None:
-    """Writes the checkpoint of `step` and deletes all but the newest `keep`, 1 or more."""
-    write(Path(folder) / f"step_{step:08d}.npz", state)
+def save_step(
+    folder: Path | str,
+    step: int,
+    state: Mapping[str, tf.Variable | np.ndarray],
+    keep: int,
+    identity: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the checkpoint of `step`, as `write` does, and deletes all but the newest `keep`, 1 or more."""
+    write(Path(folder) / f"step_{step:08d}.npz", state, identity)
     for old in saved_steps(folder)[:-keep]:
         old.unlink()
+
+
+@contextlib.contextmanager
+def _opened(path):
+    try:
+        with np.load(path) as saved:
+            yield saved
+    # An empty file is an EOFError, an .npy file a TypeError.
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read checkpoint {path}: {reason}") from None
 
 
 def _mismatch(name, variable, array):

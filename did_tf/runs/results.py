@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from did_tf.runs.run_folder import RunFolder, changed, default_run, flatten, read_json
+from did_tf.runs import weights
+from did_tf.runs.identity import changed, flatten
+from did_tf.runs.run_folder import RunFolder, default_run, read_json
 
 MIOU = "miou"
 """The figure that counts in segmentation."""
@@ -25,20 +27,22 @@ class Result:
       where: split, and protocol or "in training".
       altered: whether the run had other settings than its experiment says now.
       run: its folder.
+      outdated: whether the run has other weights to use than those that were scored.
     """
 
     score: float
     where: str
     altered: bool
     run: Path
+    outdated: bool = False
 
 
 def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | str = "runs") -> Result | None:
     """The best `Result` of the runs of an experiment, or None.
 
     Reports on the paper's split come first, of whole images or tiles, whichever is better; then those on the
-    validation split and the best validation of training. Where nothing is held out for validation, as in training for a
-    benchmark's server, only the paper's split counts.
+    validation split and the best validation of training; and last what is outdated. Where nothing is held out for
+    validation, as in training for a benchmark's server, only the paper's split counts.
 
     Args:
       experiment: its name, NAME or NAME:ARG.
@@ -54,7 +58,7 @@ def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | s
     if not found:
         return None
     better = -1 if metric == TOP1 else 1
-    _, result = max(found, key=lambda pair: (pair[0], better * pair[1].score))
+    _, result = max(found, key=lambda pair: (not pair[1].outdated, pair[0], better * pair[1].score))
     return result
 
 
@@ -71,12 +75,19 @@ def _results(run, config, metric):
     # Settings that are younger than the run had no effect on it.
     own = flatten(read_json(run.config)) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
-    for of_paper, score, where in _scores(run, config, metric):
+    for of_paper, score, where, scored in _scores(run, config, metric):
         if score is not None:
-            yield of_paper, Result(score, where, altered, run.folder)
+            yield of_paper, Result(score, where, altered, run.folder, _outdated(run, scored))
+
+
+def _outdated(run, scored):
+    """Whether the weights that were `scored`, as of `Weights.recorded`, were the run's own and are so no longer."""
+    present = weights.in_run(run.folder) if scored.get("own") else None
+    return present is not None and weights.digest(present) != scored["digest"]
 
 
 def _scores(run, config, metric):
+    """(whether it is on the paper's split, score, where, what its report says of the weights) of a run."""
     validation = config["dataset"]["val_split"]
     papers = config["paper"].get("split")
     for split in {papers, validation} - {None, ""}:
@@ -84,8 +95,9 @@ def _scores(run, config, metric):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
                 report = read_json(path)
                 protocol = report["protocol"].get("name", "centre crops")
-                yield split == papers, report["outputs"]["main"][metric], f"{split}, {protocol}"
+                scored = report.get("identity", {}).get("weights", {})
+                yield split == papers, report["outputs"]["main"][metric], f"{split}, {protocol}", scored
     if (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
-            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training"
+            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}

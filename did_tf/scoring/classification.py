@@ -154,6 +154,7 @@ def write_report(
     split: str,
     protocol: Mapping[str, Any],
     paper: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> None:
     """Writes SPLIT.json into `folder`: protocol, errors, the rank of every image, and the paper's figures.
 
@@ -163,6 +164,7 @@ def write_report(
       split: name of the split.
       protocol: dict of how the scores came about (crop, resize, ...), JSON-serialisable.
       paper: dict of the paper's figures in percent, or None.
+      **more: further entries of the file, JSON-serialisable.
 
     Raises:
       OSError: the file can't be written.
@@ -174,6 +176,7 @@ def write_report(
         "outputs": {MAIN: {**errors, "images": len(result.images)}},
         "images": [{"name": name, "rank": rank} for name, rank in result.images],
         "paper": paper,
+        **more,
     }
     write_json(Path(folder) / f"{split}.json", report)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tensorflow import keras
@@ -15,7 +16,7 @@ from did_tf import models
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 from did_tf.models import densenet, resnet
-from did_tf.runs import checkpoints
+from did_tf.runs import checkpoints, identity, weights
 
 IMAGENET = "imagenet"
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -95,37 +96,68 @@ FAMILIES = (
 )
 
 
-def load_encoder(model: keras.Model, weights: Path | str) -> str:
+def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], free: Collection[str] = ()) -> str:
+    """Loads all weights of `model` from an earlier run.
+
+    Args:
+      model: any network.
+      source: a run folder (its best weights, else the latest), or a weights file.
+      own: "network" and "data" of the new run, as of `manifest.make`.
+      free: options of the network that are meant to differ, beside those of training alone.
+
+    Returns:
+      What was loaded, for the log, and how its network and data differ from `own`.
+
+    Raises:
+      ConfigError: the weights can't be had or don't fit, are of a network with other options, or have the same classes
+        in another order. Nothing is loaded then.
+    """
+    file = weights.file_of(source)
+    found = weights.identity_of(file)
+    if found is None:
+        weights.load(model, file)
+        return f"{file}, which does not say what network it is of: that is not checked"
+    network = models.described(found["network"])
+    training = {*models.TRAINING_OPTIONS}
+    identity.check_network(file, network, own["network"], {*free, *training}, "train.init_options")
+    if "classes" in found["data"]:
+        identity.check_order(file, found["data"]["classes"], own["data"]["classes"])
+    weights.load(model, file)
+    differences = identity.network_differences(network, own["network"], training)
+    other_data = identity.data_difference(found["data"], own["data"])
+    return _and(str(file), [*differences, *([f"of the data, {other_data}"] if other_data else [])])
+
+
+def load_encoder(model: keras.Model, source: Path | str, network: Mapping[str, Any] | None = None) -> str:
     """Loads the encoder of `model`, the layers whose `models.part` it is; decoder and heads stay as they are.
 
     Call it outside of a strategy's scope.
 
     Args:
       model: any network of `models.build`.
-      weights: "imagenet" (`keras.applications` downloads them; for encoders that are whole DenseNets or ResNets);
+      source: "imagenet" (`keras.applications` downloads them; for encoders that are whole DenseNets or ResNets);
         a .h5 file of that network's weights in `keras.applications`' form; a run folder (its best weights, else the
         latest), or a .npz file of one. Weights of a run are taken as they are: its network saw pixels normalised by
         its own data set.
+      network: what `model` is, as `models.described`, to be compared with that of a run.
 
     Returns:
-      What was loaded, for the log.
+      What was loaded, for the log, and how the encoder that the weights were trained in differs from the model's.
 
     Raises:
       ConfigError: the network has no such encoder, the weights can't be had, or they lack some of the encoder's or
         have them in another shape. Nothing is loaded then.
     """
     state = {name: v for name, v in checkpoints.model_state(model).items() if _is_encoder(name)}
-    if weights != IMAGENET and Path(weights).suffix != ".h5":
-        file = checkpoints.file_of(weights)
-        checkpoints.restore(file, state)
-        return str(file)
-    family, network = _application(model)
-    arrays = _converted(model, family, _their_weights(network, weights), state)
-    source = f"keras.applications.{network} ({weights})"
-    checkpoints.assign(
-        state, arrays, source, f"The encoder must be the original {network}, with its 7x7 stem and widths"
-    )
-    return source
+    if source != IMAGENET and Path(source).suffix != ".h5":
+        file = weights.file_of(source)
+        weights.load_part(model, file, state)
+        return _and(str(file), _of_encoder(file, network))
+    family, theirs = _application(model)
+    arrays = _converted(model, family, _their_weights(theirs, source), state)
+    told = f"keras.applications.{theirs} ({source})"
+    checkpoints.assign(state, arrays, told, f"The encoder must be the original {theirs}, with its 7x7 stem and widths")
+    return told
 
 
 def adapt_input(
@@ -161,6 +193,21 @@ def adapt_input(
     return adapted * 3 / bands, offset * 3 / bands
 
 
+def _of_encoder(file, network):
+    """How the encoder of `network` differs from that of a run's weights `file`, where both are known."""
+    found = weights.identity_of(file)
+    if not (found and network):
+        return []
+    was, now = (models.of_encoder(models.described(of)) for of in (found["network"], network))
+    if was["name"] == now["name"]:
+        return identity.network_differences(was, now)
+    return [f"of {was['name']}, here {now['name']}"]
+
+
+def _and(loaded, differences):
+    return f"{loaded}, trained with other settings: {', '.join(differences)}" if differences else loaded
+
+
 def _is_encoder(name):
     return models.part(name[len("model/") :]) == "encoder"
 
@@ -183,9 +230,9 @@ def _application(model):
     )
 
 
-def _their_weights(network, weights):
+def _their_weights(network, source):
     """{layer: {weight: array}} of `network` of `keras.applications`, "imagenet" or from a file."""
-    found = _load(network, weights)
+    found = _load(network, source)
     return {
         layer.name.replace("/", "_"): {  # Keras 2 has "conv1/conv"
             compat.path(v).split("/")[-1]: compat.tf_variable(v).numpy().astype(np.float64) for v in layer.weights
@@ -194,8 +241,8 @@ def _their_weights(network, weights):
     }
 
 
-def _load(network, weights):
-    if weights == IMAGENET:
+def _load(network, source):
+    if source == IMAGENET:
         try:
             return getattr(keras.applications, network)(weights=IMAGENET, include_top=False)
         except Exception as error:  # a download fails with no type of its own
@@ -203,17 +250,17 @@ def _load(network, weights):
                 f"cannot get ImageNet's weights of {network}: {str(error).splitlines()[0]}. "
                 "Give the .h5 file of keras.applications where there is no network"
             ) from None
-    if not Path(weights).is_file():
-        raise ConfigError(f"no weights file {weights}")
+    if not Path(source).is_file():
+        raise ConfigError(f"no weights file {source}")
     problems = []
     for top in (False, True):  # files come without and with the classifier
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras 3 warns of every layer, then raises
-                return getattr(keras.applications, network)(weights=str(weights), include_top=top)
+                return getattr(keras.applications, network)(weights=str(source), include_top=top)
         except (OSError, ValueError) as error:
             problems.append(str(error).splitlines()[0])
-    raise ConfigError(f"cannot load {weights} into keras.applications.{network}: {problems[0]}")
+    raise ConfigError(f"cannot load {source} into keras.applications.{network}: {problems[0]}")
 
 
 def _converted(model, family, theirs, state):

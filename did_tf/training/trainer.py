@@ -15,13 +15,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
-from data_pipelines.identity import fingerprint
 from data_pipelines.pipeline import Loader, training_batches
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError, Failure, NotFinite
 from did_tf.common.files import write_json
 from did_tf.runs import checkpoints
-from did_tf.runs.run_folder import MetricsFile, RunFolder, facts, make_manifest, read_metrics
+from did_tf.runs.manifest import of_weights
+from did_tf.runs.run_folder import MetricsFile, RunFolder, read_metrics
 from did_tf.training import health, pretrained
 from did_tf.training.train_step import TrainStep
 
@@ -58,6 +58,7 @@ class Trainer:
     Args:
       run: a `RunFolder`.
       config: all settings, which are written into it and compared with those that it was started with.
+      manifest: what else the run depends on, see `manifest.make`, likewise; weights that are saved carry it.
       settings: the section `train` of them (experiments/base.py lists them).
       seed: of the order and the augmentation of the samples.
       train_step: a `TrainStep`, with the network and the strategy.
@@ -74,6 +75,7 @@ class Trainer:
         self,
         run: RunFolder,
         config: Mapping[str, Any],
+        manifest: Mapping[str, Any],
         settings: Mapping[str, Any],
         seed: int,
         train_step: TrainStep,
@@ -83,6 +85,7 @@ class Trainer:
         val_split: str,
     ) -> None:
         self.run, self.settings, self.seed, self.train_step = run, settings, seed, train_step
+        self.manifest = manifest
         self.strategy, self.model = train_step.strategy, train_step.model
         self.loader, self.augmentation = loader, augmentation
         self.validation, self.val_split = validation, val_split
@@ -92,30 +95,27 @@ class Trainer:
         self._start_run(config)
 
     def _start_run(self, config):
-        loader, spec = self.loader, self.loader.dataset.spec
-        devices = [str(device) for device in self.strategy.extended.worker_devices]
-        data = {"split": loader.split, "samples": len(loader), "fingerprint": fingerprint(loader.samples)}
-        data.update(facts(spec))
-        manifest = make_manifest(self.seed, devices, data, self.train_step.pixel_loss.class_weights)
+        for line in self.run.check(config, self.manifest):
+            print(line)
         saved = checkpoints.saved_steps(self.run.checkpoints)
-        if not saved:
-            # Where that fails there is no folder yet, which would hold the wrong settings.
-            self._load_initial_weights()
-        self.run.check_trained_on(spec)
-        self.run.start(config, manifest)
         if saved:
             checkpoints.restore(saved[-1], self._state())
             print(f"resuming {self.run.folder} at step {int(self.step)}")
+        else:
+            # Where that fails there is no folder yet, which would hold the wrong settings.
+            self._load_initial_weights()
+        self.run.start(config, self.manifest, int(self.step))
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
         self.metrics_file = MetricsFile(self.run.metrics, columns, int(self.step))
         self.writer = tf.summary.create_file_writer(str(self.run.tensorboard))
 
     def _load_initial_weights(self):
-        for load, source in ((checkpoints.load_weights, "init"), (pretrained.load_encoder, "encoder")):
+        arguments = {"init": (self.manifest, self.settings["init_options"]), "encoder": (self.manifest["network"],)}
+        for load, source in ((pretrained.load_all, "init"), (pretrained.load_encoder, "encoder")):
             if self.settings[source]:
                 try:
-                    print(f"{source} weights from {load(self.model, self.settings[source])}")
+                    print(f"{source} weights from {load(self.model, self.settings[source], *arguments[source])}")
                 except ConfigError as error:
                     raise ConfigError(f"train.{source}: {error}") from None
         self.train_step.start_averages()
@@ -226,7 +226,8 @@ class Trainer:
     def _keep(self, scores):
         """Writes the weights to use, with averages in place of weights and statistics, into best/."""
         with self.train_step.averaged_weights():
-            checkpoints.write(self.run.best / "weights.npz", checkpoints.model_state(self.model))
+            about = of_weights(self.manifest, scores["step"])
+            checkpoints.write(self.run.best / "weights.npz", checkpoints.model_state(self.model), about)
         write_json(self.run.best / "metrics.json", scores)
 
     def _save(self, done, window):
@@ -234,7 +235,8 @@ class Trainer:
             self.train_step.average_batch_norm()
         self.step.assign(done)
         self.window.assign(window)
-        checkpoints.save_step(self.run.checkpoints, done, self._state(), self.settings["keep_checkpoints"])
+        about, keep = of_weights(self.manifest, done), self.settings["keep_checkpoints"]
+        checkpoints.save_step(self.run.checkpoints, done, self._state(), keep, about)
 
     def _state(self):
         trainer = {"trainer/step": self.step, "trainer/window": self.window, "trainer/best": self.best}

@@ -18,7 +18,7 @@ from data_pipelines.own_data.description import read_description
 from did_tf import models, settings
 from did_tf.__main__ import COMMANDS
 from did_tf.programs import cli
-from did_tf.runs.run_folder import flatten
+from did_tf.runs.identity import MAY_DIFFER, flatten
 from did_tf.scoring import official
 from did_tf.settings import PROTOCOLS
 from did_tf.training import distribution, losses, optimizers, schedules, supervision
@@ -124,6 +124,11 @@ def test_nothing_else_is_called_a_data_set_or_a_model():
     after = text("settings.md").split("## Options of the models")[1]
     assert set(re.findall(r"^### (\w+)$", after, re.MULTILINE)) == set(models.names())
     assert all(f"`{name}`" in section("commands.md", "submit") for name in official.names())
+
+
+def test_what_may_differ_when_a_run_goes_on_is_told_with_its_reason():
+    told = {name: cells[0] for name, cells in rows(text("run-folder.md"), "may differ").items()}
+    assert told == MAY_DIFFER
 
 
 # Commands

@@ -11,10 +11,11 @@ import tensorflow as tf
 import tiny
 
 from data_pipelines import DatasetSpec
-from did_tf import wiring
+from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
 from did_tf.inference.predictor import Predictor
+from did_tf.runs import manifest, weights
 
 PROJECT = Path(export.__file__).parents[2]
 
@@ -119,6 +120,14 @@ def test_assets_name_the_classes_and_their_colours(exported, network):
     assert told["name"] == "synthetic" and tuple(told["classes"]) == spec.classes
     assert [tuple(colour) for colour in told["palette"]] == list(spec.palette)
     assert (told["dtype"], told["bands"], told["mean"], told["std"]) == ("uint8", 3, [*spec.mean], [*spec.std])
+
+
+def test_assets_say_what_the_network_depends_on(exported, network):
+    run, config = exported[0], network[0]
+    told = json.loads((run.saved_model / "assets" / "dataset.json").read_text())["identity"]
+    assert told["weights"]["digest"] == weights.digest(run.best / "weights.npz")
+    assert told["network"] == models.described(config["model"])
+    assert {key: told[key] for key in ("did_tf", "git_commit")} == manifest.version()
 
 
 @pytest.mark.parametrize(

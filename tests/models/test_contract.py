@@ -22,6 +22,15 @@ TINY = {
     "ladder": ({"growth": 4, "units": (1, 1, 1, 2), "width": 8}, {"growth": 8}, {"units": (1, 1, 2, 2)}),
     "sunet": ({"filters": 4, "depth": 1, "widths": (8, 12, 16, 20)}, {"filters": 8}, {"depth": 2}),
 }
+# name: other values of the options that the encoder does not depend on
+BEYOND = {
+    "did": {"smoothing": 3, "deep_supervision": False, "align_corners": False},
+    "duc": {"aspp": 4, "cell": 1, "upsampling": "bilinear"},
+    "fc_densenet": {},
+    "fcrn": {"kernel": 3, "dilation": 6, "align_corners": False},
+    "ladder": {"context": "spp", "width": 16, "aux": False, "align_corners": True},
+    "sunet": {"degridding": True, "align_corners": True},
+}
 # The smallest, 16n+1, even and odd; not square.
 SIZES = [(17, 17), (33, 49), (40, 31)]
 
@@ -139,6 +148,33 @@ def test_weights_load_by_name(name, tmp_path):
     checkpoints.write(tmp_path / "w.npz", checkpoints.model_state(model))
     checkpoints.restore(tmp_path / "w.npz", checkpoints.model_state(other))
     assert_close(arrays(other(x)), expected, rtol=0)
+
+
+def test_options_of_training_change_nothing_else(name, tmp_path):
+    """Weights of a network trained with others are the same network's."""
+    values = {"dropout": 0.5, "dropouts": (0.1, 0.2, 0.3, 0.4), "bn_momentum": 0.5}
+    assert {*values} == {*models.TRAINING_OPTIONS}
+    x, model = images((33, 33)), shared(name)
+    other = build(name, **{key: value for key, value in values.items() if key in models.options(name)})
+    checkpoints.write(tmp_path / "w.npz", checkpoints.model_state(model))
+    checkpoints.restore(tmp_path / "w.npz", checkpoints.model_state(other))
+    assert_close(arrays(other(x)), arrays(model(x)), rtol=0)
+
+
+def test_the_encoder_does_not_depend_on_options_beyond_it(name):
+    """Its layers, with the same weights, give the same whatever those options are."""
+    changes = BEYOND[name]
+    assert {*changes} <= {*models._BEYOND_ENCODER[name]}
+    described = [models.of_encoder(models.described({"name": name, **TINY[name][0], **own})) for own in ({}, changes)]
+    assert described[0] == described[1]
+    model, other = shared(name), build(name, **changes)
+    state = checkpoints.model_state(model)
+    for weight, v in checkpoints.model_state(other).items():
+        if models.part(weight[len("model/") :]) == "encoder":
+            v.assign(state[weight])
+    last = [layer.name for layer in other.layers if layer.weights and models.part(layer.name) == "encoder"][-1]
+    features = (keras.Model(of.input, of.get_layer(last).output)(images((33, 33))) for of in (model, other))
+    np.testing.assert_array_equal(*(tf.nest.flatten(found)[0] for found in features))
 
 
 @pytest.mark.parametrize("difference, message", [(1, r"\(.*the model's is \("), (2, "missing")])

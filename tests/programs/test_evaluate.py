@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from did_tf import wiring
+from did_tf.runs import manifest, weights
 from did_tf.scoring import evaluation
 from did_tf.scoring.details import DetailScores
 
@@ -57,6 +58,11 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
         "weights": str(run.best / "weights.npz"),
         "model": json.loads(json.dumps(config["model"])),
     }
+    recorded, dataset_identity = report["identity"], manifest.content(dataset, dataset.samples("val"), "val")
+    assert recorded["weights"]["digest"] == weights.digest(run.best / "weights.npz") and recorded["weights"]["own"]
+    assert recorded["data"] == dataset_identity
+    assert recorded["settings"] == json.loads(json.dumps(config))
+    assert (recorded["did_tf"], recorded["git_commit"]) == tuple(manifest.version().values())
     assert (run.evaluation / folder / "val_confusion.png").is_file()
     assert f"synthetic val, 3 images, protocol '{protocol}'" in printed
     assert evaluation.table(expected, dataset.spec.classes, config["paper"]) in printed
@@ -67,6 +73,7 @@ def test_partial_report_of_another_split_has_its_own_place_and_no_paper(evaluate
     report = read(run.evaluation / "tiles" / "first_2" / "test.json")
     assert report["paper"] is None
     assert [image["name"] for image in report["images"]] == ["test_00000", "test_00001"]
+    assert report["identity"]["data"]["samples"] == 2
     assert "paper" not in printed[printed.index("synthetic test, 2 images") :]
     assert not (run.evaluation / "test.json").exists()
 

@@ -20,7 +20,7 @@ from data_pipelines import DataError, spec_of
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures
-from did_tf.runs import run_folder
+from did_tf.runs import manifest as manifests
 from did_tf.scoring.evaluation import MAIN
 
 # What a small network learns in a minute.
@@ -170,19 +170,21 @@ def test_without_its_description_nothing_is_predicted(tmp_path):
         wiring.load_network(config("did_folders", tmp_path / "gone"), tmp_path)
 
 
-@pytest.mark.parametrize("changed", ["classes", "mean"])
-def test_a_network_of_other_classes_or_pixels_is_not_used(changed, tmp_path):
+@pytest.mark.parametrize(("changed", "found"), [("classes", "class 0 is "), ("mean", "mean is ")])
+def test_a_network_of_other_classes_or_pixels_is_not_used(changed, found, tmp_path):
     data = own_data.make_five_bands(tmp_path / "data", count=4)
     settings = config("did_folders", data)
     spec = wiring.make_dataset(settings).spec
     model = wiring.make_model(settings, spec)
     run = tiny.save_run(tmp_path / "run", settings, model)
-    manifest = json.loads(json.dumps({"data": run_folder.facts(spec)}))
+    manifest = json.loads(json.dumps({"data": manifests.facts(spec)}))
     run.manifest.write_text(json.dumps(manifest))
     wiring.load_network(settings, run.folder)
     manifest["data"][changed].reverse()
     run.manifest.write_text(json.dumps(manifest))
-    with pytest.raises(ConfigError, match=f"run was trained with {changed} .* but folders has .* now: put the data's"):
+    with pytest.raises(
+        ConfigError, match=f"trained on other data than folders is: {found}.* and was .*; put the data's"
+    ):
         wiring.load_network(settings, run.folder)
 
 

@@ -14,6 +14,7 @@ from kitti_folder import make_kitti
 from PIL import Image
 
 from did_tf import wiring
+from did_tf.runs import weights
 from did_tf.scoring import official
 
 # One process, for each import of TensorFlow takes seconds.
@@ -67,6 +68,10 @@ def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):
     assert f"3 files written and checked in {folder}; upload {packed} to the KITTI road benchmark" in done.stdout
     (error,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert f"{folder} holds results of other weights or settings" in error
+
+    recorded = json.loads((run.folder / "submission" / "test.json").read_text())
+    assert recorded["weights"] == weights.digest(run.best / "weights.npz")
+    assert (recorded["images"]["split"], recorded["images"]["samples"]) == ("test", 3)
 
     names = ["um_road_000000.png", "umm_road_000000.png", "uu_road_000000.png"]
     assert zipfile.ZipFile(packed).namelist() == names

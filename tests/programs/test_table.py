@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import numpy as np
 import program
 import pytest
 from absl.testing import flagsaver
@@ -11,7 +12,7 @@ from absl.testing import flagsaver
 from did_tf import models, wiring
 from did_tf.analysis import measures
 from did_tf.programs import cli, table
-from did_tf.runs import results
+from did_tf.runs import checkpoints, results, weights
 from did_tf.runs.run_folder import RunFolder
 from experiments import base
 
@@ -199,7 +200,7 @@ def test_what_a_run_was_trained_on_is_no_result(family, tmp_path):
 def test_runs_with_other_settings_are_marked(family, tmp_path):
     folder = record(tmp_path / "a", validation=0.3, experiment=f"{FAMILY}:row2")
     config = json.loads((folder / "config.json").read_text())
-    config["evaluate"]["flip"], config["train"]["devices"] = True, "cpu"
+    config["evaluate"]["overlap"], config["train"]["devices"] = 0.5, "cpu"
     del config["train"]["ema"]  # from before there was such a setting
     write(folder / "config.json", config)
     assert not best(tmp_path).altered
@@ -207,6 +208,24 @@ def test_runs_with_other_settings_are_marked(family, tmp_path):
     write(folder / "config.json", config)
     assert best(tmp_path).altered
     assert table._score(best(tmp_path)) == "*30.00"
+
+
+def test_a_report_on_weights_that_were_replaced_is_marked_and_comes_last(family, tmp_path):
+    """Trained on or anew, the run has other weights than those that the report is of."""
+    name = f"{FAMILY}:row2"
+    folder = record(tmp_path / "a", {"test.json": (0.7, "whole")}, validation=0.3, experiment=name)
+    file, report = folder / "best" / "weights.npz", json.loads((folder / "evaluation" / "test.json").read_text())
+    checkpoints.write(file, {"model/kernel": np.zeros(3)})
+    report["identity"] = {"weights": {"own": True, "digest": weights.digest(file)}}
+    write(folder / "evaluation" / "test.json", report)
+    assert (best(tmp_path).score, best(tmp_path).outdated) == (0.7, False)
+    checkpoints.write(file, {"model/kernel": np.ones(3)})
+    assert (best(tmp_path).score, best(tmp_path).outdated) == (0.3, False)
+    (folder / "best" / "metrics.json").unlink()
+    assert table._score(best(tmp_path)) == "!70.00"
+    report["identity"]["weights"]["own"] = False  # those of another run are there
+    write(folder / "evaluation" / "test.json", report)
+    assert table._score(best(tmp_path)) == "70.00"
 
 
 def test_of_errors_the_lowest_is_the_best(monkeypatch, tmp_path):

@@ -173,8 +173,9 @@ def test_other_settings_do_not_resume(whole_run):
 
 
 def test_checkpoint_of_another_network_names_the_variable(whole_run, tmp_path):
+    start = {"train__init": str(whole_run[0]), "train__init_options": ("growth",)}
     with pytest.raises(ConfigError, match="does not fit this model: model/block1"):
-        make(tmp_path, model__growth=8, train__init=str(whole_run[0]))
+        make(tmp_path, model__growth=8, **start)
 
 
 @pytest.mark.parametrize("setting", ["init", "encoder"])

@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader
-from did_tf.runs import checkpoints
+from did_tf.runs import checkpoints, manifest
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 from did_tf.training.distribution import make_strategy
 from did_tf.training.losses import PixelCrossEntropy
@@ -30,6 +30,7 @@ TRAIN = {
     "checkpoint_every": 10,
     "keep_checkpoints": 3,
     "init": "",
+    "init_options": (),
     "encoder": "",
     "progress": False,
 }
@@ -81,10 +82,12 @@ def train_step():
 def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
     keras.utils.set_random_seed(0)
     loader = Loader(InMemory({"train": [red_or_not(seed) for seed in range(6)]}), "train", progress=False)
-    config, validation = {"made": "by hand"}, Told(0.5, 0.9, 0.7)
+    config, validation, facts = {"made": "by hand"}, Told(0.5, 0.9, 0.7), manifest.facts(loader.dataset.spec)
+    made = manifest.make(1, ["/device:CPU:0"], {"split": "train", **facts}, None, None, {"name": "own"}, "float32")
     trainer = Trainer(
         RunFolder(tmp_path / "run"),
         config,
+        made,
         TRAIN,
         1,
         train_step(),
@@ -102,6 +105,6 @@ def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
     assert [row["val_told"] for row in rows] == ["0.5", "0.9", "0.7"]
     assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
     with np.load(run.best / "weights.npz") as best, np.load(checkpoints.saved_steps(run.checkpoints)[1]) as second:
-        assert {*best.files} == {"model/head.main/kernel", "model/head.main/bias"}
-        for name in best.files:
+        assert {*best.files} == {"identity", "model/head.main/kernel", "model/head.main/bias"}
+        for name in {*best.files} - {"identity"}:
             np.testing.assert_array_equal(best[name], second[name])

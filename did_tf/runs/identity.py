@@ -1,0 +1,207 @@
+"""What a result depends on, compared where an earlier one is used: a run that goes on, weights that are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from did_tf.common.errors import ConfigError
+
+MAY_DIFFER: Mapping[str, str] = {
+    "dataset.folder": "where the same samples lie: their content is compared",
+    "dataset.prepared": "records or files of the same samples: their content is compared",
+    "data.cache": "the same pairs, read once or again and again",
+    "train.devices": "a name: how many devices compute is compared, and another kind of them is told",
+    "train.progress": "shown, not learnt from",
+    "train.panels": "shown, not learnt from",
+    "train.checkpoint_every": "when the same state is saved",
+    "train.keep_checkpoints": "which of the same states stay on the disk",
+    "evaluate.protocols": "not used in training",
+    "evaluate.scales": "not used in training, whose validation is of whole images",
+    "evaluate.overlap": "not used in training, whose validation is of whole images",
+    "evaluate.options": "not used in training, whose validation is of the network as it is trained",
+    "paper": "the paper's figures, for reports alone",
+    "command": "how the same settings were given",
+    "machine": "recorded; results of other machines are the same but for rounding",
+    "devices": "their number is compared, and another kind of them is told: rounding may differ",
+    "python": "recorded; it computes nothing itself",
+    "packages": "told where did_tf, TensorFlow or Keras differ: rounding may differ",
+    "git_commit": "told: rounding may differ",
+}
+"""{setting, group of settings or fact of manifest.json: why it may differ within a run}; nothing else may."""
+_TOLD_PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras")
+_CONTENT = ("split", "samples", "fingerprint", "meaning")
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}, every key with `prefix` before it."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def may_differ(name: str) -> bool:
+    """Whether `MAY_DIFFER` has the setting or fact `name`, or a group that it is of."""
+    return any(name == known or name.startswith(f"{known}.") for known in MAY_DIFFER)
+
+
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
+    old, new = flatten(old), flatten(new)
+    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not may_differ(key)]
+
+
+def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` where settings of the run in `folder`, two configs as from JSON, are `changed`."""
+    old, new = flatten(old), flatten(new)
+    if keys := changed(old, new):
+        told = _listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys])
+        raise ConfigError(f"{folder} was started with other settings: {told}; use another --run=dir")
+
+
+def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Compares the facts of a run that goes on with those that it was started with.
+
+    Args:
+      folder: of the run, for messages.
+      was: its manifest.json; what an older one lacks can't be compared.
+      now: what `manifest.make` gives in this process, as from JSON.
+
+    Returns:
+      Lines to tell of what differs and may.
+
+    Raises:
+      ConfigError: training or validation data, class weights, seed or number of devices are others.
+    """
+    if found := data_difference(was.get("data", {}), now["data"]):
+        raise ConfigError(_other_data(folder, "training", found))
+    parts = (("training", "data"), ("validation", "validation"))
+    told = [_check_content(folder, what, _recorded(was, key), now[key]) for what, key in parts]
+    _check_equal(folder, "class weights", was.get("class_weights"), now["class_weights"], "class_weights" in was)
+    _check_equal(folder, "seed", was.get("seed"), now["seed"], "seed" in was)
+    replicas = was.get("replicas", len(was.get("devices", now["devices"])))
+    if replicas != now["replicas"]:
+        raise ConfigError(
+            f"{folder} was started on {replicas} devices, here are {now['replicas']}: batch statistics, dropout and "
+            "the order of sums depend on their number; set train.devices to as many, or train anew with --run=dir"
+        )
+    return [*filter(None, told), *_told(_latest(was), now)]
+
+
+def data_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What first differs of two `manifest.facts`, in words, empty where nothing does. Facts that `was` lacks don't."""
+    for key, value in now.items():
+        old = was.get(key, value)
+        if key in _CONTENT or old == value:
+            continue
+        if key == "classes" and len(old) == len(value):
+            number = next(i for i, (a, b) in enumerate(zip(old, value)) if a != b)
+            return f"class {number} is {value[number]!r} and was {old[number]!r}"
+        return f"{key} {'are' if key == 'classes' else 'is'} {value!s:.60} and was {old!s:.60}"
+    return ""
+
+
+def network_differences(was: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
+    """ "OPTION (A, here B)" for each option in which two networks differ.
+
+    Args:
+      was, now: {"name": of the model, and every option with its value}, as from JSON.
+      free: options that are not compared. Networks of another name differ in that alone.
+    """
+    keys = ["name"] if was.get("name") != now["name"] else sorted({*was, *now} - {*free})
+    return [f"{key} ({was.get(key)}, here {now.get(key)})" for key in keys if was.get(key) != now.get(key)]
+
+
+def check_network(
+    weights: object, was: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str], setting: str
+) -> None:
+    """Raises `ConfigError` where the network that `weights` were trained in is another.
+
+    Args:
+      weights: their file, for the message.
+      was, now, free: as of `network_differences`.
+      setting: that names options which are meant to differ.
+    """
+    if found := network_differences(was, now, free):
+        raise ConfigError(
+            f"{weights} is of another network: {_listed(found)}; set model.OPTION as it was trained, or name in "
+            f"{setting} what is meant to differ"
+        )
+
+
+def check_data(weights: object, was: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
+    """Raises `ConfigError` where the data of `weights`, `manifest.facts`, are others than those of data set `name`."""
+    if found := data_difference(was, now):
+        raise ConfigError(
+            f"{weights} was trained on other data than {name} is: {found}; put the data's description back as it was, "
+            "or train anew"
+        )
+
+
+def check_order(weights: object, was: Sequence[str], now: Sequence[str]) -> None:
+    """Raises `ConfigError` where the classes `now` are those of `weights`, `was`, in another order."""
+    if sorted(was) == sorted(now) and list(was) != list(now):
+        found = data_difference({"classes": list(was)}, {"classes": list(now)})
+        raise ConfigError(f"{weights} has the same classes in another order: {found}; put them in its order")
+
+
+def _check_content(folder, what, old, new):
+    """Compares the samples of the training or validation data. Returns a line to tell, or nothing."""
+    if not (old and new):
+        return ""
+    for fact in ("split", "samples"):
+        if old.get(fact) != new[fact]:
+            raise ConfigError(_other_data(folder, what, f"{fact} {new[fact]!r}, and it was {old.get(fact)!r}"))
+    if "meaning" not in old:
+        return (
+            f"{folder} does not say what its {what} data held, only how many samples of {new['split']} there were: "
+            "their content can't be compared, and is recorded from here on"
+        )
+    if old["fingerprint"] != new["fingerprint"]:
+        raise ConfigError(_other_data(folder, what, f"samples of {new['split']} have other content"))
+    if old["meaning"] != new["meaning"]:
+        raise ConfigError(_other_data(folder, what, f"samples of {new['split']} are read in another way"))
+    return ""
+
+
+def _other_data(folder, what, found):
+    return (
+        f"the {what} data are not those that {folder} was started with: {found}; put them back, or train anew with "
+        "another --run=dir"
+    )
+
+
+def _check_equal(folder, what, old, new, known):
+    if known and old != new:
+        raise ConfigError(
+            f"{folder} was started with {what} {old!s:.80}, and here is {new!s:.80}; use another --run=dir"
+        )
+
+
+def _recorded(manifest, key):
+    """The last that a manifest has under `key`, of the start or of a continuation."""
+    entries = [manifest, *manifest.get("continued", [])]
+    return next((entry[key] for entry in reversed(entries) if entry.get(key)), None)
+
+
+def _latest(manifest):
+    return {**manifest, **(manifest.get("continued") or [{}])[-1]}
+
+
+def _told(was, now):
+    """Lines on versions and devices that are others than those of the last process."""
+    pairs = [(name, *(of.get("packages", {}).get(name) for of in (was, now))) for name in _TOLD_PACKAGES]
+    pairs.append(("commit", was.get("git_commit"), now["git_commit"]))
+    pairs.append(("devices", _kinds(was.get("devices", now["devices"])), _kinds(now["devices"])))
+    found = [f"{name} {new} (was {old})" for name, old, new in pairs if was.get("packages") and old != new]
+    return [f"going on with {', '.join(found)}: rounding may differ"] if found else []
+
+
+def _kinds(devices):
+    """ "GPU" of TensorFlow's names of devices."""
+    return "+".join(sorted({device.rpartition("device:")[2].partition(":")[0] for device in devices}))
+
+
+def _listed(found):
+    return f"{', '.join(found[:3])}{f' and {len(found) - 3} more' if len(found) > 3 else ''}"

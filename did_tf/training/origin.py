@@ -1,0 +1,43 @@
+"""What a training depends on, from the parts that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from data_pipelines.pipeline import Loader
+from did_tf.runs import manifest
+from did_tf.training.train_step import TrainStep
+
+
+def manifest_of(
+    train_step: TrainStep,
+    loader: Loader,
+    val_split: str,
+    seed: int,
+    network: Mapping[str, Any],
+    precision: str,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """What a run depends on beside its settings, see `manifest.make`.
+
+    Args:
+      train_step: which says the devices and the weights of the classes.
+      loader: of the samples to train on.
+      val_split: of the same data set, to validate on; empty for none.
+      seed, network, precision: as for `manifest.make`.
+      progress: show a bar where it takes long to look at the data.
+
+    Raises:
+      DataError: a file is missing.
+    """
+    dataset = loader.dataset
+    return manifest.make(
+        seed,
+        [str(device) for device in train_step.strategy.extended.worker_devices],
+        {**manifest.content(dataset, loader.samples, loader.split, progress), **manifest.facts(dataset.spec)},
+        manifest.content(dataset, dataset.samples(val_split), val_split, progress) if val_split else None,
+        train_step.pixel_loss.class_weights,
+        network,
+        precision,
+    )

@@ -1,0 +1,193 @@
+"""A run that goes on: what may differ changes nothing, what may not is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+
+from data_pipelines.programs.prepare import prepare
+from did_tf import wiring
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+from did_tf.programs import cli
+from did_tf.runs import checkpoints, identity, manifest
+from did_tf.runs.run_folder import RunFolder, flatten, read_json
+
+SETTINGS = {
+    "model__dropout": 0.2,
+    "train__ema": 0.9,
+    "train__steps": 6,
+    "train__log_every": 3,
+    "train__checkpoint_every": 3,
+    "train__validate_every": 6,
+}
+LAST = "step_00000006.npz"
+
+
+def make(folder, **overrides):
+    return wiring.make_trainer(tiny.config(**{**SETTINGS, **overrides}), RunFolder(folder))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Folder of an undisturbed run of six steps, with dropout, an average of the weights and validation."""
+    folder = tmp_path_factory.mktemp("whole")
+    make(folder).fit()
+    return folder
+
+
+@pytest.fixture
+def half(whole, tmp_path):
+    """The same as it was after three steps."""
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / LAST).unlink()
+    shutil.rmtree(tmp_path / "run" / "best")
+    return tmp_path / "run"
+
+
+def test_what_may_differ_changes_nothing(whole, half, tmp_path):
+    """Every setting of the table changed half-way: all arrays are the same to the last bit."""
+    config = tiny.config(**SETTINGS)
+    for split in ("train", "val"):
+        source = {key: config["dataset"][key] for key in ("name", "options")}
+        prepare(wiring.make_dataset(config), split, tmp_path / "records", source)
+    changes = {
+        "dataset.folder": "elsewhere",
+        "dataset.prepared": str(tmp_path / "records"),
+        "data.cache": False,
+        "train.devices": "cpu",
+        "train.progress": True,
+        "train.panels": 1,
+        "train.checkpoint_every": 1,
+        "train.keep_checkpoints": 3,
+        "evaluate.protocols": ("tiles",),
+        "evaluate.scales": (0.5,),
+        "evaluate.overlap": 0.5,
+        "evaluate.options": {"stem_pool": 2},
+        "paper": {"miou": 1.0},
+    }
+    assert {*changes} == {key for key in identity.MAY_DIFFER if "." in key or key == "paper"}
+    assert all(flatten(config).get(key) != value for key, value in changes.items())
+    make(half, **{key.replace(".", "__"): value for key, value in changes.items()}).fit()
+    assert len(checkpoints.saved_steps(half / "checkpoints")) == 3
+    for file in (f"checkpoints/{LAST}", "best/weights.npz"):
+        with np.load(whole / file) as undisturbed, np.load(half / file) as disturbed:
+            assert undisturbed.files == disturbed.files
+            for name in {*undisturbed.files} - {"identity"}:
+                np.testing.assert_array_equal(undisturbed[name], disturbed[name], err_msg=name)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_run_does_not_go_on_on_other_data(half, monkeypatch, part):
+    """The settings are the same, and so are names and numbers: labels were drawn anew."""
+    before, content = (half / "manifest.json").read_bytes(), manifest.content
+
+    def drawn_anew(dataset, samples, split, progress):
+        return {**content(dataset, samples, split), **({"fingerprint": "other"} if split == part else {})}
+
+    monkeypatch.setattr(manifest, "content", drawn_anew)
+    with pytest.raises(ConfigError, match=f"samples of {part} have other content; put them back, or train anew"):
+        make(half)
+    assert (half / "manifest.json").read_bytes() == before
+
+
+def test_validation_with_mirrored_images_is_another_run(half):
+    with pytest.raises(ConfigError, match=r"evaluate.flip \(False, now True\)"):
+        make(half, evaluate__flip=True)
+
+
+def test_what_a_run_depends_on_is_recorded_and_carried_by_its_weights(whole):
+    made = read_json(whole / "manifest.json")
+    assert (made["replicas"], made["data"]["samples"], made["validation"]["samples"]) == (1, 12, 3)
+    for file, step in ((LAST, 6), ("step_00000003.npz", 3)):
+        found = checkpoints.read_identity(whole / "checkpoints" / file)
+        assert {key: found[key] for key in ("network", "data", "seed", "precision", "step")} == {
+            **{key: made[key] for key in ("network", "data", "seed")},
+            "precision": "float32",
+            "step": step,
+        }
+    assert checkpoints.read_identity(whole / "best" / "weights.npz") == {**found, "step": 6}
+
+
+def test_without_a_best_the_averages_are_what_is_used(whole, half):
+    """Those of the newest checkpoint, as best/ has them after validation: not its raw weights."""
+    trainer = make(half)
+    model, _, weights = wiring.load_network(tiny.config(**SETTINGS), half)
+    assert weights.file.name == "step_00000003.npz"
+    raw = {name: v.numpy() for name, v in checkpoints.model_state(trainer.model).items()}
+    with trainer.train_step.averaged_weights():
+        averaged = {name: v.numpy() for name, v in checkpoints.model_state(trainer.model).items()}
+    assert any(np.any(raw[name] != averaged[name]) for name in raw)
+    for name, v in checkpoints.model_state(model).items():
+        np.testing.assert_array_equal(v.numpy(), averaged[name], err_msg=name)
+
+
+def aged(run):
+    """Makes the run what version 0.2.0 left: numbered averages, no identity, less in its manifest and settings."""
+    file = checkpoints.saved_steps(run / "checkpoints")[-1]
+    arrays = checkpoints.read(file)
+    names = [name for name in arrays if name.startswith("average/")]
+    numbers = {name: f"average/{number}" for number, name in enumerate(names)}
+    checkpoints.write(file, {numbers.get(name, name): array for name, array in arrays.items()})
+    config, made = read_json(run / "config.json"), read_json(run / "manifest.json")
+    del config["train"]["init_options"], made["data"]["meaning"]
+    for key in ("replicas", "validation", "network", "precision"):
+        del made[key]
+    write_json(run / "config.json", config)
+    write_json(run / "manifest.json", {**made, "data": {**made["data"], "fingerprint": "of sizes"}})
+
+
+def test_a_run_of_version_0_2_goes_on(whole, half, capsys):
+    before = checkpoints.read(half / "checkpoints" / "step_00000003.npz")
+    aged(half)
+    run = RunFolder(half, defaults=cli.defaults("did"))
+    trainer = wiring.make_trainer(tiny.config(**SETTINGS), run)
+    assert "its training data held" in (told := capsys.readouterr().out) and told.count("\n") == 2
+    for name, v in trainer._state().items():
+        np.testing.assert_array_equal(v.numpy(), before[name], err_msg=name)
+    made = read_json(half / "manifest.json")
+    assert made["data"]["fingerprint"] == "of sizes"
+    assert made["continued"][-1]["data"]["meaning"] and made["continued"][-1]["validation"]["samples"] == 3
+
+
+# A start from other weights
+
+
+def test_a_start_from_a_network_with_other_options_must_be_meant(whole, tmp_path, capsys):
+    start = {"train__init": str(whole), "model__stem_pool": 2, "model__dropout": 0.5}
+    with pytest.raises(ConfigError, match=r"train.init: .*network: stem_pool \(3, here 2\).*train.init_options"):
+        make(tmp_path / "run", **start)
+    assert not (tmp_path / "run").exists()
+    make(tmp_path / "run", **start, train__init_options=("stem_pool",))
+    assert "weights.npz, trained with other settings: stem_pool (3, here 2)\n" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="train.init_options: model 'did' has no option 'stempool'"):
+        make(tmp_path / "other", **start, train__init_options=("stempool",))
+
+
+@pytest.mark.parametrize("reordered", [True, False])
+def test_a_start_on_other_data_is_told_but_the_same_classes_in_another_order_are_refused(
+    whole, tmp_path, capsys, reordered
+):
+    file = tmp_path / "w.npz"
+    found, arrays = (
+        checkpoints.read_identity(whole / "best" / "weights.npz"),
+        checkpoints.read(whole / "best/weights.npz"),
+    )
+    classes = found["data"]["classes"]
+    found["data"]["classes"] = [classes[1], classes[0], *classes[2:]] if reordered else ["other", *classes[1:]]
+    checkpoints.write(file, arrays, json.loads(json.dumps(found)))
+    if reordered:
+        with pytest.raises(ConfigError, match="w.npz has the same classes in another order: class 0 is "):
+            make(tmp_path / "run", train__init=str(file))
+    else:
+        make(tmp_path / "run", train__init=str(file))
+        assert f"of the data, class 0 is {classes[0]!r} and was 'other'" in capsys.readouterr().out
+
+
+def test_an_encoder_of_other_options_is_told(whole, tmp_path, capsys):
+    changes = {"model__dilations": (1, 1, 1, 1), "model__smoothing": 3, "model__dropout": 0.0}
+    make(tmp_path / "run", train__encoder=str(whole), **changes)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("encoder weights from")]
+    assert line.endswith("weights.npz, trained with other settings: dilations ([1, 1, 2, 4], here [1, 1, 1, 1])")
