@@ -224,9 +224,9 @@ def test_images_per_class_are_counted_without_reading(classified, monkeypatch):
 
 
 def window(top, left, **kind):
-    """A window of 10x20 pixels of an image "a", as `patches.cut` names it; a record of it where there are `sizes`."""
+    """A window of 10x20 pixels of an image "a", as `patches.cut` names it; a record of it where there is `content`."""
     kind = kind or {"image": "a.png"}
-    sample = Record if "sizes" in kind else Sample
+    sample = Record if "content" in kind else Sample
     return sample(f"a_r{top}_c{left}", window=Window(top, left, 10, 20), **kind)
 
 
@@ -239,10 +239,10 @@ PAIRS = {
     "windows below each other": (window(0, 0), window(10, 0), False),
     "windows side by side": (window(0, 0), window(0, 20), False),
     "a window and all of it": (Sample("a", image="a.png"), window(5, 5), True),
-    "prepared": (Record("a", sizes=(9, 4)), Record("a", sizes=(9, 4)), True),
-    "prepared from others of that name": (Record("a", sizes=(9, 4)), Record("a", sizes=(9, 5)), False),
-    "prepared windows that overlap": (window(0, 0, sizes=(9,)), window(5, 5, sizes=(9,)), True),
-    "prepared windows that don't": (window(0, 0, sizes=(9,)), window(10, 0, sizes=(9,)), False),
+    "prepared": (Record("a", content="94"), Record("a", content="94"), True),
+    "prepared from others of that name": (Record("a", content="94"), Record("a", content="95"), False),
+    "prepared windows that overlap": (window(0, 0, content="9"), window(5, 5, content="9"), True),
+    "prepared windows that don't": (window(0, 0, content="9"), window(10, 0, content="9"), False),
 }
 
 

@@ -252,7 +252,7 @@ def test_mean_and_std_default_to_the_middle_of_the_pixel_values():
         ({"mean": (1.0, 2.0)}, "mean must have 3 entries"),
         ({"std": (1.0,) * 4}, "std must have 3 entries"),
         ({"std": (1.0, 0.0, 1.0)}, "std must be positive"),
-        ({"dropout": 1.0}, "dropout must be in"),
+        ({"dropout": 1.0}, "dropout must be a number in"),
         ({"size": 16}, "image height 16 is too small .* takes 17 or more"),
     ],
 )

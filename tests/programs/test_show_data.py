@@ -120,7 +120,7 @@ def test_pictures_are_of_a_size_to_be_looked_at(side, size):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--experiment=did_synthetic", "--config.data.hue=0.7"], "data.hue must be 0 to 0.5, got 0.7"),
+        (["--experiment=did_synthetic", "--config.data.hue=0.7"], "data.hue must be a number in [0, 0.5], got 0.7"),
         (["--experiment=did_camvid", "--data=/nowhere"], "no CamVid in /nowhere"),
         (["--experiment=did_synthetic", "--output=/proc/nowhere"], "cannot write to output folder /proc/nowhere"),
     ],

@@ -147,7 +147,7 @@ def test_pictures_show_image_label_and_prediction(problem, tmp_path):
 def test_confusion_picture_depends_on_the_matrix(tmp_path):
     dataset = InMemory(val=[])
     drawn = []
-    for counts in (np.eye(3), np.diag([1, 7, 50]), [[1, 0, 0], [1, 0, 0], [1, 0, 0]]):
+    for counts in (np.eye(3, dtype=int), np.diag([1, 7, 50]), [[1, 0, 0], [1, 0, 0], [1, 0, 0]]):
         evaluation = Evaluation({"main": ConfusionMatrix(3, counts)}, [])
         write_report(evaluation, dataset, None, tmp_path, "val", {})
         drawn.append(cv2.imread(str(tmp_path / "val_confusion.png")))
@@ -178,7 +178,7 @@ def test_table_of_hand_worked_counts():
 
 
 def test_table_without_a_paper():
-    text = table(Evaluation({"main": ConfusionMatrix(2, np.eye(2))}, []), ("a", "b"))
+    text = table(Evaluation({"main": ConfusionMatrix(2, np.eye(2, dtype=int))}, []), ("a", "b"))
     assert text.splitlines()[0] == "IoU, %           main" and "paper" not in text
 
 

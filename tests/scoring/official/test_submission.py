@@ -9,7 +9,7 @@ import pytest
 
 from data_pipelines import DataError
 from data_pipelines.spec import Sample
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_file
 from did_tf.scoring import official
 from did_tf.scoring.official import submission
@@ -150,6 +150,9 @@ def test_there_is_a_benchmark_for_its_data_sets_alone():
 
 
 def test_a_network_that_gives_no_numbers_is_told(tmp_path):
-    with pytest.raises(ConfigError, match="no finite probabilities for test/a: its training went wrong"):
-        write(tmp_path / "test", lambda image: {"main": np.full(image.shape, np.nan)})
+    def ruined(image):
+        raise NotFinite("the network's output main is not finite: its training went wrong")
+
+    with pytest.raises(NotFinite, match="test/a: the network's output main is not finite: its training went wrong"):
+        write(tmp_path / "test", ruined)
     assert not list(tmp_path.rglob("*.txt"))
