@@ -61,7 +61,7 @@ def check_all_is_finite(folder):
                 assert saved[name].dtype.kind != "f" or np.isfinite(saved[name]).all(), (path, name)
 
 
-@pytest.mark.parametrize("rate, keep", [("1e20", 0), ("1e30", 50)])
+@pytest.mark.parametrize("rate, keep", [pytest.param("1e20", 0, marks=pytest.mark.slow), ("1e30", 50)])
 def test_a_ruined_training_saves_nothing_and_its_advice_works(trained, tmp_path, rate, keep):
     """Mining passed NaN over and the run ended normally (A1); ruined weights under a finite loss were saved (A2)."""
     run = tmp_path / "my run"
@@ -103,6 +103,7 @@ def test_the_advice_starts_from_the_last_good_checkpoint(trained, tmp_path, monk
     assert trained(*advised) == (0, [])
 
 
+@pytest.mark.slow
 def test_float16_that_overflows_for_ever_is_told(trained, tmp_path):
     """Without end every update would be skipped, and the run would end normally with its first weights."""
     settings = {

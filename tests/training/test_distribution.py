@@ -80,6 +80,7 @@ def test_scaled_losses_on_two_devices(updates):
     assert np.linalg.norm(scaled - one) < 0.1 * np.linalg.norm(one)
 
 
+@pytest.mark.slow
 def test_averaged_statistics_are_those_of_the_halves(updates):
     for name, averaged in updates["two, averaged"].items():
         if "moving" in name:
@@ -87,6 +88,7 @@ def test_averaged_statistics_are_those_of_the_halves(updates):
             np.testing.assert_allclose(averaged, halves, rtol=1e-3, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_unsynchronised_devices_differ_from_one(updates):
     """Otherwise the comparison above would compare nothing."""
     name = next(name for name in updates["one"] if name.endswith("moving_variance"))

@@ -288,7 +288,13 @@ def test_start_from_the_encoder_of_another_run(whole_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "loss", [{}, {"ohem_keep": 50}, {"ohem_threshold": 0.1, "ohem_keep": 9, "ohem_scope": "batch"}], ids=str
+    "loss",
+    [
+        {},
+        pytest.param({"ohem_keep": 50}, marks=pytest.mark.slow),
+        pytest.param({"ohem_threshold": 0.1, "ohem_keep": 9, "ohem_scope": "batch"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_micro_batches_equal_the_whole_batch(tmp_path, loss):
     """Also where the valid pixels are spread unevenly: the divisor is the whole batch's, with mining too (A3)."""
@@ -331,6 +337,7 @@ def test_float16_skips_an_overflow_and_halves_the_scale(tmp_path):
     assert not np.array_equal(trainer.train_step._weights()[0].numpy(), before[0])
 
 
+@pytest.mark.slow
 def test_the_rate_is_that_of_the_updates_that_were_made(tmp_path):
     """The optimizer does not count a step that overflowed, and takes its rate by its count (A10)."""
     schedule = {"schedule__name": "poly", "schedule__power": 1.0, "schedule__learning_rate": 0.5}
