@@ -160,12 +160,9 @@ class Updates:
     """Updates in two micro-batches of a network with batch normalisation and dropout, all from the same weights."""
 
     def __init__(self):
-        image = keras.Input(SHAPE[1:])
-        x = keras.layers.Conv2D(FILTERS, 3, padding="same", name="stem")(image)
-        x = FusedBatchNormalization(momentum=MOMENTUM, name="norm")(x)
-        x = Dropout(0.5, name="drop")(keras.layers.ReLU()(x))
-        x = keras.layers.Conv2D(CLASSES, 3, padding="same", name="head.main.conv")(x)
-        self.model = keras.Model(image, {"main": x})
+        self.strategy = make_strategy("cpu")
+        with self.strategy.scope():
+            self.model = self._network()
         self.variables = {compat.path(v): compat.tf_variable(v) for v in self.model.weights}
         rng = np.random.default_rng(0)
         self.start = {name: rng.uniform(0.2, 1, v.shape) for name, v in self.variables.items()}
@@ -173,6 +170,14 @@ class Updates:
         self.labels = rng.integers(0, CLASSES, SHAPE[:3]).astype(np.uint8)
         self.labels[0, 1], self.labels[3, :, :3] = IGNORE, IGNORE
         self.steps = {}
+
+    def _network(self):
+        image = keras.Input(SHAPE[1:])
+        x = keras.layers.Conv2D(FILTERS, 3, padding="same", name="stem")(image)
+        x = FusedBatchNormalization(momentum=MOMENTUM, name="norm")(x)
+        x = Dropout(0.5, name="drop")(keras.layers.ReLU()(x))
+        x = keras.layers.Conv2D(CLASSES, 3, padding="same", name="head.main.conv")(x)
+        return keras.Model(image, {"main": x})
 
     def __call__(self, labels, step=7, **mining):
         """({name: change} of all weights and statistics, {metric: value})."""
@@ -186,7 +191,7 @@ class Updates:
     def _train_step(self, mining):
         if str(mining) not in self.steps:
             supervision = Supervision(self.model, SHAPE[1:3])
-            parts = make_strategy("cpu"), self.model, PixelCrossEntropy(**mining), supervision
+            parts = self.strategy, self.model, PixelCrossEntropy(**mining), supervision
             self.steps[str(mining)] = same_update.make_train_step(*parts, Rule(supervision.weights), accumulate=2)
         return self.steps[str(mining)]
 
