@@ -20,13 +20,20 @@ from did_tf.runs.run_folder import RunFolder
 STEPS = 4
 
 
+def on_drawn_frames(experiment, overrides):
+    """Settings of an experiment with two batches of drawn frames of CamVid's size in place of its data."""
+    config = cli.resolve(experiment, RunFolder("nowhere"), overrides)
+    config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": ""}
+    sizes = {"train": 2 * config["train"]["batch_size"]}
+    config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": sizes}
+    config["train"]["progress"] = False
+    return config
+
+
 def main():
     experiment, *overrides = sys.argv[1:]
-    config = cli.resolve(experiment, RunFolder("nowhere"), overrides)
+    config = on_drawn_frames(experiment, overrides)
     batch_size = config["train"]["batch_size"]
-    config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": ""}
-    config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": {"train": 2 * batch_size}}
-    config["train"]["progress"] = False
     with tempfile.TemporaryDirectory() as folder:
         trainer = wiring.make_trainer(config, RunFolder(folder))
         times = []

@@ -21,11 +21,11 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
+from benchmarks.full_size import on_drawn_frames
 from benchmarks.input import input_speed
 from did_tf import models, wiring
 from did_tf.models import units
 from did_tf.models.layers import FusedBatchNormalization
-from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training import health as training_health
 from did_tf.training.distribution import set_precision
@@ -76,10 +76,7 @@ def health():
 
 def _trainer_step(vitals):
     """A call that does one update of the trainer's, traced with `vitals` in the place of `health.vitals`."""
-    config = cli.resolve("camvid_budget:did", RunFolder("nowhere"), ["--config.train.precision=float32"])
-    drawn = {"height": 360, "width": 480, "sizes": {"train": config["train"]["batch_size"]}}
-    config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": "", "options": drawn}
-    config["train"]["progress"] = False
+    config = on_drawn_frames("camvid_budget:did", ["--config.train.precision=float32"])
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(training_health, "vitals", vitals):
         trainer = wiring.make_trainer(config, RunFolder(folder))
         batch, step = next(iter(trainer._batches(0))), tf.constant(0, tf.int32)

@@ -116,7 +116,7 @@ def shared_samples(first: Iterable[Sample], second: Iterable[Sample]) -> list[Sa
     """Samples of `second` that show what one of `first` does, wholly or in part.
 
     They are of the same image file, and their windows, where they have some, overlap. Samples without a file, drawn or
-    prepared, are of the same image where their names are equal, and the sizes of the files that were prepared.
+    prepared, are of the same image where their names are equal, and the content of the files that were prepared.
     """
     windows = defaultdict(list)
     for sample in first:

@@ -146,7 +146,7 @@ def check(config: Config, training: bool = True) -> None:
     models.check_options(config["model"]["name"], model)
     models.check_options(config["model"]["name"], config["evaluate"]["options"], "evaluate.options")
     if training:
-        _check_init_options(config)
+        models.check_names(config["model"]["name"], config["train"]["init_options"], "train.init_options")
         optimizers.check_options(config["optimizer"]["name"], config["optimizer"]["options"])
         for conflict in _conflicts(config):
             raise ConfigError(conflict)
@@ -195,14 +195,6 @@ def _check_names(config):
     for key in _keys(config):
         if key not in KINDS and not key.startswith("model."):
             raise ConfigError(f"unknown setting {key!r}{nearest(key, KINDS)}")
-
-
-def _check_init_options(config):
-    known = models.options(config["model"]["name"])
-    for key in config["train"]["init_options"]:
-        if key not in known:
-            model = config["model"]["name"]
-            raise ConfigError(f"train.init_options: model {model!r} has no option {key!r}{nearest(key, known)}")
 
 
 def _keys(config, prefix=""):

@@ -34,9 +34,7 @@ _KINDS = {
     "Sequence[int]": kinds.sequence(kinds.whole()),
     "Collection[int]": kinds.sequence(kinds.whole()),
     "Sequence[float]": kinds.sequence(kinds.number()),
-    "Sequence[int] | None": kinds.either(
-        kinds.sequence(kinds.whole()), kinds.Kind("None", lambda value: value is None)
-    ),
+    "Sequence[int] | None": kinds.either(kinds.sequence(kinds.whole()), kinds.NONE),
 }
 """What the options of a builder may be, by their annotation."""
 PARTS = ("encoder", "decoder", "head")
@@ -68,6 +66,11 @@ def options(name: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "name"}
 
 
+def own_options(name: str) -> dict[str, Any]:
+    """`options` without mean and std, which the data set decides. Raises ConfigError for an unknown name."""
+    return _own(options(name))
+
+
 def described(settings: Mapping[str, Any]) -> dict[str, Any]:
     """{"name": of the architecture, and every option with its value}, as from JSON, to be kept beside weights.
 
@@ -78,8 +81,7 @@ def described(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ConfigError: unknown name.
     """
-    every = {**options(settings["name"]), **settings}
-    return json.loads(json.dumps({key: value for key, value in every.items() if key not in _FROM_DATA}))
+    return json.loads(json.dumps(_own({**options(settings["name"]), **settings})))
 
 
 def of_encoder(network: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,6 +96,16 @@ def option_kinds(name: str) -> dict[str, kinds.Kind]:
     return {p.name: _KINDS.get(_type(p), kinds.ANY) for p in inspect.signature(_BUILDERS[name]).parameters.values()}
 
 
+def check_names(name: str, chosen: Iterable[str], group: str) -> None:
+    """Raises ConfigError where architecture `name` has no option of one of the names `chosen`, given in `group`."""
+    known = options(name)
+    for key in chosen:
+        if key not in known:
+            raise ConfigError(
+                f"{group}: model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}"
+            )
+
+
 def check_options(name: str, chosen: Mapping[str, Any], group: str = "model") -> None:
     """Raises ConfigError where architecture `name` has no option of one of the names, or one is of another type.
 
@@ -102,12 +114,9 @@ def check_options(name: str, chosen: Mapping[str, Any], group: str = "model") ->
       chosen: {option: value}.
       group: of settings that they are from, for the message.
     """
-    known, types = options(name), option_kinds(name)
+    check_names(name, chosen, group)
+    types = option_kinds(name)
     for key, value in chosen.items():
-        if key not in known:
-            raise ConfigError(
-                f"{group}: model {name!r} has no option {key!r}{nearest(key, known)}; known: {', '.join(known)}"
-            )
         types[key].check(f"{group}.{key}", value)
 
 
@@ -160,6 +169,10 @@ def own_resolution(model: keras.Model) -> dict[str, tuple[keras.KerasTensor, boo
         resize = next((layer for layer in model.layers if layer.name == f"head.{output}.up"), None)
         found[output] = (resize.input[0], resize.align_corners) if resize else (logits, True)
     return found
+
+
+def _own(settings):
+    return {key: value for key, value in settings.items() if key not in _FROM_DATA}
 
 
 def _type(parameter):

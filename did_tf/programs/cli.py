@@ -22,7 +22,7 @@ import experiments
 from did_tf import models, settings
 from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
-from did_tf.programs.overrides import change, changes, model_options
+from did_tf.programs.overrides import change, changes
 from did_tf.runs.identity import flatten
 from did_tf.runs.run_folder import RunFolder, default_run, read_json, split_name
 from did_tf.wiring import Config
@@ -98,7 +98,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
 
 def defaults(model: str) -> Config:
     """Every setting with its default, the options of architecture `model` among them. Raises `ConfigError`."""
-    return {**base.get_config().to_dict(), "model": {"name": model, **model_options(model)}}
+    return {**base.get_config().to_dict(), "model": {"name": model, **models.own_options(model)}}
 
 
 def config_arguments() -> list[str]:
@@ -139,7 +139,7 @@ def load_experiment(name: str) -> ConfigDict:
         config = module.get_config(*filter(None, [argument]))
     except ValueError as error:
         raise ConfigError(f"experiment {name!r}: {error}") from None
-    options = model_options(config.model.name)
+    options = models.own_options(config.model.name)
     config.model.update({key: value for key, value in options.items() if key not in config.model})
     return config
 
@@ -192,7 +192,7 @@ def _help(program):
     parts += ["", "Settings and their defaults (experiments/base.py explains them; --experiment=NAME --help: its own):"]
     parts += [*_listed(base.get_config()), "", "The models' options, --config.model.KEY=VALUE (did_tf/models/):"]
     for name in models.names():
-        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in model_options(name).items())
+        options = " ".join(f"{key}={value}".replace(" ", "") for key, value in models.own_options(name).items())
         parts.append(textwrap.fill(f"{name}: {options}", 100, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(parts)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from data_pipelines.programs.command import literal
 from did_tf import models, settings
 from did_tf.common.errors import ConfigError, nearest
-
-_FROM_DATA = ("mean", "std")  # options of every model that the data set decides
 
 
 def changes(overrides: Iterable[str]) -> dict[str, str]:
@@ -35,15 +32,10 @@ def change(config: ConfigDict, texts: Mapping[str, str]) -> None:
         _set(config, key, text)
 
 
-def model_options(name: str) -> dict[str, Any]:
-    """Options of architecture `name` with their defaults, without those that the data set decides."""
-    return {key: value for key, value in models.options(name).items() if key not in _FROM_DATA}
-
-
 def _enter(texts, config):
     """Makes room in `config` for what `texts` bring with them: the options of another model or data set, new keys."""
     if (name := texts.get("model.name", config.model.name)) != config.model.name:
-        config.model = ConfigDict({"name": name, **model_options(name)})
+        config.model = ConfigDict({"name": name, **models.own_options(name)})
     if texts.get("dataset.name", config.dataset.name) != config.dataset.name:
         config.dataset.options = ConfigDict()
     known = dict(_items(config))

@@ -25,6 +25,8 @@ from did_tf.common.errors import ConfigError
 
 MODEL, AVERAGE = "model/", "average/"
 """What names of weights, and of their moving averages, begin with; the weight's own name follows."""
+ADVICE = "Use the experiment and model options that it was trained with, or another RUN"
+"""What to do where a file of a run does not fit."""
 _FILE = re.compile(r"step_(\d+)\.npz")
 _IDENTITY = "identity"
 
@@ -68,8 +70,7 @@ def restore(path: Path | str, state: Mapping[str, tf.Variable]) -> None:
         so nothing is half loaded).
     """
     arrays = name_averages(read(path), [name for name in state if name.startswith(AVERAGE)])
-    advice = "Use the experiment and model options that it was trained with, or another RUN"
-    assign(state, arrays, f"checkpoint {path}", advice)
+    assign(state, arrays, f"checkpoint {path}", ADVICE)
 
 
 def read(path: Path | str, prefixes: tuple[str, ...] = ("",)) -> dict[str, np.ndarray]:

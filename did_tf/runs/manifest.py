@@ -71,19 +71,18 @@ def here(devices: Sequence[str]) -> dict[str, Any]:
 
 def continuation(manifest: Mapping[str, Any], step: int) -> dict[str, Any]:
     """What of the `manifest` of a process that goes on at `step` is recorded beside the run's own."""
-    facts = {*_FACTS}
     return {
         "step": step,
         **{key: manifest[key] for key in here([]) if key in manifest},
-        "data": {key: value for key, value in manifest.get("data", {}).items() if key not in facts},
+        "data": {key: value for key, value in manifest.get("data", {}).items() if key not in _FACTS},
         "validation": manifest.get("validation"),
     }
 
 
 def of_weights(manifest: Mapping[str, Any], step: int) -> dict[str, Any]:
     """What weights of `step` depend on, which goes into their file: part of what `make` gave."""
-    kept = {key: manifest[key] for key in ("network", "data", "precision", "seed", "git_commit")}
-    return {**kept, "step": step, "did_tf": did_tf.__version__}
+    kept = {key: manifest[key] for key in ("network", "data", "precision", "seed")}
+    return {**kept, "step": step, **version()}
 
 
 def version() -> dict[str, str | None]:

@@ -102,8 +102,7 @@ def load(model: keras.Model, file: Path) -> str:
 def load_part(model: keras.Model, file: Path, state: Mapping[str, tf.Variable]) -> str:
     """As `load`, from a .npz file, for those weights alone that `state` has, a part of `checkpoints.model_state`."""
     saved = checkpoints.read(file, _KINDS)
-    advice = "Use the experiment and model options that it was trained with, or another RUN"
-    checkpoints.assign(state, _averaged(file, saved, model), f"checkpoint {file}", advice)
+    checkpoints.assign(state, _averaged(file, saved, model), f"checkpoint {file}", checkpoints.ADVICE)
     return _digest(saved)
 
 

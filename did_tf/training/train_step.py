@@ -115,14 +115,14 @@ class TrainStep:
             "gradient_norm",
         ]
         self.metrics += ["ohem/kept", "ohem/threshold"] if pixel_loss.mines else []
-        self.metrics += ["skipped"] if self.loss_scale.enabled else []
+        self.metrics += [health.SKIPPED] if self.loss_scale.enabled else []
 
     def state(self) -> dict[str, tf.Variable]:
         """{name: tf.Variable} of everything that must outlive the process, weights included."""
         state = checkpoints.model_state(self.model)
         state.update({f"optimizer/{i}": v for i, v in enumerate(compat.optimizer_variables(self.optimizer))})
         paths = [compat.path(v) for v in self.model.trainable_variables]
-        state.update({f"average/{path}": v for path, v in zip(paths, self.averages)})
+        state.update({f"{checkpoints.AVERAGE}{path}": v for path, v in zip(paths, self.averages)})
         state.update({"loss_scale/scale": self.loss_scale.scale, "loss_scale/good_steps": self.loss_scale.good_steps})
         return state
 

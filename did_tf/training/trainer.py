@@ -111,11 +111,14 @@ class Trainer:
         self.writer = tf.summary.create_file_writer(str(self.run.tensorboard))
 
     def _load_initial_weights(self):
-        arguments = {"init": (self.manifest, self.settings["init_options"]), "encoder": (self.manifest["network"],)}
-        for load, source in ((pretrained.load_all, "init"), (pretrained.load_encoder, "encoder")):
+        loads = (
+            ("init", pretrained.load_all, self.manifest, self.settings["init_options"]),
+            ("encoder", pretrained.load_encoder, self.manifest["network"]),
+        )
+        for source, load, *arguments in loads:
             if self.settings[source]:
                 try:
-                    print(f"{source} weights from {load(self.model, self.settings[source], *arguments[source])}")
+                    print(f"{source} weights from {load(self.model, self.settings[source], *arguments)}")
                 except ConfigError as error:
                     raise ConfigError(f"train.{source}: {error}") from None
         self.train_step.start_averages()
