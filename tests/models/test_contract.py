@@ -48,6 +48,7 @@ def without_dropout(name, shape=(None, None, 3)):
 @functools.cache
 def shared(name):
     """A network for tests that leave it as it is; its statistics are not the initial ones."""
+    keras.utils.set_random_seed(1)
     model = without_dropout(name)
     model(images((33, 33), count=4), training=True)
     return model
