@@ -21,7 +21,7 @@ from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common import compat
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, naming
 from did_tf.inference import export, pictures, trained
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import check_size
@@ -33,7 +33,7 @@ from did_tf.scoring.validation import ClassificationValidation, SegmentationVali
 from did_tf.settings import PROTOCOLS, check, check_loss, check_shares
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
-from did_tf.training.origin import manifest_of
+from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
@@ -209,6 +209,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     augmentation.check(dataset.spec)
     check_loss(config["loss"], dataset.spec)
     train_split, val_split = _splits(config, dataset)
+    check_sources(train, run)
     strategy = make_strategy(train["devices"])
     check_shares(train, strategy.num_replicas_in_sync)
     keras.utils.set_random_seed(config["seed"])  # of the initial weights
@@ -282,10 +283,8 @@ def _splits(config, dataset):
 
 def _check_model(config, model):
     """Raises `ConfigError` where crop or learning rates don't go with the model."""
-    try:
+    with naming(f"data.crop={tuple(config['data']['crop'])}"):
         check_size((None, *config["data"]["crop"]), model.get_layer("normalize").minimum)
-    except ConfigError as error:
-        raise ConfigError(f"data.crop={tuple(config['data']['crop'])}: {error}") from None
     factors = config["optimizer"]["multipliers"]
     if all(factors.get(models.part(compat.path(variable))) == 0 for variable in model.trainable_variables):
         raise ConfigError(f"optimizer.multipliers leaves nothing to train: {dict(factors)}")

@@ -160,6 +160,8 @@ def test_a_network_without_a_trained_part_is_refused(tmp_path):
         ({"data__hue": 0.1, "dataset__options": {"bands": 2}}, r"data\.hue"),
         ({"schedule__learning_rate": -1.0}, "learning_rate"),
         ({"optimizer__weight_decay": math.nan}, "weight_decay"),
+        ({"train__init": "/nonexistent"}, r"train\.init: no run or weights file"),
+        ({"train__encoder": "/nonexistent.h5"}, r"train\.encoder: no run or weights file"),
     ],
 )
 def test_nothing_is_read_for_settings_that_are_refused(tmp_path, monkeypatch, changes, told):

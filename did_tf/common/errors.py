@@ -28,6 +28,15 @@ def about(what: str) -> Iterator[None]:
         raise NotFinite(f"{what}: {error}") from None
 
 
+@contextlib.contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Within it, the message of a `ConfigError` begins with `setting`, which it comes from."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{setting}: {error}") from None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """ ", did you mean 'x'" for the known word most like `word`, or nothing."""
     match = difflib.get_close_matches(word, list(known), 1)
