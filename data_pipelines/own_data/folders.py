@@ -137,7 +137,7 @@ class Folders(FileDataset):
 
 def _images_mark(samples, progress=False):
     """What statistics.json keeps of the images that it is of; labels don't change it."""
-    return fingerprint([dataclasses.replace(sample, label=None) for sample in samples], progress)
+    return fingerprint([dataclasses.replace(sample, label=None, masks=()) for sample in samples], progress)
 
 
 def _mark_if_readable(samples):

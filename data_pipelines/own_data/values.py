@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from data_pipelines.spec import COLOURS, DataError
-
-LARGEST_ID = 65535  # of a class, in label files
+from data_pipelines.spec import COLOURS, LARGEST_ID, DataError
 
 
 def check_keys(content: object, known: set[str], needed: Sequence[str], prefix: str = "") -> None:
