@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.reading.images import read_label, read_masked, size_of
+from data_pipelines.reading.masks import read_masks
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 
@@ -85,6 +86,8 @@ class FileDataset(Dataset):
     def read_label(self, sample: Sample) -> np.ndarray:
         """The label [H, W] uint8 alone, but for what `spec.nodata` changes in it. Raises `DataError`."""
         assert sample.label is not None
+        if sample.masks:
+            return read_masks(sample.masks, self.spec, sample.window)
         return read_label(sample.label, self.spec, sample.window)
 
     @abc.abstractmethod

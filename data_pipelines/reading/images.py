@@ -67,7 +67,8 @@ def read_label(path: str | Path, spec: DatasetSpec, window: Window | None = None
     """Label map [H, W] uint8: class ids, and `IGNORE` for void.
 
     In the file, classes have the ids `spec.label_ids` (or their own), and void `spec.void_ids` or `IGNORE`. A palette
-    is then for display alone. Where `spec` has `label_colours`, the file holds those and `spec.void_colours`.
+    is then for display alone. Where `spec` has `label_colours`, the file holds those and `spec.void_colours`. Further
+    ones, and what all else is, are `spec.aliases`, `spec.rest` and `spec.labels_soft`.
 
     Args:
       path: of the file.
@@ -78,7 +79,7 @@ def read_label(path: str | Path, spec: DatasetSpec, window: Window | None = None
       DataError: unreadable file, more than one band (or no colours, where they are expected), or an id or a colour
         that `spec` doesn't know (file and value are named).
     """
-    label, size, alpha = label_values(path, window, bool(spec.label_colours))
+    label, size, alpha = label_values(path, window, bool(spec.label_colours), lossy=bool(spec.labels_soft))
     ids = class_ids(path, label, alpha, spec)
     return ids if window is None else _padded(ids, window, size, IGNORE)
 
