@@ -128,12 +128,17 @@ def size_of(path: str | Path) -> tuple[int, int]:
 
 def nodata_of(path: str | Path) -> float | None:
     """The pixel value that stands for no data as the file itself says, or None. Raises `DataError`."""
-    return rasters.nodata_of(path) if _load(path, only_head=True)[0].startswith(rasters.MAGIC) else None
+    return rasters.nodata_of(path) if is_tiff(path) else None
 
 
 def is_jpeg(path: str | Path) -> bool:
     """Whether a file is a JPEG. Raises `DataError` where it can't be read."""
     return _load(path, only_head=True)[0].startswith(JPEG)
+
+
+def is_tiff(path: str | Path) -> bool:
+    """Whether a file is a TIFF. Raises `DataError` where it can't be read."""
+    return _load(path, only_head=True)[0].startswith(rasters.MAGIC)
 
 
 def _load(path, only_head=False):

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_pipelines.reading.decoding import is_jpeg, label_values
+from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError, DatasetSpec
 
 UNKNOWN = -1
@@ -22,7 +22,9 @@ SOFT_VALUES = 5  # unknown ones: that many between two classes look like soft ed
 GREY = 3  # equal channels that some programs save in place of one
 
 
-def class_ids(path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec) -> np.ndarray:
+def class_ids(
+    path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec, void: np.ndarray | None = None
+) -> np.ndarray:
     """Class ids [h, w] uint8, and `IGNORE` for void, of what a label file stores. NaN is void.
 
     Args:
@@ -30,14 +32,17 @@ def class_ids(path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpe
       label: its values [h, w, channels], as of `decoding.label_values`.
       alpha: whether the last channel is alpha.
       spec: of the data set.
+      void: [h, w] bool, True where the file itself says that there is nothing, whatever the value; None: nowhere.
 
     Raises:
       DataError: values that are no ids (or colours), or that `spec` doesn't know.
     """
     values, clear = _parted(path, label, alpha, spec)
     ids = _of_colours(path, values, spec) if spec.label_colours else _of_ids(path, values, spec)
-    if clear is not None and spec.rest is not None:
-        ids = np.where(clear, np.int16(spec.rest), ids)
+    if clear is not None:
+        ids = np.where(clear, np.int16(IGNORE if spec.rest is None else spec.rest), ids)
+    if void is not None:
+        ids = np.where(void, np.int16(IGNORE), ids)
     if ids.size and ids.min() < 0:
         raise (_unknown_colour if spec.label_colours else _unknown_id)(path, values, ids < 0, spec)
     return ids.astype(np.uint8)
@@ -77,7 +82,7 @@ def _parted(path, label, alpha, spec):
             f"edges, say so in the data set (labels_soft: {NEAREST})"
         )
     there = np.count_nonzero(clear)
-    if spec.rest is None and there:
+    if spec.rest is None and there and not is_tiff(path):
         raise DataError(
             f"label {path} is transparent in {_count(there, 'pixel')}: say in the data set which class that is (rest: "
             "NAME), or that it is none (void: others)"
