@@ -17,7 +17,7 @@ from data_pipelines.spec import Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
-LATER = ("aliases", "rest", "labels_soft", "overlap")
+LATER = ("aliases", "rest", "labels_soft", "masks_overlap")
 """What it says since version 0.4.0. Left out where it is as it was before, so that older runs and records go on."""
 
 

@@ -53,7 +53,7 @@ class DatasetSpec:
         no mask; None: a label with such pixels is refused.
       labels_soft: "nearest": a value in a label stands for the nearest id or colour; a number: of two classes, the one
         with the lower id has what is below; "": values are what they are.
-      overlap: where masks of several classes overlap, whether the last of these counts; else they are refused.
+      masks_overlap: where masks of several classes overlap, whether the last of these counts; else they are refused.
 
     Raises:
       ValueError: two of these contradict each other, or `task` or `dtype` is unknown.
@@ -76,7 +76,7 @@ class DatasetSpec:
     aliases: tuple[tuple[Any, int], ...] = ()
     rest: int | None = None
     labels_soft: str | float = ""
-    overlap: bool = False
+    masks_overlap: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.own_data.description import MOST_CLASSES
+from data_pipelines.own_data.classes import MOST_CLASSES
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.own_data.matching import IMAGES, LABELS, list_files
 from data_pipelines.own_data.parts import Part

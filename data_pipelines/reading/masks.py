@@ -20,7 +20,7 @@ def read_masks(masks: Sequence[tuple[Path, int]], spec: DatasetSpec, window: Win
     A pixel in no mask has `spec.rest`; one that is void in a mask is void.
 
     Args:
-      masks: (path, class) of each; where they overlap, the last counts if `spec.overlap` says so.
+      masks: (path, class) of each; where they overlap, the last counts if `spec.masks_overlap` says so.
       spec: of the data set.
       window: as for `read_label`.
 
@@ -36,10 +36,10 @@ def read_masks(masks: Sequence[tuple[Path, int]], spec: DatasetSpec, window: Win
             raise DataError(f"masks {masks[0][0]} and {path} differ in size: they must be equal")
         inside = mask == 1
         taken = label[inside & (label != NOWHERE) & (label != number)]
-        if taken.size and not spec.overlap:
+        if taken.size and not spec.masks_overlap:
             raise DataError(
                 f"mask {path} overlaps that of {spec.classes[taken[0]]!r} in {taken.size} pixels: mend them, or "
-                "where the last of classes shall count, say so in the data set (overlap: last)"
+                "where the last of classes shall count, say so in the data set (masks_overlap: last)"
             )
         label[inside] = number
         void = void | (mask == IGNORE)

@@ -124,7 +124,7 @@ CHANGES = {
     "aliases": ((2, 1),),
     "rest": 255,
     "labels_soft": "nearest",
-    "overlap": True,
+    "masks_overlap": True,
 }
 
 

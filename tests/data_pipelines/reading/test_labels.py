@@ -230,9 +230,9 @@ def test_a_mask_per_class(rest, expected, tmp_path):
 
 def test_masks_that_overlap(tmp_path):
     masks = masks_of(tmp_path, red=[[0, 255, 255]], blue=[[255, 255, 0]])
-    with pytest.raises(DataError, match=r"blue.png overlaps that of 'red' in 1 pixels: .* \(overlap: last\)"):
+    with pytest.raises(DataError, match=r"blue.png overlaps that of 'red' in 1 pixels: .* \(masks_overlap: last\)"):
         read_masks(masks, spec_of("ground", "red", "blue", rest=0))
-    assert read_masks(masks, spec_of("ground", "red", "blue", rest=0, overlap=True)).tolist() == [[2, 2, 1]]
+    assert read_masks(masks, spec_of("ground", "red", "blue", rest=0, masks_overlap=True)).tolist() == [[2, 2, 1]]
 
 
 def test_two_masks_of_one_class_may_overlap(tmp_path):
