@@ -236,3 +236,10 @@ class Dataset(abc.ABC):
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image alone, [H, W, bands] as of `read`; there need be no label. Raises `DataError`."""
         return self.read(sample)[0]
+
+    def moved(self, sample: Sample) -> np.ndarray | None:
+        """How far every value of the label lies from the id or colour that it is taken for, [H, W]; None: nowhere.
+
+        Raises `DataError` as `read` does.
+        """
+        return None

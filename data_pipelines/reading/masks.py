@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.reading.images import read_label
+from data_pipelines.reading.labels import distances
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError, DatasetSpec, Window
 
 NOWHERE = 254  # in no mask so far; there are fewer classes
@@ -45,6 +46,11 @@ def read_masks(masks: Sequence[tuple[Path, int]], spec: DatasetSpec, window: Win
         void = void | (mask == IGNORE)
     label[label == NOWHERE], label[void] = IGNORE if spec.rest is None else spec.rest, IGNORE
     return label
+
+
+def mask_distances(masks: Sequence[tuple[Path, int]], spec: DatasetSpec) -> np.ndarray:
+    """The largest of `labels.distances` over the masks of an image, [H, W] float32. Raises `DataError` as it does."""
+    return np.maximum.reduce([distances(path, _spec_of_mask(spec)) for path, _ in masks])
 
 
 def _spec_of_mask(spec):
