@@ -122,6 +122,12 @@ _SAID = {
 
 def _split_notes(one):
     notes = [] if one.labelled else [f"{one.split} has no labels: its images alone were checked"]
+    pixels, moved, total, _ = one.moved.sum(axis=0)
+    if moved:
+        notes.append(
+            f"{one.split}: {moved / pixels:.2%} of the labels' pixels have the value of no class and are taken for the "
+            f"nearest (labels_soft), by {total / moved:.3g} in the mean and {one.moved[:, 3].max():.3g} at most"
+        )
     for kind, find in ODD.items():
         names = [one.images[index].name for index in find(one)]
         if names:

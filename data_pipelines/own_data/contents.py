@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.own_data.description import MOST_CLASSES
+from data_pipelines.own_data.classes import MOST_CLASSES
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.own_data.matching import IMAGES, LABELS, list_files
 from data_pipelines.own_data.parts import Part
-from data_pipelines.own_data.values import LARGEST_ID
 from data_pipelines.reading.decoding import image_values, label_values
-from data_pipelines.spec import DTYPES, IGNORE, DataError
+from data_pipelines.spec import DTYPES, IGNORE, LARGEST_ID, DataError
 
 
 @dataclasses.dataclass(frozen=True)
