@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_pipelines.augment import Augmentation, augment
+from data_pipelines.augment import Augmentation, augment, augment_label
 from data_pipelines.frequencies import ClassCounts
 from data_pipelines.memory import free_memory
 from data_pipelines.reading.images import size_of
@@ -150,13 +150,12 @@ def training_batches(
     options.check(spec)
 
     def epoch(number):
-        order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, number]))
-        return tf.data.Dataset.from_tensor_slices(order)
+        return tf.data.Dataset.from_tensor_slices(_order(count, seed, number))
 
     def element(position, index):
         image, label = tf.numpy_function(loader, [index], (spec.dtype, label_type), stateful=False)
         image, label = tf.ensure_shape(image, [None, None, spec.bands]), tf.ensure_shape(label, label_shape)
-        image, label = augment(image, label, tf.stack([seed + 1, position]), options, spec)
+        image, label = augment(image, label, _seed(seed, position), options, spec)
         return {"image": image, "label": label}
 
     largest = np.iinfo(np.int64).max
@@ -168,6 +167,25 @@ def training_batches(
     # Not those that also run the network: while Python reads in one, it is lost to all else.
     threads.threading.private_threadpool_size = THREADS
     return batches.with_options(threads)
+
+
+def training_labels(loader: Loader, options: Augmentation, seed: int, count: int) -> Iterator[np.ndarray]:
+    """The labels of the first `count` elements of `training_batches`, whose arguments these are; drawn one by one."""
+    positions = np.arange(count)
+    for epoch, some in enumerate(np.split(positions, range(len(loader), count, len(loader)))):
+        for position, index in zip(some, _order(len(loader), seed, np.int64(epoch)).numpy()):
+            label = loader(index)[1]
+            yield augment_label(label, _seed(seed, position), options).numpy() if np.ndim(label) else label
+
+
+def _order(count, seed, epoch):
+    """[count] int64: in which order an epoch has the samples."""
+    return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, epoch]))
+
+
+def _seed(seed, position):
+    """Of the augmentation of an element of the whole run."""
+    return tf.stack([seed + 1, position])
 
 
 def _pixels(sample):
