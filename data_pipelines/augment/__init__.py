@@ -10,7 +10,7 @@ from data_pipelines.augment.light import change_light
 from data_pipelines.augment.options import Augmentation
 from data_pipelines.spec import DatasetSpec
 
-__all__ = ["Augmentation", "augment"]
+__all__ = ["Augmentation", "augment", "augment_label"]
 
 
 def augment(
@@ -34,8 +34,18 @@ def augment(
       (image [h, w, C] float32, label [h, w] uint8 or the scalar), h and w of `options.crop`.
     """
     image, label = tf.convert_to_tensor(image), tf.convert_to_tensor(label)
-    draw = tf.unstack(tf.random.stateless_uniform([8], seed))
+    draw = _draw(seed)
     view = draw_view(tf.shape(image)[:2], label, seed, draw[:6], options)
     image = cut_image(image, view, options, spec.mean)
     image = change_light(image, seed, draw[6:], options, spec)
     return image, cut_label(label, view, options) if label.shape.rank else label
+
+
+def augment_label(label: tf.Tensor | np.ndarray, seed: tf.Tensor, options: Augmentation) -> tf.Tensor:
+    """The label alone of what `augment` gives, [h, w] uint8 of [H, W] uint8."""
+    label = tf.convert_to_tensor(label)
+    return cut_label(label, draw_view(tf.shape(label), label, seed, _draw(seed)[:6], options), options)
+
+
+def _draw(seed):
+    return tf.unstack(tf.random.stateless_uniform([8], seed))

@@ -48,6 +48,10 @@ class Validation(Protocol):
     def scores(self) -> Mapping[str, str]:
         """Names of the scores with what people call them. The first decides which weights are kept."""
 
+    @property
+    def remark(self) -> str:
+        """What is to be said of the last scores; empty for nothing."""
+
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """({score: fraction in [0, 1]}, function that writes TensorBoard summaries) of `split`."""
 
@@ -223,7 +227,8 @@ class Trainer:
         with self.writer.as_default(done):
             summarize()
         named = [f"{self.validation.scores[name]} {100 * value:.2f} %" for name, value in scores.items()]
-        bar.write(f"step {done}: validation {', '.join(named)}", sys.stdout)
+        remark = f" ({self.validation.remark})" if self.validation.remark else ""
+        bar.write(f"step {done}: validation {', '.join(named)}{remark}", sys.stdout)
         return {f"val_{name}": f"{value:.7g}" for name, value in scores.items()}
 
     def _keep(self, scores):
