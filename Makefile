@@ -116,7 +116,7 @@ test-oldest: .venv-oldest/.ready ## the fast tests on the lowest versions that s
 	$(WITH_ARGS) .venv-oldest/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow"
 
 test-cases: setup ## each folder of small inputs in CASES, from its images and labels to predictions, a line for each
-	$(WITH_ARGS) $(RUN_IN) tests/cases.py $(call quoted,CASES)
+	$(WITH_ARGS) $(RUN_IN) -m tests.cases $(call quoted,CASES)
 
 .venv-addons/.ready: WITH_PYTHON = $(ADDONS_PYTHON)
 .venv-addons/.ready: WANTED = -e .[addons,test]

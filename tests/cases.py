@@ -1,6 +1,6 @@
 """Small inputs as people have them, from two folders to a served network by the commands, with a line for each.
 
-`make test-cases CASES=dir`, or `python tests/cases.py DIR [NAME ...]`: each folder in DIR is a case. Its images and
+`make test-cases CASES=dir`, or `python -m tests.cases DIR [NAME ...]`: each folder in DIR is a case. Its images and
 labels are described, unless data/dataset.yaml is there, audited, trained on for two steps, scored, predicted (its
 folder in/ or new/, or else images of its own) and exported. `RIGHT` judges the cases that it knows by name; the lines
 of others say how every command ended. The exit status is 1 where a known case is wrong.
