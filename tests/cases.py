@@ -114,7 +114,7 @@ class Case:
 
     def dataset(self) -> data_pipelines.Dataset:
         """The data as the commands read them."""
-        return data_pipelines.load("folders", folder=self.data)
+        return data_pipelines.load("folders", self.data)
 
     def labels(self) -> dict[str, np.ndarray]:
         """Name -> label as it is trained on, of all splits."""
