@@ -191,9 +191,9 @@ def make_train_step(
 
 
 def make_schedule(config: Config) -> Schedule:
-    """The `Schedule` of `config.schedule` over `train.steps`. Raises ValueError for a bad setting."""
+    """The `Schedule` of `config.schedule` over all steps, those of `train.extend` too. Raises ValueError."""
     names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
-    settings = {**config["schedule"], "steps": config["train"]["steps"]}
+    settings = {**config["schedule"], "steps": config["train"]["steps"] + config["train"]["extend"]}
     return Schedule(*(settings[name] for name in names))
 
 
@@ -218,6 +218,8 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
         model = make_model(config, dataset.spec, train["precision"])
     check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
     supervision = make_supervision(config, strategy, model)
+    if val_split:
+        check_scored(dataset, val_split)
     loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
     pixel_loss = make_pixel_loss(config, loader)
     check_learnable(loader, augmentation, config["seed"], supervision, pixel_loss)
@@ -278,14 +280,9 @@ def make_parts(config: Config) -> tuple[Part, ...]:
 
 
 def _splits(config, dataset):
-    """Names of the splits to train and to validate on, the latter maybe empty.
-
-    Raises where two share samples, and where there is nothing to score.
-    """
+    """Names of the splits to train and to validate on, the latter maybe empty. Raises where two share samples."""
     train, val = config["dataset"]["train_split"], config["dataset"]["val_split"]
     check_apart(dataset, train, val)
-    if val:
-        check_scored(dataset, val)
     return train, val
 
 

@@ -26,6 +26,6 @@ def problems(spec: DatasetSpec, found: Sequence[Survey], train: Survey | None) -
     lines = [learnable.one_class(spec)]
     lines += [learnable.nothing_labelled(spec, one.split, int(one.readable.sum())) for one in void]
     shown = np.flatnonzero(train.counts.pixels).tolist() if train else []
-    if train and len(shown) == 1 and spec.num_classes > 1:
+    if train and len(shown) == 1 and spec.num_classes > 1 and spec.task == "segmentation":
         lines.append(learnable.shows_one(train.split, spec.classes[shown[0]]))
     return [line for line in lines if line]

@@ -16,7 +16,7 @@ from did_tf.common.errors import Failure
 from did_tf.programs.cli import FLAGS
 from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
-from did_tf.training.trainer import TrainingFailed
+from did_tf.training.health import TrainingFailed
 
 GENTLER = 10
 """What the learning rate is divided by in the command that is proposed after a failure."""
@@ -36,6 +36,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
 
 def _train(config, run):
     trainer = wiring.make_trainer(config, run)
+    if int(trainer.step) >= trainer.steps:
+        print(f"it has all of its {trainer.steps} steps: --config.train.extend=N adds N more to train.steps")
     try:
         best = trainer.fit()
     except TrainingFailed as error:
