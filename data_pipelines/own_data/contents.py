@@ -1,4 +1,4 @@
-"""What files hold that no dataset.yaml describes yet: endings of names, bands, and ids or colours."""
+"""What files hold that no dataset.yaml describes yet: endings of names, and bands."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import concurrent.futures
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.own_data.classes import MOST_CLASSES
 from data_pipelines.own_data.folders import Folders
-from data_pipelines.own_data.matching import IMAGES, LABELS, list_files
+from data_pipelines.own_data.matching import IMAGES, list_files
 from data_pipelines.own_data.parts import Part
-from data_pipelines.reading.decoding import image_values, label_values
-from data_pipelines.spec import DTYPES, IGNORE, LARGEST_ID, DataError
+from data_pipelines.reading.decoding import image_values
+from data_pipelines.spec import DTYPES, DataError
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ def suffixes(image_folder: Path, label_folder: Path) -> tuple[str, str]:
     Raises:
       DataError: no such folder, or none of its files can be an image or a label.
     """
-    images_, labels = ({*_stems(folder, ext)} for folder, ext in ((image_folder, IMAGES), (label_folder, LABELS)))
+    images_, labels = ({*_stems(folder, ext)} for folder, ext in ((image_folder, IMAGES), (label_folder, IMAGES)))
     same = image_folder.resolve() == label_folder.resolve()
     choices = Counter({("", ""): 0 if same else len(images_ & labels)})
     for first, second, swap in ((images_, labels, False), (labels, images_, True)):
@@ -53,7 +54,7 @@ def suffixes(image_folder: Path, label_folder: Path) -> tuple[str, str]:
 def kind_of(folder: Path, paths: Iterable[Path]) -> Kind:
     """The `Kind` that all images have, which are in `folder`. Raises `DataError` where they differ or can't be read."""
     first: dict[Kind, Path] = {}
-    for path, kind in _each(_kind, list(paths), f"looking at {folder}"):
+    for path, kind in each(_kind, list(paths), f"looking at {folder}"):
         first.setdefault(kind, path)
     # Grey photographs among coloured ones are read as colours.
     if set(first) == {Kind(1, "uint8"), Kind(3, "uint8")}:
@@ -65,29 +66,6 @@ def kind_of(folder: Path, paths: Iterable[Path]) -> Kind:
             "the images so that they are alike"
         )
     return next(iter(first))
-
-
-def values_of(paths: Iterable[Path]) -> tuple[dict[Any, int], bool]:
-    """({id, or colour (R, G, B): its pixels in all labels}, sorted; whether they are colours).
-
-    Raises:
-      DataError: a label can't be read, or together they can't be labels of one data set.
-    """
-    totals: Counter[Any] = Counter()
-    first: dict[bool, Path] = {}
-    for path, (values, colours) in _each(_values, list(paths), "looking at labels"):
-        first.setdefault(colours, path)
-        totals.update(values)
-        wrong = [] if colours else [value for value in values if not 0 <= value <= LARGEST_ID]
-        if wrong:
-            raise DataError(f"label {path} holds {wrong[0]}: ids are 0 to {LARGEST_ID}; change it, for instance to 255")
-        if len(totals) > MOST_CLASSES + 1:
-            raise DataError(f"{path}: more than {MOST_CLASSES + 1} ids or colours so far: are these labels?")
-    if len(first) > 1:
-        raise DataError(f"{first[True]} holds colours, but {first[False]} holds ids: convert one kind to the other")
-    if set(totals) == {IGNORE}:
-        raise DataError(f"the labels hold {IGNORE} alone, which stands for no class: are these all, such as {path}?")
-    return dict(sorted(totals.items())), True in first
 
 
 def _stems(folder, extensions):
@@ -117,23 +95,9 @@ def _without_alpha(values, size, alpha):
     return values[..., :-1] if alpha and (values[..., -1] == opaque).all() else values
 
 
-def _values(path):
-    """({id or colour: pixels} of one label, whether they are colours)."""
-    label = _without_alpha(*label_values(path))
-    if label.dtype.kind not in "bui":
-        raise DataError(f"label {path} holds {label.dtype.name} values: expected ids or colours")
-    if label.shape[2] == 1:
-        values, counts = np.unique(label, return_counts=True)
-        return dict(zip(values.astype(int).tolist(), counts.tolist())), False
-    if label.shape[2] != 3:
-        raise DataError(f"label {path} has {label.shape[2]} channels: expected one of ids, or three of colours")
-    values, counts = np.unique(label.reshape(-1, 3), axis=0, return_counts=True)
-    return dict(zip(map(tuple, values.tolist()), counts.tolist())), True
-
-
-def _each(function, paths, title):
+def each(function: Callable[[Path], Result], paths: Sequence[Path], title: str) -> Iterator[tuple[Path, Result]]:
     """Yields (path, what `function` makes of it). Raises `DataError` where it fails for some, with their number."""
-    failed = []
+    failed: list[str] = []
 
     def tried(path):
         try:

@@ -15,15 +15,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from data_pipelines.own_data.contents import kind_of, suffixes, values_of
+from data_pipelines.drafting.label_folders import folders_of_masks, looked_at
+from data_pipelines.drafting.label_lines import label_lines, mask_lines
+from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.sizes import check_channels, compare
+from data_pipelines.own_data.contents import kind_of, suffixes
 from data_pipelines.own_data.description import NAMES
-from data_pipelines.own_data.matching import IMAGES, LABELS, list_files, tell_leftovers
+from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, tell_leftovers
 from data_pipelines.own_data.parts import Part
 from data_pipelines.own_data.splits import place, share_out
 from data_pipelines.own_data.values import can_be
 from data_pipelines.programs import command
 from data_pipelines.reading.decoding import nodata_of
-from data_pipelines.spec import COLOURS, IGNORE, DataError
+from data_pipelines.spec import COLOURS, DataError
 from data_pipelines.writing import check_writable, write_file
 
 EPILOG = """example:
@@ -31,7 +35,6 @@ EPILOG = """example:
 writes data/mine/dataset.yaml, which names these folders. Nothing is copied, and nothing is overwritten.
 """
 SHARES = {"train": 0.8, "val": 0.2}
-BINARY = {0, IGNORE}  # ids of a mask that is saved as black and white
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +67,7 @@ def _program(args: argparse.Namespace) -> int:
 
 
 def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: Sequence[Path] = ()) -> tuple[str, str]:
-    """(text of a dataset.yaml for `folder`, one line on what was found).
+    """(text of a dataset.yaml for `folder`, a line on what was found and further ones on what was chosen and why).
 
     Raises:
       DataError: files are missing or unreadable, or differ in what they hold.
@@ -73,9 +76,10 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     label = Part(label_folder, label_suffix, (), "")
     parts = [Part(image_folder, image_suffix, (), ""), *(Part(extra, "", (), "") for extra in extra_folders)]
     found = [list_files(part, [*parts, label], IMAGES) for part in parts]
-    kinds = [kind_of(part.folder, files.values()) for part, files in zip(parts, found)]
-    labels = list_files(label, [*parts, label], LABELS)
-    counts, colours = values_of(labels.values())
+    labels = _label_files(label, [*parts, label])
+    masks = folders_of_masks(set.intersection(*map(set, found)), labels)
+    if masks:
+        labels = {name: files[name] for files in reversed(masks.values()) for name in files}
     names = sorted(set.intersection(*map(set, found), labels))
     if not names:
         raise DataError(
@@ -83,6 +87,16 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
             f"and {min(labels)!r}; rename them alike, but for one ending"
         )
     tell_leftovers([*found, labels], [image_folder, *extra_folders, label_folder], names)
+    check_channels(found[0][names[0]], labels[names[0]])
+    kinds = [kind_of(part.folder, files.values()) for part, files in zip(parts, found)]
+    if masks:
+        of_labels, choices = mask_lines(*looked_at(masks))
+        what = f"masks of {len(masks)} classes"
+    else:
+        looks = labels_of(list(labels.values()))
+        of_labels, choices = label_lines(looks)
+        what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
+    choices += compare(found[0], labels, names)
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
         "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
@@ -94,13 +108,20 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"dtype: {kinds[0].dtype}",
         *_extras(parts[1:], kinds[1:], folder),
         *_nodata(kinds, found),
-        *_classes(counts, colours),
+        *of_labels,
         *_splits(names),
     ]
     bands = sum(kind.bands for kind in kinds)
-    what = "colours" if colours else "ids"
-    summary = f"{len(names)} pairs; {bands} bands of {', '.join(kind.dtype for kind in kinds)}; {len(counts)} {what}"
-    return "\n".join(lines) + "\n", summary
+    summary = f"{len(names)} pairs; {bands} bands of {', '.join(kind.dtype for kind in kinds)}; {what}"
+    return "\n".join(lines) + "\n", "\n".join([summary, *choices])
+
+
+def _label_files(label, everything):
+    """Name -> path; where all are in JPEG or WebP, of these."""
+    try:
+        return list_files(label, everything, LABELS)
+    except DataError:
+        return list_files(label, everything, LABELS | LOSSY)
 
 
 def _path(path, folder):
@@ -134,21 +155,6 @@ def _nodata(kinds, found):
         if value is not None and can_be(value, kind.dtype):
             return [f"nodata: {value!r}  # by the TIFFs' own tag: where a band is this, nothing was measured"]
     return []
-
-
-def _classes(counts, colours):
-    total = sum(counts.values())
-    shares = {value: f"# {count / total:.2%} of the pixels" for value, count in counts.items()}
-    if colours:
-        names = {value: f"class_{number}" for number, value in enumerate(counts)}
-        lines = ["labels_hold: colours", f"classes: [{', '.join(names.values())}]", "palette:"]
-        lines += [f"  {name}: {list(value)}  {shares[value]}" for value, name in names.items()]
-        return [*lines, "void: []  # colours that have no class: move them here, out of classes and palette"]
-    void = [IGNORE] if IGNORE in counts and set(counts) != BINARY else []
-    lines = ["classes:  # id in the labels: name"]
-    lines += [f"  {value}: class_{value}  {shares[value]}" for value in counts if value not in void]
-    hint = f"  {shares[IGNORE]}; if {IGNORE} is a class, move it there" if void else "  # ids that have no class"
-    return [*lines, f"void: {void}{hint}"]
 
 
 def _splits(names):

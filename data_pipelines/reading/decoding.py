@@ -126,6 +126,18 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return image.height, image.width
 
 
+def array_shape(path: str | Path) -> tuple[int, ...] | None:
+    """Shape of the array [H, W, channels] of a .npy file; None of what is another file, or has no channels.
+
+    Raises `DataError`.
+    """
+    if not _load(path, only_head=True)[0].startswith(NPY):
+        return None
+    with _one_line(path):
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    return shape if len(shape) == 3 else None
+
+
 def nodata_of(path: str | Path) -> float | None:
     """The pixel value that stands for no data as the file itself says, or None. Raises `DataError`."""
     return rasters.nodata_of(path) if is_tiff(path) else None

@@ -112,9 +112,10 @@ def _with_bands(path, pixels, alpha, spec):
         return _with_bands(path, pixels[..., :-1], False, spec)
     if found == 1 and _is_rgb8(spec):
         return np.repeat(pixels, 3, axis=2)
+    first = "; channels first? An array is [height, width, bands]" if pixels.shape[0] == spec.bands else ""
     raise DataError(
         f"{path} has {_count(found, 'band')}, but {spec.name} has {spec.bands}: convert it, or correct the data set's "
-        "bands"
+        f"bands{first}"
     )
 
 
