@@ -85,7 +85,7 @@ def spoil(folder):
     (label / "val_002.png").unlink()
     write_png(label / "val_003.png", np.array([[12, 77, 0, 0], [0, 0, 0, 0]], np.uint8))
     write_png(label / "val_004.png", np.zeros((4, 2), np.uint8))
-    write_png(label / "val_005.png", np.zeros((2, 4, 3), np.uint8))
+    write_png(label / "val_005.png", np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
     (image / "val_006.png").unlink()
 
 
