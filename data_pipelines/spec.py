@@ -19,6 +19,8 @@ LARGEST_ID = 65535
 COLOURS = ("red", "green", "blue")
 TASKS = ("segmentation", "classification")
 DTYPES = ("uint8", "uint16", "float32")
+NODATA_RULES = ("all", "any")
+NODATA_TAGS = ("both", "images", "labels", "none")
 
 
 class DataError(ValueError):
@@ -47,7 +49,11 @@ class DatasetSpec:
       band_names: one per band; empty: red, green and blue where there are three bands, else no names.
       label_colours: (R, G, B) of each class in the label files; empty: they hold ids.
       void_colours: (R, G, B) in the label files that become `IGNORE`.
-      nodata: pixel value that stands for none, maybe NaN: it becomes the band's mean, and the label there `IGNORE`.
+      nodata: pixel value of images that stands for none, maybe NaN, whatever their files say of themselves.
+      nodata_rule: "all": a pixel is void where no band has a value; "any": where some band has none. `reading.holes`
+        says what is no value, and what void pixels hold.
+      nodata_tags: which files' own word counts, their nodata tags, masks and alpha: that of "both", "images", "labels",
+        "none".
       aliases: (id or colour in the label files, class) of all by which a class goes beside its first.
       rest: class (or `IGNORE`) of all else in the label files: unknown ids and colours, what is transparent, what is in
         no mask; None: a label with such pixels is refused.
@@ -73,6 +79,8 @@ class DatasetSpec:
     label_colours: tuple[tuple[int, int, int], ...] = ()
     void_colours: tuple[tuple[int, int, int], ...] = ()
     nodata: float | None = None
+    nodata_rule: str = NODATA_RULES[0]
+    nodata_tags: str = NODATA_TAGS[0]
     aliases: tuple[tuple[Any, int], ...] = ()
     rest: int | None = None
     labels_soft: str | float = ""
@@ -97,6 +105,8 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: {len(self.mean)} means but {len(self.std)} standard deviations")
         if self.dtype not in DTYPES:
             raise ValueError(f"{self.name}: unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
+        if self.nodata_rule not in NODATA_RULES or self.nodata_tags not in NODATA_TAGS:
+            raise ValueError(f"{self.name}: unknown nodata_rule {self.nodata_rule!r} or tags {self.nodata_tags!r}")
         if len(self.band_names) not in (0, len(self.mean)):
             raise ValueError(f"{self.name}: {len(self.mean)} bands but {len(self.band_names)} band names")
 

@@ -54,6 +54,15 @@ def read(
         return pixels, file.shape, file.count > 1 and file.colorinterp[-1] == ColorInterp.alpha
 
 
+def is_tiff(path: str | Path) -> bool:
+    """Whether a file is a TIFF, by its first bytes. Raises `DataError` where it can't be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(len(MAGIC[0])) in MAGIC
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+
 def size_of(path: str | Path) -> tuple[int, int]:
     """(height, width) of a TIFF, from its header. Raises `DataError`."""
     with _opened(path) as file:

@@ -125,6 +125,8 @@ CHANGES = {
     "rest": 255,
     "labels_soft": "nearest",
     "masks_overlap": True,
+    "nodata_rule": "any",
+    "nodata_tags": "images",
 }
 
 
@@ -135,6 +137,13 @@ def test_every_field_that_changes_pixels_or_labels_is_of_the_meaning(key):
     assert set(harmless) == set(WITHOUT_MEANING)
     changed = dataclasses.replace(SPEC, **{key: {**harmless, **CHANGES}[key]})
     assert (meaning(changed) == meaning(SPEC)) == (key in harmless)
+
+
+def test_what_was_always_so_keeps_its_digest():
+    """That of SPEC by version 0.3.0: a field that says what was so then does not make other data of it."""
+    assert meaning(SPEC) == "51058a0c8134010ee0d3bbbe36e2699b"
+    several = dataclasses.replace(SPEC, nodata=0.0)
+    assert meaning(dataclasses.replace(several, nodata_rule="any")) != meaning(several)
 
 
 def test_numbers_of_numpy_mean_the_same():
