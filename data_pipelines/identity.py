@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_pipelines import content
-from data_pipelines.spec import Dataset, DatasetSpec, Sample
+from data_pipelines.spec import MASK, Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
@@ -82,9 +82,10 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
 
 
 def _files(sample):
-    """Image, label (maybe None), further bands and further masks; nothing where no files hold it."""
+    """Image, label (maybe None), further bands and further masks, masks beside them; nothing where no files hold it."""
     masks = (path for path, _ in sample.masks[1:])
-    return (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
+    files = (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
+    return (*files, *filter(os.path.exists, (f"{path}{MASK}" for path in files if path)))
 
 
 def _digest(parts: Iterable[bytes]) -> str:

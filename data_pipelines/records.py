@@ -234,12 +234,14 @@ def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[
 
 
 def _described(manifest):
-    """What a manifest says as of `described`; of versions before rules of nodata, with what they did."""
+    """What a manifest says as of `described`; of earlier versions, with what they did where they say nothing of it."""
     spec = manifest["spec"]
-    several = spec["nodata"] is not None and len(spec["mean"]) > 1
-    before = {"nodata_rule": "any" if several else "all"}
-    before["nodata_tags"] = "none" if manifest["dataset"]["name"] == "folders" else "both"
-    return {"dataset": manifest["dataset"], "spec": {**before, **spec}}
+    usual = {field.name: field.default for field in dataclasses.fields(DatasetSpec) if field.name not in spec}
+    if spec["nodata"] is not None and len(spec["mean"]) > 1:
+        usual["nodata_rule"] = "any"
+    if manifest["dataset"]["name"] == "folders":
+        usual["nodata_tags"] = "none"
+    return json.loads(json.dumps({"dataset": manifest["dataset"], "spec": {**usual, **spec}}))
 
 
 def _features(record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ LARGEST_ID = 65535
 COLOURS = ("red", "green", "blue")
 TASKS = ("segmentation", "classification")
 DTYPES = ("uint8", "uint16", "float32")
+MASK = ".msk"  # what follows a file's name in that of a mask beside it
 NODATA_RULES = ("all", "any")
 NODATA_TAGS = ("both", "images", "labels", "none")
 
@@ -242,6 +243,20 @@ class Dataset(abc.ABC):
         Raises:
           DataError: a file is missing, damaged or not as `spec` says.
         """
+
+    def read_unmasked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """What `read` gives, but for a label that is not void yet where the image is, and where that is.
+
+        Returns:
+          (image, label, [H, W] bool, True where nothing was measured, or None where that is not known apart).
+
+        Raises as `read` does.
+        """
+        return (*self.read(sample), None)
+
+    def odd_files(self, samples: Sequence[Sample]) -> list[str]:
+        """Lines on files among `samples` that say otherwise than the others which pixels have no data."""
+        return []
 
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image alone, [H, W, bands] as of `read`; there need be no label. Raises `DataError`."""

@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.warp import transform as projected
 
 from data_pipelines.reading import rasters
+from data_pipelines.reading.decoding import is_tiff
 from data_pipelines.spec import DataError, Window
 
 DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
@@ -50,28 +51,18 @@ def place_of(path: str | Path) -> Place | None:
     Raises:
       DataError: it can't be read.
     """
-    stem, extension = os.path.splitext(path)
-    driver = "GTiff" if rasters.is_tiff(path) else DRIVERS.get(extension.lower())
-    beside = (*(stem + ending for ending in WORLD_FILES), f"{path}w", f"{path}.aux.xml")
-    if driver is None or driver != "GTiff" and not any(map(os.path.exists, beside)):
-        return None
-    try:
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path, driver=driver) as file:
-            crs, transform = file.crs, tuple(file.transform)[:6]
-    except (RasterioError, RasterioIOError):
-        raise DataError(f"cannot decode {path}: the file is damaged; replace it or leave it out") from None
-    return None if transform == NOWHERE else Place(crs.to_wkt() if crs else "", transform)
+    return _look(path)[0]
 
 
-def apart(first: Place, second: Place, size: tuple[int, int]) -> float:
-    """Rows or columns of the first raster by which the corners of two equally large ones lie apart, at most.
+def apart(first: Place, second: Place, size: tuple[int, int]) -> tuple[float, float]:
+    """(columns, rows) of the first raster by which the corners of two equally large ones lie apart, at most.
 
     Args:
       first, second: where they lie. Where one has no CRS, it is taken to be that of the other.
       size: (height, width) of both.
 
     Returns:
-      The distance; infinite where what one calls a place is none in the CRS of the other.
+      The distances; infinite where what one calls a place is none in the CRS of the other.
     """
     height, width = size
     corners = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)], float).T
@@ -80,39 +71,51 @@ def apart(first: Place, second: Place, size: tuple[int, int]) -> float:
         try:
             seen = np.array(projected(CRS.from_wkt(second.crs), CRS.from_wkt(first.crs), *seen)[:2])
         except Exception:  # PROJ has no way between the two, and rasterio raises half a dozen kinds
-            return np.inf
+            return np.inf, np.inf
     try:
         back = np.linalg.inv(np.vstack([np.reshape(first.transform, (2, 3)), [0, 0, 1]]))
     except np.linalg.LinAlgError:
-        return 0.0 if first == second else np.inf
+        return (0.0, 0.0) if first == second else (np.inf, np.inf)
     distances = np.abs(((back @ np.vstack([seen, np.ones(4)])) - corners)[:2])
-    return float(np.nan_to_num(distances, nan=np.inf).max())
+    columns, rows = np.nan_to_num(distances, nan=np.inf).max(axis=1).tolist()
+    return columns, rows
 
 
 @functools.lru_cache(maxsize=2**16)
-def check_places(path: str | Path, other: str | Path, size: tuple[int, int]) -> None:
-    """Raises `DataError` where two files of an image, both (height, width) `size`, say that they lie elsewhere.
+def check_places(path: str | Path, other: str | Path) -> None:
+    """Raises `DataError` where two equally large files of an image say that they lie at different places.
 
     One that says nothing fits everywhere. What was found to fit is not looked at again.
     """
-    first, second = place_of(path), place_of(other)
+    (first, size), (second, _) = _look(path), _look(other)
     if first is None or second is None:
         return
-    distance = apart(first, second, size)
-    if distance > TOLERANCE + 1e-3:
+    distances = apart(first, second, size)
+    if max(distances) > TOLERANCE + 1e-3:
         raise DataError(
-            f"{path} and {other} lie at different places: {_told(first, second, distance)}; align one, or correct or "
+            f"{path} and {other} lie at different places: {_told(first, second, distances)}; align one, or correct or "
             "remove the georeference that is wrong"
         )
 
 
-def _told(first, second, distance):
-    if first.crs and second.crs and (names := _names(first, second)):
-        return f"their CRS are {names}"
-    return f"their corners are {distance:.4g} pixels apart (transforms {first.transform} and {second.transform})"
+def _look(path):
+    """(place or None, (height, width), which is (0, 0) where nothing says where the file lies)."""
+    stem, extension = os.path.splitext(path)
+    driver = "GTiff" if is_tiff(path) else DRIVERS.get(extension.lower())
+    beside = (*(stem + ending for ending in WORLD_FILES), f"{path}w", f"{path}{rasters.NOTES}")
+    if driver is None or driver != "GTiff" and not any(map(os.path.exists, beside)):
+        return None, (0, 0)
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path, driver=driver) as file:
+            crs, transform, size = file.crs, tuple(file.transform)[:6], file.shape
+    except (RasterioError, RasterioIOError):
+        raise DataError(f"cannot decode {path}: the file is damaged; replace it or leave it out") from None
+    return None if transform == NOWHERE else Place(crs.to_wkt() if crs else "", transform), size
 
 
-def _names(first, second):
-    """Both CRS by their shortest names, or nothing where they are one."""
-    one, other = CRS.from_wkt(first.crs), CRS.from_wkt(second.crs)
-    return "" if one == other else f"{one.to_string()[:40]} and {other.to_string()[:40]}"
+def _told(first, second, distances):
+    if first.crs and second.crs and CRS.from_wkt(first.crs) != CRS.from_wkt(second.crs):
+        one, other = (CRS.from_wkt(place.crs).to_string()[:40] for place in (first, second))
+        return f"their CRS are {one} and {other}"
+    columns, rows = distances
+    return f"their corners are {columns:.4g} columns and {rows:.4g} rows apart"

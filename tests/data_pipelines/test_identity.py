@@ -57,6 +57,16 @@ def test_everything_about_a_sample_counts(tmp_path, changes):
     assert fingerprint([sample]) != fingerprint([dataclasses.replace(sample, **changes)])
 
 
+def test_a_mask_beside_a_file_counts(tmp_path):
+    (tmp_path / "image").write_bytes(b"alike")
+    sample = Sample("a", tmp_path / "image")
+    found = [fingerprint([sample])]
+    for content in (b"one", b"two"):
+        (tmp_path / "image.msk").write_bytes(content)
+        found.append(fingerprint([sample]))
+    assert len(set(found)) == 3
+
+
 def test_a_label_is_no_further_band(tmp_path):
     for name in ("image", "other"):
         (tmp_path / name).write_bytes(name.encode())
