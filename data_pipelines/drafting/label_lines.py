@@ -83,9 +83,7 @@ def _nothing(labels):
     if not labels.nothing:
         return []
     share = labels.nothing / (sum(labels.counts.values()) + labels.clear + labels.nothing)
-    return [
-        f"{share:.2%} of the pixels have no value (nodata by their own word, transparent in a raster, or NaN) and are void"
-    ]
+    return [f"{share:.2%} of the pixels have no value (their nodata, transparent in a raster, or NaN) and are void"]
 
 
 def _ids(labels):

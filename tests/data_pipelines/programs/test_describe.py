@@ -163,7 +163,7 @@ def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
     holed = np.where(np.arange(16)[:, None, None] < 4, np.float32(-9999), heights)
     images = [(heights, None)] + [(holed, -9999)] * 5
     text, dataset = describe_tiffs(tmp_path, images, [(halves(), None)] * 6, capsys)
-    assert "nodata: -9999  # by the tags of 5 files, but not of 1 (" in text and "images/0.tif)" in text
+    assert "nodata: -9999  # by the tags of 5 files, but not of 1 (0.tif): where all bands are this, nothing" in text
     assert dataset.spec.nodata == -9999 and dataset.spec.mean == (80,)
     assert "tags" not in capsys.readouterr().err
 
@@ -171,7 +171,7 @@ def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
 def test_a_draft_where_files_call_different_values_nodata(tmp_path, capsys):
     values = np.full((16, 16, 1), 7, np.uint8)
     text, dataset = describe_tiffs(tmp_path, [(values, 0), (values, 9)], [(halves(), None)] * 2, capsys)
-    assert "# nodata: none for all, as the files' own tags say 0.0, 9.0; each counts for its file" in text
+    assert "# nodata: none for all, as the files' own tags say 0, 9; each counts for its file" in text
     assert dataset.spec.nodata is None
 
 
@@ -203,6 +203,7 @@ def test_a_draft_of_images_with_clear_corners(tmp_path, capsys):
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     arguments = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--folder", tmp_path / "data")
     assert drafted(capsys, *arguments)[0] == 0
+    assert "# Masks (or alpha) say where nothing was measured" in (tmp_path / "data" / "dataset.yaml").read_text()
     dataset = load("folders", tmp_path / "data")
     assert dataset.spec.bands == 3
     assert (dataset.read(dataset.samples("train")[0])[1][:5, :5] == 255).all()
