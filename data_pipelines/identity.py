@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_pipelines import content
-from data_pipelines.spec import Dataset, DatasetSpec, Sample
+from data_pipelines.spec import MASK, Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
-LATER = ("aliases", "rest", "labels_soft", "masks_overlap")
+LATER = ("aliases", "rest", "labels_soft", "masks_overlap", "nodata_rule", "nodata_tags")
 """What it says since version 0.4.0. Left out where it is as it was before, so that older runs and records go on."""
 
 
@@ -49,6 +49,8 @@ def meaning(spec: DatasetSpec) -> str:
     """Digest of what pixels and labels of a data set mean: all of its spec but `WITHOUT_MEANING`."""
     usual = {field.name for field in dataclasses.fields(spec) if getattr(spec, field.name) == field.default}
     silent = {*WITHOUT_MEANING, *usual.intersection(LATER)}
+    if spec.nodata is not None and spec.bands > 1:
+        silent -= {"nodata_rule"}  # which was another one
     told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in silent}
     return _digest([json.dumps(told, default=lambda value: value.item()).encode()])
 
@@ -80,9 +82,10 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
 
 
 def _files(sample):
-    """Image, label (maybe None), further bands and further masks; nothing where no files hold it."""
+    """Image, label (maybe None), further bands and further masks, masks beside them; nothing where no files hold it."""
     masks = (path for path, _ in sample.masks[1:])
-    return (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
+    files = (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
+    return (*files, *filter(os.path.exists, (f"{path}{MASK}" for path in files if path)))
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -69,7 +69,7 @@ class Prepared(Dataset):
         for manifest in self._manifests.values():
             for shard in manifest["shards"]:
                 check_size(self.folder, shard)
-        parts = {split: {key: m[key] for key in ("dataset", "spec")} for split, m in self._manifests.items()}
+        parts = {split: _described(manifest) for split, manifest in self._manifests.items()}
         self._described = next(iter(parts.values()))
         for split, part in parts.items():
             if found := difference(self._described, part):
@@ -231,6 +231,17 @@ def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[
     """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
     content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
     return json.loads(json.dumps(content, default=lambda value: value.item()))
+
+
+def _described(manifest):
+    """What a manifest says as of `described`; of earlier versions, with what they did where they say nothing of it."""
+    spec = manifest["spec"]
+    usual = {field.name: field.default for field in dataclasses.fields(DatasetSpec) if field.name not in spec}
+    if spec["nodata"] is not None and len(spec["mean"]) > 1:
+        usual["nodata_rule"] = "any"
+    if manifest["dataset"]["name"] == "folders":
+        usual["nodata_tags"] = "none"
+    return json.loads(json.dumps({"dataset": manifest["dataset"], "spec": {**usual, **spec}}))
 
 
 def _features(record):

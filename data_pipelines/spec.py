@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ LARGEST_ID = 65535
 COLOURS = ("red", "green", "blue")
 TASKS = ("segmentation", "classification")
 DTYPES = ("uint8", "uint16", "float32")
+MASK = ".msk"  # what follows a file's name in that of a mask beside it
+NODATA_RULES = ("all", "any")
+NODATA_TAGS = ("both", "images", "labels", "none")
 
 
 class DataError(ValueError):
@@ -47,7 +50,11 @@ class DatasetSpec:
       band_names: one per band; empty: red, green and blue where there are three bands, else no names.
       label_colours: (R, G, B) of each class in the label files; empty: they hold ids.
       void_colours: (R, G, B) in the label files that become `IGNORE`.
-      nodata: pixel value that stands for none, maybe NaN: it becomes the band's mean, and the label there `IGNORE`.
+      nodata: pixel value of images that stands for none, maybe NaN, whatever their files say of themselves.
+      nodata_rule: "all": a pixel is void where no band has a value; "any": where some band has none. `reading.holes`
+        says what is no value, and what void pixels hold.
+      nodata_tags: which files' own word counts, their nodata tags, masks and alpha: that of "both", "images", "labels",
+        "none".
       aliases: (id or colour in the label files, class) of all by which a class goes beside its first.
       rest: class (or `IGNORE`) of all else in the label files: unknown ids and colours, what is transparent, what is in
         no mask; None: a label with such pixels is refused.
@@ -73,6 +80,8 @@ class DatasetSpec:
     label_colours: tuple[tuple[int, int, int], ...] = ()
     void_colours: tuple[tuple[int, int, int], ...] = ()
     nodata: float | None = None
+    nodata_rule: str = NODATA_RULES[0]
+    nodata_tags: str = NODATA_TAGS[0]
     aliases: tuple[tuple[Any, int], ...] = ()
     rest: int | None = None
     labels_soft: str | float = ""
@@ -97,6 +106,8 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: {len(self.mean)} means but {len(self.std)} standard deviations")
         if self.dtype not in DTYPES:
             raise ValueError(f"{self.name}: unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
+        if self.nodata_rule not in NODATA_RULES or self.nodata_tags not in NODATA_TAGS:
+            raise ValueError(f"{self.name}: unknown nodata_rule {self.nodata_rule!r} or tags {self.nodata_tags!r}")
         if len(self.band_names) not in (0, len(self.mean)):
             raise ValueError(f"{self.name}: {len(self.mean)} bands but {len(self.band_names)} band names")
 
@@ -232,6 +243,20 @@ class Dataset(abc.ABC):
         Raises:
           DataError: a file is missing, damaged or not as `spec` says.
         """
+
+    def read_unmasked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """What `read` gives, but for a label that is not void yet where the image is, and where that is.
+
+        Returns:
+          (image, label, [H, W] bool, True where nothing was measured, or None where that is not known apart).
+
+        Raises as `read` does.
+        """
+        return (*self.read(sample), None)
+
+    def odd_files(self, samples: Sequence[Sample]) -> list[str]:
+        """Lines on files among `samples` that say otherwise than the others which pixels have no data."""
+        return []
 
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image alone, [H, W, bands] as of `read`; there need be no label. Raises `DataError`."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.audit import duplicates, lessons
+from data_pipelines.audit import duplicates, lessons, nodata
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
 from data_pipelines.spec import DatasetSpec, Sample
@@ -56,7 +56,8 @@ def judge(spec: DatasetSpec, found: list[Survey]) -> Verdict:
     """What is to be said of the splits `found`, one by one and side by side."""
     problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
     problems += lessons.problems(spec, found, training_split(found))
-    notes = [note for one in found for note in _split_notes(one)] + _class_notes(spec, found)
+    problems += [problem for one in found for problem in nodata.problems(spec, one)]
+    notes = [note for one in found for note in _split_notes(one) + nodata.notes(spec, one)] + _class_notes(spec, found)
     pairs: list[Pair] = []
     for first, second in itertools.combinations(found, 2):
         if not meant_to_overlap(first.split, second.split):

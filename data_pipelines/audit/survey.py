@@ -38,6 +38,7 @@ class Survey:
       prints: `Fingerprints` of all that have contrast: images of one value are all alike.
       counts: of the classes.
       moved: of pixels whose value in the label is that of no class (`DatasetSpec.labels_soft`).
+      taken: [256] int64, pixels per value of the labels that are void because the image has no data there.
       problems: one line each: whatever would spoil a training.
     """
 
@@ -52,6 +53,7 @@ class Survey:
     prints: duplicates.Fingerprints
     counts: ClassCounts
     moved: np.ndarray
+    taken: np.ndarray
     problems: list[str]
 
     @property
@@ -74,6 +76,7 @@ class Facts(NamedTuple):
       print: `duplicates.fingerprint`; None where there is no contrast.
       label: pixels per value [256], or the class of the whole image; None where there is no label.
       moved: as of `Survey`; zeros where labels are as they are.
+      taken: as of `Survey`, or None.
     """
 
     shape: tuple[int, int]
@@ -81,6 +84,7 @@ class Facts(NamedTuple):
     print: tuple[np.ndarray, np.ndarray] | None
     label: np.ndarray | int | None
     moved: tuple[float, float, float, float]
+    taken: np.ndarray | None
 
 
 def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
@@ -112,6 +116,7 @@ def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
         prints=duplicates.Fingerprints(len(images)),
         counts=ClassCounts(dataset.spec.num_classes),
         moved=np.zeros((len(images), 4)),
+        taken=np.zeros(IGNORE + 1, np.int64),
         problems=problems,
     )
     look = functools.partial(_look, dataset, labelled)
@@ -149,6 +154,8 @@ def _enter(result, index, facts):
         result.void[index] = facts.label[IGNORE] / facts.label.sum()
     elif facts.label is not None:
         result.counts.add_image(facts.label)
+    if facts.taken is not None:
+        result.taken[:] += facts.taken
 
 
 def _listing_problems(dataset, split, samples, images):
@@ -201,10 +208,14 @@ def _look(dataset, labelled, sample):
     if missing:
         return None, missing
     try:
-        image, label = dataset.read(sample) if labelled else (dataset.read_image(sample), None)
+        image, label, void = dataset.read_unmasked(sample) if labelled else (dataset.read_image(sample), None, None)
         moved = _summed(dataset.moved(sample) if labelled else None)
     except DataError as error:
         return None, [str(error)]
+    taken = None
+    if label is not None and void is not None:
+        taken = np.bincount(label[void], minlength=IGNORE + 1)
+        label[void] = IGNORE
     values = None if label is None else np.bincount(np.ravel(label), minlength=IGNORE + 1)
     problems = [f"{sample.name}: {breach}" for breach in _breaches(dataset.spec, image, label, values)]
     if problems:
@@ -213,7 +224,7 @@ def _look(dataset, labelled, sample):
     prints = duplicates.fingerprint(image) if contrast >= CONSTANT else None
     if label is not None:
         label = values if np.ndim(label) else int(label)
-    return Facts(image.shape[:2], contrast, prints, label, moved), []
+    return Facts(image.shape[:2], contrast, prints, label, moved, taken), []
 
 
 def _summed(distances):

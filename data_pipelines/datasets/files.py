@@ -11,6 +11,7 @@ import numpy as np
 from data_pipelines.reading.images import read_label, read_masked, size_of
 from data_pipelines.reading.labels import distances
 from data_pipelines.reading.masks import mask_distances, read_masks
+from data_pipelines.reading.places import check_places
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 
@@ -73,11 +74,10 @@ class FileDataset(Dataset):
         return samples
 
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """(image [H, W, bands] of `spec.dtype`, label [H, W] uint8). Raises `DataError`, also where sizes differ."""
-        (image, mask), label = self._read_masked(sample), self.read_label(sample)
-        check_sizes(sample, image, label)
-        if mask is not None:
-            label[mask] = IGNORE
+        """(image [H, W, bands] of `spec.dtype`, label [H, W] uint8). Raises `DataError`, also where files don't fit."""
+        image, label, void = self._read_unmasked(sample)
+        if void is not None:
+            label[void] = IGNORE
         return image, label
 
     def read_image(self, sample: Sample) -> np.ndarray:
@@ -85,11 +85,11 @@ class FileDataset(Dataset):
         return self._read_masked(sample)[0]
 
     def read_label(self, sample: Sample) -> np.ndarray:
-        """The label [H, W] uint8 alone, but for what `spec.nodata` changes in it. Raises `DataError`."""
+        """The label [H, W] uint8 alone, but for what void pixels of the image change in it. Raises `DataError`."""
         assert sample.label is not None
         if sample.masks:
-            return read_masks(sample.masks, self.spec, sample.window)
-        return read_label(sample.label, self.spec, sample.window)
+            return read_masks(sample.masks, self.spec, sample.window, self.orientation)
+        return read_label(sample.label, self.spec, sample.window, self.orientation)
 
     def moved(self, sample: Sample) -> np.ndarray | None:
         """As of `Dataset`: [H, W] float32 where `spec.labels_soft`, or None. Raises `DataError`."""
@@ -105,6 +105,13 @@ class FileDataset(Dataset):
     @abc.abstractmethod
     def listing(self, split: str) -> list[Sample]:
         """What `samples` returns, where all `places` are there."""
+
+    def _read_unmasked(self, sample):
+        """As of `Dataset.read_unmasked`."""
+        (image, void), label = self._read_masked(sample), self.read_label(sample)
+        check_sizes(sample, image, label)
+        check_places(sample.image, sample.label)
+        return image, label, void
 
     def _read_masked(self, sample):
         """(image, mask) as of `images.read_masked`."""

@@ -70,5 +70,5 @@ def _overlaps(folders, name):
 
 
 def _inside(path):
-    values = label_values(path, lossy=True)[0][..., 0]
+    values = label_values(path, lossy=True).values[..., 0]
     return values >= 128 if values.max(initial=0) > 1 else values > 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_pipelines.datasets.pascal_voc import colour
 from data_pipelines.drafting.label_looks import Labels
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, LARGEST_ID
 
 BACKGROUND = "background"
 REST = f"rest: {BACKGROUND}  # or void: others, where that has no class"
@@ -83,11 +83,12 @@ def _nothing(labels):
     if not labels.nothing:
         return []
     share = labels.nothing / (sum(labels.counts.values()) + labels.clear + labels.nothing)
-    return [f"{share:.2%} of the pixels have no value (transparent in a raster, or NaN) and are void"]
+    return [f"{share:.2%} of the pixels have no value (their nodata, transparent in a raster, or NaN) and are void"]
 
 
 def _ids(labels):
-    void = void_ids(labels.counts)
+    own = [tag for tag in labels.tags if abs(tag) <= LARGEST_ID]
+    void = sorted({*void_ids(labels.counts), *own})
     clear = {}
     if labels.clear:
         clear = {next(value for value in range(IGNORE) if value not in labels.counts): BACKGROUND}
@@ -96,9 +97,10 @@ def _ids(labels):
     lines = [f"classes:  # id in the labels{where}: name"]
     lines += [f"  {value}: {name}  {_share(labels, value)}" for value, name in sorted(names.items())]
     hint = "  # ids that have no class"
-    if IGNORE in void:
+    if IGNORE in void and IGNORE in labels.counts:
         hint = f"  {_share(labels, IGNORE)}; if {IGNORE} is a class, move it there"
-    return [*lines, f"void: {void}{hint}"]
+    said = f"; {', '.join(map(str, own))} by the labels' own nodata tags" if own else ""
+    return [*lines, f"void: {void}{hint}{said}"]
 
 
 def void_ids(counts: Mapping[int, int]) -> list[int]:

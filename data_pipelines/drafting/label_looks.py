@@ -28,7 +28,8 @@ class LabelFile(NamedTuple):
       channels: 1, or 3 of colours; 0 where three equal ones may be either.
       clear: pixels that are transparent, in a picture.
       half: pixels that are half transparent.
-      nothing: pixels that are NaN, or transparent in a TIFF.
+      nothing: pixels that are NaN, transparent in a TIFF, or nothing by the file's own tag or mask.
+      tags: the id that is nothing by the file's own tag, if it is there.
     """
 
     values: Values
@@ -36,6 +37,7 @@ class LabelFile(NamedTuple):
     clear: int
     half: int
     nothing: int
+    tags: set[float]
 
 
 class Labels(NamedTuple):
@@ -49,6 +51,7 @@ class Labels(NamedTuple):
       jpeg: whether they are compressed with loss.
       equal: whether ids stand in three equal channels.
       clear, half, nothing: as of `LabelFile`, pixels of all.
+      tags: as of `LabelFile`, the whole numbers of all.
     """
 
     colours: bool
@@ -60,6 +63,7 @@ class Labels(NamedTuple):
     clear: int
     half: int
     nothing: int
+    tags: set[int]
 
 
 def labels_of(paths: Sequence[Path]) -> Labels:
@@ -71,10 +75,12 @@ def labels_of(paths: Sequence[Path]) -> Labels:
     first: dict[int, Path] = {}
     found: dict[int, list[Values]] = {0: [], 1: [], 3: []}
     clear = half = nothing = 0
+    tags: set[int] = set()
     for path, one in each(_look, paths, "looking at labels"):
         first.setdefault(one.channels, path)
         found[one.channels].append(one.values)
         clear, half, nothing = clear + one.clear, half + one.half, nothing + one.nothing
+        tags |= {int(tag) for tag in one.tags if float(tag).is_integer()}
         if sum(len(values.keys) for values in found[one.channels][1:]) > MANY:
             found[one.channels] = [added(found[one.channels])]
             if len(found[one.channels][0].keys) > MOST_COLOURS:
@@ -97,7 +103,7 @@ def labels_of(paths: Sequence[Path]) -> Labels:
         counts = {_pure(value): count for value, count in counts.items()}
     _check(counts, colours, paths[-1], clear)
     thin = scattered(values, colours) if classes is None else set()
-    return Labels(colours, counts, soft, thin, jpeg, 0 in first and not colours, clear, half, nothing)
+    return Labels(colours, counts, soft, thin, jpeg, 0 in first and not colours, clear, half, nothing, tags)
 
 
 def _pure(value):
@@ -117,8 +123,11 @@ def _check(counts, colours, path, clear):
 
 def _look(path):
     """`LabelFile` of a label."""
-    label, _, alpha = label_values(path, lossy=True)
+    stored = label_values(path, lossy=True)
+    label, alpha = stored.values, stored.alpha
     there, clear, half, nothing = np.ones(label.shape[:2], bool), 0, 0, 0
+    void = None if stored.void is None else stored.void.all(axis=-1)
+    tags = set(label[void].ravel()[:1].tolist()) if void is not None and stored.tag and label.shape[2] == 1 else set()
     if alpha and label.shape[2] in (2, 4):
         label, strength = label[..., :-1], label[..., -1]
         opaque = np.iinfo(strength.dtype).max if strength.dtype.kind in "ui" else 1
@@ -126,6 +135,8 @@ def _look(path):
         half = int(np.count_nonzero((strength > 0) & (strength < opaque)))
         clear = int(np.count_nonzero(~there))
         clear, nothing = (0, clear) if is_tiff(path) else (clear, 0)
+    if void is not None:
+        there, nothing = there & ~void, nothing + int(np.count_nonzero(void & there))
     if label.dtype.kind == "f":
         there, nothing = there & ~np.isnan(label).any(-1), nothing + int(np.isnan(label).any(-1).sum())
         label = _whole(path, np.where(there[..., None], label, 0))
@@ -136,7 +147,7 @@ def _look(path):
     channels = label.shape[2]
     if channels == 3 and (label[..., :1] == label[..., 1:])[there].all():
         label, channels = label[..., :1], 0
-    return LabelFile(values_of(label, there), channels, clear, half, nothing)
+    return LabelFile(values_of(label, there), channels, clear, half, nothing, tags)
 
 
 def _whole(path, label):

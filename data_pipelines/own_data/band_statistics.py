@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from data_pipelines.reading.holes import Filled
 from data_pipelines.spec import DataError, Sample
 from data_pipelines.writing import write_json
 
@@ -24,9 +25,9 @@ THREADS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Of pixels: how many, mean [bands], and sum of squared distances from it [bands], float64."""
+    """Of pixels, float64 [bands] each: how many were measured, their mean, and sum of squared distances from it."""
 
-    count: int
+    count: np.ndarray
     mean: np.ndarray
     squares: np.ndarray
 
@@ -34,7 +35,7 @@ class Moments:
         """Of both sets of pixels (Chan et al. 1979): it loses no digits, as sums of squares would."""
         count = self.count + other.count
         step = other.mean - self.mean
-        share = other.count / count
+        share = other.count / np.maximum(count, 1)
         return Moments(count, self.mean + step * share, self.squares + other.squares + step**2 * self.count * share)
 
     @property
@@ -55,6 +56,8 @@ class Statistics(NamedTuple):
       mean, std: per band. The std of a band that never changes is 1.
       nodata: the pixel value that was left out, or None.
       content: `identity.fingerprint` of the images without labels; empty in files of versions that didn't note it.
+      nodata_rule, nodata_tags: as of `DatasetSpec`; empty in files of versions that asked no file what is nodata there.
+      odd_files: lines on files that differ in what they call nodata.
     """
 
     images: int
@@ -66,40 +69,45 @@ class Statistics(NamedTuple):
     std: tuple[float, ...]
     nodata: float | None = None
     content: str = ""
+    nodata_rule: str = ""
+    nodata_tags: str = ""
+    odd_files: tuple[str, ...] = ()
 
 
-def moments(image: np.ndarray, mask: np.ndarray | None = None) -> Moments | None:
-    """`Moments` of an image [H, W, bands] where `mask` [H, W] is False, or None where that is nowhere."""
-    pixels = image.reshape(-1, image.shape[-1]) if mask is None else image[~mask]
-    total = None
+def moments(image: np.ndarray, left_out: np.ndarray | None = None) -> Moments:
+    """`Moments` of an image [H, W, bands] where `left_out`, [H, W, bands] bool, is False."""
+    bands = image.shape[-1]
+    pixels, left = image.reshape(-1, bands), None if left_out is None else left_out.reshape(-1, bands)
+    total = Moments(np.zeros(bands), np.zeros(bands), np.zeros(bands))
     for first in range(0, len(pixels), CHUNK):
         part = pixels[first : first + CHUNK].astype(np.float64)
-        mean = part.mean(axis=0)
-        found = Moments(len(part), mean, np.square(part - mean).sum(axis=0))
-        total = found if total is None else total + found
+        kept = np.broadcast_to(1.0, part.shape) if left is None else ~left[first : first + CHUNK]
+        count = kept.sum(axis=0, dtype=np.float64)
+        mean = np.multiply(part, kept).sum(axis=0) / np.maximum(count, 1)
+        total += Moments(count, mean, np.multiply(np.square(part - mean), kept).sum(axis=0))
     return total
 
 
 def measure(
-    read: Callable[[Sample], tuple[np.ndarray, np.ndarray | None]], samples: Sequence[Sample], progress: bool = True
+    read: Callable[[Sample], Filled], samples: Sequence[Sample], progress: bool = True
 ) -> tuple[Moments, list[str]]:
-    """(`Moments` over all pixels of the images, lines on those that can't be read).
+    """(`Moments` over all that was measured in the images, lines on those that can't be read).
 
     Args:
-      read: gives the image [H, W, bands] of a sample and where that has no data ([H, W] bool, or None), or raises
-        `DataError`.
+      read: gives the image of a sample and what of it was not measured, or raises `DataError`.
       samples: whose images are measured.
       progress: show a bar, where stderr is a terminal.
 
     Raises:
-      DataError: no image can be read, or none has data.
+      DataError: no image can be read, or a band has no data in any.
     """
     total: Moments | None = None
     problems = []
 
     def one(sample):
         try:
-            return moments(*read(sample)), None
+            image, filled, void = read(sample)
+            return moments(image, filled if filled is None or void is None else filled | void[..., None]), None
         except DataError as error:
             return None, str(error)
 
@@ -111,7 +119,10 @@ def measure(
             elif found:
                 total = found if total is None else total + found
     if total is None:
-        raise DataError(problems[0] if problems else "no image of the training split has data: check nodata")
+        raise DataError(problems[0])
+    if not total.count.all():
+        number = int(total.count.argmin()) + 1
+        raise DataError(f"no image of the training split has data in its band {number}: check nodata")
     return total, problems
 
 
@@ -136,6 +147,7 @@ def read(folder: str | Path) -> Statistics | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = Statistics(**content)
         found = found._replace(bands=tuple(found.bands), mean=tuple(found.mean), std=tuple(found.std))
+        found = found._replace(odd_files=tuple(found.odd_files))
         numbers = [*found.mean, *found.std]
         if not len(found.bands) == len(found.mean) == len(found.std) or not all(map(math.isfinite, numbers)):
             raise ValueError

@@ -12,7 +12,9 @@
     classes: [road, car]              # ids 0, 1, ...; or others {7: road, 8: road, 26: car}; of masks {FOLDER: car}
     palette: {road: [128, 64, 128]}   # classes without get a colour
     label_colours: {road: [1, 1, 1]}  # in labels, where they are others than in pictures; or several, in a list
-    nodata: 0                         # pixel value that stands for none, also .nan; labels don't count there
+    nodata: 0                         # pixel value that stands for none, also .nan, beside what files say themselves
+    nodata_rule: all                  # a pixel is void where all bands have no data; or any: where one has none
+    nodata_tags: both                 # whose nodata tags, masks and alpha count: both, images, labels, none
     void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class; or others
     rest: road                        # class of what is in none: of other ids or colours, transparent, in no mask
     labels_soft: nearest              # edges are soft: a value is the nearest class's; or where the upper of two begins
@@ -36,7 +38,7 @@ from data_pipelines.own_data import values
 from data_pipelines.own_data.classes import KEYS, read_classes
 from data_pipelines.own_data.parsing import parse
 from data_pipelines.own_data.parts import Part
-from data_pipelines.spec import COLOURS, DTYPES, DataError
+from data_pipelines.spec import COLOURS, DTYPES, NODATA_RULES, NODATA_TAGS, DataError
 
 NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
 FOLDER = "folder"  # of `group`
@@ -52,7 +54,7 @@ class Description:
       labels: folder of the labels.
       label_suffix: what ends their names.
       classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
-        nodata: as of a `DatasetSpec`.
+        nodata, nodata_rule, nodata_tags: as of a `DatasetSpec`.
       masks: (folder below `labels`, class) of each, where every class has masks of its own.
       splits: name -> share (all of them), or text that names a list file, or tuple of names.
       group: "" (every image by itself), `FOLDER`, or a regular expression.
@@ -74,6 +76,8 @@ class Description:
     masks_overlap: bool
     masks: tuple[tuple[str, int], ...]
     nodata: float | None
+    nodata_rule: str
+    nodata_tags: str
     splits: Mapping[str, float | str | tuple[str, ...]]
     group: str
 
@@ -113,7 +117,7 @@ def read_description(folder: str | Path) -> Description:
 
 def _checked(path, content):
     known = {"images", "labels", "image_suffix", "label_suffix", "extras", "bands", "dtype"}
-    known |= {"nodata", "splits", "group", *KEYS}
+    known |= {"nodata", "nodata_rule", "nodata_tags", "splits", "group", *KEYS}
     values.check_keys(content, known, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
@@ -132,6 +136,8 @@ def _checked(path, content):
         label_suffix=values.suffix(content.get("label_suffix", ""), "label_suffix"),
         **read_classes(content),
         nodata=values.nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
+        nodata_rule=values.choice(content.get("nodata_rule", NODATA_RULES[0]), NODATA_RULES, "nodata_rule"),
+        nodata_tags=values.choice(content.get("nodata_tags", NODATA_TAGS[0]), NODATA_TAGS, "nodata_tags"),
         splits=_splits(content.get("splits", {"train": 0.8, "val": 0.2})),
         group=_group(content.get("group", "")),
     )

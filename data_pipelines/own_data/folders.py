@@ -6,22 +6,24 @@ description.py lists the keys of dataset.yaml; `did_tf describe-data` drafts one
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.identity import fingerprint
-from data_pipelines.own_data import band_statistics
+from data_pipelines.own_data import band_statistics, nodata
 from data_pipelines.own_data.band_statistics import Statistics
 from data_pipelines.own_data.description import NAMES, read_description
 from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
-from data_pipelines.own_data.parts import part_specs, read_parts
+from data_pipelines.own_data.parts import fill_parts, part_specs
 from data_pipelines.own_data.splits import assign
 from data_pipelines.spec import DataError, DatasetSpec, Sample
 
 TRAIN = "train"
+EARLIER_RULE = "any"  # of nodata, in files of versions that knew no other
 
 
 class Folders(FileDataset):
@@ -81,9 +83,21 @@ class Folders(FileDataset):
             )
         return [self._samples[name] for name in names]
 
+    def read_unmasked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """(image, label, void pixels or None), see `Dataset`."""
+        return self._read_unmasked(sample)
+
+    def odd_files(self, samples: Sequence[Sample]) -> list[str]:
+        """Lines on files whose nodata tags differ from those of the others, or from dataset.yaml."""
+        return nodata.differences(self.description, samples)
+
     def _read_masked(self, sample):
+        image, _, void = self._read_filled(sample)
+        return image, void
+
+    def _read_filled(self, sample):
         specs = part_specs(self.description.parts, self.spec)
-        return read_parts([sample.image, *sample.extras], specs, sample.window, self.orientation)
+        return fill_parts([sample.image, *sample.extras], specs, sample.window, self.orientation)
 
     def check_statistics(self, progress: bool = False) -> None:
         """Raises `DataError` where statistics.json is of other images than those of its split that are there."""
@@ -94,6 +108,7 @@ class Folders(FileDataset):
         if stored.content:
             same = stored.content == _images_mark(self.listing(split), progress)
         path = self.folder / band_statistics.NAME
+        odd = stored.odd_files if stored.nodata_rule else self._earlier_odd_files(path, split)
         if not same:
             raise DataError(
                 f"{path} was measured on other images than the {len(self._names[split])} of split {split!r}: put them "
@@ -104,6 +119,18 @@ class Folders(FileDataset):
                 f"{path} is of an earlier version: it says the names of the images that it was measured on, and not "
                 "whether they have changed since; delete it, and it is measured anew"
             )
+        for line in odd:
+            note(line)
+
+    def _earlier_odd_files(self, path, split):
+        """As `odd_files`. Raises `DataError` where an earlier version, which asked no file, measured what is nodata."""
+        samples = self.listing(split)
+        if telling := nodata.telling(self.description, samples):
+            raise DataError(
+                f"{path} is of an earlier version, which took for data what files say is none, such as {telling}: move "
+                "it away, and it is measured anew; or set nodata_tags: none in dataset.yaml"
+            )
+        return self.odd_files(samples)
 
     def _measured_split(self):
         return TRAIN if TRAIN in self._names else next(iter(self._names))
@@ -111,7 +138,10 @@ class Folders(FileDataset):
     def _measure(self):
         samples = self.listing(self._measured_split())
         mark = _mark_if_readable(samples)
-        found, problems = band_statistics.measure(self._read_masked, samples)
+        found, problems = band_statistics.measure(self._read_filled, samples)
+        odd = self.odd_files(samples)
+        for line in odd:
+            note(line)
         constant = found.std == 0
         for number in np.flatnonzero(constant):
             note(f"band {self.description.bands[number]!r} is {found.mean[number]:g} everywhere: it says nothing")
@@ -126,6 +156,9 @@ class Folders(FileDataset):
             std=tuple(std.tolist()),
             nodata=self.description.nodata,
             content=mark,
+            nodata_rule=self.description.nodata_rule,
+            nodata_tags=self.description.nodata_tags,
+            odd_files=tuple(odd),
         )
         if problems:
             # Not kept, for they aren't those of the data; whoever trains meets the file itself.
@@ -168,6 +201,8 @@ def _spec(description, statistics, counts):
         dtype=description.dtype,
         band_names=description.bands,
         nodata=description.nodata,
+        nodata_rule=description.nodata_rule,
+        nodata_tags=description.nodata_tags,
     )
 
 
@@ -178,8 +213,14 @@ def _counts(names):
 def _stored(folder, description):
     """The `Statistics` in `folder`, or None. Raises `DataError` where they are of other pixels."""
     stored = band_statistics.read(folder)
-    for what in ("bands", "dtype", "nodata"):
-        was, now = (_told(getattr(one, what)) if stored else "" for one in (stored, description))
+    if stored is None:
+        return None
+    rules: tuple[str, ...] = ("nodata_rule", "nodata_tags") if stored.nodata_rule else ()
+    several = description.nodata is not None and len(description.bands) > 1
+    if not rules and several and description.nodata_rule != EARLIER_RULE:
+        stored, rules = stored._replace(nodata_rule=EARLIER_RULE), ("nodata_rule",)
+    for what in ("bands", "dtype", "nodata", *rules):
+        was, now = (_told(getattr(one, what)) for one in (stored, description))
         if was != now:
             raise DataError(
                 f"{Path(folder, band_statistics.NAME)} is of {what} {was}, but {description.path} says {now}: correct "

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.reading.images import read_masked
+from data_pipelines.reading.holes import Filled, joined
+from data_pipelines.reading.images import read_filled, size_of
+from data_pipelines.reading.places import check_places
 from data_pipelines.spec import DataError, DatasetSpec, Window
 
 
@@ -43,7 +45,15 @@ def part_specs(parts: Sequence[Part], spec: DatasetSpec) -> list[DatasetSpec]:
 def read_parts(
     paths: Sequence[Path], specs: Sequence[DatasetSpec], window: Window | None = None, orientation: str = "stored"
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The bands of several files behind each other, and where there is no data.
+    """(image, void pixels or None) as of `fill_parts`, whose arguments and errors these are."""
+    image, _, void = fill_parts(paths, specs, window, orientation)
+    return image, void
+
+
+def fill_parts(
+    paths: Sequence[Path], specs: Sequence[DatasetSpec], window: Window | None = None, orientation: str = "stored"
+) -> Filled:
+    """The bands of several files behind each other, and where there is no data: by the rule, over all files.
 
     Args:
       paths: of the files.
@@ -51,18 +61,19 @@ def read_parts(
       window, orientation: as for `images.read_image`.
 
     Returns:
-      ([H, W, bands] of the widest dtype, values as they are; [H, W] bool, True where any band has none, or None).
+      `Filled`, whose image is [H, W, bands] of the widest dtype, values as they are.
 
     Raises:
-      DataError: a file can't be read, or they differ in size.
+      DataError: a file can't be read, or they differ in size or place.
     """
-    parts = [read_masked(path, spec, window, orientation) for path, spec in zip(paths, specs)]
-    image, mask = parts[0]
-    for path, (part, holes) in zip(paths[1:], parts[1:]):
-        if part.shape[:2] != image.shape[:2]:
+    parts = [read_filled(path, spec, window, orientation) for path, spec in zip(paths, specs)]
+    for path, part in zip(paths[1:], parts[1:]):
+        # Windows are equally large, whatever they are cut from.
+        sizes = (size_of(paths[0]), size_of(path)) if window else (parts[0].image.shape[:2], part.image.shape[:2])
+        if sizes[0] != sizes[1]:
             raise DataError(
-                f"{paths[0]} is {image.shape[0]}x{image.shape[1]} but {path} is {part.shape[0]}x{part.shape[1]} "
+                f"{paths[0]} is {sizes[0][0]}x{sizes[0][1]} but {path} is {sizes[1][0]}x{sizes[1][1]} "
                 "(height x width): they must be equal"
             )
-        image, mask = np.concatenate([image, part], axis=-1), mask if holes is None else mask | holes
-    return image, mask
+        check_places(paths[0], path)
+    return joined(parts, specs[0].nodata_rule)

@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 
 from data_pipelines import load
-from data_pipelines.audit import findings
+from data_pipelines.audit import decoder, findings, nodata
 from data_pipelines.audit.contact_sheet import Entry, write_sheet
 from data_pipelines.audit.survey import survey
 from data_pipelines.programs import command
@@ -36,9 +36,12 @@ problems, with which the exit status is 2:
   files that are missing, unreadable or truncated; NaN; sizes or numbers of bands that don't fit
   class ids that the data set's table has not; in classification, classes of train without images
   fewer than two classes; labels of train or val that are void altogether; train showing one class alone
+  files of an image that lie at different places by their georeference; labels whose nodata tag is a class
+  classes of which nodata takes all; JPEGs on which their decoder reports damage
   the same file or the same pixels in two splits (not between train and trainval, for instance: the names say it)
 notes, with which it is 0:
   absent splits; images without contrast, of unusual size, or with labels of void alone; images repeated in a split
+  nodata that takes much of a class; files whose nodata tags differ from the others'
   images in two splits that look alike: sized or compressed anew, or frames that follow each other in a video
   classes that train never shows; classes that are spread otherwise than in train
 
@@ -95,6 +98,9 @@ def _survey_all(dataset, splits):
     for split in splits:
         try:
             found.append(survey(dataset, split, progress=True))
+            odd = _odd_files(dataset, found[-1])
+            problems += [f"{split}: {line}" for line in odd.problems]
+            notes += [f"{split}: {line}" for line in odd.notes]
         except AbsentSplit as error:
             notes.append(str(error))
         except DataError as error:
@@ -102,6 +108,13 @@ def _survey_all(dataset, splits):
     if not found and not problems:
         raise DataError(f"{dataset.spec.name} has none of these splits: {notes[0]}")
     return found, notes, problems
+
+
+def _odd_files(dataset, one):
+    """Lines on files that could be read and are odd all the same."""
+    images = [image for image, readable in zip(one.images, one.readable) if readable]
+    told = decoder.complaints([path for image in images for path in (image.image, *image.extras) if path])
+    return told._replace(notes=told.notes + dataset.odd_files(images))
 
 
 def _table(spec, found):
@@ -141,6 +154,7 @@ def _class_rows(spec, found):
             [f"  {index} {name}", *(_percent(one.counts.shares[index]) if one.labelled else "" for one in found)]
             for index, name in enumerate(spec.classes)
         ),
+        *nodata.rows(spec, found),
     ]
 
 
@@ -193,6 +207,8 @@ def _split_report(spec, one):
     if one.labelled and spec.task == "segmentation":
         report["images_with_class"] = _by_class(spec, one.counts.images)
         report["void_share"] = one.counts.void_share
+        report["nodata_pixels"] = int(one.taken.sum())
+        report["nodata_shares"] = _by_class(spec, nodata.shares(spec, one))
     return report
 
 

@@ -18,15 +18,14 @@ from typing import NoReturn
 from data_pipelines.drafting.label_folders import folders_of_masks, looked_at
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.sizes import check_channels, compare
 from data_pipelines.own_data.contents import kind_of, suffixes
 from data_pipelines.own_data.description import NAMES
 from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, tell_leftovers
 from data_pipelines.own_data.parts import Part
 from data_pipelines.own_data.splits import place, share_out
-from data_pipelines.own_data.values import can_be
 from data_pipelines.programs import command
-from data_pipelines.reading.decoding import nodata_of
 from data_pipelines.spec import COLOURS, DataError
 from data_pipelines.writing import check_writable, write_file
 
@@ -107,7 +106,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"bands: {_names(kinds[0])}",
         f"dtype: {kinds[0].dtype}",
         *_extras(parts[1:], kinds[1:], folder),
-        *_nodata(kinds, found),
+        *nodata_lines(kinds, found),
         *of_labels,
         *_splits(names),
     ]
@@ -146,15 +145,6 @@ def _extras(parts, kinds, folder):
         bands = json.dumps(names, ensure_ascii=False)
         lines.append(f"  - {{folder: {_path(part.folder, folder)}, bands: {bands}, dtype: {kind.dtype}}}")
     return lines
-
-
-def _nodata(kinds, found):
-    """What the first file of a folder says, if it is a TIFF with such a tag."""
-    for kind, files in zip(kinds, found):
-        value = nodata_of(next(iter(files.values())))
-        if value is not None and can_be(value, kind.dtype):
-            return [f"nodata: {value!r}  # by the TIFFs' own tag: where a band is this, nothing was measured"]
-    return []
 
 
 def _splits(names):

@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from data_pipelines.reading import rasters
+from data_pipelines.reading import formats, rasters
+from data_pipelines.reading.holes import Stored
 from data_pipelines.spec import DataError, Window
 
-PNG, JPEG, GIF, BMP, WEBP, NPY = b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"\x93NUMPY"
-START_OF_SCAN, END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
-RGB, PALETTE, GREY_ALPHA = 2, 3, 4  # colour types of a PNG
+PNG = formats.PNG
+JPEG, GIF, BMP, WEBP, NPY = b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"\x93NUMPY"
+BITMAPS = (b"P1", b"P4")  # PBM
 # Decodes to red, green, blue at once, which spares a copy; since OpenCV 4.11.
 TO_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
 
@@ -43,7 +44,7 @@ Image.MAX_IMAGE_PIXELS = None  # tiles of remote sensing are no attack
 
 def image_values(
     path: str | Path, window: Window | None = None, orientation: str = "stored", as_rgb8: bool = False
-) -> tuple[np.ndarray, tuple[int, int], bool]:
+) -> Stored:
     """What an image file stores. Pictures have the order red, green, blue, alpha; palettes become colours.
 
     Args:
@@ -52,52 +53,46 @@ def image_values(
       orientation: one of `ORIENTATIONS`, as for `images.read_image`.
       as_rgb8: whether pictures of 8 bits that have no alpha may come as RGB whatever they store, which is faster.
 
-    Returns:
-      (values [h, w, bands], (height, width) of the whole image, whether the last band is alpha).
-
     Raises:
       DataError: the file is missing or damaged, or the orientation is refused.
     """
     head, data = _load(path)
-    turn = UPRIGHT.get(_orientation(path, head, data)) if orientation != "stored" else None
-    if turn and orientation == "refuse":
-        raise DataError(
-            f"{path} is marked to be turned (EXIF orientation), and nobody knows whether its label (or depth) is: save "
-            "it turned, or remove the mark, so that all files of an image lie alike"
-        )
+    turn = _turn(path, head, data, orientation)
     if head.startswith(rasters.MAGIC):
-        if not turn:
-            return rasters.read(path, window)
-        values, _, alpha = rasters.read(path)
-    elif head.startswith(NPY):
+        stored = rasters.read(path, None if turn else window)
+        return _turned(stored, turn, window) if turn else stored
+    if head.startswith(NPY):
         values, alpha = _map_array(path), False
     else:
         values = _decode(path, data, as_rgb8)
         alpha = values.shape[2] in (2, 4)
-    values = turn(values) if turn else values
-    return _part(values, window), values.shape[:2], alpha
+    return _turned(_with_mask(path, values, alpha), turn, window)
 
 
 def label_values(
-    path: str | Path, window: Window | None = None, colours: bool = False, lossy: bool = False
-) -> tuple[np.ndarray, tuple[int, int], bool]:
+    path: str | Path,
+    window: Window | None = None,
+    colours: bool = False,
+    orientation: str = "stored",
+    lossy: bool = False,
+) -> Stored:
     """What a label file stores.
 
     Args:
       path: of the file.
       window: as for `image_values`.
       colours: whether palettes become their colours; else they give indices.
+      orientation: "stored" or "refuse", as for `image_values`.
       lossy: whether JPEG will do, whose values lie near those that were saved.
 
-    Returns:
-      As `image_values`.
-
     Raises:
-      DataError: the file is missing or damaged, or what it stores is no class id, whatever its value.
+      DataError: the file is missing or damaged, its orientation is refused, or what it stores is no class id, whatever
+        its value.
     """
     if colours:
-        return image_values(path, window)
+        return image_values(path, window, orientation)
     head, data = _load(path)
+    _turn(path, head, data, orientation)
     if head.startswith(rasters.MAGIC):
         return rasters.read(path, window, as_label=True, lossy=lossy)
     if head.startswith(NPY):
@@ -107,12 +102,13 @@ def label_values(
             f"label {path} is a JPEG, whose compression changes class ids: save the original as PNG; or where "
             "there is none, say so in the data set (labels_soft: nearest)"
         )
-    elif _png_format(data)[1] == PALETTE or head.startswith((GIF, BMP)):
+    elif head.startswith(BITMAPS):
+        raise DataError(f"label {path} is a PBM, in which 1 is black and no class id: save it as PNG")
+    elif formats.png_format(data)[1] == formats.PALETTE or head.startswith((GIF, BMP)):
         values = _decode_strictly(path, data)  # OpenCV would give the colours
     else:
-        # Fewer than 8 bits are spread over 0 to 255 in decoding.
-        values = _decode(path, data) // (255 // (2 ** min(_png_format(data)[0], 8) - 1))
-    return _part(values, window), values.shape[:2], values.shape[2] in (2, 4)
+        values = formats.ids_of_few_bits(_decode(path, data), formats.png_format(data)[0])
+    return _turned(_with_mask(path, values, values.shape[2] in (2, 4)), None, window)
 
 
 def size_of(path: str | Path) -> tuple[int, int]:
@@ -138,9 +134,9 @@ def array_shape(path: str | Path) -> tuple[int, ...] | None:
     return shape if len(shape) == 3 else None
 
 
-def nodata_of(path: str | Path) -> float | None:
-    """The pixel value that stands for no data as the file itself says, or None. Raises `DataError`."""
-    return rasters.nodata_of(path) if is_tiff(path) else None
+def nodata_tags(path: str | Path) -> tuple[float | None, ...]:
+    """The values that stand for no data by a file's own tag, one a band; () without tags. Raises `DataError`."""
+    return rasters.nodata_tags(path) if is_tiff(path) else ()
 
 
 def is_jpeg(path: str | Path) -> bool:
@@ -166,6 +162,28 @@ def _load(path, only_head=False):
         raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
+def _turn(path, head, data, orientation):
+    """What makes the picture lie as `orientation` asks, or None. Raises `DataError` where that is to refuse."""
+    turn = UPRIGHT.get(_orientation(path, head, data)) if orientation != "stored" else None
+    if turn and orientation == "refuse":
+        raise DataError(
+            f"{path} is marked to be turned (EXIF orientation), and nobody knows whether the other files of its image "
+            "are: save it turned, or remove the mark, so that image, label and further bands lie alike"
+        )
+    return turn
+
+
+def _with_mask(path, values, alpha):
+    return Stored(values, values.shape[:2], alpha, rasters.mask_beside(path, None, values.shape[:2]))
+
+
+def _turned(stored, turn, window):
+    """All that a file stores, upright where `turn` is given, cut to the window."""
+    values, void = (part if part is None or turn is None else turn(part) for part in (stored.values, stored.void))
+    size, void = values.shape[:2], None if void is None else _part(void, window)
+    return stored._replace(values=_part(values, window), size=size, void=void)
+
+
 def _part(values, window):
     """Those inside the window: a copy, so that neither is the whole kept in memory for a part, nor its file open."""
     if window:
@@ -184,18 +202,24 @@ def _map_array(path):
 
 def _decode(path, data, as_rgb8=False):
     """Values [H, W, bands] of a picture, in the order red, green, blue, alpha."""
-    depth, colour_type = _png_format(data)
+    bits, colour_type = formats.png_format(data)
     if data.startswith(GIF):
         return _decode_strictly(path, data, "RGB")
+    if data.startswith((formats.GREY_TEXT, formats.COLOUR_TEXT)):
+        with _one_line(path):
+            return formats.values_of_text(data)
     if data.startswith(JPEG):
-        _check_end(path, data)
+        if not formats.jpeg_has_end(data):
+            raise _damaged(path)
         is_rgb8 = True
     else:
-        is_rgb8 = (depth, colour_type) == (8, RGB) and data.find(b"tRNS", 0, data.find(b"IDAT")) < 0
+        is_rgb8 = (bits, colour_type) == (8, formats.RGB) and not formats.has_clear(data)
     if as_rgb8 and is_rgb8 and TO_RGB:
         return _decode_with(path, data, TO_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     values = np.atleast_3d(_decode_with(path, data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION))
-    if colour_type == GREY_ALPHA:
+    if colour_type == formats.GREY and values.shape[2] == 1:
+        return formats.with_clear_grey(data, values, bits)
+    if colour_type == formats.GREY_ALPHA:
         return values[..., ::3]
     codes = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     return cv2.cvtColor(values, codes[values.shape[2]]) if values.shape[2] in codes else values
@@ -213,26 +237,6 @@ def _decode_strictly(path, data, mode=None):
     """Values [H, W, bands] that Pillow gives: the indices of what has a palette, or pixels of `mode`."""
     with _one_line(path), Image.open(io.BytesIO(data)) as image:
         return np.atleast_3d(np.array(image.convert(mode) if mode else image))
-
-
-def _check_end(path, data):
-    """Refuses a JPEG without its end: where zeros stand for what was never written, OpenCV makes up pixels."""
-    # Whole ones end like this, unless something is appended.
-    if not data.endswith(END_OF_JPEG) and data.find(END_OF_JPEG, _scans_at(data)) < 0:
-        raise _damaged(path)
-
-
-def _scans_at(data):
-    """Where the pixels of a JPEG begin: after segments, of which one may hold a thumbnail with an end of its own."""
-    place = 2
-    while data[place : place + 1] == b"\xff" and data[place : place + 2] != START_OF_SCAN:
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return place
-
-
-def _png_format(data):
-    """(bits per sample, colour type) in the header of a PNG; (8, None) for files of other kinds."""
-    return (data[24], data[25]) if data.startswith(PNG) and len(data) > 25 else (8, None)
 
 
 def _orientation(path, head, data):

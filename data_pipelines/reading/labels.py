@@ -54,8 +54,9 @@ def distances(path: str | Path, spec: DatasetSpec) -> np.ndarray:
     Of colours it is the root of the sum of the squares; where a pixel is neither clear nor opaque, at least that of
     alpha. Raises `DataError` as `class_ids` does, and where the file can't be read.
     """
-    label, _, alpha = label_values(path, None, bool(spec.label_colours), lossy=True)
-    values, clear = _parted(path, label, alpha, spec)
+    stored = label_values(path, None, bool(spec.label_colours), lossy=True)
+    label = stored.values
+    values, clear = _parted(path, label, stored.alpha, spec)
     if spec.label_colours:
         packed, places = np.unique(_packed(_three_channels(path, values)), return_inverse=True)
         found = np.sqrt(_nearest_colours(packed, spec)[1])[places.reshape(values.shape[:2])]

@@ -15,7 +15,9 @@ from data_pipelines.spec import IGNORE, LARGEST_ID, DataError, DatasetSpec, Wind
 NOWHERE = 254  # in no mask so far; there are fewer classes
 
 
-def read_masks(masks: Sequence[tuple[Path, int]], spec: DatasetSpec, window: Window | None = None) -> np.ndarray:
+def read_masks(
+    masks: Sequence[tuple[Path, int]], spec: DatasetSpec, window: Window | None = None, orientation: str = "stored"
+) -> np.ndarray:
     """Label map [H, W] uint8 as of `read_label`, of a mask per class: 0 where it isn't, else 1 or the largest value.
 
     A pixel in no mask has `spec.rest`; one that is void in a mask is void.
@@ -23,14 +25,14 @@ def read_masks(masks: Sequence[tuple[Path, int]], spec: DatasetSpec, window: Win
     Args:
       masks: (path, class) of each; where they overlap, the last counts if `spec.masks_overlap` says so.
       spec: of the data set.
-      window: as for `read_label`.
+      window, orientation: as for `read_label`.
 
     Raises:
       DataError: an unreadable file, other values than those, masks of different sizes, or that overlap.
     """
     label, void = np.zeros(0, np.uint8), np.zeros(0, bool)
     for path, number in masks:
-        mask = read_label(path, _spec_of_mask(spec), window)
+        mask = read_label(path, _spec_of_mask(spec), window, orientation)
         if not label.size:
             label, void = np.full(mask.shape, NOWHERE, np.uint8), mask == IGNORE
         if mask.shape != label.shape:

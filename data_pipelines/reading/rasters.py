@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,33 @@ from typing import Any
 import numpy as np
 import rasterio
 from PIL import TiffImagePlugin
-from rasterio.enums import ColorInterp, Compression
+from rasterio.enums import ColorInterp, Compression, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
-from data_pipelines.spec import DataError, Window
+from data_pipelines.reading.holes import Stored, tagged
+from data_pipelines.spec import MASK, DataError, Window
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # either byte order; the last two with offsets of 64 bits
 COLOUR_MAP = 320  # tag of the palette
 # A small cache, as parts of a tile are read once; and no look at what else lies in the folder or beside the file.
 SETTINGS = {"GDAL_CACHEMAX": 32, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
+NOTES = ".aux.xml"  # what follows a file's name in that of GDAL's file of what a format has no room for, as nodata
+EXACT = 0.5  # an error up to which integers are the same
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
-def read(
-    path: str | Path, window: Window | None = None, as_label: bool = False, lossy: bool = False
-) -> tuple[np.ndarray, tuple[int, int], bool]:
-    """Pixels of a TIFF, as they are stored. Safe to call from several threads.
+def read(path: str | Path, window: Window | None = None, as_label: bool = False, lossy: bool = False) -> Stored:
+    """What a TIFF stores, as it is. Safe to call from several threads.
 
     Args:
       path: the file.
       window: part to read; None for all. What lies beyond the image is left out.
       as_label: whether values are ids, which have no brightness and whose palette is for display.
-      lossy: whether ids may be compressed as JPEG.
+      lossy: whether ids may be compressed with loss.
 
     Returns:
-      (pixels [h, w, bands] as stored, or [h, w, 4] uint8 where a palette becomes colours; (height, width) of the whole
-      image; whether the last band is alpha).
+      `Stored`, whose values are [h, w, 4] uint8 where a palette becomes colours.
 
     Raises:
       DataError: damaged, several images in one file, or values that are not what they look like.
@@ -49,21 +50,42 @@ def read(
             pixels = np.empty((part.height, part.width, file.count), file.dtypes[0])
         else:
             pixels = np.ascontiguousarray(file.read(window=part).transpose(1, 2, 0))
+        void, tag = _void(path, file, window, part, pixels)
         if file.colorinterp[0] == ColorInterp.palette and not as_label:
-            return _colours(path, file)[pixels[..., 0]], file.shape, True
-        return pixels, file.shape, file.count > 1 and file.colorinterp[-1] == ColorInterp.alpha
+            return Stored(_colours(path, file)[pixels[..., 0]], file.shape, True, void, tag)
+        alpha = file.count > 1 and file.colorinterp[-1] == ColorInterp.alpha
+        return Stored(pixels, file.shape, alpha, void, tag, _scale(file))
+
+
+def mask_beside(path: str | Path, window: Window | None, size: tuple[int, int]) -> np.ndarray | None:
+    """[h, w, 1 or bands] bool, where the mask file beside a file of any format says that nothing was measured, or None.
+
+    Args:
+      path: of the file, which has (height, width) `size`.
+      window: part to read; None for all.
+
+    Raises:
+      DataError: the mask is damaged or of another size.
+    """
+    beside = f"{path}{MASK}"
+    if not os.path.exists(beside):
+        return None
+    mask = read(beside, window, as_label=True)
+    if mask.size != size:
+        raise DataError(f"the mask {beside} is {mask.size[0]}x{mask.size[1]}, and its image {size[0]}x{size[1]}")
+    return mask.values == 0
+
+
+def nodata_tags(path: str | Path) -> tuple[float | None, ...]:
+    """The pixel value that stands for no data by a TIFF's own tag, of each band. Raises `DataError`."""
+    with _opened(path) as file:
+        return file.nodatavals
 
 
 def size_of(path: str | Path) -> tuple[int, int]:
     """(height, width) of a TIFF, from its header. Raises `DataError`."""
     with _opened(path) as file:
         return file.shape
-
-
-def nodata_of(path: str | Path) -> float | None:
-    """The pixel value that stands for no data by a TIFF's own tag, or None. Raises `DataError`."""
-    with _opened(path) as file:
-        return file.nodata
 
 
 def tag_of(path: str | Path, tag: int, default: Any = None) -> Any:
@@ -79,13 +101,36 @@ def tag_of(path: str | Path, tag: int, default: Any = None) -> Any:
 @contextlib.contextmanager
 def _opened(path):
     try:
-        with rasterio.Env(**SETTINGS), rasterio.open(path, driver="GTiff") as file:
+        with rasterio.Env(**_settings(path)), rasterio.open(path, driver="GTiff") as file:
             yield file
     except MemoryError:
         raise DataError(f"cannot decode {path}: the file is damaged, or too large to be read whole") from None
     except (RasterioError, RasterioIOError) as error:  # the latter is no RasterioError before rasterio 1.4
         reason = str(error.__cause__ or error).splitlines()[0]
         raise DataError(f"cannot decode {path}: the file is damaged; replace it or leave it out ({reason})") from None
+
+
+def _settings(path):
+    noted = os.path.exists(f"{path}{NOTES}")
+    return {**SETTINGS, "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_PAM_ENABLED": True} if noted else SETTINGS
+
+
+def _void(path, file, window, part, pixels):
+    """(mask of what isn't measured by the file's own word, or None; whether that is a nodata tag). Masks come first."""
+    beside = mask_beside(path, window, file.shape)
+    if beside is not None:
+        return beside, False
+    flags = file.mask_flag_enums[0]
+    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+        inside = file.read_masks(1, window=part) if pixels.size else np.empty(pixels.shape[:2])
+        return inside[..., None] == 0, False
+    void = tagged(pixels, file.nodatavals)
+    return void, void is not None
+
+
+def _scale(file):
+    plain = set(file.scales) == {1} and set(file.offsets) == {0}
+    return None if plain else (file.scales, file.offsets)
 
 
 def _colours(path, file):
@@ -106,10 +151,21 @@ def _check(path, file, as_label, lossy):
         raise DataError(f"{path} holds {len(file.subdatasets)} images: save one per file, its bands together")
     if len(set(file.dtypes)) > 1:
         raise DataError(f"{path} has bands of several types ({', '.join(file.dtypes)}): save them with one")
-    if as_label and not lossy and file.compression == Compression.jpeg:
-        raise DataError(f"label {path} is compressed as JPEG, which changes class ids: save the original without")
+    if as_label:
+        _check_label(path, file, lossy)
     if file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
         raise DataError(f"{path} stores white as 0: save it with black as 0")
     bits = int(file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
     if bits < 8 and not as_label and file.colorinterp[0] != ColorInterp.palette:
         raise DataError(f"{path} has {bits} bits per value: save it with 8")
+
+
+def _check_label(path, file, lossy):
+    """Refuses what changes ids: lossy compression, and tags by which values are no ids."""
+    facts = file.tags(ns="IMAGE_STRUCTURE")
+    loses = file.compression == Compression.jpeg or facts.get("COMPRESSION_REVERSIBILITY") == "LOSSY"
+    if not lossy and (loses or float(facts.get("MAX_Z_ERROR", 0)) > EXACT):
+        kind = file.compression.name.upper()
+        raise DataError(f"label {path} is compressed as {kind}, which changes class ids: save the original without")
+    if _scale(file):
+        raise DataError(f"label {path} has a scale or an offset (its tags), and ids have none: remove the tags")

@@ -57,6 +57,16 @@ def test_everything_about_a_sample_counts(tmp_path, changes):
     assert fingerprint([sample]) != fingerprint([dataclasses.replace(sample, **changes)])
 
 
+def test_a_mask_beside_a_file_counts(tmp_path):
+    (tmp_path / "image").write_bytes(b"alike")
+    sample = Sample("a", tmp_path / "image")
+    found = [fingerprint([sample])]
+    for content in (b"one", b"two"):
+        (tmp_path / "image.msk").write_bytes(content)
+        found.append(fingerprint([sample]))
+    assert len(set(found)) == 3
+
+
 def test_a_label_is_no_further_band(tmp_path):
     for name in ("image", "other"):
         (tmp_path / name).write_bytes(name.encode())
@@ -125,6 +135,8 @@ CHANGES = {
     "rest": 255,
     "labels_soft": "nearest",
     "masks_overlap": True,
+    "nodata_rule": "any",
+    "nodata_tags": "images",
 }
 
 
@@ -135,6 +147,13 @@ def test_every_field_that_changes_pixels_or_labels_is_of_the_meaning(key):
     assert set(harmless) == set(WITHOUT_MEANING)
     changed = dataclasses.replace(SPEC, **{key: {**harmless, **CHANGES}[key]})
     assert (meaning(changed) == meaning(SPEC)) == (key in harmless)
+
+
+def test_what_was_always_so_keeps_its_digest():
+    """That of SPEC by version 0.3.0: a field that says what was so then does not make other data of it."""
+    assert meaning(SPEC) == "51058a0c8134010ee0d3bbbe36e2699b"
+    several = dataclasses.replace(SPEC, nodata=0.0)
+    assert meaning(dataclasses.replace(several, nodata_rule="any")) != meaning(several)
 
 
 def test_numbers_of_numpy_mean_the_same():

@@ -1,6 +1,8 @@
 """Batches from prepared records equal those from the files, for every kind of data; damage is told."""
 
+import dataclasses
 import itertools
+import json
 import shutil
 import struct
 import threading
@@ -15,7 +17,7 @@ from own_data import make_rgbd
 
 from data_pipelines import load, records
 from data_pipelines.augment import Augmentation
-from data_pipelines.identity import fingerprint, identity
+from data_pipelines.identity import LATER, fingerprint, identity
 from data_pipelines.pipeline import Loader, training_batches
 from data_pipelines.programs.prepare import prepare
 from data_pipelines.records import Prepared
@@ -208,6 +210,25 @@ def test_folders_without_records(tmp_path):
 def test_a_split_that_was_not_prepared(tmp_path):
     with pytest.raises(DataError, match="no complete records of split 'val', but of train"):
         prepared(Noise(), tmp_path).samples("val")
+
+
+def test_records_of_an_earlier_version(tmp_path):
+    """They are what they were: a pixel was void where one band had no data, and no file was asked."""
+    source = dataclasses.replace(Noise().spec, nodata=0.0)
+    prepared(Noise(), tmp_path)
+    path = tmp_path / "train.json"
+    content = json.loads(path.read_text())
+    content["spec"] = {key: content["spec"][key] for key in content["spec"] if key not in LATER}
+    path.write_text(json.dumps(content))
+    Prepared(tmp_path).check_source("noise", {}, Noise().spec)
+    content["spec"]["nodata"] = 0.0
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="nodata_rule was 'any' and is 'all'"):
+        Prepared(tmp_path).check_source("noise", {}, source)
+    content["dataset"]["name"] = "folders"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="nodata_tags was 'none' and is 'both'"):
+        Prepared(tmp_path).check_source("folders", {}, dataclasses.replace(source, nodata_rule="any"))
 
 
 def test_splits_of_other_data_do_not_mix(tmp_path):

@@ -96,22 +96,24 @@ def test_void_colours(rgbd):
     assert (label[:10] == IGNORE).all() and (label[10:] == 1).all()
 
 
-def test_where_there_is_no_data_nothing_is_measured_or_learnt(tmp_path):
+@pytest.mark.parametrize("rule", ["all", "any"])
+def test_where_there_is_no_data_nothing_is_measured_or_learnt(tmp_path, rule):
     folder = make_five_bands(tmp_path, count=4)
     image, label = scene(0)
     pixels = (image * 40 + 1).astype(np.uint16)
-    pixels[:20, :, 2] = 0
+    pixels[:20, :, 2], pixels[:8] = 0, 0
     write_tiff(folder / "images" / "scene00.tif", pixels)
-    edit(folder, nodata=0)
+    edit(folder, nodata=0, nodata_rule=rule)
     dataset = load("folders", folder)
     first = dataset.samples("train")[0]
     read, ids = dataset.read(first)
-    assert (ids[:20] == IGNORE).all() and (ids[20:] == label[20:]).all()
+    rows = 8 if rule == "all" else 20
+    assert (ids[:rows] == IGNORE).all() and (ids[rows:] == label[rows:]).all()
     scenes = [pixels, *((scene(number)[0] * 40).astype(np.uint16) for number in (1, 2))]
     whole = np.concatenate([one.reshape(-1, 5) for one in scenes]).astype(float)
-    whole = whole[(whole > 0).all(axis=1)]
+    whole = whole[(whole > 0).any(axis=1) if rule == "all" else (whole > 0).all(axis=1)]
     np.testing.assert_allclose(dataset.spec.mean, whole.mean(0), rtol=1e-13)
-    np.testing.assert_array_equal(read[:20, :, 2], round(dataset.spec.mean[2]))
+    np.testing.assert_array_equal(read[:rows, :, 2], round(dataset.spec.mean[2]))
 
 
 def test_a_photograph_marked_to_be_turned_is_refused(plain):

@@ -140,6 +140,75 @@ def test_a_draft_says_what_is_left_out_and_what_stands_for_no_data(plain, capsys
     assert read_description(folder).nodata == -9999
 
 
+def describe_tiffs(folder, images, labels, capsys):
+    """The drafted text, and what `load` makes of it: of images and labels [(pixels [H, W, bands], nodata)]."""
+    for name, files in (("images", images), ("labels", labels)):
+        for number, (pixels, nodata) in enumerate(files):
+            write_tiff(folder / name / f"{number}.tif", pixels, nodata=nodata)
+    arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder", folder / "data")
+    status, _, told = drafted(capsys, *arguments)
+    assert status == 0, told
+    return (folder / "data" / "dataset.yaml").read_text(), load("folders", folder / "data")
+
+
+def halves(value=1):
+    label = np.zeros((16, 16, 1), np.uint8)
+    label[8:] = value
+    return label
+
+
+def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
+    """Also where the first has no tag, and its share of training."""
+    heights = np.full((16, 16, 1), 80, np.float32)
+    holed = np.where(np.arange(16)[:, None, None] < 4, np.float32(-9999), heights)
+    images = [(heights, None)] + [(holed, -9999)] * 5
+    text, dataset = describe_tiffs(tmp_path, images, [(halves(), None)] * 6, capsys)
+    assert "nodata: -9999  # by the tags of 5 files, but not of 1 (0.tif): where all bands are this, nothing" in text
+    assert dataset.spec.nodata == -9999 and dataset.spec.mean == (80,)
+    assert "tags" not in capsys.readouterr().err
+
+
+def test_a_draft_where_files_call_different_values_nodata(tmp_path, capsys):
+    values = np.full((16, 16, 1), 7, np.uint8)
+    text, dataset = describe_tiffs(tmp_path, [(values, 0), (values, 9)], [(halves(), None)] * 2, capsys)
+    assert "# nodata: none for all, as the files' own tags say 0, 9; each counts for its file" in text
+    assert dataset.spec.nodata is None
+
+
+def test_a_draft_where_there_is_nan_without_a_tag(tmp_path, capsys):
+    heights = np.full((16, 16, 1), 80, np.float32)
+    heights[:4] = np.nan
+    text, dataset = describe_tiffs(tmp_path, [(heights, None)] * 2, [(halves(), None)] * 2, capsys)
+    assert "nodata: .nan  # NaN is there" in text and np.isnan(dataset.spec.nodata)
+
+
+def test_a_draft_where_labels_call_an_id_nodata(tmp_path, capsys):
+    """Some of them by their tag, others hold it without."""
+    values, label = np.full((16, 16, 1), 7, np.uint8), halves()
+    label[:3] = 9
+    text, dataset = describe_tiffs(tmp_path, [(values, None)] * 2, [(label, 9), (label, None)], capsys)
+    assert "void: [9]" in text and "9 by the labels' own nodata tags" in text
+    assert dataset.spec.classes == ("class_0", "class_1") and dataset.spec.void_ids == (9,)
+    for split in dataset.spec.splits:
+        assert (dataset.read(dataset.samples(split)[0])[1][:3] == 255).all()
+
+
+def test_a_draft_of_images_with_clear_corners(tmp_path, capsys):
+    """Alpha of 0 and 255 alone is a mask and no band."""
+    pixels = np.full((16, 16, 4), 255, np.uint8)
+    pixels[:5, :5, 3] = 0
+    for number in range(2):
+        write_png(tmp_path / "labels" / f"{number}.png", halves()[..., 0])
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    arguments = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--folder", tmp_path / "data")
+    assert drafted(capsys, *arguments)[0] == 0
+    assert "# Masks (or alpha) say where nothing was measured" in (tmp_path / "data" / "dataset.yaml").read_text()
+    dataset = load("folders", tmp_path / "data")
+    assert dataset.spec.bands == 3
+    assert (dataset.read(dataset.samples("train")[0])[1][:5, :5] == 255).all()
+
+
 def test_a_draft_of_photographs_marked_to_be_turned(plain, capsys):
     folder = plain("a")
     (folder / "dataset.yaml").unlink()

@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image, ImageOps
 from data_pipelines import IGNORE, DataError, DatasetSpec, load
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.reading import decoding
-from data_pipelines.reading.images import read_image, read_label, size_of
+from data_pipelines.reading.images import read_image, read_label, read_masked, size_of
 from data_pipelines.spec import Sample, Window
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # of writing
@@ -217,10 +219,15 @@ def test_alpha_is_left_out_where_it_is_opaque(kind, tmp_path):
     if kind == "WEBP":
         options["exact"] = True  # else colours that nobody sees are not kept
     save(path, pixels, format=kind, **options)
-    assert_refused(
-        lambda path: read_image(path, SPEC), path, "not opaque in 2 pixels", "tiny has 3 bands: save it without"
-    )
+    expected = pixels[..., :3].copy()
+    expected[1, 3] = SPEC.mean
+    image, void = read_masked(path, SPEC)
+    np.testing.assert_array_equal(image, expected)
+    assert np.argwhere(void).tolist() == [[1, 3]]  # what can be seen in part was measured
     np.testing.assert_array_equal(read_image(path, RGBA), pixels)
+    image, void = read_masked(path, dataclasses.replace(SPEC, nodata_tags="labels"))
+    np.testing.assert_array_equal(image, pixels[..., :3])
+    assert void is None
 
 
 @pytest.mark.parametrize("opaque", [True, False])
@@ -232,10 +239,32 @@ def test_a_colour_or_an_index_that_is_clear(opaque, tmp_path):
     picture.putpalette(pixels.tobytes())
     picture.save(tmp_path / "palette.png", transparency=bytes([255 * opaque, 255]))
     for path in (rgb, tmp_path / "palette.png"):
-        if opaque:
-            np.testing.assert_array_equal(read_image(path), pixels)
-        else:
-            assert_refused(read_image, path, "not opaque in 1 pixel,")
+        image, void = read_masked(path, SPEC)
+        np.testing.assert_array_equal(image[0, opaque ^ 1 :], pixels[0, opaque ^ 1 :])
+        assert void is None if opaque else void.tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_grey_that_is_clear(bits, tmp_path):
+    """OpenCV drops it. Pillow writes 1, 2 and 4 bits of a palette alone, so that these files are made here."""
+    values = np.arange(2**bits - 2, 2**bits).reshape(1, 2) if bits < 16 else np.array([[7, 60000]])
+    clear = int(values[0, 1])
+    rows = np.packbits(np.unpackbits(values.astype(">u2").view(np.uint8).reshape(-1, 2), axis=1)[:, -bits:])
+    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"tRNS", struct.pack(">H", clear)), (b"IDAT", zlib.compress(b"\0" + rows.tobytes())))
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in (*chunks, (b"IEND", b""))
+    )
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    dtype = "uint16" if bits == 16 else "uint8"
+    spec = DatasetSpec("one", **CLASSES, mean=(9.0,), std=(1.0,), dtype=dtype)
+    image, void = read_masked(path, spec)
+    shown = values[0, 0] * (255 // (2**bits - 1) if bits < 8 else 1)
+    assert image.ravel().tolist() == [shown, 9] and void.tolist() == [[False, True]]
+    label = dataclasses.replace(SPEC, classes=CLASSES["classes"], label_ids=(int(values[0, 0]), clear), rest=255)
+    assert read_label(path, label).tolist() == [[0, IGNORE]]
 
 
 def test_grey_with_alpha(tmp_path):
@@ -247,7 +276,8 @@ def test_grey_with_alpha(tmp_path):
     np.testing.assert_array_equal(read_image(path, one), pixels[..., :1])
     pixels[0, 0, 1] = 0
     save(path, pixels, mode="LA")
-    assert_refused(read_image, path, "not opaque in 1 pixel")
+    assert np.argwhere(read_masked(path, SPEC)[1]).tolist() == [[0, 0]]
+    assert np.argwhere(read_masked(path, one)[1]).tolist() == [[0, 0]]
 
 
 # 7: CMYK

@@ -13,7 +13,7 @@ from folders import write_palette_png
 from PIL import Image
 
 from data_pipelines.reading import decoding
-from data_pipelines.reading.images import read_image, read_label, read_masked, size_of
+from data_pipelines.reading.images import read_image, read_label, size_of
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
 SPEC = DatasetSpec(
@@ -562,27 +562,6 @@ def test_colours_that_jpeg_has_changed(tmp_path):
 def test_ids_in_place_of_colours(dtype, tmp_path):
     path = write_png(tmp_path / "a.png", noise(3, 5).astype(dtype))
     assert_refused(read_colours, path, f"has 3x5x1 {dtype} values: expected 8-bit colours in three channels")
-
-
-# No data
-
-
-@pytest.mark.parametrize("nodata", [-9999.0, float("nan"), -3.4028234663852886e38])
-def test_where_there_is_no_data_lies_the_mean(nodata, tmp_path):
-    pixels = values("float32", 4, 6, 2)
-    pixels[1, 2] = pixels[3, 5, 1] = nodata
-    path = write_tiff(tmp_path / "a.tif", pixels)
-    expected = pixels.copy()
-    expected[1, 2], expected[3, 5, 1] = (10.6, 11.6), 11.6
-    image, mask = read_masked(path, spec_of(2, "float32", nodata=nodata), Window(0, 0, 5, 6))
-    np.testing.assert_array_equal(image[:4], expected)
-    assert np.argwhere(mask).tolist() == [[1, 2], [3, 5]] and mask.shape == (5, 6)
-
-
-def test_no_data_in_integers_is_rounded(tmp_path):
-    np.save(tmp_path / "a.npy", np.array([[0, 7]], np.uint16))
-    image, mask = read_masked(tmp_path / "a.npy", spec_of(1, "uint16", nodata=0))
-    assert image.ravel().tolist() == [11, 7] and mask.tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize(
