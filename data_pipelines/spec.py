@@ -162,10 +162,12 @@ class Dataset(abc.ABC):
     Attributes:
       spec: all facts about it.
       counted: whether a complete split has as many samples as `spec.splits` says.
+      windows_apart: whether samples that are windows are checked one by one, rather than the images they are cut from.
     """
 
     spec: DatasetSpec
     counted: bool = True
+    windows_apart: bool = False
 
     @classmethod
     def describe(cls, *arguments: Any, **options: Any) -> DatasetSpec:

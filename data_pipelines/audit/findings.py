@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -75,9 +76,12 @@ def void_only(found: Survey) -> np.ndarray:
 
 
 def unusual_sizes(found: Survey) -> np.ndarray:
-    """Indices of the images that are much larger or smaller than the others; where sizes are equal, of other size."""
+    """Indices of the images that are much larger or smaller than the others; where sizes are equal, of other size.
+
+    Windows are as large as what they are cut from has room for.
+    """
     shapes, readable = found.shapes, found.readable
-    if not readable.any():
+    if not readable.any() or any(image.window for image in found.images):
         return np.array([], int)
     usual, times = found.sizes.most_common(1)[0]
     if times > USUAL * readable.sum():
@@ -193,15 +197,32 @@ def _overlap(first, second):
 
 
 def _same_files(first, second):
-    """Images of `second` whose file is one of `first`."""
-    files = {image.image for image in first.images if image.image}
-    return [image for image in second.images if image.image in files]
+    """Images of `second` that share pixels with one of `first`, as both are of one file."""
+    files = defaultdict(list)
+    for image in first.images:
+        if image.image:
+            files[image.image].append(image.window)
+    return [image for image in second.images if any(_meet(image.window, other) for other in files[image.image])]
+
+
+def _meet(window, other):
+    """Whether two windows of an image, or None for all of it, share a pixel."""
+    if window is None or other is None:
+        return True
+    down, right = (
+        min(one + size, another + its) - max(one, another)
+        for one, size, another, its in (
+            (window.top, window.height, other.top, other.height),
+            (window.left, window.width, other.left, other.width),
+        )
+    )
+    return down > 0 and right > 0
 
 
 def _of_different_files(first, second, pairs):
     """Samples of the pairs of indices, less those of one file that is listed twice."""
     samples = [(first.images[i], second.images[j]) for i, j in pairs]
-    return [(one, other) for one, other in samples if one.image is None or one.image != other.image]
+    return [(a, b) for a, b in samples if a.image is None or (a.image, a.window) != (b.image, b.window)]
 
 
 def _pairs(samples):

@@ -55,6 +55,8 @@ class Statistics(NamedTuple):
       mean, std: per band. The std of a band that never changes is 1.
       nodata: the pixel value that was left out, or None.
       content: `identity.fingerprint` of the images without labels; empty in files of versions that didn't note it.
+      patch: (height, width) of the windows that were measured, or None for whole images.
+      overlap: pixels that two of them share.
     """
 
     images: int
@@ -66,6 +68,8 @@ class Statistics(NamedTuple):
     std: tuple[float, ...]
     nodata: float | None = None
     content: str = ""
+    patch: tuple[int, int] | None = None
+    overlap: int = 0
 
 
 def moments(image: np.ndarray, mask: np.ndarray | None = None) -> Moments | None:
@@ -136,6 +140,8 @@ def read(folder: str | Path) -> Statistics | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = Statistics(**content)
         found = found._replace(bands=tuple(found.bands), mean=tuple(found.mean), std=tuple(found.std))
+        height, width = found.patch or (0, 0)
+        found = found._replace(patch=(height, width) if found.patch else None)
         numbers = [*found.mean, *found.std]
         if not len(found.bands) == len(found.mean) == len(found.std) or not all(map(math.isfinite, numbers)):
             raise ValueError

@@ -18,10 +18,8 @@ from data_pipelines.own_data.description import NAMES, read_description
 from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import part_specs, read_parts
-from data_pipelines.own_data.splits import assign
+from data_pipelines.own_data.windows import divide, learnt_split
 from data_pipelines.spec import DataError, DatasetSpec, Sample
-
-TRAIN = "train"
 
 
 class Folders(FileDataset):
@@ -41,14 +39,14 @@ class Folders(FileDataset):
 
     title = "data set"
     layout = f"{NAMES[0]}, see data_pipelines/own_data/description.py"
+    windows_apart = True  # those of one raster may be in several splits
     orientation = "refuse"  # turned or not, who knows what the labels were drawn on
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.description = read_description(folder)
-        self._samples = {sample.name: sample for sample in find_samples(self.description)}
-        self._names = assign(self.description, list(self._samples))
-        counts = _counts(self._names)
+        self._splits = divide(self.description, find_samples(self.description))
+        counts = _counts(self._splits)
         self.spec = _spec(self.description, None, counts)
         self._stored = _stored(folder, self.description)
         self.spec = _spec(self.description, self._stored or self._measure(), counts)
@@ -61,10 +59,10 @@ class Folders(FileDataset):
         if not statistics:
             return cls(folder).spec
         try:
-            names = assign(description, [sample.name for sample in find_samples(description, quiet=True)])
+            splits = divide(description, find_samples(description, quiet=True), quiet=True)
         except DataError:
             return _spec(description, statistics, statistics.splits)
-        return _spec(description, statistics, _counts(names))
+        return _spec(description, statistics, _counts(splits))
 
     def places(self, split: str) -> list[Path]:
         """None: no folder is of one split alone."""
@@ -72,14 +70,14 @@ class Folders(FileDataset):
 
     def listing(self, split: str) -> list[Sample]:
         """The samples, sorted by name or as they are listed. Raises `DataError` where there are none."""
-        names = self._names[split]
-        if not names:
-            groups = " in their groups" if self.description.group else ""
+        samples = self._splits[split]
+        if not samples:
+            groups = "no group of images" if self.description.group else "none of the images"
             raise DataError(
-                f"folders split {split!r} is empty: none of {len(self._samples)} images{groups} falls into its share; "
-                f"raise that in {self.description.path}, or list the images of each split there"
+                f"folders split {split!r} is empty: {groups} falls into its share; raise that in "
+                f"{self.description.path}, or list the images of each split there, or cut them into windows (patch)"
             )
-        return [self._samples[name] for name in names]
+        return samples
 
     def _read_masked(self, sample):
         specs = part_specs(self.description.parts, self.spec)
@@ -87,16 +85,17 @@ class Folders(FileDataset):
 
     def check_statistics(self, progress: bool = False) -> None:
         """Raises `DataError` where statistics.json is of other images than those of its split that are there."""
-        split, stored = self._measured_split(), self._stored
+        split, stored = learnt_split(self._splits), self._stored
         if stored is None:
             return
-        same = stored.fingerprint == band_statistics.fingerprint(self._names[split])
+        names = [sample.name for sample in self._splits[split]]
+        same = stored.fingerprint == band_statistics.fingerprint(names)
         if stored.content:
             same = stored.content == _images_mark(self.listing(split), progress)
         path = self.folder / band_statistics.NAME
         if not same:
             raise DataError(
-                f"{path} was measured on other images than the {len(self._names[split])} of split {split!r}: put them "
+                f"{path} was measured on other images than the {len(names)} of split {split!r}: put them "
                 "back as they were; or move it away, and it is measured anew (runs that were trained with it need it)"
             )
         if not stored.content:
@@ -105,11 +104,8 @@ class Folders(FileDataset):
                 "whether they have changed since; delete it, and it is measured anew"
             )
 
-    def _measured_split(self):
-        return TRAIN if TRAIN in self._names else next(iter(self._names))
-
     def _measure(self):
-        samples = self.listing(self._measured_split())
+        samples = self.listing(learnt_split(self._splits))
         mark = _mark_if_readable(samples)
         found, problems = band_statistics.measure(self._read_masked, samples)
         constant = found.std == 0
@@ -119,13 +115,15 @@ class Folders(FileDataset):
         statistics = Statistics(
             images=len(samples),
             fingerprint=band_statistics.fingerprint(sample.name for sample in samples),
-            splits=_counts(self._names),
+            splits=_counts(self._splits),
             bands=self.description.bands,
             dtype=self.description.dtype,
             mean=tuple(found.mean.tolist()),
             std=tuple(std.tolist()),
             nodata=self.description.nodata,
             content=mark,
+            patch=self.description.patch,
+            overlap=self.description.overlap,
         )
         if problems:
             # Not kept, for they aren't those of the data; whoever trains meets the file itself.
@@ -167,14 +165,14 @@ def _spec(description, statistics, counts):
     )
 
 
-def _counts(names):
-    return {split: len(found) for split, found in names.items()}
+def _counts(splits):
+    return {split: len(found) for split, found in splits.items()}
 
 
 def _stored(folder, description):
     """The `Statistics` in `folder`, or None. Raises `DataError` where they are of other pixels."""
     stored = band_statistics.read(folder)
-    for what in ("bands", "dtype", "nodata"):
+    for what in ("bands", "dtype", "nodata", "patch", "overlap"):
         was, now = (_told(getattr(one, what)) if stored else "" for one in (stored, description))
         if was != now:
             raise DataError(
@@ -186,4 +184,4 @@ def _stored(folder, description):
 
 def _told(value):
     """As text, in which NaN is itself."""
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
