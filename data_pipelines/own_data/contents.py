@@ -1,4 +1,4 @@
-"""What files hold that no dataset.yaml describes yet: endings of names, bands, and ids or colours."""
+"""What files hold that no dataset.yaml describes yet: bands, and ids or colours."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from tqdm import tqdm
 
 from data_pipelines.own_data.description import MOST_CLASSES
 from data_pipelines.own_data.folders import Folders
-from data_pipelines.own_data.matching import IMAGES, LABELS, list_files
-from data_pipelines.own_data.parts import Part
 from data_pipelines.own_data.values import LARGEST_ID
 from data_pipelines.reading.decoding import image_values, label_values
 from data_pipelines.spec import DTYPES, IGNORE, DataError
@@ -28,27 +26,6 @@ class Kind:
 
     bands: int
     dtype: str
-
-
-def suffixes(image_folder: Path, label_folder: Path) -> tuple[str, str]:
-    """(image_suffix, label_suffix) with which most labels find their image: none, or endings that the names have.
-
-    Raises:
-      DataError: no such folder, or none of its files can be an image or a label.
-    """
-    images_, labels = ({*_stems(folder, ext)} for folder, ext in ((image_folder, IMAGES), (label_folder, LABELS)))
-    same = image_folder.resolve() == label_folder.resolve()
-    choices = Counter({("", ""): 0 if same else len(images_ & labels)})
-    for first, second, swap in ((images_, labels, False), (labels, images_, True)):
-        endings = Counter(filter(None, (_ending(name, first) for name in second)))
-        for ending, times in endings.most_common(1):
-            choices[(ending, "") if swap else ("", ending)] = times
-    tails = tuple(os.path.commonprefix([name[::-1] for name in names])[::-1] for names in (images_, labels))
-    if not same and all(tails):
-        cut = [{name[: len(name) - len(tail)] for name in names} for names, tail in zip((images_, labels), tails)]
-        choices[tails] = len(cut[0] & cut[1])
-    best, times = max(choices.items(), key=lambda item: item[1])  # the first of equals: no suffix
-    return best if times else ("", "")
 
 
 def kind_of(folder: Path, paths: Iterable[Path]) -> Kind:
@@ -89,21 +66,6 @@ def values_of(paths: Iterable[Path]) -> tuple[dict[Any, int], bool]:
     if set(totals) == {IGNORE}:
         raise DataError(f"the labels hold {IGNORE} alone, which stands for no class: are these all, such as {path}?")
     return dict(sorted(totals.items())), True in first
-
-
-def _stems(folder, extensions):
-    everything = Part(folder, "", (), "")
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}")
-    return list_files(everything, [everything], extensions)
-
-
-def _ending(name, names):
-    """What follows in `name` after the longest of `names` that it begins with, or nothing."""
-    for length in range(len(name) - 1, 0, -1):
-        if name[:length] in names:
-            return name[length:]
-    return ""
 
 
 def _kind(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
@@ -14,8 +15,15 @@ from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import DataError
 
-SEPARATORS = ("\t", ",", ";", None)
-"""Of two columns; None: white space."""
+EXTENSION = "|".join(re.escape(extension) for extension in sorted(IMAGES, key=len, reverse=True))
+TWO_COLUMNS = (
+    r"([^\t]+)\t+([^\t]+)",
+    r"([^,]+),([^,]+)",
+    r"([^;]+);([^;]+)",
+    r"([^|]+)\|([^|]+)",
+    rf"(?i)(.+?(?:{EXTENSION}))\s+(.+)",  # names may have spaces
+    r"(\S+)\s+(\S+)",
+)
 
 
 class Files(NamedTuple):
@@ -41,8 +49,8 @@ class Entry(NamedTuple):
 def read(path: Path, images: Files) -> list[Entry]:
     """Entries of a list file in UTF-8: lines less empty ones and those that begin with #.
 
-    Where not all lines are images as they stand, they are taken for two columns, divided by tabs, commas, semicolons
-    or white space, if that makes all first ones images.
+    Where not all lines are images as they stand, they are taken for two columns, divided by tabs, commas, semicolons,
+    bars or white space, if that makes all first ones images.
 
     Raises:
       DataError: it can't be read, or says nothing.
@@ -51,7 +59,7 @@ def read(path: Path, images: Files) -> list[Entry]:
     if not lines:
         raise DataError(f"{path} is empty")
     single = [Entry(place, line) for place, line in lines]
-    choices = [single, *filter(None, (_columns(lines, separator) for separator in SEPARATORS))]
+    choices = [single, *filter(None, (_columns(lines, pattern) for pattern in TWO_COLUMNS))]
     return max(
         choices, key=lambda found: sum(map(bool, meant([entry.image for entry in found], images, [path.parent])))
     )
@@ -82,12 +90,11 @@ def meant(texts: Sequence[str], files: Files, bases: Iterable[Path], told: str =
     return foreign or found
 
 
-def _columns(lines, separator):
-    """Entries of two columns, or None where a line has another number of them."""
-    divided = [(place, [cell.strip(" \t\"'") for cell in line.split(separator)]) for place, line in lines]
-    if any(len(cells) != 2 for _, cells in divided):
-        return None
-    return [Entry(place, *cells) for place, cells in divided]
+def _columns(lines, pattern):
+    """Entries of two columns, or None where a line hasn't got them."""
+    matches = ((place, re.fullmatch(pattern, line)) for place, line in lines)
+    entries = [Entry(place, *(cell.strip(" \t\"'") for cell in match.groups())) for place, match in matches if match]
+    return entries if len(entries) == len(lines) else None
 
 
 def _parts(text):

@@ -7,15 +7,15 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data_pipelines.own_data.description import NAMES, Description
 from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import DataError, Sample
 
-IMAGES = {".bmp", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-LABELS = {".bmp", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
+IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
 """Extensions of files that are read. A label in JPEG would have lost its ids."""
 BRACES = re.compile(r"\{([^{}/]*)\}")
 
@@ -59,6 +59,19 @@ def places(folder: Path) -> list[tuple[Path, str]]:
     return [(Path("".join(choice)), "/".join(choice[1::2])) for choice in chosen]
 
 
+def files_below(folder: Path) -> list[tuple[str, Path]]:
+    """(name with its extension, path) of all files of a folder, which may have braces, less hidden ones; by path.
+
+    Raises `DataError` where a folder is not there.
+    """
+    found = []
+    for place, before in places(folder):
+        if not place.is_dir():
+            raise DataError(f"no folder {place}: correct it in {NAMES[0]}, where it is relative to that file")
+        found += [(Path(before, path.relative_to(place)).as_posix(), path) for path in _walk(place)]
+    return found
+
+
 def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> dict[str, Path]:
     """Name -> path of the files of `part`, in its folder and all below, less hidden ones.
 
@@ -80,20 +93,17 @@ def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> 
     rivals, below = _rivals(part, others)
     files: dict[str, Path] = {}
     others_there: set[str] = set()
-    for folder, before in places(part.folder):
-        if not folder.is_dir():
-            raise DataError(f"no folder {folder}: correct it in {NAMES[0]}, where it is relative to that file")
-        for path in _walk(folder):
-            others_there |= {path.suffix.lower()} - extensions
-            key = affixed(path.name, part) if path.suffix.lower() in extensions else None
-            taken = any(affixed(path.name, rival) is not None for rival in rivals)
-            if key is None or taken or any(_within(path, place) for place in below):
-                continue
-            name = Path(before, path.relative_to(folder).parent, key).as_posix()
-            name = unicodedata.normalize("NFC", name)  # file systems differ in how they spell what has an accent
-            if name in files:
-                raise DataError(f"{files[name]} and {path.name} have one name: {_advice(files[name], path)}")
-            files[name] = path
+    for full, path in files_below(part.folder):
+        others_there |= {path.suffix.lower()} - extensions
+        key = affixed(path.name, part) if path.suffix.lower() in extensions else None
+        taken = any(affixed(path.name, rival) is not None for rival in rivals)
+        if key is None or taken or any(_within(path, place) for place in below):
+            continue
+        # File systems differ in how they spell what has an accent.
+        name = unicodedata.normalize("NFC", (PurePosixPath(full).parent / key).as_posix())
+        if name in files:
+            raise DataError(f"{files[name]} and {path.name} have one name: {_advice(files[name], path)}")
+        files[name] = path
     if not files:
         raise _nothing(part, extensions, others_there)
     return files

@@ -30,6 +30,7 @@ def listed(folder, text, place="train.txt", **keys):
         "images/night/d.png labels/night/d.png\nimages/day/a.png labels/day/a.png\n",
         "images/night/d.png\tlabels/night/d.png\nimages/day/a.png\tlabels/day/a.png\n",
         "images/night/d.png, labels/night/d.png\nimages/day/a.png, labels/day/a.png\n",
+        "images/night/d.png|labels/night/d.png\r\nimages/day/a.png|labels/day/a.png\r\n",
         '"night/d.png";"night/d.png"\n"day/a.png";"day/a.png"\n',
         "/x/train/night/d.png /x/trainannot/night/d.png\n/x/train/day/a.png /x/trainannot/day/a.png",
     ],
@@ -45,8 +46,10 @@ def test_paths_from_the_list_and_from_the_description(plain):
     assert listed(folder, "images/b.png\nimages/a.png\n", "lists/train.txt") == ["b", "a"]
 
 
-def test_names_with_spaces_are_one_column(plain):
-    assert listed(plain(["a b", "c d"]), "a b\nc d.png\n") == ["a b", "c d"]
+def test_names_with_spaces(plain):
+    folder = plain(["a (1)", "c d"])
+    assert listed(folder, "a (1)\nc d.png\n") == ["a (1)", "c d"]
+    assert listed(folder, "images/c d.png labels/c d.png\nimages/a (1).png labels/a (1).png\n") == ["c d", "a (1)"]
 
 
 def test_bare_names_of_a_list_like_that_of_voc(plain):
@@ -84,7 +87,7 @@ def test_what_stands_for_the_images_of_another_disk_is_told(plain, capsys):
             "train.txt line 1 pairs image 'a' with 'b.png', which is not its label by their names",
         ),
         ("image,label\na.png,a.png", "train.txt line 1 is no image with a label: 'image'"),
-        ("a.png a.png 1\n", "train.txt line 1 is no image with a label: 'a.png a.png 1'"),
+        ("a.png a.png 1\n", "train.txt line 1 pairs image 'a' with 'a.png 1', which is not"),
         ("# nothing\n", "train.txt is empty"),
     ],
 )

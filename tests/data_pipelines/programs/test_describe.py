@@ -83,6 +83,11 @@ def test_a_draft_of_one_folder_with_black_and_white_masks(plain, capsys):
     assert (found.label_ids, found.void_ids, found.label_suffix) == ((0, 255), (), "-gt")
 
 
+def negative(labels):
+    (labels / "a.png").unlink()
+    write_tiff(labels / "a.tif", np.full((9, 9, 1), -1, np.int16))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -90,7 +95,7 @@ def test_a_draft_of_one_folder_with_black_and_white_masks(plain, capsys):
         (lambda f: write_png(f / "labels" / "b.png", np.zeros((9, 9, 3), np.uint8)), "holds ids: convert one kind"),
         (lambda f: (f / "images" / "b.png").write_bytes(b"x"), "images/b.png: the file is damaged"),
         (lambda f: write_png(f / "labels" / "b.png", np.arange(300, dtype=np.uint16)[None]), "are these labels?"),
-        (lambda f: write_tiff(f / "labels" / "d.tif", np.full((9, 9, 1), -1, np.int16)), "d.tif holds -1: ids are 0"),
+        (lambda f: negative(f / "labels"), "a.tif holds -1: ids are 0"),
         (lambda f: [write_png(p, np.full((9, 9), 255, np.uint8)) for p in (f / "labels").iterdir()], "hold 255 alone"),
         (lambda f: [p.rename(p.with_name(f"x{p.name}y.png")) for p in (f / "labels").iterdir()], "rename them alike"),
     ],
