@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -53,13 +53,17 @@ class Verdict(NamedTuple):
     pairs: list[Pair]
 
 
-def judge(spec: DatasetSpec, found: list[Survey]) -> Verdict:
-    """What is to be said of the splits `found`, one by one and side by side."""
+def judge(spec: DatasetSpec, found: list[Survey], overlapping: Iterable[tuple[str, str]] = ()) -> Verdict:
+    """What is to be said of the splits `found`, one by one and side by side.
+
+    `overlapping` are pairs of splits that may share images, as of a `Dataset`.
+    """
+    meant = {frozenset(pair) for pair in overlapping}
     problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
     notes = [note for one in found for note in _split_notes(one)] + _class_notes(spec, found)
     pairs: list[Pair] = []
     for first, second in itertools.combinations(found, 2):
-        if not meant_to_overlap(first.split, second.split):
+        if frozenset((first.split, second.split)) not in meant:
             common = _overlap(first, second)
             problems, notes, pairs = problems + common.problems, notes + common.notes, pairs + common.pairs
     return Verdict(problems, notes, sorted(pairs, key=lambda pair: pair.distance))
@@ -95,16 +99,6 @@ def training_split(found: list[Survey]) -> Survey | None:
     """The first split with "train" in its name that could be read, else the first that has labels."""
     counted = [one for one in found if one.labelled and one.counts.pixels.any()]
     return next((one for one in counted if "train" in one.split), counted[0] if counted else None)
-
-
-def meant_to_overlap(first: str, second: str) -> bool:
-    """Whether two splits may share images, by their names.
-
-    trainval holds train and val, and trainaug is for training too; train2014 and val2017 divide the same images twice.
-    """
-    years = [re.findall(r"\d{4}$", name) for name in (first, second)]
-    twice = all(years) and years[0] != years[1]
-    return twice or first in second or second in first or (first.startswith("train") and second.startswith("train"))
 
 
 def described(pair: Pair) -> str:
@@ -192,8 +186,16 @@ def _overlap(first, second):
             f"images of {second.split} that look like one of {first.split}: {alike.images}, in {alike.pairs} pairs "
             f"(nearest: {nearest})"
         )
+    turned = duplicates.turned_copies(first.prints, second.prints)
+    copies = [(distance, (first.images[i], second.images[j])) for distance, i, j in turned.nearest]
+    if copies:
+        nearest = ", ".join(f"{one.name} ~ {other.name}" for _, (one, other) in copies[:NAMES_SHOWN])
+        notes.append(
+            f"images of {second.split} that look like one of {first.split} mirrored or turned: {turned.images}, in "
+            f"{turned.pairs} pairs (nearest: {nearest})"
+        )
     pairs = [Pair(names, samples, 0) for samples in equal[: duplicates.KEPT]]
-    return Verdict(problems, notes, pairs + [Pair(names, samples, distance) for distance, samples in near])
+    return Verdict(problems, notes, pairs + [Pair(names, samples, distance) for distance, samples in near + copies])
 
 
 def _same_files(first, second):

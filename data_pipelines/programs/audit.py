@@ -35,10 +35,10 @@ problems, with which the exit status is 2:
   a number of samples other than the published one, names listed twice, labels without image
   files that are missing, unreadable or truncated; NaN; sizes or numbers of bands that don't fit
   class ids that the data set's table has not; in classification, classes of train without images
-  the same file or the same pixels in two splits (not between train and trainval, for instance: the names say it)
+  the same file or the same pixels in two splits (but for those that are published so, such as train and trainval)
 notes, with which it is 0:
   absent splits; images without contrast, of unusual size, or with labels of void alone; images repeated in a split
-  images in two splits that look alike: sized or compressed anew, or frames that follow each other in a video
+  images in two splits that look alike: sized or compressed anew, mirrored or turned, or frames that follow each other
   classes that train never shows; classes that are spread otherwise than in train
 
 written to --output:
@@ -72,7 +72,7 @@ def _program(args):
     dataset = load(args.dataset, args.folder, **command.options(args.option))
     splits = args.splits.split(",") if args.splits else list(dataset.spec.splits)
     found, notes, problems = _survey_all(dataset, splits)
-    verdict = findings.judge(dataset.spec, found)
+    verdict = findings.judge(dataset.spec, found, dataset.overlapping)
     verdict = verdict._replace(problems=problems + verdict.problems, notes=notes + verdict.notes)
     if found:
         print("\n".join([_table(dataset.spec, found), *_weights(dataset.spec, found), ""]))
