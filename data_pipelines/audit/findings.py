@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines.audit import duplicates
+from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
 from data_pipelines.spec import DatasetSpec, Sample
@@ -186,6 +187,11 @@ def _overlap(first, second):
             f"images of {second.split} that look like one of {first.split}: {alike.images}, in {alike.pairs} pairs "
             f"(nearest: {nearest})"
         )
+    if scenes := _shared_scenes(first, second):
+        notes.append(
+            f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split (group in "
+            "dataset.yaml)"
+        )
     turned = duplicates.turned_copies(first.prints, second.prints)
     copies = [(distance, (first.images[i], second.images[j])) for distance, i, j in turned.nearest]
     if copies:
@@ -205,6 +211,13 @@ def _same_files(first, second):
         if image.image:
             files[image.image].append(image.window)
     return [image for image in second.images if any(_meet(image.window, other) for other in files[image.image])]
+
+
+def _shared_scenes(first, second):
+    """Scenes of which images are in both splits, by names that are surely those of tiles or frames."""
+    names = [[image.name for image in split.images if not image.window] for split in (first, second)]
+    scenes = find_scenes([*names[0], *names[1]]) if all(names) else None
+    return sorted(set.intersection(*({*scenes.of(own).values()} for own in names))) if scenes and scenes.sure else []
 
 
 def _meet(window, other):

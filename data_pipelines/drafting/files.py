@@ -15,7 +15,7 @@ from data_pipelines.drafting.paths import relative
 from data_pipelines.own_data.matching import IMAGES, LABELS, files_below
 from data_pipelines.own_data.parts import Part
 from data_pipelines.reading.images import size_of
-from data_pipelines.spec import COLOURS
+from data_pipelines.spec import COLOURS, DataError
 
 
 class Found(NamedTuple):
@@ -36,11 +36,16 @@ def find_files(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Found
     """Where the files are that a user means by these folders, and how their names tell them apart.
 
     Raises:
-      DataError: no such folder, or it can't be read.
+      DataError: no such folder, or it can't be read; or one folder for both in which nothing fits.
     """
     layout = find_layout(images, labels, extras)
     found, of_labels = look(layout.images, IMAGES), _label_files(layout.labels)
     naming = find_naming(found, of_labels)
+    if layout.images.resolve() == layout.labels.resolve() and naming.label in naming.images:
+        raise DataError(
+            f"in {layout.images} no label lies beside its image, with a name that begins or ends otherwise: name the "
+            "folders of images and of labels; those of several splits in braces: --images='data/{train,val}/images'"
+        )
     parts = [_part(layout.images, affix) for affix in naming.images]
     for folder in layout.extras:
         parts += [_part(folder, affix) for affix in find_naming(look(folder, IMAGES), of_labels).images]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_pipelines.drafting.groups import find_group
+from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.drafting.paths import relative
 from data_pipelines.own_data import lists
 from data_pipelines.own_data.description import FOLDER, REGION
@@ -140,16 +140,16 @@ def _counts(sizes, patch):
 
 def _shares(names):
     """Shares, of scenes where names tell these; lists where the hashes of few fall too unevenly for that."""
-    group = find_group([*names])
+    group = find_scenes([*names])
     lines, notes, scenes = [], [], {name: name for name in names}
     if group and group.sure:
         scenes = group.of(names)
-        lines.append(f"group: {json.dumps(group.pattern)}  # {group.scenes} scenes by the names: each in one split")
-        notes.append(f"{len(names)} images are of {group.scenes} scenes, by their names: those of one are in one split")
+        lines.append(f"group: {json.dumps(group.pattern)}  # {group.number} scenes by the names: each in one split")
+        notes.append(f"{len(names)} images are of {group.number} scenes, by their names: those of one are in one split")
     elif group:
         lines.append(f"# group: {json.dumps(group.pattern)}  # if what begins alike is of one scene: each in one split")
         notes.append(
-            f"images whose names begin alike may be of one scene ({group.scenes} in all): if so, use the line of group"
+            f"images whose names begin alike may be of one scene ({group.number} in all): if so, use the line of group"
         )
     counts = {split: len(found) for split, found in share_out(SHARES, scenes).items()}
     if SHARES["val"] / 2 <= counts["val"] / len(names) <= SHARES["val"] * 2 or len(set(scenes.values())) < 2:

@@ -37,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     """Runs `did_tf describe-data`. Returns the exit status."""
     parser = command.Parser("Drafts a dataset.yaml from what the files hold.", EPILOG, dataset=False)
     parser.set_defaults(folder="data/folders")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of the images")
+    parser.add_argument(
+        "--images", required=True, metavar="DIR", help="folder of the images; several: '{train,val}/images'"
+    )
     parser.add_argument("--labels", required=True, metavar="DIR", help="folder of the labels; it may be the same")
     parser.add_argument(
         "--extras", nargs="+", default=[], metavar="DIR", help="folders of further bands, such as depth"

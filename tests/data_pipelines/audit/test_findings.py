@@ -132,6 +132,17 @@ def test_mirrored_and_turned_copies_are_noted():
     }
 
 
+def test_scenes_that_are_in_two_splits_by_their_names_are_noted():
+    names = {
+        "train": [f"scene{n}_x0_y{64 * m}" for n in range(3) for m in range(2)],
+        "val": ["scene1_x64_y0", "b_x0_y0"],
+    }
+    verdict = judged(InMemory({"train": pairs(6), "val": pairs(2, seed=50)}, names))
+    assert [note for note in verdict.notes if "scenes" in note] == [
+        "train and val share scenes, by the images' names: 1 (scene1); keep each in one split (group in dataset.yaml)"
+    ]
+
+
 def test_windows_of_one_raster_are_in_two_splits_where_they_share_pixels():
     def windows(split, *places):
         memory = InMemory({split: pairs(len(places), seed=len(split))})

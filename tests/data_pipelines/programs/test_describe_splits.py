@@ -210,5 +210,7 @@ def test_folders_in_which_nothing_fits(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, told = drafted(capsys, "images", "labels", status=2)
     assert "the first are 'cat' and 'dog'; rename them alike" in told and "{train,val}" in told
+    _, told = drafted(capsys, "images", "images", status=2)
+    assert told.startswith("error: in images no label lies beside its image") and told.count("\n") == 1
     _, told = drafted(capsys, "images", "nothing", status=2)
     assert told == "error: no folder nothing\n"

@@ -19,17 +19,17 @@ STEP = 16
 """Two numbers are a place in a raster where all are multiples of so many pixels or more."""
 
 
-class Group(NamedTuple):
+class Scenes(NamedTuple):
     """What images of one scene have in common.
 
     Attributes:
       pattern: regular expression that finds it, in its first group.
-      scenes: how many there are.
+      number: how many there are.
       sure: whether the names say tile or frame; else it may be a mere count.
     """
 
     pattern: str
-    scenes: int
+    number: int
     sure: bool
 
     def of(self, names: Iterable[str]) -> dict[str, str]:
@@ -37,8 +37,8 @@ class Group(NamedTuple):
         return {name: match[1] for name in names if (match := re.search(self.pattern, name))}
 
 
-def find_group(names: Sequence[str]) -> Group | None:
-    """The `Group` by which the names are of several scenes, of several images each; None where they don't say so."""
+def find_scenes(names: Sequence[str]) -> Scenes | None:
+    """The `Scenes` that names tell, of which there are several with several images each; None where they tell none."""
     for ending in TOGETHER:
         if found := _group(names, ending, True):
             return found
@@ -60,7 +60,7 @@ def _of_pattern(names, pattern, sure):
     scenes = {match[1] for match in found if match}
     if None in found or not 2 <= len(scenes) <= len(names) / 2:
         return None
-    return Group(pattern, len(scenes), sure)
+    return Scenes(pattern, len(scenes), sure)
 
 
 def _are_offsets(names):

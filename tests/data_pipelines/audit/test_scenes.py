@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from data_pipelines.drafting.groups import find_group
+from data_pipelines.audit.scenes import find_scenes
 
 
 @pytest.mark.parametrize(
@@ -21,15 +21,15 @@ from data_pipelines.drafting.groups import find_group
 )
 def test_tiles_and_frames_of_one_scene(name, pattern):
     names = [name.format(scene, number) for scene in range(4) for number in range(3)]
-    found = find_group(names)
-    assert (found.pattern, found.scenes, found.sure) == (pattern, 4, True)
+    found = find_scenes(names)
+    assert (found.pattern, found.number, found.sure) == (pattern, 4, True)
     assert [found.of(names)[one].rstrip("/") for one in names] == [re.split("[-_/]", one)[0] for one in names]
 
 
 @pytest.mark.parametrize(("name", "pattern"), [("{}_{}", r"^(.+)_\d+$"), ("{}/{}", "^(.+)/")])
 def test_mere_counts_and_folders_are_not_sure(name, pattern):
-    found = find_group([name.format(kind, number) for kind in ("cat", "dog") for number in range(5)])
-    assert (found.pattern, found.scenes, found.sure) == (pattern, 2, False)
+    found = find_scenes([name.format(kind, number) for kind in ("cat", "dog") for number in range(5)])
+    assert (found.pattern, found.number, found.sure) == (pattern, 2, False)
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_mere_counts_and_folders_are_not_sure(name, pattern):
     ],
 )
 def test_names_that_tell_no_scenes(names):
-    assert find_group(names) is None
+    assert find_scenes(names) is None
