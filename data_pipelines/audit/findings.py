@@ -189,8 +189,8 @@ def _overlap(first, second):
         )
     if scenes := _shared_scenes(first, second):
         notes.append(
-            f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split (group in "
-            "dataset.yaml)"
+            f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split (group "
+            "in dataset.yaml)"
         )
     turned = duplicates.turned_copies(first.prints, second.prints)
     copies = [(distance, (first.images[i], second.images[j])) for distance, i, j in turned.nearest]
