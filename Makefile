@@ -18,6 +18,7 @@ DATASET ?= camvid
 IMAGES ?=
 LABELS ?=
 TABLE ?=
+CASES ?=
 FILE ?= did_tf/training/losses.py
 ARGS ?=
 # What is given reaches the programs as it is, dollars included: make reads none of it.
@@ -42,7 +43,7 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
-	tensorboard test test-slow test-addons test-oldest lint format docs bench mutate receptive-field table clean
+	tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench mutate receptive-field table clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -113,6 +114,9 @@ test-addons: .venv-addons/.ready ## the fast tests on TensorFlow 2.15 with tenso
 
 test-oldest: .venv-oldest/.ready ## the fast tests on the lowest versions that setup.py admits, in .venv-oldest
 	$(WITH_ARGS) .venv-oldest/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow"
+
+test-cases: setup ## each folder of small inputs in CASES, from its images and labels to predictions, a line for each
+	$(WITH_ARGS) $(RUN_IN) -m tests.cases $(call quoted,CASES)
 
 .venv-addons/.ready: WITH_PYTHON = $(ADDONS_PYTHON)
 .venv-addons/.ready: WANTED = -e .[addons,test]

@@ -17,6 +17,8 @@ from data_pipelines.spec import Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
+LATER = ("aliases", "rest", "labels_soft", "masks_overlap")
+"""What it says since version 0.4.0. Left out where it is as it was before, so that older runs and records go on."""
 
 
 def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False) -> dict[str, Any]:
@@ -45,7 +47,9 @@ def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False
 
 def meaning(spec: DatasetSpec) -> str:
     """Digest of what pixels and labels of a data set mean: all of its spec but `WITHOUT_MEANING`."""
-    told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in WITHOUT_MEANING}
+    usual = {field.name for field in dataclasses.fields(spec) if getattr(spec, field.name) == field.default}
+    silent = {*WITHOUT_MEANING, *usual.intersection(LATER)}
+    told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in silent}
     return _digest([json.dumps(told, default=lambda value: value.item()).encode()])
 
 
@@ -67,13 +71,18 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
     """
     files = [() if sample.content else _files(sample) for sample in samples]
     known = content.digests((path for paths in files for path in paths if path), progress)
-    held = (_digest(known[os.fspath(path)].encode() if path else b"" for path in paths) for paths in files if paths)
-    return [dataclasses.replace(s, content=next(held)) if paths else s for s, paths in zip(samples, files)]
+
+    def held(sample, paths):
+        classes = [b"%d" % number for _, number in sample.masks]
+        return _digest([known[os.fspath(path)].encode() if path else b"" for path in paths] + classes)
+
+    return [dataclasses.replace(s, content=held(s, paths)) if paths else s for s, paths in zip(samples, files)]
 
 
 def _files(sample):
-    """Image, label (maybe None) and further bands; nothing where no files hold it."""
-    return (sample.image, sample.label, *sample.extras) if sample.image else ()
+    """Image, label (maybe None), further bands and further masks; nothing where no files hold it."""
+    masks = (path for path, _ in sample.masks[1:])
+    return (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
 
 
 def _digest(parts: Iterable[bytes]) -> str:

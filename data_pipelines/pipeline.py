@@ -8,24 +8,22 @@ from __future__ import annotations
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
 
 import numpy as np
-import psutil
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_pipelines.augment import Augmentation, augment
+from data_pipelines.augment import Augmentation, augment, augment_label
 from data_pipelines.frequencies import ClassCounts
+from data_pipelines.memory import free_memory
+from data_pipelines.reading.images import size_of
 from data_pipelines.records import Record
 from data_pipelines.spec import DataError, Dataset, Sample
 
 THREADS = 2 * (os.cpu_count() or 1)
 """That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
-MEMORY_LIMIT = "/sys/fs/cgroup/memory.max"
-"""Where Linux says what memory this container may have."""
 
 
 class Loader:
@@ -44,7 +42,7 @@ class Loader:
       samples: a `Sample` each, those of one split after those of the other.
 
     Raises:
-      DataError: a split is absent; with `cache`, a file is bad or all of them, as large as the first, would not fit.
+      DataError: a split is absent; with `cache`, a file is bad, or all of them together would not fit.
     """
 
     def __init__(
@@ -74,25 +72,26 @@ class Loader:
 
     def _read_all(self, split, progress, threads):
         first = self.dataset.read(self.samples[0])
-        self._check_memory(split, sum(part.nbytes for part in first))
-        hidden = None if progress else True  # None: shown on terminals
         with ThreadPool(threads) as pool:
+            self._check_memory(split, sum(self._sizes(first, pool)))
             rest = pool.imap(self.dataset.read, self.samples[1:])
+            hidden = None if progress else True  # None: shown on terminals
             return [first, *tqdm(rest, f"reading {split}", len(self), initial=1, leave=False, disable=hidden)]
 
-    def _check_memory(self, split, sample_bytes):
-        needed, free, name = sample_bytes * len(self), available_memory(), self.dataset.spec.name
+    def _sizes(self, first, pool):
+        """Bytes of each pair, by the headers of the files, or else as if they were like the pair `first`."""
+        whole, of_first = sum(part.nbytes for part in first), first[0].shape[0] * first[0].shape[1]
+        if lengths := [sample.length for sample in self.samples if isinstance(sample, Record)]:
+            return [whole * length / lengths[0] for length in lengths]
+        return [whole * (pixels or of_first) / of_first for pixels in pool.imap(_pixels, self.samples, 64)]
+
+    def _check_memory(self, split, needed):
+        free, name = free_memory(), self.dataset.spec.name
         if needed > free:
             raise DataError(
                 f"{split} of {name} would take {needed / 1e9:.3g} GB of memory and {free / 1e9:.3g} GB are available: "
                 f"set --config.data.cache=False; fastest is then to read from `did_tf prepare --dataset={name}`"
             )
-
-
-def available_memory() -> int:
-    """Bytes that this process can still take without swapping."""
-    free, limit = psutil.virtual_memory().available, _text(MEMORY_LIMIT)
-    return min(free, int(limit)) if limit.strip().isdecimal() else free
 
 
 def check_apart(dataset: Dataset, train_split: str, val_split: str) -> None:
@@ -151,13 +150,12 @@ def training_batches(
     options.check(spec)
 
     def epoch(number):
-        order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, number]))
-        return tf.data.Dataset.from_tensor_slices(order)
+        return tf.data.Dataset.from_tensor_slices(_order(count, seed, number))
 
     def element(position, index):
         image, label = tf.numpy_function(loader, [index], (spec.dtype, label_type), stateful=False)
         image, label = tf.ensure_shape(image, [None, None, spec.bands]), tf.ensure_shape(label, label_shape)
-        image, label = augment(image, label, tf.stack([seed + 1, position]), options, spec)
+        image, label = augment(image, label, _seed(seed, position), options, spec)
         return {"image": image, "label": label}
 
     largest = np.iinfo(np.int64).max
@@ -169,6 +167,33 @@ def training_batches(
     # Not those that also run the network: while Python reads in one, it is lost to all else.
     threads.threading.private_threadpool_size = THREADS
     return batches.with_options(threads)
+
+
+def training_labels(loader: Loader, options: Augmentation, seed: int, count: int) -> Iterator[np.ndarray]:
+    """The labels of the first `count` elements of `training_batches`, whose arguments these are; drawn one by one."""
+    positions = np.arange(count)
+    for epoch, some in enumerate(np.split(positions, range(len(loader), count, len(loader)))):
+        for position, index in zip(some, _order(len(loader), seed, np.int64(epoch)).numpy()):
+            label = loader(index)[1]
+            yield augment_label(label, _seed(seed, position), options).numpy() if np.ndim(label) else label
+
+
+def _order(count, seed, epoch):
+    """[count] int64: in which order an epoch has the samples."""
+    return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), tf.stack([seed, epoch]))
+
+
+def _seed(seed, position):
+    """Of the augmentation of an element of the whole run."""
+    return tf.stack([seed + 1, position])
+
+
+def _pixels(sample):
+    """How many a sample has, by the header of its file; None where it has none."""
+    if sample.image is None:
+        return None
+    height, width = (sample.window.height, sample.window.width) if sample.window else size_of(sample.image)
+    return height * width
 
 
 def _source(sample):
@@ -188,11 +213,3 @@ def _overlap(one, other):
     rows = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
     columns = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
     return rows > 0 and columns > 0
-
-
-def _text(path):
-    """Content of a file; empty where it can't be read."""
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""

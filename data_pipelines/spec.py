@@ -13,6 +13,9 @@ import numpy as np
 IGNORE = 255
 """The one ignore label in every batch, whatever a data set's own void id is."""
 
+LARGEST_ID = 65535
+"""Of a class, in files of labels and of predictions."""
+
 COLOURS = ("red", "green", "blue")
 TASKS = ("segmentation", "classification")
 DTYPES = ("uint8", "uint16", "float32")
@@ -37,7 +40,7 @@ class DatasetSpec:
       splits: split name -> number of samples the data set is published with.
       mean: per band, in pixel values, of the training split unless the data set's file says otherwise.
       std: per band, likewise.
-      void_ids: ids in the label files that become `IGNORE`.
+      void_ids: ids in the label files that become `IGNORE`, maybe negative.
       label_ids: id of each class in the label files; empty: the classes' own, 0, 1, 2, ...
       task: "segmentation" (a class per pixel) or "classification" (one per image).
       dtype: of the pixel values, "uint8" (0..255), "uint16" (0..65535) or "float32" (any finite value).
@@ -45,6 +48,12 @@ class DatasetSpec:
       label_colours: (R, G, B) of each class in the label files; empty: they hold ids.
       void_colours: (R, G, B) in the label files that become `IGNORE`.
       nodata: pixel value that stands for none, maybe NaN: it becomes the band's mean, and the label there `IGNORE`.
+      aliases: (id or colour in the label files, class) of all by which a class goes beside its first.
+      rest: class (or `IGNORE`) of all else in the label files: unknown ids and colours, what is transparent, what is in
+        no mask; None: a label with such pixels is refused.
+      labels_soft: "nearest": a value in a label stands for the nearest id or colour; a number: of two classes, the one
+        with the lower id has what is below; "": values are what they are.
+      masks_overlap: where masks of several classes overlap, whether the last of these counts; else they are refused.
 
     Raises:
       ValueError: two of these contradict each other, or `task` or `dtype` is unknown.
@@ -64,6 +73,10 @@ class DatasetSpec:
     label_colours: tuple[tuple[int, int, int], ...] = ()
     void_colours: tuple[tuple[int, int, int], ...] = ()
     nodata: float | None = None
+    aliases: tuple[tuple[Any, int], ...] = ()
+    rest: int | None = None
+    labels_soft: str | float = ""
+    masks_overlap: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -72,12 +85,13 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: {len(self.classes)} classes but {len(self.palette)} palette colours")
         if len(self.label_ids) not in (0, len(self.classes)):
             raise ValueError(f"{self.name}: {len(self.classes)} classes but {len(self.label_ids)} label ids")
-        ids = self.label_ids or range(len(self.classes))
+        ids = [*(self.label_ids or range(len(self.classes))), *([] if self.label_colours else self._further)]
         if len(set(ids)) < len(ids) or set(ids) & set(self.void_ids):
             raise ValueError(f"{self.name}: a label id stands for two classes, or for a class and void")
         if len(self.label_colours) not in (0, len(self.classes)):
             raise ValueError(f"{self.name}: {len(self.classes)} classes but {len(self.label_colours)} label colours")
-        if len({*self.label_colours, *self.void_colours}) < len(self.label_colours) + len(self.void_colours):
+        colours = [*self.label_colours, *self.void_colours, *(self._further if self.label_colours else [])]
+        if len(set(colours)) < len(colours):
             raise ValueError(f"{self.name}: a label colour stands for two classes, or for a class and void")
         if len(self.mean) != len(self.std):
             raise ValueError(f"{self.name}: {len(self.mean)} means but {len(self.std)} standard deviations")
@@ -85,6 +99,22 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
         if len(self.band_names) not in (0, len(self.mean)):
             raise ValueError(f"{self.name}: {len(self.mean)} bands but {len(self.band_names)} band names")
+
+    @property
+    def _further(self):
+        return [value for value, _ in self.aliases]
+
+    @property
+    def output_ids(self) -> tuple[int, ...]:
+        """Id of each class in files of predictions: the first that it has in the label files, if these hold ids."""
+        return self.label_ids or tuple(range(self.num_classes))
+
+    @property
+    def void_id(self) -> int:
+        """Id of void in files of predictions: the first of `void_ids`, 255 and all others that can be and is free."""
+        taken = {*self.output_ids, *([] if self.label_colours else self._further)}
+        own = [value for value in self.void_ids if 0 <= value <= LARGEST_ID]
+        return next(value for value in (*own, IGNORE, *range(LARGEST_ID)) if value not in taken)
 
     @property
     def num_classes(self) -> int:
@@ -144,6 +174,7 @@ class Sample:
       class_id: of the whole image, for classification.
       window: part of the image and label that the sample is; None: all of it.
       extras: paths of files with further bands, in their order.
+      masks: where each class has a mask of its own: (path, class) of those that are there; `label` is the first.
       content: digest of what its files hold; empty where it is not known, or there are no files. See `identity`.
     """
 
@@ -153,6 +184,7 @@ class Sample:
     class_id: int | None = None
     window: Window | None = None
     extras: tuple[Path, ...] = ()
+    masks: tuple[tuple[Path, int], ...] = ()
     content: str = ""
 
 
@@ -208,3 +240,10 @@ class Dataset(abc.ABC):
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image alone, [H, W, bands] as of `read`; there need be no label. Raises `DataError`."""
         return self.read(sample)[0]
+
+    def moved(self, sample: Sample) -> np.ndarray | None:
+        """How far every value of the label lies from the id or colour that it is taken for, [H, W]; None: nowhere.
+
+        Raises `DataError` as `read` does.
+        """
+        return None

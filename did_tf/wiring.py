@@ -14,17 +14,16 @@ from tensorflow import keras
 
 import data_pipelines
 from data_pipelines.augment import Augmentation
+from data_pipelines.learnable import check_classes, check_scored
 from data_pipelines.own_data.description import read_description
 from data_pipelines.own_data.parts import Part
 from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
-from did_tf.common import compat
-from did_tf.common.errors import ConfigError, naming
+from did_tf.common.errors import ConfigError
 from did_tf.inference import export, pictures, trained
 from did_tf.inference.predictor import Predictor
-from did_tf.models.layers import check_size
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
@@ -34,6 +33,7 @@ from did_tf.settings import PROTOCOLS, check, check_loss, check_shares
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
+from did_tf.training.readiness import check_learnable, check_model
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
@@ -191,9 +191,9 @@ def make_train_step(
 
 
 def make_schedule(config: Config) -> Schedule:
-    """The `Schedule` of `config.schedule` over `train.steps`. Raises ValueError for a bad setting."""
+    """The `Schedule` of `config.schedule` over all steps, those of `train.extend` too. Raises ValueError."""
     names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
-    settings = {**config["schedule"], "steps": config["train"]["steps"]}
+    settings = {**config["schedule"], "steps": config["train"]["steps"] + config["train"]["extend"]}
     return Schedule(*(settings[name] for name in names))
 
 
@@ -207,6 +207,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     train = config["train"]
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
+    check_classes(dataset.spec)
     check_loss(config["loss"], dataset.spec)
     train_split, val_split = _splits(config, dataset)
     check_sources(train, run)
@@ -215,10 +216,14 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     keras.utils.set_random_seed(config["seed"])  # of the initial weights
     with strategy.scope():
         model = make_model(config, dataset.spec, train["precision"])
-    _check_model(config, model)
+    check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
     supervision = make_supervision(config, strategy, model)
+    if val_split:
+        check_scored(dataset, val_split)
     loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
-    train_step = make_train_step(config, strategy, model, make_pixel_loss(config, loader), supervision)
+    pixel_loss = make_pixel_loss(config, loader)
+    check_learnable(loader, augmentation, config["seed"], supervision, pixel_loss)
+    train_step = make_train_step(config, strategy, model, pixel_loss, supervision)
     validation = make_validation(config, model, dataset)
     network, seed, precision = models.described(config["model"]), config["seed"], train["precision"]
     depends = manifest_of(train_step, loader, val_split, seed, network, precision, train["progress"])
@@ -279,15 +284,6 @@ def _splits(config, dataset):
     train, val = config["dataset"]["train_split"], config["dataset"]["val_split"]
     check_apart(dataset, train, val)
     return train, val
-
-
-def _check_model(config, model):
-    """Raises `ConfigError` where crop or learning rates don't go with the model."""
-    with naming(f"data.crop={tuple(config['data']['crop'])}"):
-        check_size((None, *config["data"]["crop"]), model.get_layer("normalize").minimum)
-    factors = config["optimizer"]["multipliers"]
-    if all(factors.get(models.part(compat.path(variable))) == 0 for variable in model.trainable_variables):
-        raise ConfigError(f"optimizer.multipliers leaves nothing to train: {dict(factors)}")
 
 
 def _balance(loader, power, frequency):

@@ -27,8 +27,9 @@ def get_config():
     c.data.flip_vertical = False
     c.data.rotation = 0.0  # degrees, up to this either way
     c.data.balance = 0.0  # share of crops about a pixel of a class drawn among those of the image
-    c.data.brightness = 0.0  # pixel values times 1 -+ up to this
+    c.data.brightness = 0.0  # of each band's standard deviation, up to this is added or taken
     c.data.contrast = 0.0  # distances from each band's mean times 1 -+ up to this
+    c.data.light_bands = ()  # names of the bands that both are of; empty: all but depth, heights and the like
     c.data.saturation = 0.0  # red, green and blue: distances from grey times 1 -+ up to this
     c.data.hue = 0.0  # likewise: turned by up to this part of the colour circle either way
     c.data.noise = 0.0  # Gaussian, its standard deviation up to this part of each band's own
@@ -67,6 +68,7 @@ def get_config():
 
     c.train = ml_collections.ConfigDict()
     c.train.steps = 1000  # updates
+    c.train.extend = 0  # so many more for a run that has made them; the schedule is then that of all
     c.train.batch_size = 22  # global: over all devices and micro-batches
     c.train.accumulate = 1  # micro-batches per update
     c.train.precision = "float32"  # "float32", "bfloat16", "float16"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.audit import duplicates
+from data_pipelines.audit import duplicates, lessons
 from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
@@ -61,6 +61,7 @@ def judge(spec: DatasetSpec, found: list[Survey], overlapping: Iterable[tuple[st
     """
     meant = {frozenset(pair) for pair in overlapping}
     problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
+    problems += lessons.problems(spec, found, training_split(found))
     notes = [note for one in found for note in _split_notes(one)] + _class_notes(spec, found)
     pairs: list[Pair] = []
     for first, second in itertools.combinations(found, 2):
@@ -121,6 +122,12 @@ _SAID = {
 
 def _split_notes(one):
     notes = [] if one.labelled else [f"{one.split} has no labels: its images alone were checked"]
+    pixels, moved, total, _ = one.moved.sum(axis=0)
+    if moved:
+        notes.append(
+            f"{one.split}: {moved / pixels:.2%} of the labels' pixels have the value of no class and are taken for the "
+            f"nearest (labels_soft), by {total / moved:.3g} in the mean and {one.moved[:, 3].max():.3g} at most"
+        )
     for kind, find in ODD.items():
         names = [one.images[index].name for index in find(one)]
         if names:
@@ -189,8 +196,8 @@ def _overlap(first, second):
         )
     if scenes := _shared_scenes(first, second):
         notes.append(
-            f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split (group "
-            "in dataset.yaml)"
+            f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split "
+            "(group in dataset.yaml)"
         )
     turned = duplicates.turned_copies(first.prints, second.prints)
     copies = [(distance, (first.images[i], second.images[j])) for distance, i, j in turned.nearest]

@@ -38,6 +38,7 @@ class Survey:
       void: [N] float32, share of the pixels without a class; NaN where there is no label map.
       prints: `Fingerprints` of all that have contrast: images of one value are all alike.
       counts: of the classes.
+      moved: of pixels whose value in the label is that of no class (`DatasetSpec.labels_soft`).
       problems: one line each: whatever would spoil a training.
     """
 
@@ -51,6 +52,7 @@ class Survey:
     void: np.ndarray
     prints: duplicates.Fingerprints
     counts: ClassCounts
+    moved: np.ndarray
     problems: list[str]
 
     @property
@@ -72,12 +74,14 @@ class Facts(NamedTuple):
       contrast: as of `Survey`.
       print: `duplicates.fingerprint`; None where there is no contrast.
       label: pixels per value [256], or the class of the whole image; None where there is no label.
+      moved: as of `Survey`; zeros where labels are as they are.
     """
 
     shape: tuple[int, int]
     contrast: float
     print: tuple[np.ndarray, np.ndarray] | None
     label: np.ndarray | int | None
+    moved: tuple[float, float, float, float]
 
 
 def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
@@ -109,6 +113,7 @@ def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
         void=np.full(len(images), np.nan, np.float32),
         prints=duplicates.Fingerprints(len(images)),
         counts=ClassCounts(dataset.spec.num_classes),
+        moved=np.zeros((len(images), 4)),
         problems=problems,
     )
     look = functools.partial(_look, dataset, labelled)
@@ -138,7 +143,7 @@ def _whole(samples):
 
 def _enter(result, index, facts):
     """Puts the facts of an image into the arrays and sums of `result`."""
-    result.shapes[index], result.contrast[index] = facts.shape, facts.contrast
+    result.shapes[index], result.contrast[index], result.moved[index] = facts.shape, facts.contrast, facts.moved
     if facts.print:
         result.prints[index] = facts.print
     if isinstance(facts.label, np.ndarray):
@@ -199,6 +204,7 @@ def _look(dataset, labelled, sample):
         return None, missing
     try:
         image, label = dataset.read(sample) if labelled else (dataset.read_image(sample), None)
+        moved = _summed(dataset.moved(sample) if labelled else None)
     except DataError as error:
         return None, [str(error)]
     values = None if label is None else np.bincount(np.ravel(label), minlength=IGNORE + 1)
@@ -209,7 +215,15 @@ def _look(dataset, labelled, sample):
     prints = duplicates.fingerprint(image) if contrast >= CONSTANT else None
     if label is not None:
         label = values if np.ndim(label) else int(label)
-    return Facts(image.shape[:2], contrast, prints, label), []
+    return Facts(image.shape[:2], contrast, prints, label, moved), []
+
+
+def _summed(distances):
+    """`Facts.moved` of what `Dataset.moved` gives."""
+    if distances is None:
+        return 0.0, 0.0, 0.0, 0.0
+    total, farthest = distances.sum(dtype=np.float64), distances.max(initial=0)
+    return float(distances.size), float(np.count_nonzero(distances)), float(total), float(farthest)
 
 
 def _breaches(spec, image, label, values):

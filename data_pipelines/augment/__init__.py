@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines.augment.geometry import cut_image, cut_label, draw_view
+from data_pipelines.augment.geometry import cut_image, cut_label, draw_view, is_inside
 from data_pipelines.augment.light import change_light
 from data_pipelines.augment.options import Augmentation
 from data_pipelines.spec import DatasetSpec
 
-__all__ = ["Augmentation", "augment"]
+__all__ = ["DRAWS", "Augmentation", "augment", "augment_label"]
+
+DRAWS = 2
+"""What a seed makes of a pair: another number where that changes, for a run must not go on with other draws."""
 
 
 def augment(
@@ -27,15 +30,29 @@ def augment(
       label: [H, W] uint8, or a scalar, which nothing changes.
       seed: int tensor [2]; equal seeds give equal results.
       options: what to do; they have passed their `check(spec)`.
-      spec: of the data set. Its mean is the pixel value where the crop reaches outside the image (the label is `IGNORE`
-        there); changed values are kept within 0 and its largest.
+      spec: of the data set. Its mean is the pixel value where the crop reaches outside the image, under any light (the
+        label is `IGNORE` there); changed values are kept within 0 and its largest.
 
     Returns:
       (image [h, w, C] float32, label [h, w] uint8 or the scalar), h and w of `options.crop`.
     """
     image, label = tf.convert_to_tensor(image), tf.convert_to_tensor(label)
-    draw = tf.unstack(tf.random.stateless_uniform([8], seed))
+    draw = _draw(seed)
     view = draw_view(tf.shape(image)[:2], label, seed, draw[:6], options)
-    image = cut_image(image, view, options, spec.mean)
-    image = change_light(image, seed, draw[6:], options, spec)
-    return image, cut_label(label, view, options) if label.shape.rank else label
+    crop = cut_image(image, view, options, spec.mean)
+    lit = change_light(crop, seed, draw[6:], options, spec)
+    if lit is not crop:  # outside of the image there is no light
+        lit = tf.where(
+            is_inside(tf.shape(image)[:2], view, options)[..., None], lit, tf.constant(spec.mean, tf.float32)
+        )
+    return lit, cut_label(label, view, options) if label.shape.rank else label
+
+
+def augment_label(label: tf.Tensor | np.ndarray, seed: tf.Tensor, options: Augmentation) -> tf.Tensor:
+    """The label alone of what `augment` gives, [h, w] uint8 of [H, W] uint8."""
+    label = tf.convert_to_tensor(label)
+    return cut_label(label, draw_view(tf.shape(label), label, seed, _draw(seed)[:6], options), options)
+
+
+def _draw(seed):
+    return tf.unstack(tf.random.stateless_uniform([8], seed))

@@ -40,7 +40,8 @@ def draw_view(
 ) -> View:
     """The `View` of one sample.
 
-    Boxes lie anywhere within the image; along an axis where they are larger, the image lies anywhere within them. With
+    Boxes lie anywhere within the image, each place as likely as another; along an axis where they are larger, the image
+    lies anywhere within them. With
     probability `options.balance` a box is instead placed about a pixel: of a class drawn uniformly among those in the
     label, drawn uniformly among the pixels of this class. The pixel is in the middle, or nearer to a border of the
     image that the box would cross otherwise. The crop shows it in any case: where turning would leave it out, it is in
@@ -55,7 +56,7 @@ def draw_view(
     """
     size = _box_size(image_size, seed, draw, options)
     free = image_size - size
-    corner = tf.cast(tf.round(tf.stack([draw[4], draw[2]]) * tf.cast(free, tf.float32)), tf.int32)
+    corner = _placed(tf.stack([draw[4], draw[2]]), free)
     mirrored = angle = None
     if options.flip_horizontal or options.flip_vertical:
         chances = np.array([0.5 * options.flip_vertical, 0.5 * options.flip_horizontal], np.float32)
@@ -87,6 +88,11 @@ def cut_image(image: tf.Tensor, view: View, options: Augmentation, fill: Sequenc
     return _resample(part, rows, options.crop, "BILINEAR", fill_mode="NEAREST")
 
 
+def is_inside(image_size: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
+    """Which pixels of the crop, [h, w] bool, are of the image of that size, [2] int32."""
+    return cut_label(tf.zeros(image_size, tf.uint8), view, options) == 0
+
+
 def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
     """The crop [h, w] uint8 of a label [H, W]: at each place the class of the nearest pixel, `IGNORE` outside."""
     if view.angle is not None:
@@ -101,6 +107,13 @@ def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
             centres = tf.where(view.mirrored[axis], centres[::-1], centres)
         part = tf.transpose(tf.gather(part, centres * view.size[axis] // (2 * length)))
     return part
+
+
+def _placed(uniform, free):
+    """Whole numbers from 0 to `free`, which may be negative, of numbers in [0, 1)."""
+    last = tf.abs(free)
+    steps = tf.cast(uniform * tf.cast(last + 1, tf.float32), tf.int32)
+    return tf.sign(free) * tf.minimum(steps, last)  # float32 may round up
 
 
 def _box_size(image_size, seed, draw, options):

@@ -1,4 +1,7 @@
-"""Blur, brightness, contrast, colour and noise of a crop, in this order. What is off adds no ops."""
+"""Blur, brightness, contrast, colour and noise of a crop, in this order. What is off adds no ops.
+
+Brightness and contrast are those of light: bands that measure something else, depth or temperature, stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,17 @@ def change_light(
       seed: int tensor [2], of the sample.
       draw: two numbers in [0, 1), for brightness and contrast.
       options: how much of what.
-      spec: its std is the measure of noise, and results stay within 0 and its largest value. Values of float data,
-        which have no bounds, are not clipped.
+      spec: its std is the measure of brightness and noise, and results stay within 0 and its largest value. Values of
+        float data, which have no bounds, are not clipped.
     """
+    lit, std = np.array(options.lit(spec), np.float32), np.array(spec.std, np.float32)
     if options.blur:
         image = _blurred(image, options.blur * tf.random.stateless_uniform([], stream(seed, BLUR)), options)
     if options.brightness:
-        image = image * between(draw[0], 1 - options.brightness, 1 + options.brightness)
+        image = _plus(image, between(draw[0], -options.brightness, options.brightness) * std * lit)
     if options.contrast:
-        gain = between(draw[1], 1 - options.contrast, 1 + options.contrast)
-        image = _plus(image * gain, (1 - gain) * _means(image))
+        gains = 1 + between(draw[1], -options.contrast, options.contrast) * lit
+        image = _plus(_times(image, gains), (1 - gains) * _means(image))
     if options.hue or options.saturation:
         image = _tinted(image, tf.unstack(tf.random.stateless_uniform([2], stream(seed, TINT))), options, spec)
     if options.noise:
@@ -101,6 +105,11 @@ def _means(image):
 def _plus(image, vector):
     """image + a vector [C]."""
     return tf.reshape(_rows(image) + tf.tile(vector, [image.shape[1]]), image.shape)
+
+
+def _times(image, vector):
+    """image * a vector [C]."""
+    return tf.reshape(_rows(image) * tf.tile(vector, [image.shape[1]]), image.shape)
 
 
 def _rows(image):

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 from data_pipelines.spec import DataError, DatasetSpec
+
+UNLIT = {
+    *("depth", "disparity", "distance", "range", "lidar", "height", "elevation", "altitude", "slope", "aspect"),
+    *("dem", "dsm", "dtm", "ndsm", "chm", "thermal", "temperature", "temp", "lst"),
+    *("radar", "sar", "vv", "vh", "hh", "hv", "ndvi", "ndwi", "ndbi", "nbr", "mask"),
+}
+"""Words in names of bands that measure something else than light, or what light doesn't change."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +33,10 @@ class Augmentation:
       flip_vertical: whether half of the pairs are mirrored up-down.
       rotation: turned about the centre of the crop by up to this many degrees either way.
       blur: Gaussian, of a standard deviation of up to this many pixels of the crop.
-      brightness: pixel values times 1 -+ up to this.
+      brightness: up to this many of each band's standard deviations in the data set are added or taken.
       contrast: distances from each band's mean over the crop times 1 -+ up to this.
+      light_bands: names of the bands that brightness and contrast are of; empty: all but those whose name has a word
+        of `UNLIT`.
       saturation: distances of red, green and blue from their grey times 1 -+ up to this.
       hue: colours turned by up to this part (0..0.5) of the colour circle either way.
       noise: Gaussian, of a standard deviation of up to this part of each band's own in the data set.
@@ -50,6 +60,7 @@ class Augmentation:
     saturation: float = 0.0
     noise: float = 0.0
     blur: float = 0.0
+    light_bands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
@@ -74,8 +85,24 @@ class Augmentation:
             if not 0 <= getattr(self, name) <= high:
                 raise DataError(f"data.{name} must be 0 to {high:g}, got {getattr(self, name)}")
 
+    def lit(self, spec: DatasetSpec) -> list[bool]:
+        """Whether brightness and contrast are of each band of `spec`."""
+        names = spec.band_names or ("",) * spec.bands
+        if self.light_bands:
+            return [name in self.light_bands for name in names]
+        return [not UNLIT & {*re.findall("[a-z]+", name.lower())} for name in names]
+
     def check(self, spec: DatasetSpec) -> None:
         """Raises `DataError` where something is asked for that the data of `spec` can't have."""
+        if unknown := [name for name in self.light_bands if name not in spec.band_names]:
+            known = ", ".join(spec.band_names) or "no names"
+            raise DataError(f"data.light_bands names {unknown[0]!r}; the bands of {spec.name} have {known}")
+        if (self.brightness or self.contrast) and not any(self.lit(spec)):
+            names = ", ".join(spec.band_names)
+            raise DataError(
+                f"data.brightness and data.contrast are of light, which no band of {spec.name} is ({names}): name "
+                "those that are in data.light_bands, or set both to 0"
+            )
         if (self.hue or self.saturation) and spec.rgb is None:
             bands = ", ".join(spec.band_names) or f"{spec.bands} without names"
             raise DataError(

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.reading.images import read_label, read_masked, size_of
+from data_pipelines.reading.labels import distances
+from data_pipelines.reading.masks import mask_distances, read_masks
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 
@@ -85,7 +87,16 @@ class FileDataset(Dataset):
     def read_label(self, sample: Sample) -> np.ndarray:
         """The label [H, W] uint8 alone, but for what `spec.nodata` changes in it. Raises `DataError`."""
         assert sample.label is not None
+        if sample.masks:
+            return read_masks(sample.masks, self.spec, sample.window)
         return read_label(sample.label, self.spec, sample.window)
+
+    def moved(self, sample: Sample) -> np.ndarray | None:
+        """As of `Dataset`: [H, W] float32 where `spec.labels_soft`, or None. Raises `DataError`."""
+        if not self.spec.labels_soft or sample.label is None:
+            return None
+        found = mask_distances(sample.masks, self.spec) if sample.masks else distances(sample.label, self.spec)
+        return found[sample.window.inside(*found.shape)] if sample.window else found
 
     @abc.abstractmethod
     def places(self, split: str) -> list[Path]:

@@ -10,11 +10,15 @@
       - {folder: ../depth, bands: [depth], dtype: uint16, suffix: "", prefix: ""}
     bands: [red, green, blue]         # names, or how many
     dtype: uint8                      # of the image files: uint8, uint16, float32
-    labels_hold: ids                  # or colours, those of the palette
-    classes: [road, car]              # ids 0, 1, ...; or with other ids {7: road, 26: car}
+    labels_hold: ids                  # or colours, those of the palette; or masks, one per class
+    classes: [road, car]              # ids 0, 1, ...; or others {7: road, 8: road, 26: car}; of masks {FOLDER: car}
     palette: {road: [128, 64, 128]}   # classes without get a colour
+    label_colours: {road: [1, 1, 1]}  # in labels, where they are others than in pictures; or several, in a list
     nodata: 0                         # pixel value that stands for none, also .nan; labels don't count there
-    void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class
+    void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class; or others
+    rest: road                        # class of what is in none: of other ids or colours, transparent, in no mask
+    labels_soft: nearest              # edges are soft: a value is the nearest class's; or where the upper of two begins
+    masks_overlap: last               # the last class counts where masks overlap
     splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]};
                                       # or what lies in folders of such a name: {train: folder, val: folder}
     group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds;
@@ -32,18 +36,17 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from data_pipelines.datasets.pascal_voc import colour
 from data_pipelines.own_data import values
+from data_pipelines.own_data.classes import KEYS, read_classes
 from data_pipelines.own_data.parsing import parse
 from data_pipelines.own_data.parts import Part
-from data_pipelines.spec import COLOURS, DTYPES, IGNORE, DataError
+from data_pipelines.spec import COLOURS, DTYPES, DataError
 
 NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
 FOLDER = "folder"  # of `group`, and of a split
 REGION = "region"  # of `group`
-MOST_CLASSES = IGNORE  # ids 0 to 254
-HOLDS = ("ids", "colours")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Description:
       parts: where the bands come from, the images' own first.
       labels: folder of the labels.
       label_suffix, label_prefix: what ends and begins their names.
-      classes, palette, label_ids, label_colours, void_ids, void_colours, nodata: as of a `DatasetSpec`.
+      classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
+        nodata: as of a `DatasetSpec`.
+      masks: (folder below `labels`, class) of each, where every class has masks of its own.
       splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
       group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
       patch: (height, width) of the windows that are samples; None: whole images are.
@@ -73,6 +78,11 @@ class Description:
     label_colours: tuple[tuple[int, int, int], ...]
     void_ids: tuple[int, ...]
     void_colours: tuple[tuple[int, int, int], ...]
+    aliases: tuple[tuple[Any, int], ...]
+    rest: int | None
+    labels_soft: str | float
+    masks_overlap: bool
+    masks: tuple[tuple[str, int], ...]
     nodata: float | None
     splits: Mapping[str, float | str | tuple[str, ...]]
     group: str
@@ -115,7 +125,7 @@ def read_description(folder: str | Path) -> Description:
 
 def _checked(path, content):
     known = {"images", "labels", "image_suffix", "label_suffix", "image_prefix", "label_prefix", "extras", "bands"}
-    known |= {"dtype", "labels_hold", "classes", "palette", "nodata", "void", "splits", "group", "patch", "overlap"}
+    known |= {"dtype", "nodata", "splits", "group", "patch", "overlap", *KEYS}
     values.check_keys(content, known, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
@@ -134,7 +144,7 @@ def _checked(path, content):
         labels=here / values.text(content["labels"], "labels"),
         label_suffix=values.affix(content.get("label_suffix", ""), "label_suffix"),
         label_prefix=values.affix(content.get("label_prefix", ""), "label_prefix"),
-        **_classes(content),
+        **read_classes(content),
         nodata=values.nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
         splits=_splits(content.get("splits", {"train": 0.8, "val": 0.2})),
         group=_group(content.get("group", "")),
@@ -151,61 +161,6 @@ def _extra(here, entry, key):
         values.choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
         values.affix(entry.get("prefix", ""), f"{key}.prefix"),
     )
-
-
-def _classes(content):
-    """The entries of a `Description` that come from classes, palette, void and labels_hold."""
-    colours = values.choice(content.get("labels_hold", HOLDS[0]), HOLDS, "labels_hold") == HOLDS[1]
-    ids, names = _ids_and_names(content["classes"])
-    if colours and isinstance(content["classes"], dict):
-        raise DataError("classes has ids, but labels_hold is colours: make it a list of names")
-    given = content.get("palette", {})
-    if not isinstance(given, dict):
-        raise DataError(f"palette must be a map of class to colour, got {given!r}")
-    for name in given:
-        if name not in names:
-            raise DataError(f"palette names {name!r}, which is no class{values.nearest(name, names)}")
-    given = {name: values.colour(value, f"palette.{name}") for name, value in given.items()}
-    void = values.entries(content.get("void", []), "void")
-    void_colours = tuple(values.colour(value, "void") for value in void) if colours else ()
-    if colours:
-        missing = [name for name in names if name not in given]
-        if missing:
-            raise DataError(f"class {missing[0]!r} has no colour in palette, and labels_hold is colours")
-        values.refuse_repeats([given[name] for name in names] + list(void_colours), "the colours of palette and void")
-    void_ids = () if colours else tuple(values.label_id(value, "void") for value in void)
-    values.refuse_repeats(
-        [*(ids or range(len(names))), *void_ids] if not colours else [], "the ids of classes and void"
-    )
-    palette = _filled(names, given)
-    return {
-        "classes": names,
-        "palette": palette,
-        "label_ids": ids,
-        "label_colours": palette if colours else (),
-        "void_ids": void_ids,
-        "void_colours": void_colours,
-    }
-
-
-def _ids_and_names(classes):
-    """(ids in the label files, or () where they are 0, 1, 2, ...; names)."""
-    if not isinstance(classes, (list, dict)) or not classes:
-        raise DataError(f"classes must be a list of names or a map of id to name, got {classes!r}")
-    ids = tuple(values.label_id(value, "classes") for value in classes) if isinstance(classes, dict) else ()
-    given = classes.values() if isinstance(classes, dict) else classes
-    names = tuple(values.text(value, "classes") for value in given)
-    if len(names) > MOST_CLASSES:
-        raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
-    values.refuse_repeats(names, "classes")
-    values.refuse_repeats(ids, "the ids of classes")
-    return ids, names
-
-
-def _filled(names, given):
-    """A colour for every class: its own, or one that no other has."""
-    free = [value for value in map(colour, range(1, MOST_CLASSES + 1)) if value not in given.values()]
-    return tuple(given[name] if name in given else free.pop(0) for name in names)
 
 
 def _splits(splits):

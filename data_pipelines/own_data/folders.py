@@ -135,7 +135,7 @@ class Folders(FileDataset):
 
 def _images_mark(samples, progress=False):
     """What statistics.json keeps of the images that it is of; labels don't change it."""
-    return fingerprint([dataclasses.replace(sample, label=None) for sample in samples], progress)
+    return fingerprint([dataclasses.replace(sample, label=None, masks=()) for sample in samples], progress)
 
 
 def _mark_if_readable(samples):
@@ -159,6 +159,10 @@ def _spec(description, statistics, counts):
         label_ids=description.label_ids,
         label_colours=description.label_colours,
         void_colours=description.void_colours,
+        aliases=description.aliases,
+        rest=description.rest,
+        labels_soft=description.labels_soft,
+        masks_overlap=description.masks_overlap,
         dtype=description.dtype,
         band_names=description.bands,
         nodata=description.nodata,

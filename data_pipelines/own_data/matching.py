@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from data_pipelines.own_data import masks
 from data_pipelines.own_data.description import NAMES, Description
 from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parts import Part
@@ -16,7 +17,8 @@ from data_pipelines.spec import DataError, Sample
 
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
-"""Extensions of files that are read. A label in JPEG would have lost its ids."""
+LOSSY = IMAGES - LABELS
+"""Extensions of files that are read. Of labels, those that lose ids are where they are soft."""
 BRACES = re.compile(r"\{([^{}/]*)\}")
 
 
@@ -27,19 +29,30 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
       DataError: a folder is missing or holds nothing of use, two files have one name, or nothing fits together.
     """
     label = label_part(description)
-    everything = (*description.parts, label)
-    found = [list_files(part, everything, LABELS if part is label else IMAGES) for part in everything]
+    labels = masks.by_folder(description, label) if description.masks else [label]
+    everything = (*description.parts, *labels)
+    found = [list_files(part, everything, IMAGES) for part in description.parts]
+    extensions = LABELS | LOSSY if description.labels_soft else LABELS
+    of_labels = [list_files(part, everything, extensions) for part in labels]
+    masks_of = masks.of_images(description, of_labels)
+    found.append({name: own[0][0] for name, own in masks_of.items()} if description.masks else of_labels[0])
     names = sorted(set.intersection(*map(set, found)))
     if not names:
         raise DataError(
-            f"{description.path}: no file of {everything[0].folder} belongs to one of {everything[-1].folder}: the "
-            f"first are {min(found[0])!r} and {min(found[-1])!r}; names must be equal but for what image_prefix, "
-            "image_suffix, label_prefix and label_suffix say"
+            f"{description.path}: no file of {everything[0].folder} belongs to one of {label.folder}: the "
+            f"first are {min(found[0])!r} and {min(found[-1])!r}; names must be equal but for what "
+            "image_prefix, image_suffix, label_prefix and label_suffix say"
         )
     if not quiet:
         tell_leftovers(found, [*(part.folder for part in description.parts), description.labels], names)
-    image, *extras, labels = found
-    return [Sample(name, image[name], labels[name], extras=tuple(part[name] for part in extras)) for name in names]
+        masks.tell_missing(description, of_labels, names)
+    image, *extras, first = found
+    return [
+        Sample(
+            name, image[name], first[name], extras=tuple(part[name] for part in extras), masks=masks_of.get(name, ())
+        )
+        for name in names
+    ]
 
 
 def label_part(description: Description) -> Part:

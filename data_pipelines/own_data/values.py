@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from data_pipelines.spec import COLOURS, DataError
-
-LARGEST_ID = 65535  # of a class, in label files
+from data_pipelines.spec import COLOURS, LARGEST_ID, DataError
 
 
 def check_keys(content: object, known: set[str], needed: Sequence[str], prefix: str = "") -> None:
@@ -43,7 +42,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
 def text(value: object, key: str) -> str:
     """Text that is not blank."""
     if not isinstance(value, str) or not value.strip():
-        # YAML reads yes, no, on, off and numbers as something else.
+        # YAML reads true, false and numbers as something else.
         quoted = "; put it in quotes" if isinstance(value, (bool, int, float)) else ""
         raise DataError(f"{key} must be text, got {value!r}{quoted}")
     return value
@@ -86,12 +85,18 @@ def bands(value: object, key: str) -> tuple[str, ...]:
 
 def label_id(value: object, key: str) -> int:
     """Id in label files, 0 to `LARGEST_ID`, also as text: keys of JSON are always that."""
-    if isinstance(value, str) and value.isdecimal():
+    number = void_id(value, key)
+    if not 0 <= number <= LARGEST_ID:
+        raise DataError(f"{key}: id {number} is not in 0..{LARGEST_ID}")
+    return number
+
+
+def void_id(value: object, key: str) -> int:
+    """Id in label files that no class has, maybe negative, also as text."""
+    if isinstance(value, str) and re.fullmatch(r"-?(0|[1-9]\d*)", value, re.ASCII):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise DataError(f"{key}: {value!r} is no id: expected a whole number")
-    if not 0 <= value <= LARGEST_ID:
-        raise DataError(f"{key}: id {value} is not in 0..{LARGEST_ID}")
     return value
 
 

@@ -35,6 +35,7 @@ problems, with which the exit status is 2:
   a number of samples other than the published one, names listed twice, labels without image
   files that are missing, unreadable or truncated; NaN; sizes or numbers of bands that don't fit
   class ids that the data set's table has not; in classification, classes of train without images
+  fewer than two classes; labels of train or val that are void altogether; train showing one class alone
   the same file or the same pixels in two splits (but for those that are published so, such as train and trainval)
 notes, with which it is 0:
   absent splits; images without contrast, of unusual size, or with labels of void alone; images repeated in a split

@@ -14,23 +14,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from data_pipelines.drafting.contents import kind_of
 from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files
+from data_pipelines.drafting.label_folders import folders_of_masks, looked_at
+from data_pipelines.drafting.label_lines import label_lines, mask_lines
+from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.sizes import check_channels, compare
 from data_pipelines.drafting.splits import draft_splits
-from data_pipelines.own_data.contents import kind_of, values_of
 from data_pipelines.own_data.description import NAMES
-from data_pipelines.own_data.matching import IMAGES, LABELS, list_files, places, tell_leftovers
-from data_pipelines.own_data.messages import note
+from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, places, tell_leftovers
 from data_pipelines.own_data.values import can_be
 from data_pipelines.programs import command
 from data_pipelines.reading.decoding import nodata_of
-from data_pipelines.spec import COLOURS, IGNORE, DataError
+from data_pipelines.spec import COLOURS, DataError
 from data_pipelines.writing import check_writable, write_file
 
 EPILOG = """example:
   did_tf describe-data --images photos --labels masks --extras depth --folder data/mine
 writes data/mine/dataset.yaml, which names these folders. Nothing is copied, and nothing is overwritten.
 """
-BINARY = {0, IGNORE}  # ids of a mask that is saved as black and white
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def _program(args: argparse.Namespace) -> int:
 
 
 def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: Sequence[Path] = ()) -> tuple[str, str]:
-    """(text of a dataset.yaml for `folder`, one line on what was found).
+    """(text of a dataset.yaml for `folder`, a line on what was found and further ones on what was chosen and why).
 
     Raises:
       DataError: files are missing or unreadable, or differ in what they hold.
@@ -73,7 +75,10 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     files = find_files(image_folder, label_folder, extra_folders)
     parts, label, everything = files.parts, files.label, [*files.parts, files.label]
     found = [list_files(part, everything, IMAGES) for part in parts]
-    labels = list_files(label, everything, LABELS)
+    labels = _label_files(label, everything)
+    masks = folders_of_masks(set.intersection(*map(set, found)), labels)
+    if masks:
+        labels = {name: own[name] for own in reversed(masks.values()) for name in own}
     names = sorted(set.intersection(*map(set, found), labels))
     if not names:
         raise DataError(
@@ -81,15 +86,23 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
             f"and {min(labels)!r}; rename them alike, but for one beginning and ending, or name other folders (those "
             "of several splits in braces: --images='data/{train,val}/images')"
         )
+    tell_leftovers([*found, labels], [*(part.folder for part in parts), label.folder], names)
+    check_channels(found[0][names[0]], labels[names[0]])
     kept, notes = alike(parts, found, names[0])
     parts, found = [parts[number] for number in kept], [found[number] for number in kept]
-    tell_leftovers([*found, labels], [*(part.folder for part in parts), label.folder], names)
     kinds = [kind_of(part.folder, [own[name] for name in names]) for part, own in zip(parts, found)]
-    counts, colours = values_of([labels[name] for name in names])
     bands = band_names(parts, [kind.bands for kind in kinds])
     images = {name: found[0][name] for name in names}
     splits = draft_splits(parts[0], images, [place.parent for place, _ in places(parts[0].folder)], folder)
     notes = [*files.notes, *notes, *splits.notes]
+    if masks:
+        of_labels, choices = mask_lines(*looked_at(masks))
+        what = f"masks of {len(masks)} classes"
+    else:
+        looks = labels_of([labels[name] for name in names])
+        of_labels, choices = label_lines(looks)
+        what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
+    choices += compare(found[0], labels, names)
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
         "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
@@ -99,15 +112,20 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"dtype: {kinds[0].dtype}",
         *extra_lines(parts, bands, [kind.dtype for kind in kinds], folder),
         *_nodata(kinds, found),
-        *_classes(counts, colours),
+        *of_labels,
         *splits.lines,
     ]
-    for text in notes:
-        note(text)
     total = sum(kind.bands for kind in kinds)
-    what = "colours" if colours else "ids"
-    summary = f"{len(names)} pairs; {total} bands of {', '.join(kind.dtype for kind in kinds)}; {len(counts)} {what}"
-    return "\n".join(lines) + "\n", summary
+    summary = f"{len(names)} pairs; {total} bands of {', '.join(kind.dtype for kind in kinds)}; {what}"
+    return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+
+
+def _label_files(label, everything):
+    """Name -> path; where all are in JPEG or WebP, of these."""
+    try:
+        return list_files(label, everything, LABELS)
+    except DataError:
+        return list_files(label, everything, LABELS | LOSSY)
 
 
 def _hint(bands):
@@ -123,21 +141,6 @@ def _nodata(kinds, found):
         if value is not None and can_be(value, kind.dtype):
             return [f"nodata: {value!r}  # by the TIFFs' own tag: where a band is this, nothing was measured"]
     return []
-
-
-def _classes(counts, colours):
-    total = sum(counts.values())
-    shares = {value: f"# {count / total:.2%} of the pixels" for value, count in counts.items()}
-    if colours:
-        names = {value: f"class_{number}" for number, value in enumerate(counts)}
-        lines = ["labels_hold: colours", f"classes: [{', '.join(names.values())}]", "palette:"]
-        lines += [f"  {name}: {list(value)}  {shares[value]}" for value, name in names.items()]
-        return [*lines, "void: []  # colours that have no class: move them here, out of classes and palette"]
-    void = [IGNORE] if IGNORE in counts and set(counts) != BINARY else []
-    lines = ["classes:  # id in the labels: name"]
-    lines += [f"  {value}: class_{value}  {shares[value]}" for value in counts if value not in void]
-    hint = f"  {shares[IGNORE]}; if {IGNORE} is a class, move it there" if void else "  # ids that have no class"
-    return [*lines, f"void: {void}{hint}"]
 
 
 def launch() -> NoReturn:

@@ -79,7 +79,7 @@ def image_values(
 
 
 def label_values(
-    path: str | Path, window: Window | None = None, colours: bool = False
+    path: str | Path, window: Window | None = None, colours: bool = False, lossy: bool = False
 ) -> tuple[np.ndarray, tuple[int, int], bool]:
     """What a label file stores.
 
@@ -87,6 +87,7 @@ def label_values(
       path: of the file.
       window: as for `image_values`.
       colours: whether palettes become their colours; else they give indices.
+      lossy: whether JPEG will do, whose values lie near those that were saved.
 
     Returns:
       As `image_values`.
@@ -98,11 +99,14 @@ def label_values(
         return image_values(path, window)
     head, data = _load(path)
     if head.startswith(rasters.MAGIC):
-        return rasters.read(path, window, as_label=True)
+        return rasters.read(path, window, as_label=True, lossy=lossy)
     if head.startswith(NPY):
         values = _map_array(path)
-    elif head.startswith(JPEG):
-        raise DataError(f"label {path} is a JPEG, whose compression changes class ids: save the original as PNG")
+    elif head.startswith(JPEG) and not lossy:
+        raise DataError(
+            f"label {path} is a JPEG, whose compression changes class ids: save the original as PNG; or where "
+            "there is none, say so in the data set (labels_soft: nearest)"
+        )
     elif _png_format(data)[1] == PALETTE or head.startswith((GIF, BMP)):
         values = _decode_strictly(path, data)  # OpenCV would give the colours
     else:
@@ -122,14 +126,31 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return image.height, image.width
 
 
+def array_shape(path: str | Path) -> tuple[int, ...] | None:
+    """Shape of the array [H, W, channels] of a .npy file; None of what is another file, or has no channels.
+
+    Raises `DataError`.
+    """
+    if not _load(path, only_head=True)[0].startswith(NPY):
+        return None
+    with _one_line(path):
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    return shape if len(shape) == 3 else None
+
+
 def nodata_of(path: str | Path) -> float | None:
     """The pixel value that stands for no data as the file itself says, or None. Raises `DataError`."""
-    return rasters.nodata_of(path) if _load(path, only_head=True)[0].startswith(rasters.MAGIC) else None
+    return rasters.nodata_of(path) if is_tiff(path) else None
 
 
 def is_jpeg(path: str | Path) -> bool:
     """Whether a file is a JPEG. Raises `DataError` where it can't be read."""
     return _load(path, only_head=True)[0].startswith(JPEG)
+
+
+def is_tiff(path: str | Path) -> bool:
+    """Whether a file is a TIFF. Raises `DataError` where it can't be read."""
+    return _load(path, only_head=True)[0].startswith(rasters.MAGIC)
 
 
 def _load(path, only_head=False):

@@ -24,7 +24,7 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 def read(
-    path: str | Path, window: Window | None = None, as_label: bool = False
+    path: str | Path, window: Window | None = None, as_label: bool = False, lossy: bool = False
 ) -> tuple[np.ndarray, tuple[int, int], bool]:
     """Pixels of a TIFF, as they are stored. Safe to call from several threads.
 
@@ -32,6 +32,7 @@ def read(
       path: the file.
       window: part to read; None for all. What lies beyond the image is left out.
       as_label: whether values are ids, which have no brightness and whose palette is for display.
+      lossy: whether ids may be compressed as JPEG.
 
     Returns:
       (pixels [h, w, bands] as stored, or [h, w, 4] uint8 where a palette becomes colours; (height, width) of the whole
@@ -41,7 +42,7 @@ def read(
       DataError: damaged, several images in one file, or values that are not what they look like.
     """
     with _opened(path) as file:
-        _check(path, file, as_label)
+        _check(path, file, as_label, lossy)
         rows, columns = (window or Window(0, 0, *file.shape)).inside(*file.shape)
         part = rasterio.windows.Window.from_slices(rows, columns)
         if 0 in (part.height, part.width):
@@ -100,12 +101,12 @@ def _colours(path, file):
     return table
 
 
-def _check(path, file, as_label):
+def _check(path, file, as_label, lossy):
     if file.subdatasets:
         raise DataError(f"{path} holds {len(file.subdatasets)} images: save one per file, its bands together")
     if len(set(file.dtypes)) > 1:
         raise DataError(f"{path} has bands of several types ({', '.join(file.dtypes)}): save them with one")
-    if as_label and file.compression == Compression.jpeg:
+    if as_label and not lossy and file.compression == Compression.jpeg:
         raise DataError(f"label {path} is compressed as JPEG, which changes class ids: save the original without")
     if file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
         raise DataError(f"{path} stores white as 0: save it with black as 0")

@@ -11,6 +11,7 @@ import sys
 
 from absl import flags
 
+from data_pipelines.learnable import check_scored
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.runs import manifest
@@ -35,7 +36,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       OSError: a report can't be written.
     """
     dataset = wiring.make_dataset(config)
-    dataset.samples(FLAGS.split)  # a wrong split fails before anything is built
+    check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     if dataset.spec.task == "classification":
         _classify(config, run, dataset, model, weights)

@@ -34,7 +34,8 @@ MIOU, TOP1 = "mIoU, %", "top-1 error, %"
 NOTES = """
 parameters: trainable, in millions, of all outputs. multiply-adds: of convolutions, for one training crop, in billions.
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
-*: the run had other settings than its experiment has now. !: the run has other weights now than those scored."""
+*: the run had other settings than its experiment has now. !: the run has other weights now than those scored.
+(9 of 11): the mean is of so many classes, for the others are neither in the labels nor predicted."""
 
 
 def main() -> None:
@@ -114,7 +115,9 @@ def _row(name, config, computed):
 def _score(result):
     if not result:
         return "-"
-    return f"{'*' if result.altered else ''}{'!' if result.outdated else ''}{100 * result.score:.2f}"
+    known, classes = result.classes or (0, 0)
+    left_out = f" ({known} of {classes})" if known < classes else ""
+    return f"{'*' if result.altered else ''}{'!' if result.outdated else ''}{100 * result.score:.2f}{left_out}"
 
 
 def _side(field):

@@ -14,8 +14,9 @@ from pathlib import Path
 from did_tf import wiring
 from did_tf.common.errors import Failure
 from did_tf.programs.cli import FLAGS
+from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
-from did_tf.training.trainer import TrainingFailed
+from did_tf.training.health import TrainingFailed
 
 GENTLER = 10
 """What the learning rate is divided by in the command that is proposed after a failure."""
@@ -25,11 +26,18 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     """Trains `config` into `run` and prints the best score of its validation.
 
     Raises:
-      ConfigError, DataError: as `wiring.make_trainer` says.
+      ConfigError, DataError: as `wiring.make_trainer` says, or another process trains into this run.
       Failure: the training went wrong; the message has a command that goes on with gentler settings.
       SystemExit: a signal stopped it, after a checkpoint; the status is 128 plus the signal's number.
     """
+    with lock.held(run.folder):
+        _train(config, run)
+
+
+def _train(config, run):
     trainer = wiring.make_trainer(config, run)
+    if int(trainer.step) >= trainer.steps:
+        print(f"it has all of its {trainer.steps} steps: --config.train.extend=N adds N more to train.steps")
     try:
         best = trainer.fit()
     except TrainingFailed as error:

@@ -69,8 +69,7 @@ def restore(path: Path | str, state: Mapping[str, tf.Variable]) -> None:
       ConfigError: the file is unreadable, or lacks a variable or has it in another shape (all are compared first,
         so nothing is half loaded).
     """
-    arrays = name_averages(read(path), [name for name in state if name.startswith(AVERAGE)])
-    assign(state, arrays, f"checkpoint {path}", ADVICE)
+    assign(state, read(path), f"checkpoint {path}", ADVICE)
 
 
 def read(path: Path | str, prefixes: tuple[str, ...] = ("",)) -> dict[str, np.ndarray]:
@@ -117,9 +116,14 @@ def assign(state: Mapping[str, tf.Variable], arrays: Mapping[str, np.ndarray], s
 
 def saved_steps(folder: Path | str) -> list[Path]:
     """Checkpoint files of `folder`, by their step, oldest first."""
-    matches = ((path, _FILE.fullmatch(path.name)) for path in Path(folder).glob("step_*.npz"))
-    steps = {path: int(match[1]) for path, match in matches if match}
-    return sorted(steps, key=lambda path: steps[path])
+    return sorted((path for path in Path(folder).glob("step_*.npz") if _FILE.fullmatch(path.name)), key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """The step that a checkpoint file is of, by its name."""
+    match = _FILE.fullmatch(path.name)
+    assert match  # one of `saved_steps`
+    return int(match[1])
 
 
 def save_step(

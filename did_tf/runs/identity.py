@@ -29,6 +29,7 @@ MAY_DIFFER: Mapping[str, str] = {
     "git_commit": "told: rounding may differ",
 }
 """{setting, group of settings or fact of manifest.json: why it may differ within a run}; nothing else may."""
+STEPS, EXTEND = "train.steps", "train.extend"
 _TOLD_PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras")
 _CONTENT = ("split", "samples", "fingerprint", "meaning")
 
@@ -52,12 +53,34 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not may_differ(key)]
 
 
-def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raises `ConfigError` where settings of the run in `folder`, two configs as from JSON, are `changed`."""
+def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int = 0) -> None:
+    """Raises `ConfigError` where settings of a run are `changed`, but that it is extended when it has all of its steps.
+
+    Args:
+      folder: of the run, for messages.
+      old, new: two configs as from JSON.
+      made: steps that the run has made.
+    """
     old, new = flatten(old), flatten(new)
-    if keys := changed(old, new):
+    keys = changed(old, new)
+    steps, more = old.get(STEPS, 0) + old.get(EXTEND, 0), new.get(EXTEND, 0) - old.get(EXTEND, 0)
+    if keys == [EXTEND] and more > 0 and made >= steps:
+        return
+    if keys:
         told = _listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys])
-        raise ConfigError(f"{folder} was started with other settings: {told}; use another --run=dir")
+        raise ConfigError(f"{folder} was started with other settings: {told}; {_way_on(old, new, keys, made, steps)}")
+
+
+def _way_on(old, new, keys, made, steps):
+    """What to do about settings, `keys`, that are others than those of the run, which has `made` some of its steps."""
+    if keys == [STEPS] and new[STEPS] > old[STEPS]:
+        setting = f"--config.{STEPS}={old[STEPS]} --config.{EXTEND}={new[STEPS] - old[STEPS]}"
+        return f"to extend it when it has all of its {steps}, {setting}; else use another --run=dir"
+    if keys == [EXTEND] and new[EXTEND] < old[EXTEND]:
+        return f"it was extended already: --config.{EXTEND}={old[EXTEND]}, or more"
+    if keys == [EXTEND]:
+        return f"it has made {made} of its {steps} steps, and is extended when it has made all"
+    return "use another --run=dir"
 
 
 def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -65,19 +88,25 @@ def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) 
 
     Args:
       folder: of the run, for messages.
-      was: its manifest.json; what an older one lacks can't be compared.
+      was: its manifest.json.
       now: what `manifest.make` gives in this process, as from JSON.
 
     Returns:
       Lines to tell of what differs and may.
 
     Raises:
-      ConfigError: training or validation data, class weights, seed or number of devices are others.
+      ConfigError: training or validation data, class weights, seed or number of devices are others; or the run is of a
+        version that made other samples of the same data.
     """
+    if was.get("draws", 1) != now["draws"]:
+        raise ConfigError(
+            f"{folder} was started by a version that drew crops and light otherwise: go on with that version, or from "
+            f"its weights in another run, --run=dir --config.train.init={folder}"
+        )
     if found := data_difference(was.get("data", {}), now["data"]):
         raise ConfigError(_other_data(folder, "training", found))
-    parts = (("training", "data"), ("validation", "validation"))
-    told = [_check_content(folder, what, _recorded(was, key), now[key]) for what, key in parts]
+    for what, key in (("training", "data"), ("validation", "validation")):
+        _check_content(folder, what, was.get(key), now[key])
     _check_equal(folder, "class weights", was.get("class_weights"), now["class_weights"], "class_weights" in was)
     _check_equal(folder, "seed", was.get("seed"), now["seed"], "seed" in was)
     replicas = was.get("replicas", len(was.get("devices", now["devices"])))
@@ -86,7 +115,7 @@ def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) 
             f"{folder} was started on {replicas} devices, here are {now['replicas']}: batch statistics, dropout and "
             "the order of sums depend on their number; set train.devices to as many, or train anew with --run=dir"
         )
-    return [*filter(None, told), *_told(_latest(was), now)]
+    return _told(_latest(was), now)
 
 
 def data_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -147,28 +176,22 @@ def check_order(weights: object, was: Sequence[str], now: Sequence[str]) -> None
 
 
 def _check_content(folder, what, old, new):
-    """Compares the samples of the training or validation data. Returns a line to tell, or nothing."""
+    """Raises `ConfigError` where the samples of the training or validation data are others."""
     if not (old and new):
-        return ""
+        return
     for fact in ("split", "samples"):
         if old.get(fact) != new[fact]:
             raise ConfigError(_other_data(folder, what, f"{fact} {new[fact]!r}, and it was {old.get(fact)!r}"))
-    if "meaning" not in old:
-        return (
-            f"{folder} does not say what its {what} data held, only how many samples of {new['split']} there were: "
-            "their content can't be compared, and is recorded from here on"
-        )
     if old["fingerprint"] != new["fingerprint"]:
         raise ConfigError(_other_data(folder, what, f"samples of {new['split']} have other content"))
     if old["meaning"] != new["meaning"]:
         raise ConfigError(_other_data(folder, what, f"samples of {new['split']} are read in another way"))
-    return ""
 
 
 def _other_data(folder, what, found):
     return (
-        f"the {what} data are not those that {folder} was started with: {found}; put them back, or train anew with "
-        "another --run=dir"
+        f"the {what} data are not those that {folder} was started with: {found}; put them back, or go on with these "
+        f"from its weights in another run, --run=dir --config.train.init={folder}"
     )
 
 
@@ -177,12 +200,6 @@ def _check_equal(folder, what, old, new, known):
         raise ConfigError(
             f"{folder} was started with {what} {old!s:.80}, and here is {new!s:.80}; use another --run=dir"
         )
-
-
-def _recorded(manifest, key):
-    """The last that a manifest has under `key`, of the start or of a continuation."""
-    entries = [manifest, *manifest.get("continued", [])]
-    return next((entry[key] for entry in reversed(entries) if entry.get(key)), None)
 
 
 def _latest(manifest):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import did_tf
+from data_pipelines.augment import DRAWS
 from data_pipelines.identity import identity
 from data_pipelines.spec import Dataset, DatasetSpec, Sample
 
@@ -47,6 +48,7 @@ def make(
                 **here(devices),
                 "replicas": len(devices),
                 "seed": seed,
+                "draws": DRAWS,
                 "data": data,
                 "validation": validation,
                 "class_weights": class_weights,

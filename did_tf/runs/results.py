@@ -28,6 +28,7 @@ class Result:
       altered: whether the run had other settings than its experiment says now.
       run: its folder.
       outdated: whether the run has other weights to use than those that were scored.
+      classes: (how many classes the mean is of, how many there are), where a report says it.
     """
 
     score: float
@@ -35,6 +36,7 @@ class Result:
     altered: bool
     run: Path
     outdated: bool = False
+    classes: tuple[int, int] | None = None
 
 
 def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | str = "runs") -> Result | None:
@@ -75,9 +77,9 @@ def _results(run, config, metric):
     # Settings that are younger than the run had no effect on it.
     own = flatten(read_json(run.config)) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
-    for of_paper, score, where, scored in _scores(run, config, metric):
+    for of_paper, score, where, scored, classes in _scores(run, config, metric):
         if score is not None:
-            yield of_paper, Result(score, where, altered, run.folder, _outdated(run, scored))
+            yield of_paper, Result(score, where, altered, run.folder, _outdated(run, scored), classes)
 
 
 def _outdated(run, scored):
@@ -87,7 +89,7 @@ def _outdated(run, scored):
 
 
 def _scores(run, config, metric):
-    """(whether it is on the paper's split, score, where, what its report says of the weights) of a run."""
+    """(whether on the paper's split, score, where, what its report says of the weights, `Result.classes`) of a run."""
     validation = config["dataset"]["val_split"]
     papers = config["paper"].get("split")
     for split in {papers, validation} - {None, ""}:
@@ -96,8 +98,15 @@ def _scores(run, config, metric):
                 report = read_json(path)
                 protocol = report["protocol"].get("name", "centre crops")
                 scored = report.get("identity", {}).get("weights", {})
-                yield split == papers, report["outputs"]["main"][metric], f"{split}, {protocol}", scored
+                main = report["outputs"]["main"]
+                yield split == papers, main[metric], f"{split}, {protocol}", scored, _classes(main)
     if (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
-            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}
+            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}, None
+
+
+def _classes(report):
+    """`Result.classes` of a report on an output; None for classification."""
+    ious = [figures["iou"] for figures in report.get("classes", {}).values()]
+    return (sum(iou is not None for iou in ious), len(ious)) if ious else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.runs import identity
+from did_tf.runs import checkpoints, identity
 from did_tf.runs.identity import flatten
 from did_tf.runs.manifest import continuation
 
@@ -68,7 +68,7 @@ class RunFolder:
         if self.config.is_file():
             # Through JSON, where tuples are lists.
             old, new = flatten(read_json(self.config)), flatten(json.loads(json.dumps(config)))
-            identity.check_settings(self.folder, {**self._younger(old), **old}, new)
+            identity.check_settings(self.folder, {**self._younger(old), **old}, new, self._steps_made())
         return identity.check_facts(self.folder, read_json(self.manifest), manifest) if self.manifest.is_file() else []
 
     def start(self, config: Mapping[str, Any], manifest: Mapping[str, Any], step: int = 0) -> None:
@@ -87,6 +87,11 @@ class RunFolder:
             write_json(self.manifest, self._continued(manifest, step))
         except OSError as error:
             raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass --run=dir") from None
+
+    def _steps_made(self):
+        """That of the newest checkpoint."""
+        saved = checkpoints.saved_steps(self.checkpoints)
+        return checkpoints.step_of(saved[-1]) if saved else 0
 
     def _younger(self, old):
         """Defaults of the settings that the run's own, `old`, are too old to have."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from data_pipelines.spec import IGNORE, Dataset, Sample
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, left_out, percent
 from did_tf.scoring.metrics import jsonable, nan_mean, ratio
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
@@ -71,11 +71,12 @@ class DetailScores:
         }
 
     def table(self) -> str:
-        """Text to print, in percent: a row per class, a column per score."""
+        """Text to print, in percent: a row per class, a column per score; last, how many classes its mean is of."""
         columns = self.iou()
         cells = [[name, *map(percent, values)] for name, *values in zip(self.classes, *columns.values())]
         means = ["mIoU", *(percent(nan_mean(iou)) for iou in columns.values())]
-        return aligned([["IoU, %", *columns], *cells, means], ruled=(1, len(cells) + 1))
+        rows = [["IoU, %", *columns], *cells, means, *left_out(columns.values())]
+        return aligned(rows, ruled=(1, len(cells) + 1))
 
     def _add_objects(self, index, truth, found):
         truths, finds = _areas(truth), _areas(found)

@@ -18,7 +18,7 @@ from data_pipelines.spec import IGNORE, Dataset, Sample
 from did_tf.common import visualize
 from did_tf.common.errors import about
 from did_tf.common.files import write_json
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, left_out, percent
 from did_tf.scoring.metrics import ConfusionMatrix
 
 MAIN, BLEND = "main", "blend"
@@ -151,6 +151,9 @@ def write_report(
 def table(evaluation: Evaluation, classes: Sequence[str], paper: Mapping[str, Any] | None = None) -> str:
     """Text to print: IoU per class and the overall figures, in percent, a column per output.
 
+    Below a mean that leaves out classes, which are nowhere in the labels (for mIoU: nor predicted), each column says
+    how many it is of.
+
     Args:
       evaluation: from `evaluate`.
       classes: class names.
@@ -158,18 +161,19 @@ def table(evaluation: Evaluation, classes: Sequence[str], paper: Mapping[str, An
         get a column of their own.
     """
     matrices = evaluation.matrices.values()
-    rows = list(zip(classes, *(matrix.iou() for matrix in matrices)))
-    rows.append(("mIoU", *(matrix.mean_iou() for matrix in matrices)))
-    rows.append(("pixel accuracy", *(matrix.pixel_accuracy() for matrix in matrices)))
-    rows.append(("mean accuracy", *(matrix.mean_accuracy() for matrix in matrices)))
-    cells = [["IoU, %", *evaluation.matrices]] + [[name, *map(percent, values)] for name, *values in rows]
+    ious, recalls = [[of(matrix) for matrix in matrices] for of in (ConfusionMatrix.iou, ConfusionMatrix.recall)]
+    cells = [["IoU, %", *evaluation.matrices]]
+    cells += [[name, *map(percent, values)] for name, *values in zip(classes, *ious)]
+    cells += [["mIoU", *(percent(matrix.mean_iou()) for matrix in matrices)], *left_out(ious)]
+    cells += [["pixel accuracy", *(percent(matrix.pixel_accuracy()) for matrix in matrices)]]
+    cells += [["mean accuracy", *(percent(matrix.mean_accuracy()) for matrix in matrices)], *left_out(recalls)]
     if paper:
         figures = {"mIoU": paper.get("miou"), "pixel accuracy": paper.get("accuracy")}
         cells[0].append(f"paper ({paper['split']})" if "split" in paper else "paper")
         for row in cells[1:]:
             figure = figures.get(row[0])
             row.append("" if figure is None else f"{figure:.1f}")
-    return aligned(cells, ruled=(1, len(cells) - 3))
+    return aligned(cells, ruled=(1, 1 + len(classes)))
 
 
 def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float]:

@@ -95,7 +95,10 @@ class ConfusionMatrix:
         return float(ratio(np.nansum(self._truth * self.iou()), self._truth.sum()))
 
     def report(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Everything as a JSON-serialisable dict, None for NaN. Raises ValueError for a wrong number of names."""
+        """Everything as a JSON-serialisable dict, None for NaN; "miou_classes": how many classes the mean is of.
+
+        Raises ValueError for a wrong number of names.
+        """
         if len(class_names) != self.num_classes:
             raise ValueError(f"{len(class_names)} class names for {self.num_classes} classes")
         columns = {"iou": self.iou(), "precision": self.precision(), "recall": self.recall(), "share": self.share()}
@@ -104,6 +107,8 @@ class ConfusionMatrix:
             "pixel_accuracy": jsonable(self.pixel_accuracy()),
             "mean_accuracy": jsonable(self.mean_accuracy()),
             "fw_iou": jsonable(self.frequency_weighted_iou()),
+            "miou_classes": _known(columns["iou"]),
+            "mean_accuracy_classes": _known(columns["recall"]),
             "pixels": int(self.counts.sum()),
             "classes": {
                 name: {key: jsonable(values[i]) for key, values in columns.items()}
@@ -139,6 +144,11 @@ def nan_mean(values: np.ndarray) -> float:
     """Mean of those values of an array that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def _known(values):
+    """How many values of an array are not NaN."""
+    return int(np.count_nonzero(~np.isnan(values)))
 
 
 def jsonable(value: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines.spec import Dataset
@@ -21,6 +22,9 @@ class SegmentationValidation:
       predictor: as for `evaluation.evaluate`.
       dataset: `Dataset` for segmentation.
       panels: how many images are shown.
+
+    Attributes:
+      remark: how many classes the last mean IoU was of, where it left some out; else empty.
     """
 
     scores = {"miou": "mIoU", "accuracy": "accuracy"}
@@ -28,6 +32,7 @@ class SegmentationValidation:
 
     def __init__(self, predictor: Predict, dataset: Dataset, panels: int) -> None:
         self.predictor, self.dataset, self.panels = predictor, dataset, panels
+        self.remark = ""
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """Scores `split`.
@@ -53,6 +58,8 @@ class SegmentationValidation:
 
         result = evaluation.evaluate(self.predictor, self.dataset, split, progress, watch=watch)
         matrix = result.matrices[evaluation.MAIN]
+        known, classes = np.count_nonzero(~np.isnan(matrix.iou())), self.dataset.spec.num_classes
+        self.remark = f"mIoU over {known} of {classes} classes" if known < classes else ""
         values = {"miou": float(matrix.mean_iou()), "accuracy": float(matrix.pixel_accuracy())}
         return values, lambda: self._summarize(matrix, panels)
 
@@ -74,6 +81,7 @@ class ClassificationValidation:
 
     scores = {"top1_accuracy": "top-1 accuracy", "top5_accuracy": "top-5 accuracy"}
     """As of `SegmentationValidation`."""
+    remark = ""
 
     def __init__(self, classifier: Classifier, dataset: Dataset) -> None:
         self.classifier, self.dataset = classifier, dataset

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from did_tf.common.errors import Failure
 
 SKIPPED = "skipped"
 """Under loss scaling: whether the update overflowed and was left out, 1 or 0."""
 VITALS = ("weights_norm", "statistics_norm", "loss_scale")
 """What `vitals` gives, in its order."""
+
+
+class TrainingFailed(Failure):
+    """Training went wrong, and nothing of that was saved.
+
+    Args:
+      what: is wrong, in words.
+      step: of the update after which it was, from 1.
+      checkpoint: the newest one, from before that; None where there is none.
+    """
+
+    def __init__(self, what: str, step: int, checkpoint: Path | None) -> None:
+        good = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint from before it"
+        super().__init__(f"{what} at step {step}; nothing of it was saved, and {good}")
+        self.checkpoint = checkpoint
 
 
 def vitals(weights: Sequence[tf.Tensor], statistics: Sequence[tf.Tensor], loss_scale: tf.Tensor) -> list[tf.Tensor]:

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -16,29 +15,15 @@ from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
-from did_tf.common import visualize
-from did_tf.common.errors import ConfigError, Failure, NotFinite
+from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
 from did_tf.runs import checkpoints
+from did_tf.runs.curves import plot_metrics
 from did_tf.runs.manifest import of_weights
-from did_tf.runs.run_folder import MetricsFile, RunFolder, read_metrics
+from did_tf.runs.run_folder import MetricsFile, RunFolder
 from did_tf.training import health, pretrained
+from did_tf.training.health import TrainingFailed
 from did_tf.training.train_step import TrainStep
-
-
-class TrainingFailed(Failure):
-    """Training went wrong, and nothing of that was saved.
-
-    Args:
-      what: is wrong, in words.
-      step: of the update after which it was, from 1.
-      checkpoint: the newest one, from before that; None where there is none.
-    """
-
-    def __init__(self, what: str, step: int, checkpoint: Path | None) -> None:
-        good = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint from before it"
-        super().__init__(f"{what} at step {step}; nothing of it was saved, and {good}")
-        self.checkpoint = checkpoint
 
 
 class Validation(Protocol):
@@ -47,6 +32,10 @@ class Validation(Protocol):
     @property
     def scores(self) -> Mapping[str, str]:
         """Names of the scores with what people call them. The first decides which weights are kept."""
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of the last scores; empty for nothing."""
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """({score: fraction in [0, 1]}, function that writes TensorBoard summaries) of `split`."""
@@ -66,6 +55,10 @@ class Trainer:
       augmentation: the `Augmentation` of each.
       validation: what scores the network.
       val_split: what it is scored on; empty for nothing.
+
+    Attributes:
+      step: number of updates that have been made, a variable.
+      steps: how many there are to be, those that the run was extended by among them.
 
     Raises:
       ConfigError: the run has other settings or data, or weights to start from don't fit. Nothing is trained then.
@@ -89,6 +82,7 @@ class Trainer:
         self.strategy, self.model = train_step.strategy, train_step.model
         self.loader, self.augmentation = loader, augmentation
         self.validation, self.val_split = validation, val_split
+        self.steps = settings["steps"] + settings["extend"]
         self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
         self.window = tf.Variable(tf.zeros([1 + len(train_step.metrics)], tf.float64))
         self.stop_signal: int | None = None
@@ -100,7 +94,7 @@ class Trainer:
         saved = checkpoints.saved_steps(self.run.checkpoints)
         if saved:
             checkpoints.restore(saved[-1], self._state())
-            print(f"resuming {self.run.folder} at step {int(self.step)}")
+            print(f"resuming {self.run.folder} at step {int(self.step)}{self._extension()}")
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.
             self._load_initial_weights()
@@ -109,6 +103,14 @@ class Trainer:
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
         self.metrics_file = MetricsFile(self.run.metrics, columns, int(self.step))
         self.writer = tf.summary.create_file_writer(str(self.run.tensorboard))
+
+    def _extension(self):
+        """What is to be said of the steps of a run that is extended: how many, and at which learning rate."""
+        if not self.settings["extend"]:
+            return ""
+        schedule = self.train_step.schedule
+        rate = f"{schedule.name} over all of them, {float(schedule(int(self.step))):.3g} from here"
+        return f", extended by {self.settings['extend']} to {self.steps} steps; learning rate: {rate}"
 
     def _load_initial_weights(self):
         loads = (
@@ -124,14 +126,14 @@ class Trainer:
         self.train_step.start_averages()
 
     def fit(self) -> float | None:
-        """Trains up to `train.steps`. Returns the best validation score in [0, 1], or None without validation.
+        """Trains up to `steps`. Returns the best validation score in [0, 1], or None without validation.
 
         SIGTERM and Ctrl-C save a checkpoint and leave with status 128 + the signal's number.
 
         Raises:
           TrainingFailed: losses, gradients, weights, statistics or probabilities are not finite (`health`).
         """
-        steps, first = self.settings["steps"], int(self.step)
+        steps, first = self.steps, int(self.step)
         pending, window = [], self.window.numpy()
         batches, since, clock = _Timed(self._batches(first)), first, time.perf_counter()
         bar = tqdm(total=steps, initial=first, desc=self.run.folder.name, unit="step", disable=self._bar_off())
@@ -168,7 +170,7 @@ class Trainer:
         return self.strategy.experimental_distribute_dataset(batches)
 
     def _due(self, done, what):
-        return done % self.settings[f"{what}_every"] == 0 or done == self.settings["steps"]
+        return done % self.settings[f"{what}_every"] == 0 or done == self.steps
 
     def _flush(self, pending, done):
         """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed`."""
@@ -223,7 +225,8 @@ class Trainer:
         with self.writer.as_default(done):
             summarize()
         named = [f"{self.validation.scores[name]} {100 * value:.2f} %" for name, value in scores.items()]
-        bar.write(f"step {done}: validation {', '.join(named)}", sys.stdout)
+        remark = f" ({self.validation.remark})" if self.validation.remark else ""
+        bar.write(f"step {done}: validation {', '.join(named)}{remark}", sys.stdout)
         return {f"val_{name}": f"{value:.7g}" for name, value in scores.items()}
 
     def _keep(self, scores):
@@ -283,16 +286,3 @@ class _Timed:
             return next(self._elements)
         finally:
             self.waited += time.perf_counter() - began
-
-
-def plot_metrics(run: RunFolder) -> None:
-    """Draws RUN/curves.png from metrics.csv: the loss of each output, and the scores of validation. Raises OSError."""
-    rows = read_metrics(run.metrics)
-    names = [name for name in rows[0] if name.startswith(("loss/", "val_"))]
-    logged = {name: [row for row in rows if row[name]] for name in names}
-    series = {
-        name: ([int(row["step"]) for row in rows], [float(row[name]) for row in rows])
-        for name, rows in logged.items()
-        if rows
-    }
-    visualize.plot_curves(run.folder / "curves.png", series, "step", "loss; fraction", run.folder.name)

@@ -20,7 +20,7 @@ def get_config():
     c.model.use_bias = False
     c.model.bn_momentum = 0.99
     c.data.crop = (257, 257)
-    c.data.brightness = 0.2
+    c.data.brightness = 0.27
     c.loss.class_balance = 0.4
     c.optimizer.options.epsilon = 1e-7
     c.optimizer.weight_decay = 0.0

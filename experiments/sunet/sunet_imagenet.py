@@ -39,7 +39,7 @@ def get_config(arg=None):
     c.model.update(network(variant), task="classification", bn_momentum=0.9)
     c.data.crop = (224, 224)
     c.data.area = (0.08, 1.0)
-    c.data.brightness = 0.4
+    c.data.brightness = 0.8
     c.data.contrast = 0.4
     c.data.cache = False
     c.optimizer.name = "sgd"

@@ -65,6 +65,23 @@ def test_a_label_is_no_further_band(tmp_path):
     assert fingerprint([of_label]) != fingerprint([of_band])
 
 
+def test_masks_belong_to_their_classes(tmp_path):
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    image, one, other = paths
+    samples = [
+        Sample("a", image, masks[0][0], masks=masks) for masks in (((one, 0),), ((one, 1),), ((one, 0), (other, 1)))
+    ]
+    samples += [dataclasses.replace(samples[2], masks=((one, 0), (image, 1)))]
+    assert len({fingerprint([sample]) for sample in samples}) == 4
+
+
+def test_what_came_later_leaves_older_digests_as_they_are():
+    """Runs and records of version 0.3.0 go on."""
+    assert meaning(SPEC) == "51058a0c8134010ee0d3bbbe36e2699b"
+
+
 def test_order_and_number_count(tmp_path):
     make_imagenet(tmp_path)
     samples = load("imagenet", tmp_path).samples("train")
@@ -104,6 +121,10 @@ CHANGES = {
     "label_colours": ((0, 0, 0), (1, 1, 1)),
     "void_colours": ((2, 2, 2),),
     "nodata": float("nan"),
+    "aliases": ((2, 1),),
+    "rest": 255,
+    "labels_soft": "nearest",
+    "masks_overlap": True,
 }
 
 

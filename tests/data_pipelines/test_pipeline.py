@@ -1,13 +1,14 @@
 """Tests of the training batches, on a data set whose images say which one they are."""
 
+import contextlib
 import itertools
-import os
-import types
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from folders import make_imagenet
+from own_data import write_png
 
 from data_pipelines import load, pipeline
 from data_pipelines.augment import Augmentation
@@ -136,16 +137,10 @@ def test_a_bad_file_is_met_before_training_where_it_is_cached():
         loader(bad="train/4")
 
 
-@pytest.mark.parametrize(
-    "system, limit, free", [(4096, "max\n", 4096), (4096, "3780\n", 3780), (3072, "3780\n", 3072), (3780, None, 3780)]
-)
-def test_a_cache_that_does_not_fit_is_refused_at_once(tmp_path, monkeypatch, system, limit, free):
-    """A pair has 12 x 15 x (2 + 1) = 540 bytes, the split 7 of them: 3780 just fit. Linux alone has a limit."""
-    if limit:
-        (tmp_path / "memory.max").write_text(limit)
-    monkeypatch.setattr(pipeline, "MEMORY_LIMIT", tmp_path / "memory.max")
-    monkeypatch.setattr(pipeline.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=system))
-    assert pipeline.available_memory() == free
+@pytest.mark.parametrize("free", [3780, 3072])
+def test_a_cache_that_does_not_fit_is_refused_at_once(monkeypatch, free):
+    """A pair has 12 x 15 x (2 + 1) = 540 bytes, the split 7 of them: 3780 just fit."""
+    monkeypatch.setattr(pipeline, "free_memory", lambda: free)
     if free >= 3780:
         assert len(loader()) == COUNT
         return
@@ -158,9 +153,18 @@ def test_a_cache_that_does_not_fit_is_refused_at_once(tmp_path, monkeypatch, sys
     assert len(Loader(data, "train", cache=False)) == COUNT
 
 
-def test_memory_needs_nothing_that_windows_lacks(monkeypatch):
-    monkeypatch.delattr(os, "sysconf", raising=False)
-    assert pipeline.available_memory() > 2**20
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_cache_is_as_large_as_all_images_are_by_their_headers(tmp_path, monkeypatch, enough):
+    """The first is the smallest: 10 x 20 and 30 x 40 pixels of three bands and a label are 5600 bytes."""
+    for name, size in (("a", (10, 20)), ("b", (30, 40))):
+        write_png(tmp_path / "images" / f"{name}.png", np.zeros((*size, 3), np.uint8))
+        write_png(tmp_path / "labels" / f"{name}.png", np.zeros(size, np.uint8))
+    content = {"images": "images", "labels": "labels", "classes": ["one", "two"], "splits": {"train": ["a", "b"]}}
+    (tmp_path / "dataset.yaml").write_text(json.dumps(content))
+    data = load("folders", tmp_path)
+    monkeypatch.setattr(pipeline, "free_memory", lambda: 5600 - (not enough))
+    with contextlib.nullcontext() if enough else pytest.raises(DataError, match="would take 5.6e-06 GB"):
+        Loader(data, "train", progress=False)
 
 
 def test_a_bad_file_is_named_where_it_is_met_in_training():

@@ -110,6 +110,15 @@ def test_rows_have_what_is_computed_and_what_the_paper_says(family, monkeypatch,
     assert (columns(second)[6], columns(second)[8]) == ("43.21", "test, whole")
 
 
+def test_a_mean_that_leaves_classes_out_says_so(family, monkeypatch, capsys, tmp_path):
+    run = record(tmp_path / "a", experiment=f"{FAMILY}:row2")
+    classes = {"sky": {"iou": 0.5}, "road": {"iou": 0.3}, "car": {"iou": None}}
+    write(run / "evaluation" / "test.json", {"protocol": {}, "outputs": {"main": {"miou": 0.4, "classes": classes}}})
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", f"--runs={tmp_path}") == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{FAMILY}:row2"))
+    assert "40.00 (2 of 3)" in columns(line)
+
+
 def test_markdown(family, monkeypatch, capsys, tmp_path):
     assert program.run(monkeypatch, table, f"--tables={FAMILY}", "--markdown", f"--runs={tmp_path}") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]

@@ -1,9 +1,12 @@
 """What may differ between the start of a run and its continuation: every setting and every fact."""
 
 import json
+import shutil
 
 import pytest
+from own_data import make_five_bands
 
+from data_pipelines import load
 from did_tf import models
 from did_tf.common.errors import ConfigError
 from did_tf.programs import cli
@@ -104,7 +107,10 @@ def test_every_fact_is_in_the_table_or_compared(run):
             {"data": {"fingerprint": "xyz"}},
             "the training data are not those that .*run was started with: samples of train",
         ),
-        ({"data": {"samples": 4}}, "samples 4, and it was 3; put them back, or train anew with another --run=dir"),
+        (
+            {"data": {"samples": 4}},
+            "samples 4, and it was 3; put them back, or go on .* in another run, --run=dir --config.train.init=.*run$",
+        ),
         ({"data": {"classes": ["tree", "road"]}}, "class 0 is 'tree' and was 'road'"),
         ({"data": {"mean": [3.0] * 3}}, r"mean is \[3.0, 3.0, 3.0\] and was \[1.0, 1.0, 1.0\]"),
         (
@@ -147,23 +153,72 @@ def test_another_kind_of_device_and_other_versions_are_told(run):
     assert run.check(GROWTH, now) == [], "it was told when it changed"
 
 
-def test_a_run_of_an_older_version_goes_on_and_its_content_counts_from_then(run):
-    """Its fingerprint is of names and sizes, and it has neither validation data nor number of devices."""
+def test_a_run_whose_samples_were_drawn_otherwise_does_not_go_on(run):
+    """Versions before said nothing of it: their crops lay at the border half as often."""
     old = read_json(run.manifest)
-    del old["data"]["meaning"], old["validation"], old["replicas"]
-    run.manifest.write_text(json.dumps({**old, "data": {**old["data"], "fingerprint": "of sizes"}}))
-    (line,) = run.check(GROWTH, made())
-    assert "their content can't be compared, and is recorded from here on" in line
-    with pytest.raises(ConfigError, match="samples 4, and it was 3"):
-        run.check(GROWTH, made(data={"samples": 4}))
-    with pytest.raises(ConfigError, match="started on 1 devices"):
-        run.check(GROWTH, made(devices=(CPU, CPU)))
-    run.start(GROWTH, made(), 5)
-    assert read_json(run.manifest)["data"]["fingerprint"] == "of sizes"
-    assert run.check(GROWTH, made()) == []
-    for part in ("data", "validation"):
-        with pytest.raises(ConfigError, match="other content"):
-            run.check(GROWTH, made(**{part: {"fingerprint": "xyz"}}))
+    del old["draws"]
+    run.manifest.write_text(json.dumps(old))
+    with pytest.raises(ConfigError, match=f"drew crops and light otherwise: .* --config.train.init={run.folder}$"):
+        run.check(GROWTH, made())
+
+
+def test_images_that_were_added_to_a_users_own_data_are_noticed(tmp_path):
+    """Shares put the new ones into train or val by their names; statistics of the bands are those of the start."""
+    data = make_five_bands(tmp_path / "data", splits={"train": 0.7, "val": 0.3})
+    facts, folder = manifest.facts(load("folders", data).spec), RunFolder(tmp_path / "run")
+
+    def found():
+        dataset = load("folders", data)
+        parts = {split: manifest.content(dataset, dataset.samples(split), split) for split in ("train", "val")}
+        return manifest.make(1, [CPU], {**parts["train"], **facts}, parts["val"], None, GROWTH["model"], "float32")
+
+    folder.start(GROWTH, found())
+    assert folder.check(GROWTH, found()) == []
+    for kind, suffix in (("images", ".tif"), ("labels", ".png")):
+        for number in range(6):
+            shutil.copy(data / kind / f"scene00{suffix}", data / kind / f"new{number}{suffix}")
+    with pytest.raises(
+        ConfigError, match=rf"data are not those .*samples \d+, and it was \d.*train.init={folder.folder}"
+    ):
+        folder.check(GROWTH, found())
+    for kind in ("images", "labels"):
+        for path in (data / kind).glob("new*"):
+            path.unlink()
+    assert folder.check(GROWTH, found()) == []
+
+
+# More steps
+
+
+def extended(tmp_path, made, was=0, **now):
+    """Checks settings, `now`, against a run of 6 steps, extended by `was`, that has made so many of them."""
+    run = RunFolder(tmp_path)
+    settings = {"steps": 6, "extend": was}
+    run.config.write_text(json.dumps({"train": settings}))
+    run.checkpoints.mkdir()
+    (run.checkpoints / f"step_{made:08d}.npz").touch()
+    return run.check({"train": {**settings, **now}}, {})
+
+
+@pytest.mark.parametrize(("made", "was", "now"), [(6, 0, 4), (10, 4, 9), (10, 4, 4), (7, 4, 4)])
+def test_a_run_that_has_its_steps_is_extended(tmp_path, made, was, now):
+    extended(tmp_path, made, was=was, extend=now)
+
+
+@pytest.mark.parametrize(
+    ("made", "was", "now", "way"),
+    [
+        (5, 0, {"extend": 4}, "it has made 5 of its 6 steps, and is extended when it has made all"),
+        (9, 4, {"extend": 5}, "it has made 9 of its 10 steps"),
+        (10, 4, {"extend": 0}, "it was extended already: --config.train.extend=4, or more"),
+        (6, 0, {"steps": 9}, "has all of its 6, --config.train.steps=6 --config.train.extend=3; else use another"),
+        (6, 0, {"steps": 5}, "use another --run=dir"),
+        (6, 0, {"steps": 9, "batch_size": 2}, "use another --run=dir"),
+    ],
+)
+def test_other_steps_are_refused_with_a_way_on(tmp_path, made, was, now, way):
+    with pytest.raises(ConfigError, match=f"was started with other settings: .*; .*{way}"):
+        extended(tmp_path, made, was=was, **now)
 
 
 # Settings that are younger than the run

@@ -68,11 +68,9 @@ def test_numbered_averages_of_an_unknown_order_are_refused(model, tmp_path):
         weights.load(model, tmp_path / "w.npz")
 
 
-@pytest.mark.parametrize("numbered", [False, True])
-def test_training_goes_on_with_its_averages(tmp_path, numbered):
+def test_training_goes_on_with_its_averages(tmp_path):
     own = {f"average/{name}": tf.Variable(0.0) for name in ("b", "a")}
-    saved = dict(zip(("average/0", "average/1") if numbered else own, (np.float32(1), np.float32(2))))
-    checkpoints.write(tmp_path / "step_00000001.npz", saved)
+    checkpoints.write(tmp_path / "step_00000001.npz", dict(zip(own, (np.float32(1), np.float32(2)))))
     checkpoints.restore(tmp_path / "step_00000001.npz", own)
     assert [float(v) for v in own.values()] == [1, 2]
 

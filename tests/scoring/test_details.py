@@ -123,6 +123,9 @@ def test_scores_and_table_say_the_same():
     assert report["large"]["classes"]["sky"] is None
     row = next(line.split() for line in scores.table().splitlines() if line.startswith("mIoU"))
     assert row[1] == f"{100 * report['border']['miou']:.1f}"
+    counts = scores.table().splitlines()[-1].split("  ")[-4:]
+    known = [sum(value is not None for value in of["classes"].values()) for of in report.values()]
+    assert [cell.strip() for cell in counts] == [f"{number} of {len(report['border']['classes'])}" for number in known]
 
 
 def test_what_is_only_predicted_counts_against_its_class():

@@ -165,16 +165,29 @@ def test_table_of_hand_worked_counts():
     )
     # 6/9, 11/14; their mean; 17/20; (6/8 + 11/12) / 2
     assert text.splitlines() == [
-        "IoU, %          main  blend  paper (test)",
-        "-----------------------------------------",
-        "sky             66.7  100.0",
-        "road            78.6  100.0",
-        "car                -      -",
-        "-----------------------------------------",
-        "mIoU            72.6  100.0          68.3",
-        "pixel accuracy  85.0  100.0          92.6",
-        "mean accuracy   83.3  100.0",
+        "IoU, %             main   blend  paper (test)",
+        "---------------------------------------------",
+        "sky                66.7   100.0",
+        "road               78.6   100.0",
+        "car                   -       -",
+        "---------------------------------------------",
+        "mIoU               72.6   100.0          68.3",
+        "  classes in it  2 of 3  2 of 3",
+        "pixel accuracy     85.0   100.0          92.6",
+        "mean accuracy      83.3   100.0",
+        "  classes in it  2 of 3  2 of 3",
     ]
+
+
+def test_each_column_says_how_many_classes_its_means_are_of():
+    """The car is nowhere in the labels: one output never predicts it, the other does, and its IoU of 0 counts."""
+    without, with_car = (ConfusionMatrix(3, [[1, 0, 0], [0, 1, car], [0, 0, 0]]) for car in (0, 1))
+    lines = table(Evaluation({"main": without, "aux": with_car}, []), ("sky", "road", "car")).splitlines()
+    told = [lines[index + 1].split("  ")[-2:] for index, line in enumerate(lines) if line.startswith("m")]
+    assert [[cell.strip() for cell in row] for row in told] == [["2 of 3", "3 of 3"], ["2 of 3", "2 of 3"]]
+    assert [matrix.report("abc")["miou_classes"] for matrix in (without, with_car)] == [2, 3]
+    whole = table(Evaluation({"main": ConfusionMatrix(2, np.eye(2, dtype=int))}, []), ("a", "b"))
+    assert "classes in it" not in whole
 
 
 def test_table_without_a_paper():

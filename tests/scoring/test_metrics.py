@@ -77,6 +77,8 @@ def test_an_empty_matrix_has_no_figures_and_no_warnings(recwarn):
         "pixel_accuracy": None,
         "mean_accuracy": None,
         "fw_iou": None,
+        "miou_classes": 0,
+        "mean_accuracy_classes": 0,
         "pixels": 0,
         "classes": {"a": nothing, "b": nothing},
     }

@@ -13,7 +13,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.programs import cli
 from did_tf.runs import checkpoints, identity, manifest
-from did_tf.runs.run_folder import RunFolder, flatten, read_json
+from did_tf.runs.run_folder import RunFolder, flatten, read_json, read_metrics
 
 SETTINGS = {
     "model__dropout": 0.2,
@@ -88,9 +88,22 @@ def test_a_run_does_not_go_on_on_other_data(half, monkeypatch, part):
         return {**content(dataset, samples, split), **({"fingerprint": "other"} if split == part else {})}
 
     monkeypatch.setattr(manifest, "content", drawn_anew)
-    with pytest.raises(ConfigError, match=f"samples of {part} have other content; put them back, or train anew"):
+    with pytest.raises(ConfigError, match=f"samples of {part} have other content; put them back, or go on"):
         make(half)
     assert (half / "manifest.json").read_bytes() == before
+
+
+def test_a_finished_run_is_extended_by_the_schedule_of_all_steps(whole, tmp_path, capsys):
+    shutil.copytree(whole, tmp_path / "run")
+    make(tmp_path / "run", train__extend=3).fit()
+    named = tiny.config(**SETTINGS)["schedule"]["name"]
+    assert f"at step 6, extended by 3 to 9 steps; learning rate: {named} over all of them" in capsys.readouterr().out
+    assert checkpoints.saved_steps(tmp_path / "run" / "checkpoints")[-1].name == "step_00000009.npz"
+    rates = [float(row["learning_rate"]) for row in read_metrics(tmp_path / "run" / "metrics.csv")]
+    schedule = wiring.make_schedule(tiny.config(**{**SETTINGS, "train__steps": 9}))
+    assert rates[-1] == pytest.approx(np.mean([schedule(step) for step in (6, 7, 8)]), rel=1e-5)
+    assert read_json(tmp_path / "run" / "config.json")["train"]["extend"] == 3
+    assert read_json(tmp_path / "run" / "manifest.json")["continued"][-1]["step"] == 6
 
 
 def test_validation_with_mirrored_images_is_another_run(half):
@@ -133,23 +146,23 @@ def aged(run):
     checkpoints.write(file, {numbers.get(name, name): array for name, array in arrays.items()})
     config, made = read_json(run / "config.json"), read_json(run / "manifest.json")
     del config["train"]["init_options"], made["data"]["meaning"]
-    for key in ("replicas", "validation", "network", "precision"):
+    for key in ("replicas", "validation", "network", "precision", "draws"):
         del made[key]
     write_json(run / "config.json", config)
     write_json(run / "manifest.json", {**made, "data": {**made["data"], "fingerprint": "of sizes"}})
 
 
-def test_a_run_of_version_0_2_goes_on(whole, half, capsys):
-    before = checkpoints.read(half / "checkpoints" / "step_00000003.npz")
+def test_a_run_of_version_0_2_is_gone_on_from_in_another(whole, half, tmp_path):
+    """Its crops were drawn otherwise; its averages, which it numbers, are the weights that another starts from."""
+    averages = checkpoints.read(half / "checkpoints" / "step_00000003.npz", ("average/",))
     aged(half)
     run = RunFolder(half, defaults=cli.defaults("did"))
-    trainer = wiring.make_trainer(tiny.config(**SETTINGS), run)
-    assert "its training data held" in (told := capsys.readouterr().out) and told.count("\n") == 2
-    for name, v in trainer._state().items():
-        np.testing.assert_array_equal(v.numpy(), before[name], err_msg=name)
-    made = read_json(half / "manifest.json")
-    assert made["data"]["fingerprint"] == "of sizes"
-    assert made["continued"][-1]["data"]["meaning"] and made["continued"][-1]["validation"]["samples"] == 3
+    with pytest.raises(ConfigError, match=f"drew crops and light otherwise: .* --run=dir --config.train.init={half}$"):
+        wiring.make_trainer(tiny.config(**SETTINGS), run)
+    trainer = make(tmp_path / "next", train__init=str(half))
+    started = {name: v.numpy() for name, v in checkpoints.model_state(trainer.model).items()}
+    for name, average in averages.items():
+        np.testing.assert_array_equal(started[name.replace("average/", "model/", 1)], average, err_msg=name)
 
 
 # A start from other weights

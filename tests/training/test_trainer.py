@@ -14,8 +14,8 @@ from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
+from did_tf.training.health import TrainingFailed
 from did_tf.training.train_step import LossScale
-from did_tf.training.trainer import TrainingFailed
 
 SGD = {
     "optimizer__name": "sgd",

@@ -18,7 +18,7 @@ from data_pipelines.datasets.cityscapes import CLASSES, LABEL_IDS
 from data_pipelines.datasets.cityscapes import Cityscapes as CityscapesData
 from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common import visualize
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, left_out, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable, nan_mean, ratio
 from did_tf.scoring.official import Benchmark, read_result
 
@@ -104,14 +104,17 @@ class Cityscapes(Benchmark):
 
     def table(self) -> str:
         """IoU and iIoU of every class and category with their means, in percent; last, why there is no iIoU, if so."""
-        cells = []
+        cells: list[list[str]] = []
+        ends: list[int] = []
         for kind, names, columns in zip(("class", "category"), (CLASSES, CATEGORIES), self._scores()):
+            first = len(cells)
+            ends += [*filter(None, [first]), first + 1, first + 1 + len(names)]
             cells += [
                 [f"{kind}, %", "IoU", "iIoU"],
                 *([name, *map(percent, row)] for name, *row in zip(names, *columns)),
+                [f"mean of {kind}", *(percent(nan_mean(column)) for column in columns)],
+                *left_out(columns),
             ]
-            cells.append([f"mean of {kind}", *(percent(nan_mean(column)) for column in columns)])
-        ends = (1, len(CLASSES) + 1, len(CLASSES) + 2, len(CLASSES) + 3, len(cells) - 1)
         return "\n".join([aligned(cells, ruled=ends), *([self._lacking] if self._lacking else [])])
 
     def place(self, sample: Sample) -> str:

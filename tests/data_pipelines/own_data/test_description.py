@@ -5,6 +5,7 @@ from own_data import complaint, describe, edit
 
 from data_pipelines import DataError, load, spec_of
 from data_pipelines.own_data.description import read_description
+from data_pipelines.own_data.parsing import parse
 
 
 def test_yaml_with_comments(tmp_path):
@@ -71,13 +72,13 @@ def test_every_class_has_a_colour_of_its_own(tmp_path):
         ({"classes": {"1": "a", "x": "b"}}, "classes: 'x' is no id"),
         ({"classes": {"1": "a", "65536": "b"}}, "id 65536 is not in 0..65535"),
         ({"classes": [str(n) for n in range(256)]}, "256 classes: there can be 255 at most"),
-        ({"void": 255}, "void must be a list, got 255"),
+        ({"void": 255}, "void must be a list, or others, got 255"),
         ({"void": [2]}, "the ids of classes and void: 2 stands there twice"),
-        ({"void": [-1]}, "void: id -1 is not in"),
+        ({"void": [0.5]}, "void: 0.5 is no id"),
         ({"palette": {"grond": [0, 0, 0]}}, "palette names 'grond', which is no class, did you mean 'ground'"),
         ({"palette": {"ground": [0, 0, 256]}}, "palette.ground must be a colour [red, green, blue] of 0 to 255"),
         ({"palette": {"ground": [0, 0]}}, "palette.ground must be a colour"),
-        ({"labels_hold": "colors"}, "labels_hold must be one of ids, colours, got 'colors', did you mean 'colours'"),
+        ({"labels_hold": "colors"}, "must be one of ids, colours, masks, got 'colors', did you mean 'colours'"),
         ({"labels_hold": "colours", "palette": {"ground": [1, 2, 3]}}, "class 'water' has no colour in palette"),
         ({"labels_hold": "colours", "classes": {"1": "a"}}, "classes has ids, but labels_hold is colours"),
         ({"dtype": "int16"}, "dtype must be one of uint8, uint16, float32, got 'int16', did you mean 'uint16'"),
@@ -119,6 +120,30 @@ def test_every_key_is_checked(tmp_path, changes, told):
     edit(tmp_path, **changes)
     line = complaint(tmp_path)
     assert line.startswith(f"{tmp_path / 'dataset.yaml'}: ") and told in line
+
+
+def test_words_of_yaml_that_are_text(tmp_path):
+    text = "images: a\nlabels: b\nclasses: [yes, no, on, Off, y, 2024-01-31]\nsplits: {train: [n, 008]}"
+    (tmp_path / "dataset.yaml").write_text(text)
+    found = read_description(tmp_path)
+    assert found.classes == ("yes", "no", "on", "Off", "y", "2024-01-31")
+    assert found.splits == {"train": ("n", "008")}
+
+
+@pytest.mark.parametrize("number", ["010", "0x10", "0b11", "1_000", "1:30", "1:30.5", "1_0.5", "-07"])
+def test_numbers_that_yaml_reads_as_others(number, tmp_path):
+    """By YAML 1.1, 010 is 8, and 1:30 is 90."""
+    (tmp_path / "dataset.yaml").write_text(f"images: a\nlabels: b\nclasses: {{7: a}}\nnodata: {number}\n")
+    assert f"line 4 has {number}, which YAML reads as another number" in complaint(tmp_path)
+    (tmp_path / "dataset.yaml").write_text(f"images: a\nlabels: b\nclasses: {{{number}: a}}\n")
+    assert f"line 3 has {number}, which YAML reads as another number" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "+7", "1.5", "-3.4e+38", ".nan", "-.inf", ".5"])
+def test_plain_numbers_are_read(text, tmp_path):
+    (tmp_path / "a.yaml").write_text(f"a: {text}")
+    expected = float(text.replace(".nan", "nan").replace(".inf", "inf"))
+    assert repr(float(parse(tmp_path / "a.yaml")["a"])) == repr(expected)
 
 
 @pytest.mark.parametrize(

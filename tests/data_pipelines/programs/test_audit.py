@@ -315,8 +315,8 @@ def test_pictures_of_an_earlier_run_go(folder, capsys):
 
 def test_labels_of_val_alone_have_no_training_weights(tmp_path, capsys):
     write_split(tmp_path, "val", 101, label=[[11] * 4] * 2)
-    status, out, _ = run(capsys, tmp_path)
-    assert status == 0
+    status, out, err = run(capsys, tmp_path)
+    assert status == 2 and "problem: val of camvid has no class in any of its 101 labels, all is void" in err[0]
     assert "class_weights" not in out and "void, % of pixels" in out
     assert "note: val: images with labels of void alone: 101 (val_000, val_001, val_002 and 98 more)" in out
 

@@ -1,13 +1,16 @@
 """The draft of a dataset.yaml."""
 
+import cv2
 import numpy as np
 import pytest
 from own_data import make_five_bands, names_of, write_png, write_tiff
 from PIL import Image
 
-from data_pipelines import load
+from data_pipelines import DataError, load
 from data_pipelines.own_data.description import read_description
 from data_pipelines.programs import describe as describe_data
+
+BEYOND = np.full((16, 16, 1), 70000)  # of all ids
 
 
 def drafted(capsys, *arguments):
@@ -83,19 +86,14 @@ def test_a_draft_of_one_folder_with_black_and_white_masks(plain, capsys):
     assert (found.label_ids, found.void_ids, found.label_suffix) == ((0, 255), (), "-gt")
 
 
-def negative(labels):
-    (labels / "a.png").unlink()
-    write_tiff(labels / "a.tif", np.full((9, 9, 1), -1, np.int16))
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         (lambda f: write_png(f / "images" / "b.png", np.zeros((9, 9), np.uint16)), "b.png of uint16: 1: convert"),
-        (lambda f: write_png(f / "labels" / "b.png", np.zeros((9, 9, 3), np.uint8)), "holds ids: convert one kind"),
+        (lambda f: write_png(f / "labels" / "b.png", np.eye(3, dtype=np.uint8)[None]), "holds ids: convert one kind"),
         (lambda f: (f / "images" / "b.png").write_bytes(b"x"), "images/b.png: the file is damaged"),
         (lambda f: write_png(f / "labels" / "b.png", np.arange(300, dtype=np.uint16)[None]), "are these labels?"),
-        (lambda f: negative(f / "labels"), "a.tif holds -1: ids are 0"),
+        (lambda f: write_tiff((f / "labels" / "b.png").rename(f / "labels" / "b.tif"), BEYOND), "holds 70000: ids of"),
         (lambda f: [write_png(p, np.full((9, 9), 255, np.uint8)) for p in (f / "labels").iterdir()], "hold 255 alone"),
         (lambda f: [p.rename(p.with_name(f"x{p.name}y.png")) for p in (f / "labels").iterdir()], "rename them alike"),
     ],
@@ -151,3 +149,94 @@ def test_a_draft_of_photographs_marked_to_be_turned(plain, capsys):
     arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder", folder)
     status, _, told = drafted(capsys, *arguments)
     assert status == 2 and "a.png is marked to be turned" in told
+
+
+def labels_and_draft(folder, capsys, labels):
+    """(what was printed, error, the data set or None), after the labels [name -> pixels] are written."""
+    for name, pixels in labels.items():
+        path = folder / "labels" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".png").unlink(missing_ok=True)
+        np.save(path, pixels) if path.suffix == ".npy" else Image.fromarray(pixels).save(path)
+    (folder / "dataset.yaml").unlink()
+    arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder", folder)
+    status, out, told = drafted(capsys, *arguments)
+    return out, told, load("folders", folder) if status == 0 else None
+
+
+def disc(value=255):
+    rows, columns = np.mgrid[:16, :16]
+    return ((rows - 7) ** 2 + (columns - 8) ** 2 < 30).astype(np.uint8) * np.uint8(value)
+
+
+def label_of(dataset, name):
+    samples = [sample for split in dataset.spec.splits for sample in dataset.samples(split)]
+    return dataset.read(next(sample for sample in samples if sample.name == name))[1]
+
+
+def test_a_draft_of_soft_edges(plain, capsys):
+    soft = cv2.GaussianBlur(disc(), (3, 3), 0)
+    out, _, dataset = labels_and_draft(plain("ab"), capsys, {"a.png": soft, "b.png": disc()})
+    between = soft[(soft > 0) & (soft < 255)]
+    line = (
+        f"{len(set(between.tolist()))} further values between 0 and 255 look like soft edges, {len(between) / 512:.2%}"
+    )
+    assert line in out
+    text = (dataset.folder / "dataset.yaml").read_text()
+    assert f"# {line}" in text and "labels_soft: nearest\n" in text
+    np.testing.assert_array_equal(label_of(dataset, "a"), soft >= 128)
+
+
+def test_a_draft_of_jpeg_masks(plain, capsys):
+    out, told, dataset = labels_and_draft(plain("ab", labels=""), capsys, {"a.jpg": disc(), "b.jpg": disc()})
+    assert "look like soft edges" in out and "JPEG changes values" in out, told
+    assert dataset.spec.label_ids == (0, 255) and dataset.spec.labels_soft == "nearest"
+    np.testing.assert_array_equal(label_of(dataset, "a"), disc(1))
+
+
+def test_a_draft_of_a_transparent_background(plain, capsys):
+    label = np.dstack([disc(), np.zeros((16, 16, 2), np.uint8), disc()])
+    out, _, dataset = labels_and_draft(plain("ab"), capsys, {"a.png": label, "b.png": label})
+    assert f"{(disc() == 0).mean():.2%} of the pixels are transparent: a class of their own, background" in out
+    assert dataset.spec.classes == ("background", "class_0")
+    np.testing.assert_array_equal(label_of(dataset, "a"), disc(1))
+
+
+def test_a_draft_of_masks_per_class(plain, capsys):
+    masks = {
+        f"{kind}/{name}.png": disc() if kind == "one" else 255 - disc() for kind in ("one", "two") for name in "ab"
+    }
+    masks["one/a.png"][:2, :2] = 255
+    out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
+    assert "masks of 2 classes" in out and "a mask per class: the folders two, one; 0.00% of the pixels" in out
+    assert "masks overlap in 4 pixels: there the last in classes counts, as yet the smallest" in out
+    assert dataset.spec.classes == ("background", "two", "one")
+    np.testing.assert_array_equal(label_of(dataset, "a"), 1 + (masks["one/a.png"] > 0))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (1, 16, 16)])
+def test_a_draft_says_that_channels_come_first(shape, plain, capsys):
+    folder = plain("ab", labels="")
+    for name in "ab":
+        (folder / "images" / f"{name}.png").unlink()
+        np.save(folder / "images" / f"{name}.npy", np.zeros((4, 16, 16), np.uint8))
+    _, told, dataset = labels_and_draft(folder, capsys, dict.fromkeys(("a.npy", "b.npy"), np.zeros(shape, np.uint8)))
+    assert dataset is None and told.count("\n") == 1
+    assert "a.npy is an array of 4x16x16" in told and "channels first? Save arrays as [height, width, channels]" in told
+
+
+def test_an_array_with_its_channels_first_is_told(plain):
+    folder = plain("a", bands=4)
+    (folder / "images" / "a.png").unlink()
+    np.save(folder / "images" / "a.npy", np.zeros((4, 16, 16), np.uint8))
+    with pytest.raises(DataError, match=r"a.npy has 16 bands, but folders has 4: .* channels first\? An array is \["):
+        load("folders", folder)
+
+
+def test_a_draft_says_which_sizes_differ(plain, capsys):
+    folder = plain("ab")
+    out, _, _ = labels_and_draft(folder, capsys, {"a.png": np.eye(8, 16, dtype=np.uint8)})
+    assert "1 of 2 pairs differ in size (a): " in out and "a.png is 16x16 but" in out and "a.png is 8x16" in out
+    (folder / "dataset.yaml").touch()
+    _, told, _ = labels_and_draft(folder, capsys, {"b.png": np.eye(8, 16, dtype=np.uint8)})
+    assert "labels/a.png is 8x16 (height x width), and no pair is equal in size" in told

@@ -1,0 +1,131 @@
+"""How a dataset.yaml says what labels hold: its lines, each choice with what it was made by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from data_pipelines.datasets.pascal_voc import colour
+from data_pipelines.drafting.label_looks import Labels
+from data_pipelines.spec import IGNORE
+
+BACKGROUND = "background"
+REST = f"rest: {BACKGROUND}  # or void: others, where that has no class"
+EVEN = 2  # ids are evenly spread where no gap is wider than so many times the narrowest
+NAMED = 5  # values in a line
+
+
+def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
+    """(lines of labels_hold, classes, palette, void, rest and labels_soft; what is to be told of them)."""
+    told = [*_soft(labels), *_clear(labels), *_nothing(labels)]
+    lines = [f"# {line}" for line in told]
+    if labels.soft or labels.half:
+        lines.append("labels_soft: nearest")
+    if labels.clear:
+        lines.append(REST)
+    return lines + (_colours(labels) if labels.colours else _ids(labels)), told
+
+
+def mask_lines(folders: Sequence[str], share: float, soft: int, overlap: int) -> tuple[list[str], list[str]]:
+    """As `label_lines`, where every class has a folder of masks.
+
+    Args:
+      folders: their names.
+      share: of the pixels that are in no mask.
+      soft: how many values of masks lie between 0 and 255.
+      overlap: pixels that are in two masks.
+    """
+    told = [f"a mask per class: the folders {', '.join(folders)}; {share:.2%} of the pixels are in none of them"]
+    lines = ["labels_hold: masks"]
+    if soft:
+        told.append(f"{soft} values between 0 and 255 look like soft edges")
+        lines.append("labels_soft: nearest")
+    if overlap:
+        told.append(f"masks overlap in {overlap} pixels: there the last in classes counts, as yet the smallest")
+        lines.append("masks_overlap: last")
+    lines += ["classes:  # folder: name", *(f"  {_text(name)}: {_text(name)}" for name in folders)]
+    return [
+        *(f"# {line}" for line in told),
+        *lines,
+        f"rest: {BACKGROUND}  # or void: others, where that has no class",
+    ], told
+
+
+def _soft(labels):
+    if not labels.soft and not labels.half:
+        return []
+    what = "colours" if labels.colours else "ids"
+    if not labels.soft:
+        return [f"{labels.half} pixels are half transparent: soft edges, which are divided in the middle"]
+    total, count = sum(labels.counts.values()), len(labels.soft)
+    values = ", ".join(map(str, sorted(labels.soft)))
+    which = f" ({values})" if count <= NAMED else ""
+    if labels.colours:
+        between = f"between {len(labels.counts)} colours"
+    else:
+        between = f"between {min(labels.counts)} and {max(labels.counts)}"
+    jpeg = ", and JPEG changes values" if labels.jpeg else ""
+    return [
+        f"{count} further values{which} {between} look like soft edges, {sum(labels.soft.values()) / total:.2%} of the "
+        f"pixels{jpeg}: each is taken for the nearest of the {len(labels.counts)} {what}"
+    ]
+
+
+def _clear(labels):
+    if not labels.clear:
+        return []
+    share = labels.clear / (sum(labels.counts.values()) + labels.clear + labels.nothing)
+    return [f"{share:.2%} of the pixels are transparent: a class of their own, {BACKGROUND}"]
+
+
+def _nothing(labels):
+    if not labels.nothing:
+        return []
+    share = labels.nothing / (sum(labels.counts.values()) + labels.clear + labels.nothing)
+    return [f"{share:.2%} of the pixels have no value (transparent in a raster, or NaN) and are void"]
+
+
+def _ids(labels):
+    void = void_ids(labels.counts)
+    clear = {}
+    if labels.clear:
+        clear = {next(value for value in range(IGNORE) if value not in labels.counts): BACKGROUND}
+    names = {**clear, **{value: f"class_{value}" for value in labels.counts if value not in void}}
+    where = ", in three equal channels" if labels.equal else ""
+    lines = [f"classes:  # id in the labels{where}: name"]
+    lines += [f"  {value}: {name}  {_share(labels, value)}" for value, name in sorted(names.items())]
+    hint = "  # ids that have no class"
+    if IGNORE in void:
+        hint = f"  {_share(labels, IGNORE)}; if {IGNORE} is a class, move it there"
+    return [*lines, f"void: {void}{hint}"]
+
+
+def void_ids(counts: Mapping[int, int]) -> list[int]:
+    """Those ids that are no class: negative ones, and 255 unless the ids are spread evenly from 0 to it."""
+    ids = sorted(value for value in counts if value >= 0)
+    gaps = [after - before for before, after in zip(ids, ids[1:])]
+    even = ids[:1] == [0] and ids[-1] == IGNORE and min(gaps) > 1 and max(gaps) <= EVEN * min(gaps)
+    return [*(value for value in counts if value < 0), *([IGNORE] if IGNORE in counts and not even else [])]
+
+
+def _colours(labels):
+    names = {value: f"class_{number}" for number, value in enumerate(labels.counts)}
+    if labels.clear:
+        free = ((0, 0, 0), *(colour(number) for number in range(1, IGNORE)))
+        names = {next(value for value in free if value not in names): BACKGROUND, **names}
+    lines = ["labels_hold: colours", f"classes: [{', '.join(names.values())}]", "palette:"]
+    lines += [f"  {name}: {list(value)}  {_share(labels, value)}" for value, name in names.items()]
+    return [*lines, "void: []  # colours that have no class: move them here, out of classes and palette"]
+
+
+def _share(labels, value):
+    total = sum(labels.counts.values()) + labels.clear
+    if value not in labels.counts:
+        return f"# transparent: {labels.clear / total:.2%} of the pixels"
+    thin = ", thin or scattered" if value in labels.scattered else ""
+    return f"# {labels.counts[value] / total:.2%} of the pixels{thin}"
+
+
+def _text(name: Any) -> str:
+    return json.dumps(name, ensure_ascii=False)

@@ -1,0 +1,150 @@
+"""What labels hold that no dataset.yaml describes yet: ids or colours, and which of them are soft edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_pipelines.drafting.contents import each
+from data_pipelines.drafting.soft_edges import MOST_VALUES, classes_among, scattered, shared_out
+from data_pipelines.drafting.values import Values, added, as_colours, values_of
+from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values
+from data_pipelines.spec import IGNORE, LARGEST_ID, DataError
+
+MOST_COLOURS = 2**20  # that are counted
+MANY = 2**18  # values of files that are added up at once
+PURE = 4
+"""JPEG changes 0 and 255 by so much where all around is equal, or less."""
+
+
+class LabelFile(NamedTuple):
+    """What one label holds.
+
+    Attributes:
+      values: of all pixels but those below.
+      channels: 1, or 3 of colours; 0 where three equal ones may be either.
+      clear: pixels that are transparent, in a picture.
+      half: pixels that are half transparent.
+      nothing: pixels that are NaN, or transparent in a TIFF.
+    """
+
+    values: Values
+    channels: int
+    clear: int
+    half: int
+    nothing: int
+
+
+class Labels(NamedTuple):
+    """What all labels hold.
+
+    Attributes:
+      colours: whether the values are colours, and not ids.
+      counts: {id, or colour (R, G, B): pixels}, sorted; of soft labels, with the pixels for which it is the nearest.
+      soft: {value between those: pixels}; empty where labels are not soft.
+      scattered: those of counts that are in no block of pixels, where labels are not soft.
+      jpeg: whether they are compressed with loss.
+      equal: whether ids stand in three equal channels.
+      clear, half, nothing: as of `LabelFile`, pixels of all.
+    """
+
+    colours: bool
+    counts: dict[Any, int]
+    soft: dict[Any, int]
+    scattered: set[Any]
+    jpeg: bool
+    equal: bool
+    clear: int
+    half: int
+    nothing: int
+
+
+def labels_of(paths: Sequence[Path]) -> Labels:
+    """What the label files hold together.
+
+    Raises:
+      DataError: a label can't be read, or together they can't be labels of one data set.
+    """
+    first: dict[int, Path] = {}
+    found: dict[int, list[Values]] = {0: [], 1: [], 3: []}
+    clear = half = nothing = 0
+    for path, one in each(_look, paths, "looking at labels"):
+        first.setdefault(one.channels, path)
+        found[one.channels].append(one.values)
+        clear, half, nothing = clear + one.clear, half + one.half, nothing + one.nothing
+        if sum(len(values.keys) for values in found[one.channels][1:]) > MANY:
+            found[one.channels] = [added(found[one.channels])]
+            if len(found[one.channels][0].keys) > MOST_COLOURS:
+                raise DataError(f"{path}: more than {MOST_COLOURS} ids or colours so far: are these labels?")
+    if 1 in first and 3 in first:
+        raise DataError(f"{first[3]} holds colours, but {first[1]} holds ids: convert one kind to the other")
+    colours, jpeg = 3 in first, any(map(is_jpeg, paths))
+    equal = [as_colours(values) for values in found[0]] if colours else found[0]
+    values = added([*equal, *found[1], *found[3]])
+    classes = classes_among(values, colours, jpeg)
+    if classes is None and len(values.keys) > MOST_VALUES:
+        raise DataError(
+            f"{paths[-1]} and the others hold {len(values.keys)} ids or colours, which are no soft edges of a few: are "
+            "these labels?"
+        )
+    counts, soft = shared_out(values, classes, colours)
+    if jpeg and len(counts) < 2:
+        raise DataError(f"{paths[-1]} and other JPEGs hold one value: save the labels as PNG")
+    if jpeg:
+        counts = {_pure(value): count for value, count in counts.items()}
+    _check(counts, colours, paths[-1], clear)
+    thin = scattered(values, colours) if classes is None else set()
+    return Labels(colours, counts, soft, thin, jpeg, 0 in first and not colours, clear, half, nothing)
+
+
+def _pure(value):
+    """The id or colour that was saved, if it was of nothing or all of a colour: JPEG is off by a little."""
+    if isinstance(value, tuple):
+        return tuple(map(_pure, value))
+    return 0 if value <= PURE else IGNORE if IGNORE - PURE <= value <= IGNORE else value
+
+
+def _check(counts, colours, path, clear):
+    wrong = [] if colours else [value for value in counts if value > LARGEST_ID]
+    if wrong:
+        raise DataError(f"label {path} or another holds {wrong[0]}: ids of classes are 0 to {LARGEST_ID}; change it")
+    if set(counts) == {IGNORE} and not clear:
+        raise DataError(f"the labels hold {IGNORE} alone, which stands for no class: are these all, such as {path}?")
+
+
+def _look(path):
+    """`LabelFile` of a label."""
+    label, _, alpha = label_values(path, lossy=True)
+    there, clear, half, nothing = np.ones(label.shape[:2], bool), 0, 0, 0
+    if alpha and label.shape[2] in (2, 4):
+        label, strength = label[..., :-1], label[..., -1]
+        opaque = np.iinfo(strength.dtype).max if strength.dtype.kind in "ui" else 1
+        there = strength >= opaque / 2
+        half = int(np.count_nonzero((strength > 0) & (strength < opaque)))
+        clear = int(np.count_nonzero(~there))
+        clear, nothing = (0, clear) if is_tiff(path) else (clear, 0)
+    if label.dtype.kind == "f":
+        there, nothing = there & ~np.isnan(label).any(-1), nothing + int(np.isnan(label).any(-1).sum())
+        label = _whole(path, np.where(there[..., None], label, 0))
+    if label.dtype.kind not in "bui":
+        raise DataError(f"label {path} holds {label.dtype.name} values: expected ids or colours")
+    if label.shape[2] not in (1, 3):
+        raise DataError(f"label {path} has {label.shape[2]} channels: expected one of ids, or three of colours")
+    channels = label.shape[2]
+    if channels == 3 and (label[..., :1] == label[..., 1:])[there].all():
+        label, channels = label[..., :1], 0
+    return LabelFile(values_of(label, there), channels, clear, half, nothing)
+
+
+def _whole(path, label):
+    whole = np.rint(label)
+    odd = label[whole != label]
+    if odd.size:
+        raise DataError(
+            f"label {path} holds {odd[0]:g}: ids are whole numbers; convert it, or write a dataset.yaml with the ids "
+            "that it lies between and labels_soft: nearest"
+        )
+    return whole.astype(np.int64)

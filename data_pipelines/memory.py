@@ -1,0 +1,60 @@
+"""What memory there is for this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+GROUPS = Path("/proc/self/cgroup")
+"""Where Linux says in which groups of processes this one is."""
+MOUNT = Path("/sys/fs/cgroup")
+"""Where Linux says what memory a group, such as a container, may have and has taken."""
+_FILES = {  # of both versions: folder, limit, what is taken, and what of that are files, which can be given up
+    2: ("", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    1: ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
+}
+
+
+def free_memory() -> int:
+    """Bytes that this process can still take without swapping, or being killed for them in a container."""
+    return int(min(psutil.virtual_memory().available, *_left_in_groups(), math.inf))
+
+
+def _left_in_groups() -> Iterator[float]:
+    for version, group in _groups():
+        folder, *names, files = _FILES[version]
+        # A group within others may take what is left in all of them; a container may not see those around it.
+        for place in (group, *group.parents):
+            limit, taken = (_number(MOUNT / folder / place / name) for name in names)
+            if math.isfinite(limit + taken):
+                yield max(0, limit - taken + _given_up(MOUNT / folder / place / "memory.stat", files))
+
+
+def _groups() -> Iterator[tuple[int, Path]]:
+    """(version, path from the mount) of the groups that limit the memory of this process."""
+    for line in _text(GROUPS).splitlines():
+        number, kinds, path = (line.split(":", 2) + ["", ""])[:3]
+        if (number, kinds) == ("0", "") or "memory" in kinds.split(","):
+            yield (2 if number == "0" else 1), Path(path.lstrip("/"))
+
+
+def _given_up(path, names):
+    """Bytes of files in memory, which are there to be read again and are given up for whoever needs room."""
+    entries = (line.partition(" ") for line in _text(path).splitlines())
+    return sum(int(value) for name, _, value in entries if name in names and value.isdecimal())
+
+
+def _number(path):
+    text = _text(path).strip()
+    return int(text) if text.isdecimal() else math.inf
+
+
+def _text(path):
+    """Content of a file; empty where it can't be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,216 @@
+"""One run, one process: who trains into a run folder says so in a file there, RUN/lock-1.json.
+
+The file names the process and its host. Whoever meets it can tell a process of this host that is still there from one
+that was killed, or that ended with its machine; of a process on another host only the user can know. Files are made as
+new or not at all, on network disks too. A lock that was left is not taken away but outnumbered, lock-2.json after
+lock-1.json: of several processes that find it only one can make the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from did_tf.common.errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which has no containers that see each other's files but not processes
+    fcntl = None  # type: ignore[assignment]
+
+PATIENCE = 2.0
+"""Seconds that a file may stay empty, which whoever makes it fills at once, before it counts as left."""
+_KEYS = {"process", "host", "machine", "boot", "space", "started", "since", "kept"}
+_FILE = re.compile(r"lock-(\d+)\.json")
+_MACHINE, _BOOT, _SPACE = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+
+
+@contextlib.contextmanager
+def held(folder: Path | str) -> Iterator[None]:
+    """Within it, no other process can hold the run in `folder`.
+
+    The folder is made where there is none, and goes again where nothing was put into it.
+
+    Raises:
+      ConfigError: another process has it, or may have it; or the folder can't be written.
+    """
+    folder = Path(folder)
+    try:
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        file, descriptor = _acquired(folder)
+    except OSError as error:
+        raise ConfigError(f"cannot write to run folder {folder}: {error.strerror}; pass --run=dir") from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # whoever deleted it has deleted the run
+            os.close(descriptor)
+            file.unlink()
+            if new:
+                folder.rmdir()
+
+
+def _acquired(folder):
+    """(the file of the lock that this process has taken, its descriptor, which stays open)."""
+    me = _of_process(os.getpid())
+    while True:
+        left = _locks(folder)
+        for file in left:
+            if refusal := _refusal(folder, file, me):
+                raise ConfigError(refusal)
+        mine = folder / f"lock-{_number(left[-1]) + 1 if left else 1}.json"
+        try:
+            descriptor = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            continue  # another was quicker, and is met in the next round
+        _fill(descriptor, me)
+        if {*_locks(folder)} == {*left, mine}:
+            break
+        os.close(descriptor)  # there are others that were made after this process had looked
+        mine.unlink(missing_ok=True)
+    for file in left:
+        print(f"{folder} was in use by process {_read(file).get('process', '?')}, which is gone: its lock is lifted")
+        file.unlink(missing_ok=True)
+    return mine, descriptor
+
+
+def _fill(descriptor, me):
+    """Writes what tells this process into its lock, which its system drops when it ends, where it has such locks."""
+    content = {**me, "since": datetime.datetime.now().astimezone().isoformat(" ", "seconds")}
+    content["kept"] = _taken(descriptor)
+    os.write(descriptor, json.dumps(content).encode())
+    os.fsync(descriptor)
+
+
+def _refusal(folder, file, me):
+    """Why this process, `me`, can't have the run while there is `file`; empty where nobody is behind it."""
+    was = _settled(file)
+    if not was:
+        return ""
+    what = f"{folder} is in use by process {was['process']} on {was['host']} since {was['since']}"
+    if was["machine"] != me["machine"]:
+        return (
+            f"{what}: if it has ended, which can't be told from {me['host']}, delete {file}; else use another --run=dir"
+        )
+    if was["boot"] != me["boot"]:
+        return ""
+    if was["space"] != me["space"]:
+        gone = was["kept"] and _is_dropped(file)
+        return (
+            "" if gone else f"{what}, in another container: if it has ended, delete {file}; else use another --run=dir"
+        )
+    if not _same(was, _of_process(was["process"])):
+        return ""
+    return f"{what}: wait for it or stop it (kill {was['process']}), or use another --run=dir"
+
+
+def _taken(descriptor):
+    """Whether this process has the lock on an open file that its system keeps for it until it ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (AttributeError, OSError):  # another has it, or there are none
+        return False
+    return True
+
+
+def _is_dropped(file):
+    """Whether the process that had that lock on `file` has ended: told by a system that both are on."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return _taken(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _settled(file):
+    """Content of a lock, which may be about to be written; nothing where it never is."""
+    end = time.monotonic() + PATIENCE
+    while file.exists():
+        if was := _read(file):
+            return was
+        if time.monotonic() > end:
+            break
+        time.sleep(PATIENCE / 50)
+    return {}
+
+
+def _read(file):
+    """Content of a lock; nothing where it isn't there, or not whole."""
+    try:
+        was = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return was if isinstance(was, dict) and was.keys() >= _KEYS else {}
+
+
+def _locks(folder):
+    """The files of locks in a run folder, in their order."""
+    return sorted((path for path in folder.iterdir() if _number(path)), key=_number)
+
+
+def _number(file):
+    """That in the name of a lock, 1 or more; 0 for other files."""
+    match = _FILE.fullmatch(file.name)
+    return int(match[1]) if match else 0
+
+
+def _of_process(number: int) -> dict[str, Any]:
+    """What tells a process from all others: its number, host, machine, and when both have started."""
+    return {
+        "process": number,
+        "host": socket.gethostname(),
+        "machine": hashlib.sha256(f"{socket.gethostname()} {_text(_MACHINE)}".encode()).hexdigest()[:16],
+        "boot": _text(_BOOT),
+        "space": _space(),
+        "started": _started(number),
+    }
+
+
+def _same(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the process that a lock names is the one that has its number now. Where it can't be told, it is."""
+    return bool(now["started"]) and ("unknown" in (was["started"], now["started"]) or was["started"] == now["started"])
+
+
+def _started(number: int) -> str:
+    """When a process started, as its system counts; "unknown" where that is not for us, empty where it has ended."""
+    try:
+        process = psutil.Process(number)
+        if process.status() == psutil.STATUS_ZOMBIE:  # its parent has not asked how it ended
+            return ""
+        # Linux: clock ticks since the boot, which no change of the clock moves.
+        fields = _text(Path(f"/proc/{number}/stat")).rpartition(")")[2].split()
+        return fields[19] if len(fields) > 19 else f"{process.create_time():.0f}"
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+    except psutil.AccessDenied:
+        return "unknown"
+
+
+def _space():
+    """The space that numbers of processes are of, on Linux; those of containers are their own."""
+    try:
+        return os.readlink(_SPACE)
+    except OSError:
+        return ""
+
+
+def _text(path):
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,100 @@
+"""A user's own data: a folder of masks for each class, and labels that are soft, as data sets and in the audit."""
+
+import shutil
+
+import numpy as np
+import pytest
+from own_data import complaint, edit, scene, write_png
+from PIL import Image
+
+from data_pipelines import load
+from data_pipelines.identity import fingerprint
+from data_pipelines.programs import audit
+
+CLASSES = ("ground", "water", "metal")
+
+
+@pytest.fixture
+def masks(plain):
+    """Six images with masks of water and metal; ground is what is in none."""
+    folder = plain("abcdef", labels="", labels_hold="masks", classes=["water", "metal"], rest="ground")
+    for number, name in enumerate("abcdef"):
+        _, label = scene(number, (16, 16))
+        label[:4, :4], label[8:, :4] = 1, 2
+        for kind in ("water", "metal"):
+            write_png(folder / "labels" / kind / f"{name}.png", np.uint8(label == CLASSES.index(kind)) * 255)
+    return folder
+
+
+def checked(folder, capsys):
+    status = audit.main(["--dataset", "folders", "--folder", str(folder), "--output", str(folder / "audit")])
+    return status, *capsys.readouterr()
+
+
+def test_a_folder_of_masks_per_class(masks, capsys):
+    dataset = load("folders", masks)
+    assert dataset.spec.classes == CLASSES and capsys.readouterr().err == ""
+    sample = dataset.samples("train")[1]
+    _, expected = scene(1, (16, 16))
+    expected[:4, :4], expected[8:, :4] = 1, 2
+    np.testing.assert_array_equal(dataset.read(sample)[1], expected)
+    assert checked(masks, capsys)[0] == 0
+
+
+def test_an_image_without_a_mask_shows_none_of_that_class(masks, capsys):
+    for kind, name in (("water", "b"), ("water", "c"), ("metal", "c")):
+        (masks / "labels" / kind / f"{name}.png").unlink()
+    dataset = load("folders", masks)
+    told = capsys.readouterr().err
+    assert "left out, as the other file of the pair is missing: 1 of" in told and "(c)" in told
+    assert "1 of 5 images have no mask in" in told and "labels/water, and count as showing no water: b" in told
+    assert [sample.name for sample in dataset.samples("train")] == list("abdef")
+    label = dataset.read(dataset.samples("train")[1])[1]
+    assert not (label == 1).any() and (label == 2).any()
+
+
+def test_a_changed_mask_is_another_data_set(masks):
+    before = fingerprint(load("folders", masks).samples("train"))
+    write_png(masks / "labels" / "metal" / "e.png", np.zeros((16, 16), np.uint8))
+    assert fingerprint(load("folders", masks).samples("train")) != before
+
+
+def test_masks_that_overlap_are_a_problem_unless_the_last_counts(masks, capsys):
+    shutil.copy(masks / "labels" / "water" / "a.png", masks / "labels" / "metal" / "a.png")
+    status, _, told = checked(masks, capsys)
+    assert status == 2 and "metal/a.png overlaps that of 'water'" in told and "(masks_overlap: last)" in told
+    edit(masks, masks_overlap="last")
+    label = load("folders", masks).read(load("folders", masks).samples("train")[0])[1]
+    assert not (label == 1).any() and (label == 2).any()
+
+
+def test_a_class_without_a_folder(masks):
+    edit(masks, classes=["water", "metall"])
+    assert "labels/metall" in complaint(masks)
+
+
+def test_the_audit_says_how_many_pixels_are_soft_and_by_how_much(plain, capsys):
+    folder = plain("ab", classes={"0": "ground", "255": "metal"}, labels_soft="nearest")
+    soft = np.zeros((16, 16), np.uint8)
+    soft[:, 8:], soft[:, 7], soft[0, 8] = 255, 20, 155
+    write_png(folder / "labels" / "a.png", soft)
+    status, out, _ = checked(folder, capsys)
+    share, mean = 17 / 512, (16 * 20 + 100) / 17
+    assert status == 0 and f"train: {share:.2%} of the labels' pixels have the value of no class" in out
+    assert f"nearest (labels_soft), by {mean:.3g} in the mean and 100 at most" in out
+    edit(folder, labels_soft=None)
+    status, _, told = checked(folder, capsys)
+    assert status == 2 and "labels/a.png holds values 20, 155" in told
+
+
+def test_labels_in_jpeg_are_found_where_they_are_soft(plain, capsys):
+    folder = plain("ab", labels="", classes={"0": "ground", "255": "metal"}, labels_soft="nearest")
+    expected = np.zeros((16, 16), np.uint8)
+    expected[:, 9:] = 255
+    (folder / "labels").mkdir()
+    for name in "ab":
+        Image.fromarray(expected).save(folder / "labels" / f"{name}.jpg", quality=70)
+    dataset = load("folders", folder)
+    np.testing.assert_array_equal(dataset.read(dataset.samples("train")[0])[1], expected > 0)
+    edit(folder, labels_soft=None)
+    assert "no files in" in complaint(folder) and "there is .jpg" in complaint(folder)
