@@ -37,8 +37,8 @@ class Layout(NamedTuple):
 def find_layout(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Layout:
     """The folders that a user means.
 
-    - One folder for both, in which images and labels have folders of their own, also below or beside those of splits:
-      these.
+    - One folder for both, in which images and labels have folders of their own, also below or beside those of splits,
+      or below those of sites: these.
     - Folders of one split, such as train/images and train/masks, beside those of others: all of these.
     - Else what is named, also with braces.
 
@@ -49,7 +49,7 @@ def find_layout(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Layo
         if missing := [place for place, _ in places(folder) if not place.is_dir()]:
             raise DataError(f"no folder {missing[0]}")
     notes = []
-    if images.resolve() == labels.resolve() and (found := _below(images)):
+    if images.resolve() == labels.resolve() and (found := _below(images) or _below_each(images)):
         images, labels = found
         notes.append(f"images are taken from {images}, labels from {labels}")
     layout = Layout(images, labels, tuple(extras), tuple(notes))
@@ -74,6 +74,17 @@ def _below(top):
         return None
     best = max(pairs, key=lambda pair: (bool(_said(pair[0])), len(templates[pair[0]]), "{}" not in pair[0], pair))
     return tuple(top / template.format(_braces(templates[template])) for template in best)
+
+
+def _below_each(top):
+    """The same of several sites, scenes or patients in folders of their own, where all look alike; or None."""
+    found = {folder.name: _below(folder) for folder in _folders(top)}
+    below = {name: [path.relative_to(top / name) for path in pair] for name, pair in found.items() if pair}
+    if len(below) < 2 or len(set(map(tuple, below.values()))) > 1:
+        return None
+    images, labels = next(iter(below.values()))
+    braces = top / f"{{{','.join(below)}}}"
+    return braces / images, braces / labels
 
 
 def _folders(top):
