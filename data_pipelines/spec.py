@@ -205,10 +205,14 @@ class Dataset(abc.ABC):
     Attributes:
       spec: all facts about it.
       counted: whether a complete split has as many samples as `spec.splits` says.
+      overlapping: pairs of splits that are published with images in common.
+      windows_apart: whether samples that are windows are checked one by one, rather than the images they are cut from.
     """
 
     spec: DatasetSpec
     counted: bool = True
+    overlapping: tuple[tuple[str, str], ...] = ()
+    windows_apart: bool = False
 
     @classmethod
     def describe(cls, *arguments: Any, **options: Any) -> DatasetSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import NamedTuple
 
@@ -17,8 +18,16 @@ LIMIT = 32
 Measured: a CamVid frame or a drawn scene saved as JPEG (quality 20 to 90), brightened, or sized by 1/4 to 2 differs in
 at most 14 bits from itself; the nearest two of CamVid's train and val in 82 (the median is 124), of 200 drawn scenes in
 92. Of frames that follow each other in a video some are nearer than the limit: half of those in CamVid's val, 1/15 s
-apart, by 19. Copies that are mirrored, or cropped by more than a few pixels, aren't found.
+apart, by 19. Copies that are cropped by more than a few pixels aren't found.
 """
+TURNS = [(transposed, down, right) for transposed in (False, True) for down in (1, -1) for right in (1, -1)][1:]
+"""Ways in which a picture is mirrored or turned: whether its axes are swapped, and then which of them are reversed.
+
+Looks tell them without the picture: reversing an axis changes the sign of its odd frequencies. Measured: of drawn
+scenes, mirrored and turned copies differ from what their looks say in at most 18 bits, others in 92 or more.
+"""
+TURNED_AT_MOST = 2 * 10**9
+"""Pairs of images. Among more, which would take an hour, mirrored copies aren't looked for."""
 BLOCK = 2048
 KEPT = 20
 
@@ -100,14 +109,34 @@ def look_alike(first: Fingerprints, second: Fingerprints, limit: int = LIMIT) ->
       second: of another, or of the same.
       limit: bits of the 256 that may differ.
     """
+    return _compare(first, second, limit, lambda own, others: own @ others.T)
+
+
+def turned_copies(first: Fingerprints, second: Fingerprints, limit: int = LIMIT) -> Alike:
+    """Images of `second` that look like one of `first` once they are mirrored or turned, and not as they are.
+
+    None are looked for among more pairs than `TURNED_AT_MOST`.
+    """
+    if int(first.known.sum()) * int(second.known.sum()) > TURNED_AT_MOST:
+        return Alike(0, 0, [])
+
+    def products(own, others):
+        best = functools.reduce(np.maximum, (own @ _turned(others, turn).T for turn in TURNS))
+        return np.where(own @ others.T >= BITS - 2 * limit, -BITS, best)
+
+    return _compare(first, second, limit, products)
+
+
+def _compare(first, second, limit, products_of):
+    """The `Alike` of two splits, by products of their looks: of vectors of 1 and -1 [n, 256] and [m, 256]."""
     rows, columns = np.flatnonzero(first.known), np.flatnonzero(second.known)
     pairs, images = 0, 0
     nearest: list[tuple[int, int, int]] = []
     for right in _blocks(columns):
         signs, met = _signs(second.looks[right]), np.zeros(len(right), bool)
         for left in _blocks(rows):
-            # Of vectors of 1 and -1, the product is the number of equal entries less that of different ones.
-            products = _signs(first.looks[left]) @ signs.T
+            # A product is the number of equal entries less that of different ones.
+            products = products_of(_signs(first.looks[left]), signs)
             i, j = np.nonzero(products >= BITS - 2 * limit)
             new = (first.digests[left[i]] != second.digests[right[j]]).any(axis=1)
             i, j = i[new], j[new]
@@ -129,6 +158,15 @@ def _shrunk(image):
 def _signs(looks):
     """[n, 32] uint8 -> [n, 256] float32 of 1 and -1."""
     return np.unpackbits(looks, axis=1).astype(np.float32) * 2 - 1
+
+
+def _turned(signs, turn):
+    """Signs [n, 256] of looks, as the pictures would have them if these were turned."""
+    transposed, down, right = turn
+    frequencies = signs.reshape(-1, SIDE, SIDE)
+    frequencies = frequencies.swapaxes(1, 2) if transposed else frequencies
+    powers = np.arange(SIDE) % 2
+    return (frequencies * (down**powers)[:, None] * right**powers).reshape(-1, BITS).astype(np.float32)
 
 
 def _blocks(indices):

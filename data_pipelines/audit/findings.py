@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from data_pipelines.audit import duplicates, lessons, nodata
+from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
 from data_pipelines.spec import DatasetSpec, Sample
@@ -52,15 +54,19 @@ class Verdict(NamedTuple):
     pairs: list[Pair]
 
 
-def judge(spec: DatasetSpec, found: list[Survey]) -> Verdict:
-    """What is to be said of the splits `found`, one by one and side by side."""
+def judge(spec: DatasetSpec, found: list[Survey], overlapping: Iterable[tuple[str, str]] = ()) -> Verdict:
+    """What is to be said of the splits `found`, one by one and side by side.
+
+    `overlapping` are pairs of splits that may share images, as of a `Dataset`.
+    """
+    meant = {frozenset(pair) for pair in overlapping}
     problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
     problems += lessons.problems(spec, found, training_split(found))
     problems += [problem for one in found for problem in nodata.problems(spec, one)]
     notes = [note for one in found for note in _split_notes(one) + nodata.notes(spec, one)] + _class_notes(spec, found)
     pairs: list[Pair] = []
     for first, second in itertools.combinations(found, 2):
-        if not meant_to_overlap(first.split, second.split):
+        if frozenset((first.split, second.split)) not in meant:
             common = _overlap(first, second)
             problems, notes, pairs = problems + common.problems, notes + common.notes, pairs + common.pairs
     return Verdict(problems, notes, sorted(pairs, key=lambda pair: pair.distance))
@@ -77,9 +83,12 @@ def void_only(found: Survey) -> np.ndarray:
 
 
 def unusual_sizes(found: Survey) -> np.ndarray:
-    """Indices of the images that are much larger or smaller than the others; where sizes are equal, of other size."""
+    """Indices of the images that are much larger or smaller than the others; where sizes are equal, of other size.
+
+    Windows are as large as what they are cut from has room for.
+    """
     shapes, readable = found.shapes, found.readable
-    if not readable.any():
+    if not readable.any() or any(image.window for image in found.images):
         return np.array([], int)
     usual, times = found.sizes.most_common(1)[0]
     if times > USUAL * readable.sum():
@@ -93,16 +102,6 @@ def training_split(found: list[Survey]) -> Survey | None:
     """The first split with "train" in its name that could be read, else the first that has labels."""
     counted = [one for one in found if one.labelled and one.counts.pixels.any()]
     return next((one for one in counted if "train" in one.split), counted[0] if counted else None)
-
-
-def meant_to_overlap(first: str, second: str) -> bool:
-    """Whether two splits may share images, by their names.
-
-    trainval holds train and val, and trainaug is for training too; train2014 and val2017 divide the same images twice.
-    """
-    years = [re.findall(r"\d{4}$", name) for name in (first, second)]
-    twice = all(years) and years[0] != years[1]
-    return twice or first in second or second in first or (first.startswith("train") and second.startswith("train"))
 
 
 def described(pair: Pair) -> str:
@@ -196,20 +195,57 @@ def _overlap(first, second):
             f"images of {second.split} that look like one of {first.split}: {alike.images}, in {alike.pairs} pairs "
             f"(nearest: {nearest})"
         )
+    if scenes := _shared_scenes(first, second):
+        notes.append(
+            f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split "
+            "(group in dataset.yaml)"
+        )
+    turned = duplicates.turned_copies(first.prints, second.prints)
+    copies = [(distance, (first.images[i], second.images[j])) for distance, i, j in turned.nearest]
+    if copies:
+        nearest = ", ".join(f"{one.name} ~ {other.name}" for _, (one, other) in copies[:NAMES_SHOWN])
+        notes.append(
+            f"images of {second.split} that look like one of {first.split} mirrored or turned: {turned.images}, in "
+            f"{turned.pairs} pairs (nearest: {nearest})"
+        )
     pairs = [Pair(names, samples, 0) for samples in equal[: duplicates.KEPT]]
-    return Verdict(problems, notes, pairs + [Pair(names, samples, distance) for distance, samples in near])
+    return Verdict(problems, notes, pairs + [Pair(names, samples, distance) for distance, samples in near + copies])
 
 
 def _same_files(first, second):
-    """Images of `second` whose file is one of `first`."""
-    files = {image.image for image in first.images if image.image}
-    return [image for image in second.images if image.image in files]
+    """Images of `second` that share pixels with one of `first`, as both are of one file."""
+    files = defaultdict(list)
+    for image in first.images:
+        if image.image:
+            files[image.image].append(image.window)
+    return [image for image in second.images if any(_meet(image.window, other) for other in files[image.image])]
+
+
+def _shared_scenes(first, second):
+    """Scenes of which images are in both splits, by names that are surely those of tiles or frames."""
+    names = [[image.name for image in split.images if not image.window] for split in (first, second)]
+    scenes = find_scenes([*names[0], *names[1]]) if all(names) else None
+    return sorted(set.intersection(*({*scenes.of(own).values()} for own in names))) if scenes and scenes.sure else []
+
+
+def _meet(window, other):
+    """Whether two windows of an image, or None for all of it, share a pixel."""
+    if window is None or other is None:
+        return True
+    down, right = (
+        min(one + size, another + its) - max(one, another)
+        for one, size, another, its in (
+            (window.top, window.height, other.top, other.height),
+            (window.left, window.width, other.left, other.width),
+        )
+    )
+    return down > 0 and right > 0
 
 
 def _of_different_files(first, second, pairs):
     """Samples of the pairs of indices, less those of one file that is listed twice."""
     samples = [(first.images[i], second.images[j]) for i, j in pairs]
-    return [(one, other) for one, other in samples if one.image is None or one.image != other.image]
+    return [(a, b) for a, b in samples if a.image is None or (a.image, a.window) != (b.image, b.window)]
 
 
 def _pairs(samples):

@@ -29,8 +29,9 @@ class Survey:
     Attributes:
       split: its name.
       expected: number of samples it is published with.
-      found: number of samples it has. Where samples are windows, images are fewer, and looked at whole.
-      images: the images, whole; without labels where `labelled` is False.
+      found: number of samples it has. Where samples are windows, images are fewer, and looked at whole, unless the data
+        set has `windows_apart`.
+      images: what was looked at; without labels where `labelled` is False.
       labelled: whether there are labels.
       shapes: [N, 2] int32, height and width; 0 of images that can't be read, which count for nothing else.
       contrast: [N] float32, the largest over the bands of the image's standard deviation over the data set's.
@@ -90,7 +91,8 @@ class Facts(NamedTuple):
 def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
     """Reads all of `split`, in threads; problems are collected, however many they are.
 
-    An image that is cut into windows is read once, whole. Where a split has images but no labels, these are read.
+    An image that is cut into windows is read once, whole, but where the data set has `windows_apart`. Where a split has
+    images but no labels, these are read.
 
     Args:
       dataset: any data set.
@@ -102,7 +104,7 @@ def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
       DataError: the split is unknown or empty, or a part of it is missing.
     """
     samples, labelled = _samples(dataset, split)
-    images = _whole(samples)
+    images = samples if dataset.windows_apart else _whole(samples)
     problems = _listing_problems(dataset, split, samples, images) if labelled else []
     result = Survey(
         split=split,

@@ -85,6 +85,7 @@ class Cityscapes(FileDataset):
     """
 
     spec = SPEC
+    overlapping = (("train", "train_coarse"), ("val", "val_coarse"))
     title = "Cityscapes"
     layout = (
         f"leftImg8bit/SPLIT/CITY/*{IMAGE} and gtFine/SPLIT/CITY/*_gtFine{IDS} (or *_gtFine{POLYGONS}), and for coarse "

@@ -84,6 +84,13 @@ class CocoForVOC(FileDataset):
     """
 
     spec = SPEC
+    # val2017 is of val2014, whose others are in train2017.
+    overlapping = (
+        ("train2014", "train2017"),
+        ("val2014", "train2017"),
+        ("val2014", "val2017"),
+        *pascal_voc.PascalVOC.overlapping,
+    )
     counted = False  # images that show little of VOC are left out
     title = "MS-COCO"
     layout = "annotations/instances_SPLIT.json and SPLIT/*.jpg, for train2017 and val2017 or those of 2014"

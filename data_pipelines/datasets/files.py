@@ -132,10 +132,15 @@ def check_sizes(sample: Sample, image: np.ndarray, label: np.ndarray) -> None:
 
 def read_lines(path: Path) -> list[str]:
     """Lines of a list file in UTF-8, but for empty ones, without what is white around them. Raises `DataError`."""
+    return [line for _, line in numbered_lines(path)]
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """(number from 1, line) of those that `read_lines` gives. Raises `DataError`."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DataError(f"cannot read {path}: it is no text in UTF-8; save it as such") from None
-    return [line.strip() for line in lines if line.strip()]
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]

@@ -51,6 +51,7 @@ class InriaAerial(FileDataset):
     """
 
     spec = SPEC
+    overlapping = (("train", "trainval"), ("val", "trainval"))
     title = "Inria Aerial Image Labeling"
     layout = "train/images/CITY1.tif to CITY36.tif, train/gt/ with the same names, and test/images/ for a submission"
     parts = ("train/images", "train/gt")

@@ -47,6 +47,7 @@ class KittiRoad(FileDataset):
     """
 
     spec = SPEC
+    overlapping = (("train", "trainval"), ("val", "trainval"))
     title = "KITTI road"
     layout = "training/image_2/{um,umm,uu}_NNNNNN.png, training/gt_image_2/{um,umm,uu}_road_NNNNNN.png, testing/image_2"
     parts = ("training/image_2", "training/gt_image_2")

@@ -53,6 +53,7 @@ class PascalVOC(FileDataset):
     """
 
     spec = SPEC
+    overlapping = (("train", "trainval"), ("val", "trainval"), ("train", "trainaug"), ("trainval", "trainaug"))
     title = "PASCAL VOC"
     layout = (
         f"JPEGImages/*.jpg {OWN}/*.png {LISTS}/SPLIT.txt, and for trainaug {AUGMENTED}/*.png with "

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.label_looks import labels_of
-from data_pipelines.own_data.contents import each
 from data_pipelines.reading.decoding import label_values
 from data_pipelines.spec import DataError
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.soft_edges import MOST_VALUES, classes_among, scattered, shared_out
 from data_pipelines.drafting.values import Values, added, as_colours, values_of
-from data_pipelines.own_data.contents import each
 from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError
 

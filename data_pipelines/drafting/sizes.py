@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_pipelines.own_data.contents import each
+from data_pipelines.drafting.contents import each
 from data_pipelines.own_data.messages import some
 from data_pipelines.reading.decoding import array_shape, size_of
 from data_pipelines.spec import DataError

@@ -58,6 +58,8 @@ class Statistics(NamedTuple):
       content: `identity.fingerprint` of the images without labels; empty in files of versions that didn't note it.
       nodata_rule, nodata_tags: as of `DatasetSpec`; empty in files of versions that asked no file what is nodata there.
       odd_files: lines on files that differ in what they call nodata.
+      patch: (height, width) of the windows that were measured, or None for whole images.
+      overlap: pixels that two of them share.
     """
 
     images: int
@@ -72,6 +74,8 @@ class Statistics(NamedTuple):
     nodata_rule: str = ""
     nodata_tags: str = ""
     odd_files: tuple[str, ...] = ()
+    patch: tuple[int, int] | None = None
+    overlap: int = 0
 
 
 def moments(image: np.ndarray, left_out: np.ndarray | None = None) -> Moments:
@@ -148,6 +152,8 @@ def read(folder: str | Path) -> Statistics | None:
         found = Statistics(**content)
         found = found._replace(bands=tuple(found.bands), mean=tuple(found.mean), std=tuple(found.std))
         found = found._replace(odd_files=tuple(found.odd_files))
+        height, width = found.patch or (0, 0)
+        found = found._replace(patch=(height, width) if found.patch else None)
         numbers = [*found.mean, *found.std]
         if not len(found.bands) == len(found.mean) == len(found.std) or not all(map(math.isfinite, numbers)):
             raise ValueError

@@ -1,11 +1,13 @@
 """dataset.yaml, which describes a user's own data: read, and every key of it checked.
 
-    images: ../photos                 # folder, from here or absolute; with its subfolders
+    images: ../photos                 # folder, from here or absolute; with its subfolders; ../{train,val}/x are two
     labels: ../masks
     image_suffix: ""                  # what ends the names of images, and of labels:
-    label_suffix: _mask               # the label of day/a.jpg is day/a_mask.png
+    label_suffix: _mask               # the label of day/a.jpg is day/a_mask.png; may end with an extension
+    image_prefix: ""                  # what begins them
+    label_prefix: ""
     extras:                           # further bands of an image, a file each
-      - {folder: ../depth, bands: [depth], dtype: uint16, suffix: ""}
+      - {folder: ../depth, bands: [depth], dtype: uint16, suffix: "", prefix: ""}
     bands: [red, green, blue]         # names, or how many
     dtype: uint8                      # of the image files: uint8, uint16, float32
     labels_hold: ids                  # or colours, those of the palette; or masks, one per class
@@ -19,8 +21,12 @@
     rest: road                        # class of what is in none: of other ids or colours, transparent, in no mask
     labels_soft: nearest              # edges are soft: a value is the nearest class's; or where the upper of two begins
     masks_overlap: last               # the last class counts where masks overlap
-    splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]}
-    group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds
+    splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]};
+                                      # or what lies in folders of such a name: {train: folder, val: folder}
+    group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds;
+                                      # or region: every raster has a part for each split
+    patch: 512                        # samples are windows of so many pixels a side, or [height, width]
+    overlap: 0                        # pixels that windows of train share with the next
 
 All but images, labels and classes may be left out. dataset.json, with the same keys, is as good.
 """
@@ -41,7 +47,8 @@ from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import COLOURS, DTYPES, NODATA_RULES, NODATA_TAGS, DataError
 
 NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
-FOLDER = "folder"  # of `group`
+FOLDER = "folder"  # of `group`, and of a split
+REGION = "region"  # of `group`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +59,21 @@ class Description:
       path: of the file.
       parts: where the bands come from, the images' own first.
       labels: folder of the labels.
-      label_suffix: what ends their names.
+      label_suffix, label_prefix: what ends and begins their names.
       classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
         nodata, nodata_rule, nodata_tags: as of a `DatasetSpec`.
       masks: (folder below `labels`, class) of each, where every class has masks of its own.
-      splits: name -> share (all of them), or text that names a list file, or tuple of names.
-      group: "" (every image by itself), `FOLDER`, or a regular expression.
+      splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
+      group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
+      patch: (height, width) of the windows that are samples; None: whole images are.
+      overlap: pixels that two windows of the training split share.
     """
 
     path: Path
     parts: tuple[Part, ...]
     labels: Path
     label_suffix: str
+    label_prefix: str
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     label_ids: tuple[int, ...]
@@ -80,6 +90,8 @@ class Description:
     nodata_tags: str
     splits: Mapping[str, float | str | tuple[str, ...]]
     group: str
+    patch: tuple[int, int] | None
+    overlap: int
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -116,15 +128,16 @@ def read_description(folder: str | Path) -> Description:
 
 
 def _checked(path, content):
-    known = {"images", "labels", "image_suffix", "label_suffix", "extras", "bands", "dtype"}
-    known |= {"nodata", "nodata_rule", "nodata_tags", "splits", "group", *KEYS}
+    known = {"images", "labels", "image_suffix", "label_suffix", "image_prefix", "label_prefix", "extras", "bands"}
+    known |= {"dtype", "nodata", "nodata_rule", "nodata_tags", "splits", "group", "patch", "overlap", *KEYS}
     values.check_keys(content, known, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
         here / values.text(content["images"], "images"),
-        values.suffix(content.get("image_suffix", ""), "image_suffix"),
+        values.affix(content.get("image_suffix", ""), "image_suffix"),
         values.bands(content.get("bands", len(COLOURS)), "bands"),
         values.choice(content.get("dtype", DTYPES[0]), DTYPES, "dtype"),
+        values.affix(content.get("image_prefix", ""), "image_prefix"),
     )
     extras = values.entries(content.get("extras", []), "extras")
     parts = (image, *(_extra(here, entry, f"extras[{number}]") for number, entry in enumerate(extras)))
@@ -133,43 +146,52 @@ def _checked(path, content):
         path=path,
         parts=parts,
         labels=here / values.text(content["labels"], "labels"),
-        label_suffix=values.suffix(content.get("label_suffix", ""), "label_suffix"),
+        label_suffix=values.affix(content.get("label_suffix", ""), "label_suffix"),
+        label_prefix=values.affix(content.get("label_prefix", ""), "label_prefix"),
         **read_classes(content),
         nodata=values.nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
         nodata_rule=values.choice(content.get("nodata_rule", NODATA_RULES[0]), NODATA_RULES, "nodata_rule"),
         nodata_tags=values.choice(content.get("nodata_tags", NODATA_TAGS[0]), NODATA_TAGS, "nodata_tags"),
         splits=_splits(content.get("splits", {"train": 0.8, "val": 0.2})),
         group=_group(content.get("group", "")),
+        **_windows(content),
     )
 
 
 def _extra(here, entry, key):
-    values.check_keys(entry, {"folder", "bands", "dtype", "suffix"}, ("folder", "bands"), f"{key}.")
+    values.check_keys(entry, {"folder", "bands", "dtype", "suffix", "prefix"}, ("folder", "bands"), f"{key}.")
     return Part(
         here / values.text(entry["folder"], f"{key}.folder"),
-        values.suffix(entry.get("suffix", ""), f"{key}.suffix"),
+        values.affix(entry.get("suffix", ""), f"{key}.suffix"),
         values.bands(entry["bands"], f"{key}.bands"),
         values.choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
+        values.affix(entry.get("prefix", ""), f"{key}.prefix"),
     )
 
 
 def _splits(splits):
     if not isinstance(splits, dict) or not splits:
-        raise DataError(f"splits must be a map such as {{train: 0.8, val: 0.2}}, got {splits!r}")
+        raise DataError(
+            f"splits must be a map such as {{train: 0.8, val: 0.2}} or {{train: {FOLDER}, val: {FOLDER}}}, "
+            f"got {splits!r}"
+        )
     for name in splits:
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
             raise DataError(f"splits: {name!r} is no name of a split: letters and digits")
-    shares = [values.is_number(value) for value in splits.values()]
-    if any(shares) and not all(shares):
+    shares = {name: value for name, value in splits.items() if values.is_number(value)}
+    lists = {name: value for name, value in splits.items() if name not in shares and value != FOLDER}
+    if shares and lists:
         raise DataError("splits are either all shares, or all lists: these are both")
-    if all(shares):
-        for name, value in splits.items():
-            if not 0 < value <= 1:
-                raise DataError(f"splits.{name} must be a share above 0 and up to 1, got {value}")
-        if math.fsum(splits.values()) > 1 + 1e-9:
-            raise DataError(f"the shares of splits add up to {math.fsum(splits.values()):g}, which is more than 1")
-        return {name: float(value) for name, value in splits.items()}
-    return {name: _names_of(value, f"splits.{name}") for name, value in splits.items()}
+    for name, value in shares.items():
+        if not 0 < value <= 1:
+            raise DataError(f"splits.{name} must be a share above 0 and up to 1, got {value}")
+    if math.fsum(shares.values()) > 1 + 1e-9:
+        raise DataError(f"the shares of splits add up to {math.fsum(shares.values()):g}, which is more than 1")
+    return {name: _split(value, f"splits.{name}") for name, value in splits.items()}
+
+
+def _split(value, key):
+    return float(value) if values.is_number(value) else _names_of(value, key)
 
 
 def _names_of(value, key):
@@ -183,9 +205,29 @@ def _names_of(value, key):
 
 def _group(group):
     if not isinstance(group, str):
-        raise DataError(f"group must be {FOLDER!r} or a regular expression, got {group!r}")
+        raise DataError(f"group must be {FOLDER!r}, {REGION!r} or a regular expression, got {group!r}")
     try:
         re.compile(group)
     except re.error as error:
         raise DataError(f"group is no regular expression: {error}, in {group!r}") from None
     return group
+
+
+def _windows(content):
+    """The entries of a `Description` that come from patch and overlap."""
+    patch, overlap = content.get("patch"), content.get("overlap", 0)
+    sides = patch if isinstance(patch, list) else [patch, patch]
+    if patch is not None and (len(sides) != 2 or not all(_is_count(side) and side > 0 for side in sides)):
+        raise DataError(f"patch must be a number of pixels or [height, width], got {patch!r}")
+    if not _is_count(overlap) or overlap < 0:
+        raise DataError(f"overlap must be a whole number of pixels, got {overlap!r}")
+    if patch is None and (overlap or content.get("group") == REGION):
+        which = f"group is {REGION!r}" if not overlap else "overlap is set"
+        raise DataError(f"{which}, but no patch: say how large the windows are")
+    if patch is not None and overlap >= min(sides):
+        raise DataError(f"overlap is {overlap}, which is no less than patch {patch}: lower it")
+    return {"patch": tuple(sides) if patch is not None else None, "overlap": overlap}
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool)

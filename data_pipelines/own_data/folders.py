@@ -19,10 +19,9 @@ from data_pipelines.own_data.description import NAMES, read_description
 from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import fill_parts, part_specs
-from data_pipelines.own_data.splits import assign
+from data_pipelines.own_data.windows import divide, learnt_split
 from data_pipelines.spec import DataError, DatasetSpec, Sample
 
-TRAIN = "train"
 EARLIER_RULE = "any"  # of nodata, in files of versions that knew no other
 
 
@@ -43,14 +42,14 @@ class Folders(FileDataset):
 
     title = "data set"
     layout = f"{NAMES[0]}, see data_pipelines/own_data/description.py"
+    windows_apart = True  # those of one raster may be in several splits
     orientation = "refuse"  # turned or not, who knows what the labels were drawn on
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.description = read_description(folder)
-        self._samples = {sample.name: sample for sample in find_samples(self.description)}
-        self._names = assign(self.description, list(self._samples))
-        counts = _counts(self._names)
+        self._splits = divide(self.description, find_samples(self.description))
+        counts = _counts(self._splits)
         self.spec = _spec(self.description, None, counts)
         self._stored = _stored(folder, self.description)
         self.spec = _spec(self.description, self._stored or self._measure(), counts)
@@ -63,10 +62,10 @@ class Folders(FileDataset):
         if not statistics:
             return cls(folder).spec
         try:
-            names = assign(description, [sample.name for sample in find_samples(description, quiet=True)])
+            splits = divide(description, find_samples(description, quiet=True), quiet=True)
         except DataError:
             return _spec(description, statistics, statistics.splits)
-        return _spec(description, statistics, _counts(names))
+        return _spec(description, statistics, _counts(splits))
 
     def places(self, split: str) -> list[Path]:
         """None: no folder is of one split alone."""
@@ -74,14 +73,14 @@ class Folders(FileDataset):
 
     def listing(self, split: str) -> list[Sample]:
         """The samples, sorted by name or as they are listed. Raises `DataError` where there are none."""
-        names = self._names[split]
-        if not names:
-            groups = " in their groups" if self.description.group else ""
+        samples = self._splits[split]
+        if not samples:
+            groups = "no group of images" if self.description.group else "none of the images"
             raise DataError(
-                f"folders split {split!r} is empty: none of {len(self._samples)} images{groups} falls into its share; "
-                f"raise that in {self.description.path}, or list the images of each split there"
+                f"folders split {split!r} is empty: {groups} falls into its share; raise that in "
+                f"{self.description.path}, or list the images of each split there, or cut them into windows (patch)"
             )
-        return [self._samples[name] for name in names]
+        return samples
 
     def read_unmasked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """(image, label, void pixels or None), see `Dataset`."""
@@ -101,17 +100,18 @@ class Folders(FileDataset):
 
     def check_statistics(self, progress: bool = False) -> None:
         """Raises `DataError` where statistics.json is of other images than those of its split that are there."""
-        split, stored = self._measured_split(), self._stored
+        split, stored = learnt_split(self._splits), self._stored
         if stored is None:
             return
-        same = stored.fingerprint == band_statistics.fingerprint(self._names[split])
+        names = [sample.name for sample in self._splits[split]]
+        same = stored.fingerprint == band_statistics.fingerprint(names)
         if stored.content:
             same = stored.content == _images_mark(self.listing(split), progress)
         path = self.folder / band_statistics.NAME
         odd = stored.odd_files if stored.nodata_rule else self._earlier_odd_files(path, split)
         if not same:
             raise DataError(
-                f"{path} was measured on other images than the {len(self._names[split])} of split {split!r}: put them "
+                f"{path} was measured on other images than the {len(names)} of split {split!r}: put them "
                 "back as they were; or move it away, and it is measured anew (runs that were trained with it need it)"
             )
         if not stored.content:
@@ -132,11 +132,8 @@ class Folders(FileDataset):
             )
         return self.odd_files(samples)
 
-    def _measured_split(self):
-        return TRAIN if TRAIN in self._names else next(iter(self._names))
-
     def _measure(self):
-        samples = self.listing(self._measured_split())
+        samples = self.listing(learnt_split(self._splits))
         mark = _mark_if_readable(samples)
         found, problems = band_statistics.measure(self._read_filled, samples)
         odd = self.odd_files(samples)
@@ -149,7 +146,7 @@ class Folders(FileDataset):
         statistics = Statistics(
             images=len(samples),
             fingerprint=band_statistics.fingerprint(sample.name for sample in samples),
-            splits=_counts(self._names),
+            splits=_counts(self._splits),
             bands=self.description.bands,
             dtype=self.description.dtype,
             mean=tuple(found.mean.tolist()),
@@ -159,6 +156,8 @@ class Folders(FileDataset):
             nodata_rule=self.description.nodata_rule,
             nodata_tags=self.description.nodata_tags,
             odd_files=tuple(odd),
+            patch=self.description.patch,
+            overlap=self.description.overlap,
         )
         if problems:
             # Not kept, for they aren't those of the data; whoever trains meets the file itself.
@@ -206,8 +205,8 @@ def _spec(description, statistics, counts):
     )
 
 
-def _counts(names):
-    return {split: len(found) for split, found in names.items()}
+def _counts(splits):
+    return {split: len(found) for split, found in splits.items()}
 
 
 def _stored(folder, description):
@@ -219,7 +218,7 @@ def _stored(folder, description):
     several = description.nodata is not None and len(description.bands) > 1
     if not rules and several and description.nodata_rule != EARLIER_RULE:
         stored, rules = stored._replace(nodata_rule=EARLIER_RULE), ("nodata_rule",)
-    for what in ("bands", "dtype", "nodata", *rules):
+    for what in ("bands", "dtype", "nodata", "patch", "overlap", *rules):
         was, now = (_told(getattr(one, what)) for one in (stored, description))
         if was != now:
             raise DataError(
@@ -231,4 +230,4 @@ def _stored(folder, description):
 
 def _told(value):
     """As text, in which NaN is itself."""
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

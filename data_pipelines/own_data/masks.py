@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ Masks = tuple[tuple[Path, int], ...]
 
 def by_folder(description: Description, label: Part) -> list[Part]:
     """The labels as a part for each folder of masks: `label`, all of them, in the order of the classes."""
-    return [Part(label.folder / folder, label.suffix, label.bands, label.dtype) for folder, _ in _in_order(description)]
+    return [dataclasses.replace(label, folder=label.folder / folder) for folder, _ in _in_order(description)]
 
 
 def of_images(description: Description, found: Sequence[Mapping[str, Path]]) -> dict[str, Masks]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data_pipelines.own_data import masks
 from data_pipelines.own_data.description import NAMES, Description
@@ -13,10 +15,11 @@ from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import DataError, Sample
 
-IMAGES = {".bmp", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-LABELS = {".bmp", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
+IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
 LOSSY = IMAGES - LABELS
 """Extensions of files that are read. Of labels, those that lose ids are where they are soft."""
+BRACES = re.compile(r"\{([^{}/]*)\}")
 
 
 def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
@@ -25,7 +28,7 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
     Raises:
       DataError: a folder is missing or holds nothing of use, two files have one name, or nothing fits together.
     """
-    label = Part(description.labels, description.label_suffix, (), "")
+    label = label_part(description)
     labels = masks.by_folder(description, label) if description.masks else [label]
     everything = (*description.parts, *labels)
     found = [list_files(part, everything, IMAGES) for part in description.parts]
@@ -37,8 +40,8 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
     if not names:
         raise DataError(
             f"{description.path}: no file of {everything[0].folder} belongs to one of {label.folder}: the "
-            f"first are {min(found[0])!r} and {min(found[-1])!r}; names must be equal but for image_suffix and "
-            "label_suffix"
+            f"first are {min(found[0])!r} and {min(found[-1])!r}; names must be equal but for what "
+            "image_prefix, image_suffix, label_prefix and label_suffix say"
         )
     if not quiet:
         tell_leftovers(found, [*(part.folder for part in description.parts), description.labels], names)
@@ -52,43 +55,80 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
     ]
 
 
+def label_part(description: Description) -> Part:
+    """The labels as a part, of no bands."""
+    return Part(description.labels, description.label_suffix, (), "", description.label_prefix)
+
+
+def places(folder: Path) -> list[tuple[Path, str]]:
+    """The folders that one with braces stands for, each with what begins the names of its files.
+
+    ../{train,val}/images is ../train/images with the names train/a, train/b, ... and ../val/images with val/c, ...
+    """
+    pieces = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(BRACES.split(str(folder)))]
+    if len(pieces) == 1 or folder.is_dir():
+        return [(folder, "")]
+    chosen = [[text.strip() for text in choice] for choice in itertools.product(*pieces)]
+    return [(Path("".join(choice)), "/".join(choice[1::2])) for choice in chosen]
+
+
+def files_below(folder: Path) -> list[tuple[str, Path]]:
+    """(name with its extension, path) of all files of a folder, which may have braces, less hidden ones; by path.
+
+    Raises `DataError` where a folder is not there.
+    """
+    found = []
+    for place, before in places(folder):
+        if not place.is_dir():
+            raise DataError(f"no folder {place}: correct it in {NAMES[0]}, where it is relative to that file")
+        found += [(Path(before, path.relative_to(place)).as_posix(), path) for path in _walk(place)]
+    return found
+
+
 def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> dict[str, Path]:
     """Name -> path of the files of `part`, in its folder and all below, less hidden ones.
 
-    A name is the path below the folder with "/", without suffix and extension.
+    A name is the path below the folder with "/", without prefix, suffix and extension.
 
     Args:
       part: what is looked for.
-      everything: all parts: what belongs to another one, deeper down or by a longer suffix, is left to it.
+      everything: all parts: what belongs to another one, deeper down or by a longer prefix or suffix, is left to it.
       extensions: in lower case.
 
     Raises:
       DataError: no such folder, nothing in it, or two files of one name.
     """
-    if not part.folder.is_dir():
-        raise DataError(f"no folder {part.folder}: correct it in {NAMES[0]}, where it is relative to that file")
     others = [other for other in everything if other is not part]
-    if any(_same(other.folder, part.folder) and other.suffix == part.suffix for other in others):
+    if any(_same(other.folder, part.folder) and _affixes(other) == _affixes(part) for other in others):
         raise DataError(
             f"{part.folder} is named for two things: tell their files apart by image_suffix or label_suffix"
         )
+    rivals, below = _rivals(part, others)
     files: dict[str, Path] = {}
     others_there: set[str] = set()
-    for path in _walk(part.folder):
-        stem, extension = os.path.splitext(path.name)
-        others_there |= {extension.lower()} - extensions
-        if extension.lower() not in extensions or not stem.endswith(part.suffix) or _of_another(path, part, others):
+    for full, path in files_below(part.folder):
+        others_there |= {path.suffix.lower()} - extensions
+        key = affixed(path.name, part) if path.suffix.lower() in extensions else None
+        taken = any(affixed(path.name, rival) is not None for rival in rivals)
+        if key is None or taken or any(_within(path, place) for place in below):
             continue
-        name = (path.relative_to(part.folder).parent / stem[: len(stem) - len(part.suffix)]).as_posix()
-        name = unicodedata.normalize("NFC", name)  # file systems differ in how they spell what has an accent
+        # File systems differ in how they spell what has an accent.
+        name = unicodedata.normalize("NFC", (PurePosixPath(full).parent / key).as_posix())
         if name in files:
-            raise DataError(f"{files[name]} and {path.name} have one name: rename or move one")
+            raise DataError(f"{files[name]} and {path.name} have one name: {_advice(files[name], path)}")
         files[name] = path
     if not files:
-        ending = f" whose names end with {part.suffix!r}" if part.suffix else ""
-        there = f", and there is {' '.join(sorted(filter(None, others_there)))}" if any(others_there) else ""
-        raise DataError(f"no files in {part.folder}{ending}: looked for {' '.join(sorted(extensions))}{there}")
+        raise _nothing(part, extensions, others_there)
     return files
+
+
+def affixed(name: str, part: Part) -> str | None:
+    """What a file's name is without the part's prefix and suffix and the extension; None where it hasn't got them."""
+    stem, extension = os.path.splitext(name)
+    suffix, wanted = _ending(part.suffix)
+    fits = stem.startswith(part.prefix) and stem.endswith(suffix) and wanted in ("", extension.lower())
+    end = len(stem) - len(suffix)
+    return stem[len(part.prefix) : end] if fits and len(part.prefix) <= end else None
 
 
 def tell_leftovers(found: Sequence[Mapping[str, Path]], folders: Sequence[Path], names: Sequence[str]) -> None:
@@ -123,16 +163,39 @@ def _walk(top):
     return sorted(paths)
 
 
-def _of_another(path, part, others):
-    """Whether a file in the folder of `part` belongs to another one: by a longer suffix, or it is in a folder below."""
-    stem = path.stem
-    for other in others:
-        if _same(other.folder, part.folder):
-            if len(other.suffix) > len(part.suffix) and stem.endswith(other.suffix):
-                return True
-        elif _within(other.folder, part.folder) and _within(path, other.folder):
-            return True
-    return False
+def _rivals(part, others):
+    """(parts that some of a part's files belong to by longer affixes, folders of others below its own)."""
+    length = len(part.prefix) + len(part.suffix)
+    beside = [other for other in others if _same(other.folder, part.folder)]
+    below = [place for other in others if other not in beside for place, _ in places(other.folder)]
+    own = [place for place, _ in places(part.folder)]
+    return (
+        [other for other in beside if len(other.prefix) + len(other.suffix) > length],
+        [place for place in below if any(_within(place, folder) for folder in own)],
+    )
+
+
+def _affixes(part):
+    return part.prefix, part.suffix
+
+
+def _ending(suffix):
+    """(what ends a name before the extension, the extension in lower case or nothing), of a part's suffix."""
+    before, dot, extension = suffix.rpartition(".")
+    return (before, f".{extension.lower()}") if f"{dot}{extension.lower()}" in IMAGES else (suffix, "")
+
+
+def _advice(first, second):
+    if first.suffix.lower() == second.suffix.lower():
+        return "rename or move one"
+    return f"rename or move one, or say which is meant (image_suffix or label_suffix: {second.suffix})"
+
+
+def _nothing(part, extensions, others_there):
+    starts = f" whose names begin with {part.prefix!r}" if part.prefix else ""
+    ends = f"{' and' if starts else ' whose names'} end with {part.suffix!r}" if part.suffix else ""
+    there = f", and there is {' '.join(sorted(filter(None, others_there)))}" if any(others_there) else ""
+    return DataError(f"no files in {part.folder}{starts}{ends}: looked for {' '.join(sorted(extensions))}{there}")
 
 
 def _same(folder, other):

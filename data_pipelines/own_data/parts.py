@@ -19,16 +19,18 @@ class Part:
     """Files that give some of an image's bands.
 
     Attributes:
-      folder: where they are.
-      suffix: what ends their names, before the extension.
+      folder: where they are; with braces, several folders.
+      suffix: what ends their names, before the extension or with it.
       bands: names of the bands.
       dtype: of the pixel values in the files.
+      prefix: what begins their names.
     """
 
     folder: Path
     suffix: str
     bands: tuple[str, ...]
     dtype: str
+    prefix: str = ""
 
 
 def part_specs(parts: Sequence[Part], spec: DatasetSpec) -> list[DatasetSpec]:

@@ -48,12 +48,12 @@ def text(value: object, key: str) -> str:
     return value
 
 
-def suffix(value: object, key: str) -> str:
-    """What ends the names of files: text, maybe none, without a slash."""
+def affix(value: object, key: str) -> str:
+    """What begins or ends the names of files: text, maybe none, without a slash."""
     if not isinstance(value, str):
         raise DataError(f"{key} must be text, got {value!r}")
     if "/" in value:
-        raise DataError(f"{key} must be what ends the names of files, before the extension, got {value!r}")
+        raise DataError(f"{key} must be what begins or ends the names of files, without their folder, got {value!r}")
     return value
 
 

@@ -38,11 +38,11 @@ problems, with which the exit status is 2:
   fewer than two classes; labels of train or val that are void altogether; train showing one class alone
   files of an image that lie at different places by their georeference; labels whose nodata tag is a class
   classes of which nodata takes all; JPEGs on which their decoder reports damage
-  the same file or the same pixels in two splits (not between train and trainval, for instance: the names say it)
+  the same file or the same pixels in two splits (but for those that are published so, such as train and trainval)
 notes, with which it is 0:
   absent splits; images without contrast, of unusual size, or with labels of void alone; images repeated in a split
   nodata that takes much of a class; files whose nodata tags differ from the others'
-  images in two splits that look alike: sized or compressed anew, or frames that follow each other in a video
+  images in two splits that look alike: sized or compressed anew, mirrored or turned, or frames that follow each other
   classes that train never shows; classes that are spread otherwise than in train
 
 written to --output:
@@ -76,7 +76,7 @@ def _program(args):
     dataset = load(args.dataset, args.folder, **command.options(args.option))
     splits = args.splits.split(",") if args.splits else list(dataset.spec.splits)
     found, notes, problems = _survey_all(dataset, splits)
-    verdict = findings.judge(dataset.spec, found)
+    verdict = findings.judge(dataset.spec, found, dataset.overlapping)
     verdict = verdict._replace(problems=problems + verdict.problems, notes=notes + verdict.notes)
     if found:
         print("\n".join([_table(dataset.spec, found), *_weights(dataset.spec, found), ""]))

@@ -64,9 +64,38 @@ def test_copies_are_found(scenes, change):
     assert not duplicates.same_pixels(originals, copies)
 
 
+TURNED = {
+    "mirrored": lambda picture: picture[:, ::-1],
+    "upside down": lambda picture: picture[::-1],
+    "half a turn": lambda picture: picture[::-1, ::-1],
+    "to the left": np.rot90,
+    "to the right": lambda picture: np.rot90(picture, -1),
+    "axes swapped": lambda picture: picture.swapaxes(0, 1),
+    "axes swapped, half a turn": lambda picture: np.rot90(picture, 2).swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize("turn", TURNED.values(), ids=TURNED.keys())
+def test_mirrored_and_turned_copies_are_found(scenes, turn):
+    originals = prints_of(scenes[:40])
+    copies = prints_of([jpeg(80)(np.ascontiguousarray(turn(scene))) for scene in scenes[10:30]])
+    assert duplicates.look_alike(originals, copies).pairs == 0
+    found = duplicates.turned_copies(originals, copies)
+    assert sorted((i, j) for _, i, j in found.nearest) == [(index + 10, index) for index in range(20)]
+    assert (found.pairs, found.images) == (20, 20)
+
+
+def test_what_is_alike_as_it_is_is_no_turned_copy(scenes):
+    even = [np.concatenate([scene, scene[:, ::-1]], axis=1) for scene in scenes[:20]]
+    originals, copies = prints_of(even), prints_of([jpeg(80)(scene) for scene in even])
+    assert duplicates.look_alike(originals, copies).pairs == 20
+    assert duplicates.turned_copies(originals, copies) == (0, 0, [])
+
+
 def test_different_scenes_are_not_alike(scenes):
     prints = prints_of(scenes)
     assert duplicates.look_alike(prints, prints) == (0, 0, [])
+    assert duplicates.turned_copies(prints, prints) == (0, 0, [])
     assert duplicates.repeated_pixels(prints) == []
 
 

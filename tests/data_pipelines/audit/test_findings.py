@@ -1,21 +1,31 @@
 """What is a problem, what a note, and what neither."""
 
+import dataclasses
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from folders import make_pascal_voc, write_image
-from in_memory import InMemory, halves, noise, pairs
+from in_memory import SPEC, InMemory, halves, noise, pairs
 
 from data_pipelines import IGNORE, load
 from data_pipelines.audit import findings
 from data_pipelines.audit.survey import survey
+from data_pipelines.datasets.cityscapes import Cityscapes
+from data_pipelines.datasets.coco_for_voc import CocoForVOC
+from data_pipelines.datasets.inria_aerial import InriaAerial
+from data_pipelines.datasets.kitti_road import KittiRoad
+from data_pipelines.datasets.pascal_voc import PascalVOC
+from data_pipelines.own_data.folders import Folders
+from data_pipelines.spec import Window
 
 CLASSIFICATION = {"task": "classification", "palette": ()}
 
 
 def judged(dataset, splits=None):
     found = [survey(dataset, split) for split in splits or dataset.spec.splits]
-    verdict = findings.judge(dataset.spec, found)
+    verdict = findings.judge(dataset.spec, found, dataset.overlapping)
     # Small versions of published data sets have fewer samples than these.
     return verdict._replace(problems=[line for line in verdict.problems if ", expected " not in line])
 
@@ -79,26 +89,73 @@ def test_lists_that_share_a_name_are_a_problem(tmp_path, flat):
 
 
 @pytest.mark.parametrize(
-    "first, second, meant",
+    ("dataset", "first", "second", "meant"),
     [
-        ("train", "val", False),
-        ("train", "trainval", True),
-        ("trainval", "val", True),
-        ("trainval", "trainaug", True),
-        ("trainaug", "val", False),
-        ("train_extra", "train_coarse", True),
-        ("val_coarse", "train_coarse", False),
-        ("val", "test", False),
-        ("trainval", "test", False),
-        ("train2017", "val2017", False),
-        ("train2017", "val2014", True),
-        ("val", "train2017", False),
+        (PascalVOC, "train", "trainval", True),
+        (PascalVOC, "trainaug", "trainval", True),
+        (PascalVOC, "trainaug", "val", False),
+        (Cityscapes, "val", "val_coarse", True),
+        (Cityscapes, "train_extra", "train_coarse", False),
+        (CocoForVOC, "train2017", "val2014", True),
+        (CocoForVOC, "val2014", "val2017", True),
+        (CocoForVOC, "train2017", "val2017", False),
+        (CocoForVOC, "val", "val2017", False),
+        (CocoForVOC, "val", "trainval", True),
+        (InriaAerial, "val", "trainval", True),
+        (Folders, "train", "trainval", False),
+        (Folders, "train2018", "val2019", False),
     ],
 )
-def test_splits_that_are_meant_to_overlap(first, second, meant):
-    assert findings.meant_to_overlap(first, second) == findings.meant_to_overlap(second, first) == meant
-    verdict = judged(InMemory({first: pairs(3), second: pairs(3)}, {first: list("abc"), second: list("def")}))
-    assert len(verdict.problems) == (not meant)
+def test_which_splits_may_overlap_is_declared(dataset, first, second, meant):
+    memory = InMemory({first: pairs(3), second: pairs(3)}, {first: list("abc"), second: list("def")})
+    found = [survey(memory, split) for split in (second, first)]
+    assert len(findings.judge(memory.spec, found, dataset.overlapping).problems) == (not meant)
+
+
+def test_overlapping_splits_are_splits():
+    for dataset in (PascalVOC, Cityscapes, CocoForVOC, InriaAerial, KittiRoad):
+        assert {split for pair in dataset.overlapping for split in pair} <= {*dataset.spec.splits}
+
+
+def test_mirrored_and_turned_copies_are_noted():
+    train, val = pairs(6), pairs(4, seed=50)
+    for number, turned in enumerate((train[2][0][:, ::-1], np.rot90(train[4][0]), train[1][0].swapaxes(0, 1))):
+        val[number] = turned, val[number][1] if turned.shape[:2] == (24, 32) else halves((32, 24))
+    verdict = judged(InMemory({"train": train, "val": val}))
+    assert verdict.problems == []
+    (note,) = (line for line in verdict.notes if "mirrored" in line)
+    assert note.startswith("images of val that look like one of train mirrored or turned: 3, in 3 pairs (nearest: ")
+    assert {tuple(sample.name for sample in pair.samples) for pair in verdict.pairs} == {
+        ("train_2", "val_0"),
+        ("train_4", "val_1"),
+        ("train_1", "val_2"),
+    }
+
+
+def test_scenes_that_are_in_two_splits_by_their_names_are_noted():
+    names = {
+        "train": [f"scene{n}_x0_y{64 * m}" for n in range(3) for m in range(2)],
+        "val": ["scene1_x64_y0", "b_x0_y0"],
+    }
+    verdict = judged(InMemory({"train": pairs(6), "val": pairs(2, seed=50)}, names))
+    assert [note for note in verdict.notes if "scenes" in note] == [
+        "train and val share scenes, by the images' names: 1 (scene1); keep each in one split (group in dataset.yaml)"
+    ]
+
+
+def test_windows_of_one_raster_are_in_two_splits_where_they_share_pixels():
+    def windows(split, *places):
+        memory = InMemory({split: pairs(len(places), seed=len(split))})
+        found = survey(memory, split)
+        site = [dataclasses.replace(image, image=Path("site.tif")) for image in found.images]
+        images = [dataclasses.replace(image, window=place) for image, place in zip(site, places)]
+        return dataclasses.replace(found, images=images)
+
+    train = windows("train", Window(0, 0, 10, 10), Window(0, 10, 10, 10))
+    beside = findings.judge(SPEC, [train, windows("val", Window(0, 20, 10, 10), Window(10, 0, 10, 20))])
+    assert beside.problems == []
+    across = findings.judge(SPEC, [train, windows("val", Window(0, 19, 10, 10), Window(10, 0, 10, 20))])
+    assert across.problems == ["train and val share images: 1 (val_0); take them out of one"]
 
 
 def test_odd_images_are_notes():

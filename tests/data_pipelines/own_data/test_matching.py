@@ -71,7 +71,7 @@ def test_names_are_equal_however_their_accents_are_stored(plain):
 def test_what_is_there_instead_is_named(plain):
     folder = plain("a")
     (folder / "labels" / "a.png").rename(folder / "labels" / "a.JPG")
-    assert complaint(folder).endswith("looked for .bmp .npy .pgm .png .ppm .tif .tiff, and there is .jpg")
+    assert complaint(folder).endswith("looked for .bmp .gif .npy .pgm .png .ppm .tif .tiff, and there is .jpg")
 
 
 def test_an_image_without_its_depth_is_left_out(rgbd, capsys):

@@ -1,13 +1,13 @@
-"""A user's own data: splits by shares and by lists."""
+"""A user's own data: splits by shares, by folders, and by lists that are given in place."""
 
 import hashlib
 
 import numpy as np
 import pytest
-from own_data import complaint, names_of
+from own_data import complaint, describe, names_of, write_png
 
 from data_pipelines import DataError, load
-from data_pipelines.own_data.splits import place
+from data_pipelines.own_data.splits import place, split_of_folder
 
 
 def test_more_files_move_none_between_the_splits(plain):
@@ -48,13 +48,95 @@ def test_names_without_a_group(plain):
     assert r"group '_(\\d+)' finds nothing in the image name 'a'" in complaint(plain("a", group=r"_(\d+)"))
 
 
-def test_lists_in_files_and_in_place(plain):
-    folder = plain(["a", "b c", "day/a", "night/d"], splits={"train": "lists/train.txt", "val": ["b c.png"]})
-    (folder / "lists").mkdir()
-    lines = "\ufeffnight/d\n\n/home/someone/project/images/day/a.png\nC:\\data\\a.JPG\n"
-    (folder / "lists" / "train.txt").write_text(lines, encoding="utf-8")
+@pytest.mark.parametrize(
+    ("images", "labels", "tree"),
+    [
+        ("data/images", "data/annotations", "data/{kind}/{split}/{name}.png"),
+        ("data/{train,val,test}/images", "data/{train,val,test}/annotations", "data/{split}/{kind}/{name}.png"),
+        ("data/{train,val,test}_images", "data/{train,val,test}_annotations", "data/{split}_{kind}/{name}.png"),
+        ("data/images", "data/annotations", "data/{kind}/site/{split}/{name}.png"),
+        (
+            "data/{a,b}/{train,val,test}/images",
+            "data/{a,b}/{train,val,test}/annotations",
+            "data/a/{split}/{kind}/{name}.png",
+        ),
+    ],
+)
+def test_folders_at_any_level_are_the_splits(tmp_path, images, labels, tree):
+    given = {"train": ["s0", "s1"], "val": ["s0"], "test": ["s7"]}
+    for split, names in given.items():
+        for name in names:
+            for kind, pixels in (("images", np.ones((4, 4, 3), np.uint8)), ("annotations", np.zeros((4, 4), np.uint8))):
+                write_png(tmp_path / tree.format(kind=kind, split=split, name=name), pixels)
+    if "{a,b}" in images:
+        for split in given:
+            write_png(tmp_path / f"data/b/{split}/images/t.png", np.ones((4, 4, 3), np.uint8))
+            write_png(tmp_path / f"data/b/{split}/annotations/t.png", np.zeros((4, 4), np.uint8))
+        given = {split: [*names, "t"] for split, names in given.items()}
+    describe(tmp_path, 1, images=images, labels=labels, splits=dict.fromkeys(given, "folder"))
+    dataset = load("folders", tmp_path)
+    for split, names in given.items():
+        found = dataset.samples(split)
+        assert [sample.image.stem for sample in found] == names
+        assert all(
+            split in str(s.image.relative_to(tmp_path)) and split in str(s.label.relative_to(tmp_path)) for s in found
+        )
+
+
+def test_spellings_of_folders():
+    meant = {
+        "Train": "train",
+        "TRAINING": "train",
+        "Valid": "val",
+        "validation": "val",
+        "val2017": "val",
+        "test": "test",
+    }
+    assert {folder: split_of_folder(folder) for folder in meant} == meant
+    assert not any(map(split_of_folder, ("trainval", "site", "2017", "testbed", "images")))
+
+
+def test_what_lies_in_no_folder_of_a_split_is_left_out_and_told(plain, capsys):
+    names = ["Train/a", "valid/b", "more/c", "d"]
+    dataset = load("folders", plain(names, splits={"train": "folder", "val": "folder"}))
+    assert (names_of(dataset, "train"), names_of(dataset, "val")) == (["Train/a"], ["valid/b"])
+    told = "left out, as they lie in no folder named train or val: 2 images (d, more/c)"
+    assert told in capsys.readouterr().err
+
+
+def test_the_rest_is_shared_out_where_test_is_a_folder(plain):
+    names = [f"{folder}/{number}" for folder in ("train", "test") for number in range(30)]
+    dataset = load("folders", plain(names, splits={"train": 0.7, "val": 0.3, "test": "folder"}))
+    found = {split: set(names_of(dataset, split)) for split in ("train", "val", "test")}
+    assert found["test"] == {name for name in names if name.startswith("test")}
+    assert found["train"] | found["val"] == set(names) - found["test"]
+    assert len(found["val"]) > 3 and not found["train"] & found["val"]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits", "told"),
+    [
+        (
+            ["train/a"],
+            ["train", "val"],
+            "splits.val is 'folder', but no image is in a folder val (or valid, validation)",
+        ),
+        (["train/test/a"], ["train"], "image 'train/test/a' lies in folders of test and train: which split is it of?"),
+    ],
+)
+def test_folders_that_make_no_splits(plain, names, splits, told):
+    assert told in complaint(plain(names, splits=dict.fromkeys(splits, "folder")))
+
+
+def test_a_folder_in_braces_that_is_not_there(plain):
+    folder = plain("a", images="{images,imagse}", splits={"train": 1.0})
+    assert "no folder " in complaint(folder) and "imagse: correct it" in complaint(folder)
+
+
+def test_lists_in_place(plain):
+    folder = plain(["a", "b c", "day/a", "night/d"], splits={"train": ["day/a.JPG", "night\\d"], "val": ["b c.png"]})
     dataset = load("folders", folder)
-    assert names_of(dataset, "train") == ["night/d", "day/a", "a"]
+    assert names_of(dataset, "train") == ["day/a", "night/d"]
     assert names_of(dataset, "val") == ["b c"]
 
 
@@ -62,8 +144,11 @@ def test_lists_in_files_and_in_place(plain):
     ("splits", "told"),
     [
         ({"train": ["a", "b"], "val": ["c", "b.png"]}, "splits 'train' and 'val' share 1 images: b"),
-        ({"train": ["a", "a.png"]}, "splits.train names twice: a"),
-        ({"train": ["a", "x", "night/a"]}, "splits.train names 2 of 3 that are no image with a label: x, night/a"),
+        ({"train": ["a", "b", "a.png"]}, "splits.train: entry 3 names 'a', as entry 1 does: delete one"),
+        (
+            {"train": ["a", "x", "night/a"]},
+            "splits.train: entry 2 is no image with a label: 'x' (nor are 1 others of 3)",
+        ),
         ({"train": "train.txt"}, "splits.train: cannot read "),
         ({"train": "images/a.png"}, "a.png: it is no text in UTF-8; save it"),
     ],
@@ -81,7 +166,7 @@ def test_lists_that_tear_a_group(plain):
 def test_an_empty_share_and_an_unknown_split(plain):
     (name,) = [letter for letter in "abcdefgh" if place(letter) < 0.3][:1]
     dataset = load("folders", plain(name, splits={"train": 0.5, "val": 0.5}))
-    with pytest.raises(DataError, match=r"'val' is empty: none of 1 images falls into its share; raise that in "):
+    with pytest.raises(DataError, match=r"'val' is empty: none of the images falls into its share; raise that in "):
         dataset.samples("val")
     with pytest.raises(DataError, match="no split 'test'; known: train, val"):
         dataset.samples("test")

@@ -1,11 +1,10 @@
-"""What files hold that no dataset.yaml describes yet: endings of names, and bands."""
+"""What files hold that no dataset.yaml describes yet: bands and dtypes."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,8 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.own_data.folders import Folders
-from data_pipelines.own_data.matching import IMAGES, list_files
-from data_pipelines.own_data.parts import Part
 from data_pipelines.reading.decoding import image_values
 from data_pipelines.spec import DTYPES, DataError
 
@@ -39,27 +36,6 @@ class Kind:
     masked: bool = dataclasses.field(default=False, compare=False)
 
 
-def suffixes(image_folder: Path, label_folder: Path) -> tuple[str, str]:
-    """(image_suffix, label_suffix) with which most labels find their image: none, or endings that the names have.
-
-    Raises:
-      DataError: no such folder, or none of its files can be an image or a label.
-    """
-    images_, labels = ({*_stems(folder, ext)} for folder, ext in ((image_folder, IMAGES), (label_folder, IMAGES)))
-    same = image_folder.resolve() == label_folder.resolve()
-    choices = Counter({("", ""): 0 if same else len(images_ & labels)})
-    for first, second, swap in ((images_, labels, False), (labels, images_, True)):
-        endings = Counter(filter(None, (_ending(name, first) for name in second)))
-        for ending, times in endings.most_common(1):
-            choices[(ending, "") if swap else ("", ending)] = times
-    tails = tuple(os.path.commonprefix([name[::-1] for name in names])[::-1] for names in (images_, labels))
-    if not same and all(tails):
-        cut = [{name[: len(name) - len(tail)] for name in names} for names, tail in zip((images_, labels), tails)]
-        choices[tails] = len(cut[0] & cut[1])
-    best, times = max(choices.items(), key=lambda item: item[1])  # the first of equals: no suffix
-    return best if times else ("", "")
-
-
 def kind_of(folder: Path, paths: Iterable[Path]) -> Kind:
     """The `Kind` that all images have, which are in `folder`. Raises `DataError` where they differ or can't be read."""
     first: dict[Kind, Path] = {}
@@ -77,21 +53,6 @@ def kind_of(folder: Path, paths: Iterable[Path]) -> Kind:
             "the images so that they are alike"
         )
     return dataclasses.replace(next(iter(first)), nan=nan, masked=masked)
-
-
-def _stems(folder, extensions):
-    everything = Part(folder, "", (), "")
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}")
-    return list_files(everything, [everything], extensions)
-
-
-def _ending(name, names):
-    """What follows in `name` after the longest of `names` that it begins with, or nothing."""
-    for length in range(len(name) - 1, 0, -1):
-        if name[:length] in names:
-            return name[length:]
-    return ""
 
 
 def _kind(path):
