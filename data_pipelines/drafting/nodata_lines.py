@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_pipelines.own_data.contents import Kind
+from data_pipelines.drafting.contents import Kind
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.nodata import tags_of
 from data_pipelines.own_data.values import can_be
