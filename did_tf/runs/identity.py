@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from did_tf.common.errors import ConfigError
@@ -75,7 +75,7 @@ def _way_on(old, new, keys, made, steps):
     """What to do about settings, `keys`, that are others than those of the run, which has `made` some of its steps."""
     if keys == [STEPS] and new[STEPS] > old[STEPS]:
         setting = f"--config.{STEPS}={old[STEPS]} --config.{EXTEND}={new[STEPS] - old[STEPS]}"
-        return f"to extend it when it has all of its {steps}, {setting}; else use another --run=dir"
+        return f"when it has all of its {steps} steps it is extended by {setting}; else use another --run=dir"
     if keys == [EXTEND] and new[EXTEND] < old[EXTEND]:
         return f"it was extended already: --config.{EXTEND}={old[EXTEND]}, or more"
     if keys == [EXTEND]:
@@ -166,13 +166,6 @@ def check_data(weights: object, was: Mapping[str, Any], now: Mapping[str, Any], 
             f"{weights} was trained on other data than {name} is: {found}; put the data's description back as it was, "
             "or train anew"
         )
-
-
-def check_order(weights: object, was: Sequence[str], now: Sequence[str]) -> None:
-    """Raises `ConfigError` where the classes `now` are those of `weights`, `was`, in another order."""
-    if sorted(was) == sorted(now) and list(was) != list(now):
-        found = data_difference({"classes": list(was)}, {"classes": list(now)})
-        raise ConfigError(f"{weights} has the same classes in another order: {found}; put them in its order")
 
 
 def _check_content(folder, what, old, new):
