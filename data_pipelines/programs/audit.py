@@ -113,7 +113,7 @@ def _survey_all(dataset, splits):
 def _odd_files(dataset, one):
     """Lines on files that could be read and are odd all the same."""
     images = [image for image, readable in zip(one.images, one.readable) if readable]
-    told = decoder.complaints(path for image in images for path in (image.image, *image.extras) if path)
+    told = decoder.complaints(path for image in images for path in (image.image, image.label, *image.extras) if path)
     return told._replace(notes=told.notes + dataset.odd_files(images))
 
 

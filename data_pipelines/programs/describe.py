@@ -20,7 +20,7 @@ from data_pipelines.drafting.label_folders import folders_of_masks, looked_at
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
 from data_pipelines.drafting.nodata_lines import nodata_lines
-from data_pipelines.drafting.sizes import check_channels, compare
+from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import draft_splits
 from data_pipelines.own_data.description import NAMES
 from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, places, tell_leftovers
@@ -102,6 +102,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         of_labels, choices = label_lines(looks)
         what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
     choices += compare(found[0], labels, names)
+    choices += [line for other in (*found[1:], labels) for line in compare_places(found[0], other, names)]
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
         "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
@@ -110,7 +111,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"bands: {json.dumps(bands[0], ensure_ascii=False).replace(chr(34), '')}{_hint(bands)}",
         f"dtype: {kinds[0].dtype}",
         *extra_lines(parts, bands, [kind.dtype for kind in kinds], folder),
-        *nodata_lines(kinds, found),
+        *nodata_lines(kinds, [{name: own[name] for name in names} for own in found]),
         *of_labels,
         *splits.lines,
     ]

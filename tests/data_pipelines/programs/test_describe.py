@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from own_data import make_five_bands, names_of, write_png, write_tiff
 from PIL import Image
+from rasterio.transform import from_origin
 
 from data_pipelines import DataError, load
 from data_pipelines.own_data.description import read_description
@@ -149,6 +150,18 @@ def describe_tiffs(folder, images, labels, capsys):
     status, _, told = drafted(capsys, *arguments)
     assert status == 0, told
     return (folder / "data" / "dataset.yaml").read_text(), load("folders", folder / "data")
+
+
+def test_a_draft_of_labels_that_lie_elsewhere(tmp_path, capsys):
+    """It is written all the same, and says what check-data and training will say."""
+    for number in range(2):
+        for name, pixels, left in (("images", np.ones((16, 16, 3), np.uint8), 0), ("labels", halves(), 30 * number)):
+            place = {"crs": "EPSG:32633", "transform": from_origin(left, 0, 1, 1)}
+            write_tiff(tmp_path / name / f"{number}.tif", pixels, **place)
+    arguments = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--folder", tmp_path / "data")
+    status, out, _ = drafted(capsys, *arguments)
+    assert status == 0 and "1 of 2 pairs are not of one place (1), and are refused: " in out
+    assert "labels/1.tif lie at different places: their corners are 30 columns and 0 rows apart" in out
 
 
 def halves(value=1):
