@@ -320,8 +320,8 @@ def test_a_draft_of_masks_per_class(plain, capsys):
     out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
     assert "masks of 2 classes" in out and "a mask per class: the folders two, one; 0.00% of the pixels" in out
     assert "masks overlap in 4 pixels: there the last in classes counts, as yet the smallest" in out
-    assert dataset.spec.classes == ("background", "two", "one")
-    np.testing.assert_array_equal(label_of(dataset, "a"), 1 + (masks["one/a.png"] > 0))
+    assert dataset.spec.classes == ("two", "one")
+    np.testing.assert_array_equal(label_of(dataset, "a"), masks["one/a.png"] > 0)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (1, 16, 16)])
