@@ -18,7 +18,7 @@ NAMED = 5  # values in a line
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     """(lines of labels_hold, classes, palette, void, rest and labels_soft; what is to be told of them)."""
-    told = [*_soft(labels), *_thin(labels), *_clear(labels), *_nothing(labels)]
+    told = [*_palettes(labels), *_soft(labels), *_thin(labels), *_clear(labels), *_nothing(labels)]
     lines = [f"# {line}" for line in told]
     if labels.soft or labels.half:
         lines.append("labels_soft: nearest")
@@ -47,6 +47,10 @@ def mask_lines(folders: Sequence[str], share: float, soft: int, overlap: int) ->
     lines += ["classes:  # folder: name", *(f"  {_text(name)}: {_text(name)}" for name in folders)]
     rest = REST if share else "void: others  # of which there are none"
     return [*(f"# {line}" for line in told), *lines, rest], told
+
+
+def _palettes(labels):
+    return [f"{labels.palettes}: the colours are the classes"] if labels.palettes else []
 
 
 def _soft(labels):
