@@ -17,9 +17,11 @@ def check_channels(image: Path, label: Path) -> None:
     for one, other in ((image, label), (label, image)):
         shape, beside = array_shape(one), array_shape(other) or size_of(other)
         if shape and size_of(image) != size_of(label) and shape[1:] in (beside[:2], beside[1:]):
+            way = "[height, width, channels]: np.moveaxis(array, 0, -1)"
+            if one is label:
+                way = f"[height, width] of ids: array{'[0]' if shape[0] == 1 else '.argmax(0)'}"
             raise DataError(
-                f"{one} is an array of {_by(shape)} and {other} of {_by(beside)}: channels first? Save arrays as "
-                "[height, width, channels]: np.moveaxis(array, 0, -1)"
+                f"{one} is an array of {_by(shape)} and {other} of {_by(beside)}: channels first? Save arrays as {way}"
             )
 
 

@@ -207,6 +207,8 @@ def _split_report(spec, one):
     if one.labelled and spec.task == "segmentation":
         report["images_with_class"] = _by_class(spec, one.counts.images)
         report["void_share"] = one.counts.void_share
+        pixels, moved, *_ = one.moved.sum(axis=0)
+        report["taken_for_the_nearest"] = moved / pixels if pixels else 0.0
         report["nodata_pixels"] = int(one.taken.sum())
         report["nodata_shares"] = _by_class(spec, nodata.shares(spec, one))
     return report
