@@ -142,9 +142,8 @@ def _likely(images, labels):
     for label in some:
         found = ((own, index.get((label.folder, key), ())) for key, own in _keys(label))
         votes.update({(affix, own) for own, there in found for path, affix in there if path != label.path})
-    return sorted(votes, key=lambda pair: (-votes[pair], sum(len(text) for affix in pair for text in affix)))[
-        :CANDIDATES
-    ]
+    likely = sorted(votes, key=lambda pair: (-votes[pair], sum(len(text) for affix in pair for text in affix)))
+    return [pair for pair in likely if not _are_counts(*pair)][:CANDIDATES]
 
 
 def _keys(file):
@@ -157,6 +156,11 @@ def _keys(file):
         for number, (first, _) in enumerate(spans)
         for _, last in spans[number:]
     ]
+
+
+def _are_counts(affix, other):
+    """Whether numbers alone tell two affixes apart: then it is two images that they tell apart, and not two kinds."""
+    return affix != other and len({re.sub(r"\d+", "0", "/".join(each)) for each in (affix, other)}) == 1
 
 
 def _matches(images, labels, image_affix, label_affix):

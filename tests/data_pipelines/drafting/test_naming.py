@@ -102,6 +102,12 @@ def test_previews_beside_the_images_are_no_bands():
     assert [str(affix) for affix in naming.other_images] == ["NAME_preview"]
 
 
+def test_numbers_tell_images_apart_and_not_kinds():
+    names = [f"{kind}/{split}/A_{number}.png" for kind in ("x", "y") for split in ("p", "q") for number in range(3)]
+    naming = find_naming(files(names), files(names))
+    assert told(naming) == (["NAME"], "NAME")
+
+
 def test_names_that_have_nothing_in_common():
     naming = find_naming(files(["cat.png", "dog.png"]), files(["one.png", "two.png"], "labels"))
     assert told(naming) == (["NAME"], "NAME")
