@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from did_tf.common.errors import ConfigError
@@ -17,8 +17,8 @@ MAY_DIFFER: Mapping[str, str] = {
     "train.checkpoint_every": "when the same state is saved",
     "train.keep_checkpoints": "which of the same states stay on the disk",
     "evaluate.protocols": "not used in training",
-    "evaluate.scales": "not used in training, whose validation is of whole images",
-    "evaluate.overlap": "not used in training, whose validation is of whole images",
+    "evaluate.scales": "not used in training while train.validation is whole",
+    "evaluate.overlap": "not used in training while train.validation is whole",
     "evaluate.options": "not used in training, whose validation is of the network as it is trained",
     "paper": "the paper's figures, for reports alone",
     "command": "how the same settings were given",
@@ -50,7 +50,10 @@ def may_differ(name: str) -> bool:
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
     old, new = flatten(old), flatten(new)
-    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not may_differ(key)]
+    whole = old.get("train.validation", "whole") == "whole"
+    used = () if whole else ("evaluate.scales", "evaluate.overlap")
+    different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    return [key for key in different if not may_differ(key) or key in used]
 
 
 def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int = 0) -> None:
@@ -75,7 +78,7 @@ def _way_on(old, new, keys, made, steps):
     """What to do about settings, `keys`, that are others than those of the run, which has `made` some of its steps."""
     if keys == [STEPS] and new[STEPS] > old[STEPS]:
         setting = f"--config.{STEPS}={old[STEPS]} --config.{EXTEND}={new[STEPS] - old[STEPS]}"
-        return f"to extend it when it has all of its {steps}, {setting}; else use another --run=dir"
+        return f"when it has all of its {steps} steps it is extended by {setting}; else use another --run=dir"
     if keys == [EXTEND] and new[EXTEND] < old[EXTEND]:
         return f"it was extended already: --config.{EXTEND}={old[EXTEND]}, or more"
     if keys == [EXTEND]:
@@ -166,13 +169,6 @@ def check_data(weights: object, was: Mapping[str, Any], now: Mapping[str, Any], 
             f"{weights} was trained on other data than {name} is: {found}; put the data's description back as it was, "
             "or train anew"
         )
-
-
-def check_order(weights: object, was: Sequence[str], now: Sequence[str]) -> None:
-    """Raises `ConfigError` where the classes `now` are those of `weights`, `was`, in another order."""
-    if sorted(was) == sorted(now) and list(was) != list(now):
-        found = data_difference({"classes": list(was)}, {"classes": list(now)})
-        raise ConfigError(f"{weights} has the same classes in another order: {found}; put them in its order")
 
 
 def _check_content(folder, what, old, new):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,18 @@ def load(model: keras.Model, file: Path) -> str:
     return digest(file)
 
 
-def load_part(model: keras.Model, file: Path, state: Mapping[str, tf.Variable]) -> str:
-    """As `load`, from a .npz file, for those weights alone that `state` has, a part of `checkpoints.model_state`."""
+def load_part(
+    model: keras.Model,
+    file: Path,
+    state: Mapping[str, tf.Variable],
+    fit: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict,
+) -> str:
+    """As `load`, from a .npz file, for those weights alone that `state` has, a part of `checkpoints.model_state`.
+
+    `fit` makes of the {name: array} that the file has for the model what is loaded.
+    """
     saved = checkpoints.read(file, _KINDS)
-    checkpoints.assign(state, _averaged(file, saved, model), f"checkpoint {file}", checkpoints.ADVICE)
+    checkpoints.assign(state, fit(_averaged(file, saved, model)), f"checkpoint {file}", checkpoints.ADVICE)
     return _digest(saved)
 
 

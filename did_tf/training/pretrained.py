@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 from did_tf.models import densenet, resnet
 from did_tf.runs import checkpoints, identity, weights
+from did_tf.training import transfer
 
 IMAGENET = "imagenet"
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -96,39 +97,7 @@ FAMILIES = (
 )
 
 
-def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], free: Collection[str] = ()) -> str:
-    """Loads all weights of `model` from an earlier run.
-
-    Args:
-      model: any network.
-      source: a run folder (its best weights, else the latest), or a weights file.
-      own: "network" and "data" of the new run, as of `manifest.make`.
-      free: options of the network that are meant to differ, beside those of training alone.
-
-    Returns:
-      What was loaded, for the log, and how its network and data differ from `own`.
-
-    Raises:
-      ConfigError: the weights can't be had or don't fit, are of a network with other options, or have the same classes
-        in another order. Nothing is loaded then.
-    """
-    file = weights.file_of(source)
-    found = weights.identity_of(file)
-    if found is None:
-        weights.load(model, file)
-        return f"{file}, which does not say what network it is of: that is not checked"
-    network = models.described(found["network"])
-    training = {*models.TRAINING_OPTIONS}
-    identity.check_network(file, network, own["network"], {*free, *training}, "train.init_options")
-    if "classes" in found["data"]:
-        identity.check_order(file, found["data"]["classes"], own["data"]["classes"])
-    weights.load(model, file)
-    differences = identity.network_differences(network, own["network"], training)
-    other_data = identity.data_difference(found["data"], own["data"])
-    return _and(str(file), [*differences, *([f"of the data, {other_data}"] if other_data else [])])
-
-
-def load_encoder(model: keras.Model, source: Path | str, network: Mapping[str, Any] | None = None) -> str:
+def load_encoder(model: keras.Model, source: Path | str, own: Mapping[str, Any] | None = None) -> str:
     """Loads the encoder of `model`, the layers whose `models.part` it is; decoder and heads stay as they are.
 
     Call it outside of a strategy's scope.
@@ -138,8 +107,8 @@ def load_encoder(model: keras.Model, source: Path | str, network: Mapping[str, A
       source: "imagenet" (`keras.applications` downloads them; for encoders that are whole DenseNets or ResNets);
         a .h5 file of that network's weights in `keras.applications`' form; a run folder (its best weights, else the
         latest), or a .npz file of one. Weights of a run are taken as they are: its network saw pixels normalised by
-        its own data set.
-      network: what `model` is, as `models.described`, to be compared with that of a run.
+        its own data set. Other bands than its own are as of `transfer.adapt_bands`.
+      own: "network" and "data" of the new run, as of `manifest.make`, to be compared with those of an earlier one.
 
     Returns:
       What was loaded, for the log, and how the encoder that the weights were trained in differs from the model's.
@@ -151,8 +120,8 @@ def load_encoder(model: keras.Model, source: Path | str, network: Mapping[str, A
     state = {name: v for name, v in checkpoints.model_state(model).items() if _is_encoder(name)}
     if source != IMAGENET and Path(source).suffix != ".h5":
         file = weights.file_of(source)
-        weights.load_part(model, file, state)
-        return _and(str(file), _of_encoder(file, network))
+        fitted = transfer.load_state(model, file, state, own)
+        return transfer.and_differences(str(file), _of_encoder(file, own)) + fitted
     family, theirs = _application(model)
     arrays = _converted(model, family, _their_weights(theirs, source), state)
     told = f"keras.applications.{theirs} ({source})"
@@ -193,19 +162,15 @@ def adapt_input(
     return adapted * 3 / bands, offset * 3 / bands
 
 
-def _of_encoder(file, network):
-    """How the encoder of `network` differs from that of a run's weights `file`, where both are known."""
+def _of_encoder(file, own):
+    """How the encoder of the network of `own` differs from that of a run's weights `file`, where both are known."""
     found = weights.identity_of(file)
-    if not (found and network):
+    if not (found and own):
         return []
-    was, now = (models.of_encoder(models.described(of)) for of in (found["network"], network))
+    was, now = (models.of_encoder(models.described(of["network"])) for of in (found, own))
     if was["name"] == now["name"]:
         return identity.network_differences(was, now)
     return [f"of {was['name']}, here {now['name']}"]
-
-
-def _and(loaded, differences):
-    return f"{loaded}, trained with other settings: {', '.join(differences)}" if differences else loaded
 
 
 def _is_encoder(name):

@@ -21,7 +21,7 @@ from did_tf.runs import checkpoints
 from did_tf.runs.curves import plot_metrics
 from did_tf.runs.manifest import of_weights
 from did_tf.runs.run_folder import MetricsFile, RunFolder
-from did_tf.training import health, pretrained
+from did_tf.training import health, pretrained, transfer
 from did_tf.training.health import TrainingFailed
 from did_tf.training.train_step import TrainStep
 
@@ -114,8 +114,8 @@ class Trainer:
 
     def _load_initial_weights(self):
         loads = (
-            ("init", pretrained.load_all, self.manifest, self.settings["init_options"]),
-            ("encoder", pretrained.load_encoder, self.manifest["network"]),
+            ("init", transfer.load_all, self.manifest, self.settings["init_options"]),
+            ("encoder", pretrained.load_encoder, self.manifest),
         )
         for source, load, *arguments in loads:
             if self.settings[source]:

@@ -103,6 +103,7 @@ def test_an_image_does_not_depend_on_the_others_of_its_batch(name):
 @pytest.mark.parametrize("bands", [1, 4, 7])
 def test_any_number_of_bands(name, bands):
     model = build(name, (33, 33, bands), mean=(100.0,) * bands, std=(50.0,) * bands)
+    assert model.weights[0].shape[2] == bands  # what `training.transfer` fits to other bands
     x = images((33, 33), bands)
     before = model(x)["main"].numpy()
     assert before.shape == (2, 33, 33, CLASSES)

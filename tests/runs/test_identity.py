@@ -211,7 +211,12 @@ def test_a_run_that_has_its_steps_is_extended(tmp_path, made, was, now):
         (5, 0, {"extend": 4}, "it has made 5 of its 6 steps, and is extended when it has made all"),
         (9, 4, {"extend": 5}, "it has made 9 of its 10 steps"),
         (10, 4, {"extend": 0}, "it was extended already: --config.train.extend=4, or more"),
-        (6, 0, {"steps": 9}, "has all of its 6, --config.train.steps=6 --config.train.extend=3; else use another"),
+        (
+            6,
+            0,
+            {"steps": 9},
+            "has all of its 6 steps it is extended by --config.train.steps=6 --config.train.extend=3; else",
+        ),
         (6, 0, {"steps": 5}, "use another --run=dir"),
         (6, 0, {"steps": 9, "batch_size": 2}, "use another --run=dir"),
     ],

@@ -1,6 +1,5 @@
 """A run that goes on: what may differ changes nothing, what may not is refused."""
 
-import json
 import shutil
 
 import numpy as np
@@ -177,26 +176,6 @@ def test_a_start_from_a_network_with_other_options_must_be_meant(whole, tmp_path
     assert "weights.npz, trained with other settings: stem_pool (3, here 2)\n" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="train.init_options: model 'did' has no option 'stempool'"):
         make(tmp_path / "other", **start, train__init_options=("stempool",))
-
-
-@pytest.mark.parametrize("reordered", [True, False])
-def test_a_start_on_other_data_is_told_but_the_same_classes_in_another_order_are_refused(
-    whole, tmp_path, capsys, reordered
-):
-    file = tmp_path / "w.npz"
-    found, arrays = (
-        checkpoints.read_identity(whole / "best" / "weights.npz"),
-        checkpoints.read(whole / "best/weights.npz"),
-    )
-    classes = found["data"]["classes"]
-    found["data"]["classes"] = [classes[1], classes[0], *classes[2:]] if reordered else ["other", *classes[1:]]
-    checkpoints.write(file, arrays, json.loads(json.dumps(found)))
-    if reordered:
-        with pytest.raises(ConfigError, match="w.npz has the same classes in another order: class 0 is "):
-            make(tmp_path / "run", train__init=str(file))
-    else:
-        make(tmp_path / "run", train__init=str(file))
-        assert f"of the data, class 0 is {classes[0]!r} and was 'other'" in capsys.readouterr().out
 
 
 def test_an_encoder_of_other_options_is_told(whole, tmp_path, capsys):
