@@ -37,6 +37,7 @@ def told(naming):
             (["NAME_RGBIR"], "NAME_label_noBoundary"),
         ),
         ("scene{}/image.png", "scene{}/mask.png", (["NAMEimage"], "NAMEmask")),
+        ("scene{}/B02.tif", "scene{}.tif", (["NAMEB02"], "NAME")),
         ("tr{}.jpg", "other{}x.png", (["trNAME"], "otherNAMEx")),
     ],
 )
@@ -79,6 +80,13 @@ def test_labels_of_several_kinds_are_told_apart_by_what_their_names_say():
     naming = find_naming(images, labels)
     assert told(naming) == (["NAME_leftImg8bit"], "NAME_gtFine_labelIds")
     assert [str(affix) for affix in naming.other_labels] == ["NAME_gtFine_color", "NAME_gtFine_instanceIds"]
+
+
+def test_pictures_of_labels_beside_these_are_told():
+    labels = files((f"MSK_{number}{end}.png" for number in NUMBERS for end in ("", "_vis")), "labels")
+    naming = find_naming(files(f"IMG_{number}.jpg" for number in NUMBERS), labels)
+    assert told(naming) == (["IMG_NAME"], "MSK_NAME")
+    assert [str(affix) for affix in naming.other_labels] == ["MSK_NAME_vis"]
 
 
 def test_where_names_do_not_say_it_labels_are_what_holds_fewest_values(tmp_path):
