@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.audit import duplicates, lessons, nodata
+from data_pipelines.audit import duplicates, ground, lessons, nodata
 from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
@@ -195,6 +195,7 @@ def _overlap(first, second):
             f"images of {second.split} that look like one of {first.split}: {alike.images}, in {alike.pairs} pairs "
             f"(nearest: {nearest})"
         )
+    notes += _ground_notes(first, second)
     if scenes := _shared_scenes(first, second):
         notes.append(
             f"{' and '.join(names)} share scenes, by the images' names: {_listed(scenes)}; keep each in one split "
@@ -219,6 +220,24 @@ def _same_files(first, second):
         if image.image:
             files[image.image].append(image.window)
     return [image for image in second.images if any(_meet(image.window, other) for other in files[image.image])]
+
+
+def _ground_notes(first, second):
+    """Lines on images of both splits that show the same ground by their georeference."""
+    grounds = [ground.ground_of(one.images, one.shapes) for one in (first, second)]
+    names = f"{first.split} and {second.split}"
+    if ground.at_one_place(*grounds):
+        return [
+            f"all images of {names} lie at one place by their georeference: is it right, and do they show the same?"
+        ]
+    found = sorted(ground.shared(*grounds), key=lambda pair: -pair[2])
+    if not found:
+        return []
+    most = ", ".join(f"{one} ~ {other} {share:.0%}" for one, other, share in found[:NAMES_SHOWN])
+    images = len({other for _, other, _ in found})
+    return [
+        f"images of {second.split} that show ground of {first.split}, by their georeference: {images} (most: {most})"
+    ]
 
 
 def _shared_scenes(first, second):

@@ -14,12 +14,12 @@ from data_pipelines.spec import DataError
 
 IMAGE_FOLDERS = frozenset(
     {"image", "images", "img", "imgs", "jpegimages", "photo", "photos", "picture", "pictures", "rgb", "leftimg8bit", ""}
-    | {"input", "inputs", "tile", "tiles", "scene", "scenes", "raw", "sat"}
+    | {"imgdir", "imagedir", "input", "inputs", "tile", "tiles", "scene", "scenes", "raw", "sat"}
 )
 LABEL_FOLDERS = frozenset(
     {"mask", "masks", "label", "labels", "annot", "annotation", "annotations", "gt", "gtfine", "groundtruth", "seg"}
     | {"segmentation", "segmentations", "segmentationclass", "target", "targets", "labelcol", "manual"}
-    | {"1stmanual", "lbl", "ann", "anno", "gts", "groundtruths", "semantic"}
+    | {"anndir", "labeldir", "maskdir", "1stmanual", "lbl", "ann", "anno", "gts", "groundtruths", "semantic"}
 )
 WORDS = "|".join(sorted(FOLDERS, key=len, reverse=True))
 YEAR = r"(?:[-_ ]?\d{4})?"

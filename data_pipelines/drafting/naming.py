@@ -91,11 +91,9 @@ def find_naming(images: Sequence[File], labels: Sequence[File]) -> Naming:
     fitting = _natural(pair[0] for pair in pairs if pair[1] == label)
     unfit = PICTURE_WORDS | LABEL_WORDS if together else PICTURE_WORDS
     own = [affix for affix in fitting if not _words(affix) & unfit] or fitting[:1]
-    names = keys_of(labels, label)
-    taken = {file.path for files in names.values() for file in files}
-    taken |= {
-        file.path for affix in own for name, files in keys_of(images, affix).items() if name in names for file in files
-    }
+    matched = [keys_of(labels, label), *(keys_of(images, affix) for affix in own)]
+    names = matched[0].keys() & set().union(*matched[1:])
+    taken = {file.path for found in matched for name in names for file in found.get(name, ())}
     naming = Naming(
         own,
         label,
@@ -112,7 +110,7 @@ def keys_of(files: Iterable[File], affix: Affix) -> dict[str, list[File]]:
         whole = file.stem + file.extension if affix.suffix.endswith(file.extension) else file.stem
         end = len(whole) - len(affix.suffix)
         if whole.startswith(affix.prefix) and whole.endswith(affix.suffix) and len(affix.prefix) <= end:
-            found[f"{file.folder}/{whole[len(affix.prefix) : end]}"].append(file)
+            found[PurePosixPath(file.folder, whole[len(affix.prefix) : end]).as_posix()].append(file)
     return found
 
 
@@ -131,32 +129,36 @@ def _good(images, labels):
 
 def _likely(images, labels):
     """Pairs of affixes that stand around something that an image and a label have in common, the commonest first."""
-    some = labels[:: max(len(labels) // TRIED, 1)]
-    folders = {file.folder for file in some}
-    index: dict[tuple[str, str], list[tuple[Path, Affix]]] = defaultdict(list)
+    some = [(label, _keys(label)) for label in labels[:: max(len(labels) // TRIED, 1)]]
+    known = {key for _, keys in some for key, _ in keys}
+    index: dict[str, list[tuple[Path, Affix]]] = defaultdict(list)
     for file in images:
-        for key, affix in _keys(file) if file.folder in folders else ():
-            if len(index[file.folder, key]) < PER_KEY:
-                index[file.folder, key].append((file.path, affix))
+        for key, affix in _keys(file):
+            if key in known and len(index[key]) < PER_KEY:
+                index[key].append((file.path, affix))
     votes: Counter[tuple[Affix, Affix]] = Counter()
-    for label in some:
-        found = ((own, index.get((label.folder, key), ())) for key, own in _keys(label))
+    for label, keys in some:
+        found = ((own, index.get(key, ())) for key, own in keys)
         votes.update({(affix, own) for own, there in found for path, affix in there if path != label.path})
-    return sorted(votes, key=lambda pair: (-votes[pair], sum(len(text) for affix in pair for text in affix)))[
-        :CANDIDATES
-    ]
+    likely = sorted(votes, key=lambda pair: (-votes[pair], sum(len(text) for affix in pair for text in affix)))
+    return [pair for pair in likely if not _are_counts(*pair)][:CANDIDATES]
 
 
 def _keys(file):
-    """[(part of a name, what stands around it)]: of whole words or numbers; in subfolders it may be nothing."""
-    stem = file.stem
-    whole = [(stem, Affix("", "")), *([("", Affix("", stem))] if file.folder != "." else [])]
+    """[(folder and a part of the name, what stands around it)]: of whole words or numbers; or the folder alone."""
+    stem, folder = file.stem, "" if file.folder == "." else f"{file.folder}/"
+    whole = [(folder + stem, Affix("", "")), *([(file.folder, Affix("", stem))] if folder else [])]
     spans = [match.span() for match in re.finditer(r"[^\W\d_]+|\d+", stem)]
     return whole + [
-        (stem[first:last], Affix(stem[:first], stem[last:]))
+        (folder + stem[first:last], Affix(stem[:first], stem[last:]))
         for number, (first, _) in enumerate(spans)
         for _, last in spans[number:]
     ]
+
+
+def _are_counts(affix, other):
+    """Whether numbers alone tell two affixes apart: then it is two images that they tell apart, and not two kinds."""
+    return affix != other and len({re.sub(r"\d+", "0", "/".join(each)) for each in (affix, other)}) == 1
 
 
 def _matches(images, labels, image_affix, label_affix):

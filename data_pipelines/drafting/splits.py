@@ -34,6 +34,23 @@ class Drafted(NamedTuple):
     notes: list[str]
 
 
+def check_folders(images: Iterable[str], labels: Iterable[str]) -> None:
+    """Raises `DataError` where folders of one split are called otherwise for images and for labels, by their names."""
+    found = [_folders_of(names) for names in (images, labels)]
+    for split in found[0].keys() & found[1].keys():
+        one, other = (folders[split] for folders in found)
+        if not one & other:
+            raise DataError(
+                f"images of {split} lie in folders called {', '.join(sorted(one))}, and their labels in "
+                f"{', '.join(sorted(other))}: rename these alike"
+            )
+    if found[0] and not found[1] and {name.rpartition("/")[2] for name in images} >= {*labels}:
+        raise DataError(
+            "images lie in folders of splits, and their labels in none: put the labels into such folders too, as only "
+            "images and labels of one name (train/a) belong together"
+        )
+
+
 def draft_splits(part: Part, images: Mapping[str, Path], places: Iterable[Path], folder: Path) -> Drafted:
     """The splits, and what goes with them.
 
@@ -53,6 +70,16 @@ def draft_splits(part: Part, images: Mapping[str, Path], places: Iterable[Path],
         return Drafted([f"splits: {json.dumps(told, ensure_ascii=False)}"], [*notes, *missing])
     drafted = _windows(images) or _shares(images)
     return Drafted(drafted.lines, [*notes, *drafted.notes])
+
+
+def _folders_of(names):
+    """Split -> names of its folders, as they are spelt."""
+    found = defaultdict(set)
+    for name in names:
+        for folder in name.split("/")[:-1]:
+            if split := split_of_folder(folder):
+                found[split].add(folder)
+    return found
 
 
 def _in_folders(names):

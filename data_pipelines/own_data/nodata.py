@@ -60,6 +60,7 @@ def _tags(path):
 
 def _lines(what, paths, stated, harmless=frozenset()):
     """A line where the tags of some files differ: from what is `stated` for all, or else from each other."""
+    paths = list(dict.fromkeys(paths))  # of windows, each file once
     found = {value: files for value, files in tags_of(paths).items() if value not in harmless}
     kinds = {repr(value) for value in stated}
     odd: dict[float | None, list[str]] = {

@@ -43,6 +43,7 @@ notes, with which it is 0:
   absent splits; images without contrast, of unusual size, or with labels of void alone; images repeated in a split
   nodata that takes much of a class; files whose nodata tags differ from the others'
   images in two splits that look alike: sized or compressed anew, mirrored or turned, or frames that follow each other
+  images in two splits that show the same ground by their georeference, or the same scene by their names
   classes that train never shows; classes that are spread otherwise than in train
 
 written to --output:

@@ -22,7 +22,7 @@ from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
 from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.sizes import check_channels, compare, compare_places
-from data_pipelines.drafting.splits import draft_splits
+from data_pipelines.drafting.splits import check_folders, draft_splits
 from data_pipelines.own_data.description import NAMES
 from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, places, tell_leftovers
 from data_pipelines.programs import command
@@ -82,6 +82,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         parts[0], label = _affixed(parts[0], masks.image), _affixed(label, masks.label)
         found[0], labels = list_files(parts[0], [*parts, label], IMAGES), masks.first
     names = sorted(set.intersection(*map(set, found), labels))
+    check_folders(found[0], labels)
     if not names:
         raise DataError(
             f"no image of {parts[0].folder} has the name of a label of {label.folder}: the first are {min(found[0])!r} "

@@ -37,6 +37,7 @@ def told(naming):
             (["NAME_RGBIR"], "NAME_label_noBoundary"),
         ),
         ("scene{}/image.png", "scene{}/mask.png", (["NAMEimage"], "NAMEmask")),
+        ("scene{}/B02.tif", "scene{}.tif", (["NAMEB02"], "NAME")),
         ("tr{}.jpg", "other{}x.png", (["trNAME"], "otherNAMEx")),
     ],
 )
@@ -81,6 +82,13 @@ def test_labels_of_several_kinds_are_told_apart_by_what_their_names_say():
     assert [str(affix) for affix in naming.other_labels] == ["NAME_gtFine_color", "NAME_gtFine_instanceIds"]
 
 
+def test_pictures_of_labels_beside_these_are_told():
+    labels = files((f"MSK_{number}{end}.png" for number in NUMBERS for end in ("", "_vis")), "labels")
+    naming = find_naming(files(f"IMG_{number}.jpg" for number in NUMBERS), labels)
+    assert told(naming) == (["IMG_NAME"], "MSK_NAME")
+    assert [str(affix) for affix in naming.other_labels] == ["MSK_NAME_vis"]
+
+
 def test_where_names_do_not_say_it_labels_are_what_holds_fewest_values(tmp_path):
     rng = np.random.default_rng(0)
     for number in NUMBERS:
@@ -100,6 +108,12 @@ def test_previews_beside_the_images_are_no_bands():
     naming = find_naming(images, files((f"a{number}.png" for number in NUMBERS), "labels"))
     assert told(naming) == (["NAME"], "NAME")
     assert [str(affix) for affix in naming.other_images] == ["NAME_preview"]
+
+
+def test_numbers_tell_images_apart_and_not_kinds():
+    names = [f"{kind}/{split}/A_{number}.png" for kind in ("x", "y") for split in ("p", "q") for number in range(3)]
+    naming = find_naming(files(names), files(names))
+    assert told(naming) == (["NAME"], "NAME")
 
 
 def test_names_that_have_nothing_in_common():

@@ -104,6 +104,15 @@ def test_windows_are_measured_as_train_alone_and_the_statistics_know_them(raster
         load("folders", folder).check_statistics()
 
 
+def test_files_that_differ_are_counted_once_whatever_their_windows(rasters, capsys):
+    folder = rasters((20, 30), (20, 30), patch=10, group="region")
+    pixels = np.arange(600, dtype=np.uint16).reshape(20, 30, 1)
+    write_tiff(folder / "images" / "site0.tif", pixels, nodata=9)
+    load("folders", folder)
+    told = capsys.readouterr().err
+    assert "nodata tags: of 2, 1 with 9 (" in told and "site0.tif), 1 with none (" in told
+
+
 def test_a_raster_that_can_not_be_shared_out(rasters):
     folder = rasters((3, 4), patch=8, splits={"train": 0.95, "val": 0.05})
     assert "the share of split 'val', 0.05, of 3x4 pixels is less than one" in complaint(folder)

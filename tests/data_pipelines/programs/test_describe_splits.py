@@ -206,6 +206,28 @@ def test_further_bands_with_a_beginning_of_their_own(tmp_path, capsys, monkeypat
     assert sample.extras == (Path("data/../green", f"green_patch_{sample.name.split('_')[-1]}.tif"),)
 
 
+@pytest.mark.parametrize(
+    ("image", "label", "told"),
+    [
+        (
+            "images/valid/a",
+            "labels/val/a",
+            "images of val lie in folders called valid, and their labels in val:",
+        ),
+        (
+            "images/val/a",
+            "labels/a",
+            "images lie in folders of splits, and their labels in none: put",
+        ),
+    ],
+)
+def test_folders_of_splits_that_do_not_fit(tmp_path, capsys, monkeypatch, image, label, told):
+    pair(tmp_path / "images/train/b.png", tmp_path / ("labels/train/b.png" if "val/" in label else "labels/b.png"))
+    pair(tmp_path / f"{image}.png", tmp_path / f"{label}.png")
+    monkeypatch.chdir(tmp_path)
+    assert told in drafted(capsys, "images", "labels", status=2)[1]
+
+
 def test_folders_in_which_nothing_fits(tmp_path, capsys, monkeypatch):
     write_png(tmp_path / "images" / "cat.png", np.zeros((8, 8, 3), np.uint8))
     write_png(tmp_path / "labels" / "dog.png", np.zeros((8, 8), np.uint8))
