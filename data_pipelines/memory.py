@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+from data_pipelines.spec import DataError
+
+LIMIT = "DID_TF_MEMORY"
+"""Environment variable: GiB that this process may have in all, on machines where that is less than what is free."""
 GROUPS = Path("/proc/self/cgroup")
 """Where Linux says in which groups of processes this one is."""
 MOUNT = Path("/sys/fs/cgroup")
@@ -19,8 +24,19 @@ _FILES = {  # of both versions: folder, limit, what is taken, and what of that a
 
 
 def free_memory() -> int:
-    """Bytes that this process can still take without swapping, or being killed for them in a container."""
-    return int(min(psutil.virtual_memory().available, *_left_in_groups(), math.inf))
+    """Bytes that this process can still take without swapping, or being killed for them in a container.
+
+    Raises `DataError` where `LIMIT` is no number.
+    """
+    return int(min(psutil.virtual_memory().available, *_left_in_groups(), _left_of_limit()))
+
+
+def _left_of_limit():
+    own = os.environ.get(LIMIT, "")
+    try:
+        return max(0.0, float(own) * 2**30 - psutil.Process().memory_info().rss) if own else math.inf
+    except ValueError:
+        raise DataError(f"{LIMIT}={own}: it must be a number of GiB") from None
 
 
 def _left_in_groups() -> Iterator[float]:

@@ -7,18 +7,27 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from data_pipelines.spec import IGNORE
+from data_pipelines.spec import IGNORE, DatasetSpec
 
 WHITE, BLACK = 255, (0, 0, 0)
 FONT, THIN = cv2.FONT_HERSHEY_SIMPLEX, 1
 
 
-def colorize(label: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """Class ids as colours; 255 (ignored) is black.
+def void_colour(spec: DatasetSpec) -> tuple[int, int, int]:
+    """(R, G, B) of what has no class: that of the data set's labels, or black, or the first grey that no class has."""
+    greys = ((value,) * 3 for value in (0, 255, *range(1, 255)))
+    return next(colour for colour in (*spec.void_colours, *greys) if tuple(colour) not in set(spec.palette))
+
+
+def colorize(
+    label: np.ndarray, palette: Sequence[tuple[int, int, int]], void: tuple[int, int, int] = BLACK
+) -> np.ndarray:
+    """Class ids as colours.
 
     Args:
       label: [H, W], integers of any type.
       palette: one (R, G, B) in 0..255 per class.
+      void: that of 255 (ignored).
 
     Returns:
       [H, W, 3] uint8.
@@ -28,6 +37,7 @@ def colorize(label: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> np.n
     """
     colours = np.zeros((IGNORE + 1, 3), np.uint8)
     colours[: len(palette)] = palette
+    colours[IGNORE] = void
     unknown = label[(label != IGNORE) & ((label < 0) | (label >= len(palette)))]
     if unknown.size:
         raise ValueError(f"label {unknown[0]} has no colour: the palette has {len(palette)}")

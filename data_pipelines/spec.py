@@ -262,6 +262,10 @@ class Dataset(abc.ABC):
         """Lines on files among `samples` that say otherwise than the others which pixels have no data."""
         return []
 
+    def read_masked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
+        """(image as of `read_image`, [H, W] bool where it has no data, or None). Raises `DataError`."""
+        return self.read_image(sample), None
+
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image alone, [H, W, bands] as of `read`; there need be no label. Raises `DataError`."""
         return self.read(sample)[0]

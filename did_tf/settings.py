@@ -31,7 +31,7 @@ from did_tf.training import distribution, losses, optimizers, schedules, supervi
 Config = Mapping[str, Any]
 """Resolved settings: a plain dict of the sections that experiments/base.py explains."""
 
-PROTOCOLS = ("whole", "tiles")
+PROTOCOLS = ("whole", "tiles", "tiles_once")
 """How an image goes through the network in testing, see `wiring.make_predictor`."""
 FREQUENCIES = ("all", "segnet")
 """What the frequency of a class is its pixels over: those of all images, or those of the images that have the class."""
@@ -101,6 +101,7 @@ KINDS: dict[str, Kind] = {
     "train.log_every": whole("[1, inf)"),
     "train.checkpoint_every": whole("[1, inf)"),
     "train.validate_every": whole("[1, inf)"),
+    "train.validation": choice(PROTOCOLS),
     "train.keep_checkpoints": whole("[1, inf)"),
     "train.panels": whole("[0, inf)"),
     "train.progress": FLAG,

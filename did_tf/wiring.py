@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,8 @@ from data_pipelines.records import Prepared
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError
-from did_tf.inference import export, pictures, trained
+from did_tf.inference import export, inputs, trained
+from did_tf.inference.memory import IN_TILES, Fitting, sizes_of
 from did_tf.inference.predictor import Predictor
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
@@ -139,7 +141,8 @@ def make_predictor(
     Args:
       config: resolved settings.
       model: the network.
-      protocol: of `PROTOCOLS`: the "whole" image, or "tiles" of the training crop's size at the scales of the settings.
+      protocol: of `PROTOCOLS`: the "whole" image, "tiles" of the training crop's size at the scales of the settings, or
+        "tiles_once", at scale 1 alone.
       outputs: those that are wanted, None for all.
 
     Raises:
@@ -152,7 +155,14 @@ def make_predictor(
     if protocol == "whole":
         return Predictor(model, flip=settings["flip"], outputs=outputs)
     crop = tuple(config["data"]["crop"])
-    return Predictor(model, crop, settings["overlap"], tuple(settings["scales"]), settings["flip"], outputs=outputs)
+    scales = (1.0,) if protocol == IN_TILES else tuple(settings["scales"])
+    return Predictor(model, crop, settings["overlap"], scales, settings["flip"], outputs=outputs)
+
+
+def make_fitting(config: Config, model: keras.Model, spec: DatasetSpec, protocol: str, **options: Any) -> Fitting:
+    """The `Fitting` of a protocol, with `outputs` as of `make_predictor`, which raises, and further `options`."""
+    make = functools.partial(make_predictor, config, model, outputs=options.pop("outputs", None))
+    return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, **options)
 
 
 def make_classifier(config: Config, model: keras.Model) -> Classifier:
@@ -163,10 +173,13 @@ def make_classifier(config: Config, model: keras.Model) -> Classifier:
 def make_validation(
     config: Config, model: keras.Model, dataset: Dataset
 ) -> SegmentationValidation | ClassificationValidation:
-    """What scores `model` during training: on whole images, or on centre crops where images are classified."""
+    """What scores `model` during training: as `train.validation`, or on centre crops where images are classified."""
     if dataset.spec.task == "classification":
         return ClassificationValidation(make_classifier(config, model), dataset)
-    return SegmentationValidation(make_predictor(config, model, outputs=[MAIN]), dataset, config["train"]["panels"])
+    split, how = config["dataset"]["val_split"], config["train"]["validation"]
+    fitting = make_fitting(config, model, dataset.spec, how, outputs=[MAIN])
+    predictor = fitting.make(fitting.all(sizes_of(dataset, dataset.samples(split) if split else [])))
+    return SegmentationValidation(predictor, dataset, config["train"]["panels"])
 
 
 def make_supervision(config: Config, strategy: tf.distribute.Strategy, model: keras.Model) -> Supervision:
@@ -257,22 +270,12 @@ def load_network(config: Config, source: str | Path) -> tuple[keras.Model, Datas
 
 def example_images(config: Config, spec: DatasetSpec) -> list[np.ndarray]:
     """Two images to compare on, of the validation or else the training split; noise where there are no data."""
-    settings = config["dataset"]
-    for split in (settings["val_split"], settings["train_split"].split("+")[0]):
-        try:
-            return [read() for _, read in pictures.split_images(make_dataset(config), split, 2)]
-        except DataError as error:
-            reason = error
-    print(f"comparing on random images, for there are no others: {reason}")
-    return export.random_images(spec)
+    splits = config["dataset"]["val_split"], config["dataset"]["train_split"].split("+")[0]
+    return inputs.first_images(lambda: make_dataset(config), splits, 2) or export.random_images(spec)
 
 
 def make_parts(config: Config) -> tuple[Part, ...]:
-    """The `Part`s of a user's own data: one, or several where each image is in several files; none of other data sets.
-
-    Raises:
-      DataError: there is no description in the folder, or it is bad.
-    """
+    """The `Part`s of a user's own data, as dataset.yaml says, which may be bad (`DataError`); none of other data sets."""
     settings = config["dataset"]
     if settings["name"] != "folders":
         return ()

@@ -83,12 +83,13 @@ def get_config():
     c.train.log_every = 20  # steps
     c.train.checkpoint_every = 200
     c.train.validate_every = 1000
+    c.train.validation = "whole"  # how, one of evaluate.protocols
     c.train.keep_checkpoints = 2
     c.train.panels = 3  # validation images shown in TensorBoard
     c.train.progress = True
 
     c.evaluate = ml_collections.ConfigDict()
-    c.evaluate.protocols = ("whole",)  # "whole": the whole image; "tiles": the crop's size, see below
+    c.evaluate.protocols = ("whole",)  # "whole": the whole image; "tiles": the crop's size, see below; "tiles_once"
     c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5)  # of "tiles"
     c.evaluate.overlap = 1 / 3  # of neighbouring tiles
     c.evaluate.flip = False

@@ -84,6 +84,10 @@ class FileDataset(Dataset):
         """The image [H, W, bands] of `spec.dtype` alone. Raises `DataError`."""
         return self._read_masked(sample)[0]
 
+    def read_masked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
+        """(image as of `read_image`, where it has no data or None), as `images.read_masked`. Raises `DataError`."""
+        return self._read_masked(sample)
+
     def read_label(self, sample: Sample) -> np.ndarray:
         """The label [H, W] uint8 alone, but for what void pixels of the image change in it. Raises `DataError`."""
         assert sample.label is not None

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_pipelines.pictures import colorize, legend, side_by_side, to_rgb
+from data_pipelines.pictures import colorize, legend, side_by_side, to_rgb, void_colour
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common.files import write_file
 
@@ -24,6 +24,7 @@ __all__ = [
     "save_png",
     "side_by_side",
     "to_rgb",
+    "void_colour",
 ]
 
 
@@ -47,21 +48,21 @@ def overlay(
 
 
 def panels(image: np.ndarray, labels: Iterable[np.ndarray], spec: DatasetSpec) -> list[np.ndarray]:
-    """[image, coloured label, ...] of an image [H, W, bands] and label maps [H, W] with class ids of `spec`.
+    """[image, coloured label, ...] of an image [H, W, bands] and label maps [H, W] with classes of `spec` and 255.
 
     Raises ValueError for an id that has no colour.
     """
-    return [to_rgb(image, spec.rgb), *(colorize(label, spec.palette) for label in labels)]
+    return [to_rgb(image, spec.rgb), *(colorize(label, spec.palette, void_colour(spec)) for label in labels)]
 
 
 def save_png(path: Path | str, rgb: np.ndarray) -> None:
-    """Writes RGB [H, W, 3], or one band such as class ids [H, W], uint8, as PNG, creating the folder.
+    """Writes RGB [H, W, 3] uint8, or one band such as class ids [H, W], uint8 or uint16, as PNG, creating the folder.
 
     Raises:
       OSError: the file can't be written; the message names it.
-      ValueError: not uint8.
+      ValueError: of another type.
     """
-    if rgb.dtype != np.uint8:
+    if rgb.dtype != np.uint8 and (rgb.dtype != np.uint16 or rgb.ndim != 2):
         raise ValueError(f"a picture must be uint8, got {rgb.dtype}")
     # Encoded in memory: OpenCV's own writing fails on non-ASCII paths on some systems, and tells nobody.
     pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) if rgb.ndim == 3 else rgb

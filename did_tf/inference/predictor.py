@@ -6,7 +6,7 @@ The protocol is that of the DID authors' evaluation code (papers.md section 1, "
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ class Predictor:
       tile: (height, width) or None.
       overlap, scales, flip, batch_size: as given.
       bands: number of bands that the model takes.
+      classes: output -> number of its classes, of the outputs that are wanted.
 
     Raises:
       ConfigError: an option is out of range, an output is unknown, or the model doesn't take such tiles.
@@ -65,6 +66,7 @@ class Predictor:
         self._minimum = normalize.minimum if normalize else 1
         self._padding = normalize.mean if normalize else (0,) * self.bands
         self.tile = self._checked_tile(tile, (height, width))
+        self.classes = {name: model.output[name].shape[-1] for name in outputs}
 
         # One signature for all sizes, so that the network is traced once.
         @tf.function(input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
@@ -81,63 +83,96 @@ class Predictor:
           image: [H, W, C] raw pixel values, uint8 or float.
 
         Returns:
-          By output name, float32 [H, W, num_classes], summing to 1 over the classes.
+          By output name, float32 [H, W, num_classes], summing to 1 over the classes. They may be read-only.
 
         Raises:
           ValueError: the image is not [H, W, C] with the model's number of bands.
           DataError: the image has values that are not finite.
           NotFinite: the network gives such values for one that has none.
         """
+        return _joined(self.strips(image), image.shape[0])
+
+    def strips(self, image: np.ndarray) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """The same in strips of whole rows, from top to bottom, so that nobody has to hold all of it.
+
+        At one scale, which is 1, a strip has the rows that no further tile covers; else there is but one.
+
+        Args:
+          image: as for a call.
+
+        Yields:
+          (rows, by output name float32 [rows, W, num_classes]).
+
+        Raises:
+          As a call does.
+        """
         if image.ndim != 3 or image.shape[2] != self.bands:
             raise ValueError(f"image must be [height, width, {self.bands}], got {image.shape}")
-        views = len(self.scales) * (2 if self.flip else 1)
+        whole = [(slice(0, image.shape[0]), self._over_scales(image))] if self.scales != (1,) else None
+        for rows, values in whole or self._both_ways(image):
+            _check_finite(values, image)
+            yield rows, values
+
+    def graph(self, size: Sequence[int]) -> tuple[tf.Graph, list[tf.Tensor]]:
+        """What one image or tile of a (height, width) runs through, for looking at; and the tensors that it ends in."""
+        image = tf.TensorSpec((1, *(max(side, self._minimum) for side in size), self.bands), tf.float32)
+        found = tf.function(self._forward.python_function).get_concrete_function(image)
+        return found.graph, list(found.outputs)
+
+    def _over_scales(self, image):
+        """Mean of the probabilities over the scales, and the image's both ways."""
         mean: dict[str, np.ndarray] = {}
         for scale in self.scales:
             size = [max(1, round(side * scale)) for side in image.shape[:2]]
             scaled = image if scale == 1 else resize(image.astype(np.float32), size)
-            for name, values in self._both_ways(scaled).items():
-                values = resize(values, image.shape[:2])
-                values /= views
+            found = _joined(self._both_ways(scaled), size[0])
+            for name in list(found):
+                values = resize(found.pop(name), image.shape[:2]) / np.float32(len(self.scales))
                 mean[name] = mean[name] + values if name in mean else values
-        _check_finite(mean, image)
         return mean
 
     def _both_ways(self, image):
-        """Sum of the probabilities of the image and, with `flip`, of its mirror image."""
-        total = self._in_tiles(image)
-        if self.flip:
-            for name, mirrored in self._in_tiles(image[:, ::-1]).items():
-                total[name] += mirrored[:, ::-1]
-        return total
+        """Strips of the image or, with `flip`, the mean of it and its mirror image."""
+        if not self.flip:
+            yield from self._in_tiles(image)
+            return
+        for (rows, total), (_, mirrored) in zip(self._in_tiles(image), self._in_tiles(image[:, ::-1])):
+            yield rows, {name: (values + mirrored[name][:, ::-1]) / np.float32(2) for name, values in total.items()}
 
     def _in_tiles(self, image):
-        """Probabilities averaged over the tiles that cover a pixel."""
-        tile = self.tile or [max(side, self._minimum) for side in image.shape[:2]]
+        """Strips of the probabilities averaged over the tiles that cover a pixel."""
+        tile = self.tile or tuple(max(side, self._minimum) for side in image.shape[:2])
         starts = [tile_starts(n, t, tile_stride(t, self.overlap)) for n, t in zip(image.shape, tile)]
-        places = [np.s_[y : y + tile[0], x : x + tile[1]] for y in starts[0] for x in starts[1]]
+        rows, columns = (_cover(n, t, begun) for n, t, begun in zip(image.shape, tile, starts))
+        (height, width), top = image.shape[:2], 0
+        total: dict[str, np.ndarray] = {}
+        for y, x, parts in self._parts(image, tile, starts):
+            if starts == [[0], [0]]:
+                yield slice(0, height), {name: part[:height, :width] for name, part in parts.items()}
+                return
+            if y > top:
+                yield slice(top, y), _divided(_taken(total, y - top), rows[top:y], columns)
+                top = y
+            for name, part in parts.items():
+                if name not in total:
+                    total[name] = np.zeros((min(tile[0], height), width, part.shape[-1]), np.float32)
+                inside = total[name][:, x : x + tile[1]]
+                inside += part[: inside.shape[0], : inside.shape[1]]
+        yield slice(top, height), _divided(total, rows[top:], columns)
 
-        total = {}
+    def _parts(self, image, tile, starts):
+        """(first row, first column, probabilities [*tile, num_classes] by output) of every tile, row by row."""
+        places = [(y, x) for y in starts[0] for x in starts[1]]
         for first in range(0, len(places), self.batch_size):
             batch = places[first : first + self.batch_size]
-            for name, values in self._forward(np.stack([self._pad(image[place], tile) for place in batch])).items():
-                values = values.numpy()
-                if name not in total:
-                    total[name] = np.zeros((*image.shape[:2], values.shape[-1]), np.float32)
-                for place, part in zip(batch, values):
-                    inside = total[name][place]
-                    inside += part[: inside.shape[0], : inside.shape[1]]
-        rows, columns = (_cover(n, t, begun) for n, t, begun in zip(image.shape, tile, starts))
-        for values in total.values():
-            values /= rows[:, None, None]
-            values /= columns[:, None]
-        return total
-
-    def _pad(self, image, tile):
-        """The image as float, extended at the bottom and right to the tile with what is normalised to zero."""
-        padded = np.empty((*tile, self.bands), np.float32)
-        padded[:] = self._padding
-        padded[: image.shape[0], : image.shape[1]] = image
-        return padded
+            pixels = np.empty((len(batch), *tile, self.bands), np.float32)
+            pixels[:] = self._padding  # what is normalised to zero, at the bottom and right
+            for padded, (y, x) in zip(pixels, batch):
+                part = image[y : y + tile[0], x : x + tile[1]]
+                padded[: part.shape[0], : part.shape[1]] = part
+            outputs = {name: np.asarray(values) for name, values in self._forward(pixels).items()}
+            for number, (y, x) in enumerate(batch):
+                yield y, x, {name: values[number] for name, values in outputs.items()}
 
     def _checked_tile(self, tile, fixed):
         """(height, width), or None for whole images. `fixed`: what the model was built for, None where it is free."""
@@ -152,6 +187,36 @@ class Predictor:
                 f"tile is {tile}, but the model was built for {fixed} (height, width): make that the tile"
             )
         return tile
+
+
+def _joined(strips, height):
+    """The strips of an image of `height` rows as one array of each output."""
+    whole: dict[str, np.ndarray] = {}
+    for rows, values in strips:
+        if rows == slice(0, height):
+            return values
+        for name, part in values.items():
+            if name not in whole:
+                whole[name] = np.empty((height, *part.shape[1:]), part.dtype)
+            whole[name][rows] = part
+    return whole
+
+
+def _taken(total, count):
+    """The first `count` rows of sums, which then begin with the next one and end with zeros."""
+    taken = {name: values[:count].copy() for name, values in total.items()}
+    for values in total.values():
+        values[:-count] = values[count:]
+        values[-count:] = 0
+    return taken
+
+
+def _divided(total, rows, columns):
+    """Sums over the tiles, divided by how many there are in each row and in each column."""
+    for values in total.values():
+        values /= rows[:, None, None]
+        values /= columns[:, None]
+    return total
 
 
 def _check_finite(probabilities, image):

@@ -14,6 +14,7 @@ from absl import flags
 from data_pipelines.learnable import check_scored
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.inference import memory
 from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import classification, evaluation, official
@@ -42,12 +43,17 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         _classify(config, run, dataset, model, weights)
         return
     baselines = _baselines(config, dataset) if FLAGS.baselines else None
+    sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit])
+    done = set()
     for protocol in [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]:
-        _evaluate(config, run, dataset, model, protocol, weights, baselines)
+        fitting = wiring.make_fitting(config, model, dataset.spec, protocol)
+        way = fitting.all(sizes)
+        if way not in done:
+            _evaluate(config, run, dataset, fitting.make(way), way, weights, baselines)
+        done.add(way)
 
 
-def _evaluate(config, run, dataset, model, protocol, weights, baselines):
-    predictor = wiring.make_predictor(config, model, protocol)
+def _evaluate(config, run, dataset, predictor, protocol, weights, baselines):
     further = _further_scores(dataset)
 
     def watch(scored):

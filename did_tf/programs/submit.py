@@ -13,6 +13,7 @@ from absl import flags
 from did_tf import wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
+from did_tf.inference import memory
 from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import official
@@ -41,6 +42,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
+    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN])
+    protocol = fitting.all(memory.sizes_of(dataset, images))
     folder = FLAGS.output or run.folder / "submission" / FLAGS.split
     files.check_output(folder)
     settings = {
@@ -52,7 +55,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     }
     count, packed = submission.write(
         benchmark(dataset),
-        wiring.make_predictor(config, model, protocol, [MAIN]),
+        fitting.make(protocol),
         FLAGS.split,
         folder,
         settings,

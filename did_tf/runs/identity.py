@@ -17,8 +17,8 @@ MAY_DIFFER: Mapping[str, str] = {
     "train.checkpoint_every": "when the same state is saved",
     "train.keep_checkpoints": "which of the same states stay on the disk",
     "evaluate.protocols": "not used in training",
-    "evaluate.scales": "not used in training, whose validation is of whole images",
-    "evaluate.overlap": "not used in training, whose validation is of whole images",
+    "evaluate.scales": "not used in training while train.validation is whole",
+    "evaluate.overlap": "not used in training while train.validation is whole",
     "evaluate.options": "not used in training, whose validation is of the network as it is trained",
     "paper": "the paper's figures, for reports alone",
     "command": "how the same settings were given",
@@ -50,7 +50,10 @@ def may_differ(name: str) -> bool:
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
     old, new = flatten(old), flatten(new)
-    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and not may_differ(key)]
+    whole = old.get("train.validation", "whole") == "whole"
+    used = () if whole else ("evaluate.scales", "evaluate.overlap")
+    different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    return [key for key in different if not may_differ(key) or key in used]
 
 
 def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int = 0) -> None:

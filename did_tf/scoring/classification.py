@@ -18,6 +18,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.spec import Dataset
+from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
 from did_tf.scoring.evaluation import MAIN
@@ -118,17 +119,22 @@ def evaluate(
     """
 
     def read(sample):
-        image, class_id = dataset.read(sample)
-        return classifier.prepare(image), int(class_id)
+        with damage.of(sample.name):
+            image, class_id = dataset.read(sample)
+            return classifier.prepare(image), int(class_id)
 
-    samples, images = dataset.samples(split)[:limit], []
+    samples, images, damage = dataset.samples(split)[:limit], [], Damage()
     with ThreadPool(THREADS) as pool, tqdm(total=len(samples), desc=split, unit="image", disable=not progress) as bar:
         for first in range(0, len(samples), classifier.batch_size):
             batch = samples[first : first + classifier.batch_size]
-            crops, classes = zip(*pool.map(read, batch))
+            pairs = pool.map(read, batch)
+            bar.update(len(batch))
+            if damage.reasons:
+                continue
+            crops, classes = zip(*pairs)
             ranks = true_ranks(classifier.logits(crops), classes)
             images += [(sample.name, int(rank)) for sample, rank in zip(batch, ranks)]
-            bar.update(len(batch))
+    damage.tell(f"{split} has no score without: mend it, or take it out of the data")
     return Classification(images)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from data_pipelines.spec import IGNORE, Dataset, Sample
 from did_tf.common import visualize
+from did_tf.common.damage import Damage
 from did_tf.common.errors import about
 from did_tf.common.files import write_json
 from did_tf.common.text import aligned, left_out, percent
@@ -84,16 +85,22 @@ def evaluate(
       watch: function that is given each image's `Scored`, for pictures and further scores.
 
     Raises:
-      DataError: the data can't be read.
+      DataError: images or labels can't be read. All others are read first, and a line on stderr names each that can't:
+        scores of the rest would be those of another split.
       NotFinite: the network gives probabilities that are not finite; the message names the image.
     """
     matrices: dict[str, ConfusionMatrix] = {}
-    images = []
+    images, damage = [], Damage()
     samples = dataset.samples(split)[:limit]
     for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
-        image, label = dataset.read(sample)
-        with about(sample.name):
+        with damage.of(sample.name):
+            image, label = dataset.read(sample)
+        if damage.reasons:
+            continue
+        with about(sample.name), damage.of(sample.name):
             probabilities = predictor(image)
+        if damage.reasons:
+            continue
         predictions = _predictions(probabilities)
         for output, prediction in predictions.items():
             matrix = ConfusionMatrix(dataset.spec.num_classes)
@@ -103,6 +110,7 @@ def evaluate(
                 images.append((sample.name, matrix.mean_iou()))
         if watch:
             watch(Scored(number, sample, image, label, probabilities, predictions))
+    damage.tell(f"{split} has no score without: mend it, or take it out of the data")
     return Evaluation(matrices, images)
 
 
@@ -230,8 +238,10 @@ def _report(evaluation, classes, split, protocol, paper, more):
 
 def _panels(dataset, sample, predictor, score):
     """Image, label and prediction of "main" in a row."""
-    image, label = dataset.read(sample)
+    (image, mask), (_, label) = dataset.read_masked(sample), dataset.read(sample)
     prediction = predictor(image)[MAIN].argmax(axis=-1)
+    if mask is not None:
+        prediction[mask] = IGNORE
     step = -(-max(label.shape) // PANEL)
     image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
     pictures = visualize.panels(image, (label, prediction), dataset.spec)

@@ -13,7 +13,7 @@ import tiny
 from data_pipelines import DatasetSpec
 from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
-from did_tf.inference import export, pictures
+from did_tf.inference import export, inputs
 from did_tf.inference.predictor import Predictor
 from did_tf.runs import manifest, weights
 
@@ -217,14 +217,14 @@ def test_a_path_that_can_not_be_made(network, images, tmp_path):
 
 def test_example_images_are_of_the_validation_split(network):
     config, _, spec = network
-    expected = [read() for _, read in pictures.split_images(wiring.make_dataset(config), "val", 2)]
+    expected = [image.read()[0] for image in inputs.split_images(wiring.make_dataset(config), "val", 2)]
     np.testing.assert_array_equal(wiring.example_images(config, spec), expected)
 
 
 def test_example_images_without_validation_are_of_training(network):
     _, _, spec = network
     config = tiny.config(dataset__val_split="", dataset__train_split="train+val")
-    expected = [read() for _, read in pictures.split_images(wiring.make_dataset(config), "train", 2)]
+    expected = [image.read()[0] for image in inputs.split_images(wiring.make_dataset(config), "train", 2)]
     np.testing.assert_array_equal(wiring.example_images(config, spec), expected)
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines.spec import DataError
 from did_tf.inference.predictor import Predictor, resize, tile_starts, tile_stride
 from did_tf.models import build
 from did_tf.models.layers import Normalize
@@ -255,3 +256,29 @@ def test_outputs_that_are_not_wanted_are_left_out():
     same(wanted["side"], Predictor(model)(image)["side"])
     with pytest.raises(ValueError, match="no output 'aux'; it has "):
         Predictor(model, outputs=["aux"])
+
+
+@pytest.mark.parametrize("options", [{}, {"flip": True}, {"scales": (0.5, 1)}])
+@pytest.mark.parametrize(("tile", "overlap"), [(None, 0.3), (7, 0.0), (7, 1 / 3), ((5, 40), 0.75), ((40, 6), 0.5)])
+def test_strips_are_the_whole_in_order(tile, overlap, options):
+    model, image = network(kernel=5), picture(20, 27)
+    predict = Predictor(model, tile, overlap, **options)
+    whole, bottom = predict(image), 0
+    for rows, values in predict.strips(image):
+        assert rows.start == bottom < rows.stop
+        bottom = rows.stop
+        for name, part in values.items():
+            np.testing.assert_array_equal(part, whole[name][rows])
+    assert bottom == 20
+
+
+def test_a_strip_has_no_more_rows_than_a_tile():
+    predict = Predictor(network(kernel=1), (7, 40), 1 / 3, batch_size=3, flip=True)
+    assert max(rows.stop - rows.start for rows, _ in predict.strips(picture(50, 27))) <= 7
+
+
+def test_what_is_not_finite_is_found_in_any_strip():
+    image = picture(20, 27).astype(np.float32)
+    image[-1, -1] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        Predictor(network(kernel=1), 7)(image)

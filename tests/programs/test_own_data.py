@@ -19,7 +19,7 @@ from story import config, story
 from data_pipelines import DataError, spec_of
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
-from did_tf.inference import export, pictures
+from did_tf.inference import export, inputs, outputs
 from did_tf.runs import manifest as manifests
 from did_tf.scoring.evaluation import MAIN
 
@@ -64,13 +64,14 @@ def test_from_training_to_serving(make, bands, tmp_path, monkeypatch, capsys):
     for part in parts:
         shutil.move(data / part, photos / part)
     model, spec, _ = wiring.load_network(told.config, told.run.folder)
-    found = pictures.find_images(photos, tmp_path / "out", spec, wiring.make_parts(told.config))
-    assert [Path(name).name for name, _ in found] == [f"scene{number:02d}" for number in range(4)]
-    image = found[3][1]()
+    found = inputs.find_images(photos, tmp_path / "out", spec, wiring.make_parts(told.config))
+    assert [Path(image.name).name for image in found] == [f"scene{number:02d}" for number in range(4)]
+    image, mask = found[3].read()
     assert image.dtype == np.uint16 and image.shape == (64, 80, bands)
     predicted = told.predictor(image)  # of the same weights: nothing is traced anew
-    pictures.write_pictures(tmp_path / "out", found[3][0], image, predicted, spec)
-    label = read(tmp_path / "out" / f"{found[3][0]}_label.png")
+    seen = outputs.see(told.predictor, image, mask)
+    outputs.write_pictures(tmp_path / "out", found[3].name, image, seen, spec)
+    label = read(tmp_path / "out" / f"{found[3].name}_label.png")
     np.testing.assert_array_equal(label, predicted[MAIN].argmax(-1))
     counts = np.zeros((3, 3), int)
     np.add.at(counts, (own_data.scene(3)[1], label), 1)
@@ -108,23 +109,29 @@ def test_files_that_have_all_bands(rgbd, tmp_path):
     pixels = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
     own_data.write_tiff(tmp_path / "in" / "a.TIF", pixels)
     np.save(tmp_path / "in" / "b.npy", pixels + 1)
-    (_, a), (_, b) = pictures.find_images(tmp_path / "in", tmp_path / "out", *rgbd)
-    np.testing.assert_array_equal(a(), pixels)
-    np.testing.assert_array_equal(b(), pixels + 1)
+    a, b = inputs.find_images(tmp_path / "in", tmp_path / "out", *rgbd)
+    np.testing.assert_array_equal(a.read()[0], pixels)
+    np.testing.assert_array_equal(b.read()[0], pixels + 1)
 
 
 def test_a_file_without_its_depth(rgbd, tmp_path):
-    ((_, read_it),) = pictures.find_images(tmp_path / "data" / "rgb" / "scene00.png", tmp_path / "out", *rgbd)
-    with pytest.raises(
-        DataError, match=r"scene00\.png has 3 bands.*pass --input=dir with the subfolders rgb and depth$"
-    ):
-        read_it()
+    shutil.move(tmp_path / "data" / "rgb" / "scene00.png", tmp_path / "alone.png")
+    (image,) = inputs.find_images(tmp_path / "alone.png", tmp_path / "out", *rgbd)
+    with pytest.raises(DataError, match=r"alone\.png has 3 bands.*pass --input=dir with the subfolders rgb and depth$"):
+        image.read()
+
+
+def test_a_file_whose_depth_lies_beside_it(rgbd, tmp_path):
+    (image,) = inputs.find_images(tmp_path / "data" / "rgb" / "scene00.png", tmp_path / "out", *rgbd)
+    assert image.name == "scene00" and image.read()[0].shape[2] == 4
 
 
 def test_an_image_without_its_depth(rgbd, tmp_path):
     (tmp_path / "data" / "depth" / "scene02.png").unlink()
-    with pytest.raises(DataError, match=r"1 of 4 images have no file in .*depth, such as 'scene02'"):
-        pictures.find_images(tmp_path / "data", tmp_path / "out", *rgbd)
+    images = inputs.find_images(tmp_path / "data", tmp_path / "out", *rgbd)
+    with pytest.raises(DataError, match=r"no file .*depth/scene02\.\* with bands of image 'scene02'"):
+        images[2].read()
+    assert images[3].read()[0].shape[2] == 4
 
 
 def test_photographs_are_read_upright(tmp_path):
@@ -133,8 +140,8 @@ def test_photographs_are_read_upright(tmp_path):
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[:8] = 200
     Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=100)
-    ((_, read_it),) = pictures.find_images(tmp_path / "a.jpg", tmp_path / "out", spec_of("camvid"))
-    upright = read_it()
+    (image,) = inputs.find_images(tmp_path / "a.jpg", tmp_path / "out", spec_of("camvid"))
+    upright, _ = image.read()
     assert upright.shape == (32, 16, 3)
     assert upright[:, 9:].min() > 190 and upright[:, :7].max() < 10  # what was on top is at the right
 
@@ -146,9 +153,9 @@ def test_a_photograph_is_not_turned_without_its_depth(rgbd, tmp_path):
     with Image.open(photo) as image:
         image.load()
     image.save(photo, exif=exif)
-    (_, read_it), *_ = pictures.find_images(tmp_path / "data", tmp_path / "out", *rgbd)
+    image, *_ = inputs.find_images(tmp_path / "data", tmp_path / "out", *rgbd)
     with pytest.raises(DataError, match="scene00.png is marked to be turned"):
-        read_it()
+        image.read()
 
 
 def test_pictures_show_the_bands_of_the_colours(tmp_path):
@@ -156,8 +163,7 @@ def test_pictures_show_the_bands_of_the_colours(tmp_path):
     spec = wiring.make_dataset(config("did_folders", data)).spec
     image = np.zeros((20, 20, 5), np.uint16)
     image[10:, :, 2] = 40000  # red
-    probabilities = {MAIN: np.eye(3, dtype=np.float32)[np.zeros((20, 20), int)]}
-    pictures.write_pictures(tmp_path / "out", "a", image, probabilities, spec)
+    outputs.write_pictures(tmp_path / "out", "a", image, {MAIN: np.zeros((20, 20), np.uint8)}, spec)
     shown = read(tmp_path / "out" / "a_outputs.png")[-20:, :20, ::-1]
     assert (shown[10:] == (255, 0, 0)).all() and not shown[:10].any()
 
@@ -223,8 +229,6 @@ def test_from_two_folders_to_a_trained_model_by_the_programs(make, tmp_path):
     run("predict", *common, f"--input={source}", f"--output={tmp_path / 'out'}")
     assert len(list((tmp_path / "out").glob("scene*_label.png"))) == 24
     assert "within" in run("export", *common)
-    (_, read_it), *_ = pictures.find_images(
-        source, tmp_path / "none", spec, wiring.make_parts(config("did_folders", data))
-    )
-    classes, _ = tiny.serve(tmp_path / "run" / "saved_model", read_it())
+    image, *_ = inputs.find_images(source, tmp_path / "none", spec, wiring.make_parts(config("did_folders", data)))
+    classes, _ = tiny.serve(tmp_path / "run" / "saved_model", image.read()[0])
     assert np.mean(classes != read(tmp_path / "out" / "scene00_label.png")) < 1e-3  # ties in the last digit

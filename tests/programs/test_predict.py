@@ -8,16 +8,13 @@ import pytest
 import tiny
 
 import data_pipelines
-from data_pipelines import DataError, DatasetSpec
+from data_pipelines import DataError
 from did_tf import wiring
-from did_tf.common import files, visualize
+from did_tf.common import files
 from did_tf.common.errors import ConfigError
-from did_tf.inference import pictures
 from did_tf.inference.predictor import Predictor
 
-PROJECT = Path(pictures.__file__).parents[2]
-PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
-SPEC = DatasetSpec("three", ("a", "b", "c"), PALETTE, {}, mean=(0.0,) * 3, std=(1.0,) * 3)
+PROJECT = Path(wiring.__file__).parents[1]
 KINDS = ("label", "color", "overlay", "outputs")
 
 
@@ -28,11 +25,6 @@ def picture(height, width, seed=0):
 def read(path):
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     return pixels[..., ::-1] if pixels.ndim == 3 else pixels
-
-
-def certain(ids):
-    """Probabilities of which `ids` [H, W] are the classes."""
-    return np.eye(3, dtype=np.float32)[ids]
 
 
 @pytest.fixture
@@ -46,45 +38,6 @@ def folder(tmp_path):
     return source
 
 
-def test_images_are_found_in_subfolders_and_names_are_unique(folder, tmp_path):
-    found = pictures.find_images(folder, tmp_path / "out", SPEC)
-    assert [name for name, _ in found] == ["a.jpg", "a.png", "b", "day/a", "night/a"]
-    np.testing.assert_array_equal(dict(found)["night/a"](), picture(20, 30, 4))
-    np.testing.assert_array_equal(dict(found)["day/a"](), picture(20, 30, 3))
-
-
-def test_a_single_image(folder):
-    ((name, read_it),) = pictures.find_images(str(folder / "b.TIFF"), folder, SPEC)
-    assert name == "b"
-    np.testing.assert_array_equal(read_it(), picture(20, 30, 2))
-
-
-def test_earlier_results_are_no_input(folder):
-    before = pictures.find_images(folder, folder / "out", SPEC)
-    visualize.save_png(folder / "out" / "day" / "a_color.png", picture(5, 5))
-    assert [name for name, _ in pictures.find_images(folder, folder / "out", SPEC)] == [name for name, _ in before]
-
-
-def test_results_do_not_mix_with_the_images(folder):
-    with pytest.raises(ConfigError, match="would mix with the images"):
-        pictures.find_images(folder, folder / "day" / "..", SPEC)
-
-
-def test_nothing_there(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .jpeg"):
-        pictures.find_images(tmp_path, tmp_path / "out", SPEC)
-    with pytest.raises(DataError, match="no image or folder .*missing"):
-        pictures.find_images(tmp_path / "missing", tmp_path / "out", SPEC)
-
-
-def test_an_unreadable_file_is_named(tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    ((_, read_it),) = pictures.find_images(tmp_path, tmp_path / "out", SPEC)
-    with pytest.raises(DataError, match=r"broken\.png"):
-        read_it()
-
-
 def test_output_that_can_not_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
@@ -93,55 +46,6 @@ def test_output_that_can_not_be_written(tmp_path):
         files.check_output(tmp_path / "file")
     files.check_output(tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder").is_dir()
-
-
-def test_pictures(tmp_path):
-    image, ids = picture(40, 60), np.tile([0, 1, 2], (40, 20))
-    outputs = {"main": certain(ids), "block2": certain(ids * 0 + 1), "block3": certain(ids * 0 + 2)}
-    pictures.write_pictures(tmp_path, "day/a", image, outputs, SPEC)
-    assert sorted(path.name for path in (tmp_path / "day").iterdir()) == sorted(f"a_{kind}.png" for kind in KINDS)
-
-    label, color, overlay, panels = (read(tmp_path / "day" / f"a_{kind}.png") for kind in KINDS)
-    assert label.dtype == np.uint8
-    np.testing.assert_array_equal(label, ids)
-    np.testing.assert_array_equal(color, np.array(PALETTE)[ids])
-    assert abs(overlay - (image / 2 + color / 2)).max() <= 1
-    # Under their titles, 4 pixels apart: image, block3, block2, block1.
-    columns = [panels[-40:, start : start + 60] for start in range(0, panels.shape[1], 64)]
-    expected = [image, np.full((40, 60, 3), PALETTE[2]), np.full((40, 60, 3), PALETTE[1]), color]
-    np.testing.assert_array_equal(columns, expected)
-
-
-@pytest.mark.parametrize(
-    ("outputs", "titles"),
-    [
-        (("main", "block2", "block3"), ["image", "block3", "block2", "block1"]),
-        (("main", "aux"), ["image", "aux", "main"]),
-        (("main",), ["image", "main"]),
-    ],
-)
-def test_panels_go_from_coarse_to_fine(outputs, titles, monkeypatch, tmp_path):
-    seen = []
-    monkeypatch.setattr(visualize, "side_by_side", lambda pictures, names: seen.extend(names) or pictures[0])
-    ids = np.zeros((20, 20), int)
-    pictures.write_pictures(tmp_path, "a", picture(20, 20), {name: certain(ids) for name in outputs}, SPEC)
-    assert seen == titles
-
-
-def test_panels_of_large_images_are_thinned_out(tmp_path):
-    ids = np.zeros((30, 2050), int)
-    pictures.write_pictures(tmp_path, "a", picture(30, 2050), {"main": certain(ids)}, SPEC)
-    assert read(tmp_path / "a_outputs.png").shape[1] == 2 * 684 + 4
-    assert read(tmp_path / "a_label.png").shape == (30, 2050)
-
-
-def test_images_of_a_split():
-    config = tiny.config()
-    dataset = wiring.make_dataset(config)
-    images = pictures.split_images(wiring.make_dataset(config), "val", 2)
-    assert [name for name, _ in images] == ["val_00000", "val_00001"]
-    for (_, read_it), sample in zip(images, dataset.samples("val")):
-        np.testing.assert_array_equal(read_it(), dataset.read(sample)[0])
 
 
 def test_spec_needs_no_files():
@@ -158,18 +62,52 @@ def test_a_network_without_weights(tmp_path):
         wiring.load_network(tiny.config(), tmp_path)
 
 
-def test_program_needs_no_data_set_where_images_are_given(folder, tmp_path):
+# One process, for each import of TensorFlow takes seconds: with a damaged image; with a good one in its place; all with
+# probabilities; and with settings that are others.
+STORY = """
+import shutil, sys
+from did_tf.programs import cli, predict
+
+def predicted(*more):
+    sys.argv += more
+    try:
+        cli.run(predict.main, training=False)
+        print("status 0")
+    except SystemExit as end:
+        print("status", end.code)
+
+source = sys.argv.pop()
+predicted()
+shutil.copy(f"{source}/b.TIFF", f"{source}/day/a.png")
+predicted()
+predicted("--probabilities")
+predicted("--config.evaluate.flip=True")
+"""
+
+
+def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder, tmp_path):
+    # No data set is needed where images are given.
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
     model = wiring.make_model(config, data_pipelines.spec_of("camvid"))
     run = tiny.save_run(tmp_path / "run", config, model)
-    command = [sys.executable, "-m", "did_tf", "predict", "--experiment=did_synthetic", f"--run={run.folder}"]
-    done = subprocess.run([*command, f"--input={folder}"], cwd=PROJECT, capture_output=True, text=True)
+    (folder / "day" / "a.png").write_bytes((folder / "day" / "a.png").read_bytes()[:200])
+    command = [sys.executable, "-c", STORY, "--experiment=did_synthetic", f"--run={run.folder}", f"--input={folder}"]
+    done = subprocess.run([*command, folder], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
+    damaged, mended, more, others = done.stdout.split("status ")[:4]
     output = run.folder / "predictions"
-    assert f"5 predicted: {output}" in done.stdout
-    written = {str(path.relative_to(output)) for path in output.rglob("*.png")}
+    assert f"4 predicted: {output}/NAME_label" in damaged and mended.startswith("2")
+    assert "(0 to 10, 11 where there is no data)" in damaged
+    assert f"error: day/a: cannot decode {folder / 'day' / 'a.png'}" in done.stderr
+    assert "; all others are done: mended, the same command does the rest" in done.stderr
+    assert f"1 predicted (4 more were there): {output}" in mended and more.startswith("0")
+    assert f"5 predicted: {output}" in more and others.startswith("0")
+    assert done.stdout.endswith("status 2\n") and f"error: {output} holds results of other weights" in done.stderr
+
+    written = {str(path.relative_to(output)) for path in output.rglob("*.*")}
     names = ("a.jpg", "a.png", "b", "day/a", "night/a")
-    assert written == {"legend.png", *(f"{name}_{kind}.png" for name in names for kind in KINDS)}
-    expected = Predictor(model)(picture(20, 30, 4))["main"].argmax(-1)
-    np.testing.assert_array_equal(read(output / "night" / "a_label.png"), expected)
+    results = {f"{name}_{kind}.png" for name in names for kind in KINDS} | {f"{n}_probabilities.npy" for n in names}
+    assert written == {"legend.png", "predictions.json", *results}
+    probabilities = Predictor(model)(picture(20, 30, 4))["main"]
+    np.testing.assert_array_equal(read(output / "night" / "a_label.png"), probabilities.argmax(-1))
+    np.testing.assert_allclose(np.load(output / "night" / "a_probabilities.npy"), probabilities, atol=1e-6)

@@ -1,0 +1,131 @@
+"""The folder that predictions go to: of each image all files or none, and a record by which a command goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import did_tf
+from data_pipelines.spec import DatasetSpec
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import check_output, write_json
+from did_tf.inference.outputs import legend, write_legend
+from did_tf.runs.run_folder import read_json
+
+RECORD = "predictions.json"
+"""What the folder's results depend on, the ids of the classes, and what has been done."""
+SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
+_PARTIAL = ".partial"
+
+
+class Predictions:
+    """Writes results of images, each wholly or not at all, and knows those that an earlier process has written.
+
+    Within a `with` statement: at its end the record is saved.
+
+    Args:
+      folder: is created where there is none.
+      depends: what all results depend on beside their images, JSON-serialisable.
+      spec: `DatasetSpec` of the network's data.
+      names: of the images that are to be predicted.
+
+    Raises:
+      ConfigError: the folder can't be written to; or it holds results that depend on something else, or of these images
+        without saying on what.
+    """
+
+    def __init__(self, folder: str | Path, depends: Mapping[str, Any], spec: DatasetSpec, names: Sequence[str]) -> None:
+        self.folder, self.record = Path(folder), Path(folder, RECORD)
+        check_output(folder)
+        depends = json.loads(json.dumps(depends))
+        known = self._known(depends, names)
+        self._images: dict[str, dict[str, Any]] = known.get("images", {})
+        self._damaged: dict[str, str] = {}
+        self._head = {**_ids(spec), "did_tf": did_tf.__version__, "depends": depends}
+        self._saved = time.monotonic()
+        shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
+        write_legend(self.folder / "legend.png", spec)
+        self._save()
+
+    def __enter__(self) -> Predictions:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._save()
+        shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
+
+    def has(self, name: str, content: str, wanted: Sequence[str]) -> bool:
+        """Whether all `wanted` kinds of results of image `name` are there, made from files of that `content`."""
+        entry = self._images.get(name, {})
+        files = entry.get("files", [])
+        found = content and entry.get("content") == content and all((self.folder / file).is_file() for file in files)
+        return bool(found) and all(any(file.startswith(f"{name}_{kind}.") for file in files) for kind in wanted)
+
+    @contextlib.contextmanager
+    def writing(self, name: str, content: str, **facts: Any) -> Iterator[Path]:
+        """Gives a folder for the results of an image, which are put in their places at the end.
+
+        Args:
+          name: of the image.
+          content: what its files hold.
+          **facts: what else is recorded, JSON-serialisable.
+
+        Raises:
+          OSError: that fails.
+        """
+        self._remove(name)
+        partial = self.folder / _PARTIAL
+        try:
+            yield partial
+            paths = sorted(path.relative_to(partial) for path in partial.rglob("*") if path.is_file())
+            for path in paths:
+                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(partial / path, self.folder / path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._images[name] = {"content": content, **facts, "files": [path.as_posix() for path in paths]}
+        self._save_soon()
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Records that an image can't be predicted; results of what it was before are removed."""
+        self._remove(name)
+        self._damaged[name] = reason
+        self._save_soon()
+
+    def _remove(self, name):
+        for file in self._images.pop(name, {}).get("files", []):
+            (self.folder / file).unlink(missing_ok=True)
+
+    def _known(self, depends, names):
+        """The record of an earlier process, which has done the same; empty without."""
+        if self.record.is_file():
+            known = read_json(self.record)
+            if isinstance(known, dict) and (known.get("depends") == depends or not known.get("images")):
+                return known
+            other = f"{self.folder} holds results of other weights or settings (see {self.record})"
+        elif any((self.folder / f"{name}_label{ending}").exists() for name in names for ending in (".png", ".tif")):
+            other = f"{self.folder} holds results or labels, and no {RECORD} says what they depend on"
+        else:
+            return {}
+        raise ConfigError(f"{other}: move or delete the folder, or pass another --output=dir")
+
+    def _save_soon(self):
+        if time.monotonic() - self._saved > SAVE_EVERY:
+            self._save()
+
+    def _save(self):
+        self._saved = time.monotonic()
+        write_json(self.record, {**self._head, "images": self._images, "damaged": self._damaged})
+
+
+def _ids(spec):
+    """What the values of NAME_label mean."""
+    *classes, (void, _, colour) = legend(spec)
+    told = [{"id": number, "name": name, "color": list(color)} for number, name, color in classes]
+    return {"classes": told, "void": {"id": void, "color": list(colour)}}

@@ -1,0 +1,211 @@
+"""Images to be labelled: files of a user, or samples of a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.content import digests
+from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
+from data_pipelines.own_data.matching import list_files
+from data_pipelines.own_data.parts import Part, part_specs, read_parts
+from data_pipelines.reading.images import read_masked, size_of
+from data_pipelines.reading.places import Place, place_of
+from data_pipelines.spec import DataError, Dataset, DatasetSpec, Window
+from did_tf.common.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """An image to be labelled.
+
+    Attributes:
+      name: of its results, unique: a path without extension.
+      files: that hold it; none where it is drawn.
+      load: reads it, see `read`.
+      window: part of the files that it is; None: all of them.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
+    window: Window | None = None
+
+    def read(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """(image [H, W, bands] of the dtype of the network's data, [H, W] bool where it has no data, or None).
+
+        Raises `DataError`.
+        """
+        return self.load()
+
+    def place(self) -> Place | None:
+        """Where on earth its pixels lie; None where no file says so. Raises `DataError`."""
+        place = next(filter(None, map(place_of, self.files)), None)
+        return place.of(self.window) if place and self.window else place
+
+    def size(self) -> tuple[int, int]:
+        """(height, width), of files from their header; rows may be columns where a camera was held upright.
+
+        Raises `DataError`.
+        """
+        if self.window:
+            return self.window.height, self.window.width
+        return size_of(self.files[0]) if self.files else self.read()[0].shape[:2]
+
+    def content(self) -> str:
+        """What tells the image from others of its name: digests of its files; empty for none. Raises `DataError`."""
+        found = digests(self.files)
+        return " ".join([*(found[str(file)] for file in self.files), *map(str, self.window or ())])
+
+
+def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts: Sequence[Part] = ()) -> list[Input]:
+    """Images of `source`, sorted by their names.
+
+    Files are read as `spec` says, and upright, as a camera's mark (EXIF orientation) tells. Where an image is in
+    several files, or lies somewhere on earth, such a mark is refused in reading.
+
+    Args:
+      source: an image, or a folder that is searched with its subfolders. Names are paths relative to it, without the
+        extension where they are unique without it. Hidden files are left out.
+      output: where results go; what already lies there is no input.
+      spec: `DatasetSpec` of the network's data.
+      parts: of a user's own data, `Part`s that say where the bands come from. Where `source` has their subfolders or
+        files with their suffixes, files of one name in them are an image; else each file has all bands. Of one part,
+        only files with its suffix are images, where there are any.
+
+    Raises:
+      DataError: no such path, or no image in the folder.
+      ConfigError: `output` is the folder `source` itself.
+    """
+    source, output = Path(source), Path(output)
+    if source.is_file():
+        return [_with_its_parts(source, spec, parts)]
+    if not source.is_dir():
+        raise DataError(f"no image or folder {source}: pass --input=file or --input=dir")
+    if source.resolve() == output.resolve():
+        raise ConfigError(f"results would mix with the images in {source}: pass another --output=dir")
+    if found := _find_in_parts(source, spec, parts):
+        return found
+    paths = [path for path in sorted(source.rglob("*")) if _is_input(path, source, output)]
+    if not paths:
+        raise DataError(f"no images in {source} or its subfolders: looked for {' '.join(sorted(EXTENSIONS))}")
+    paths = _with_suffix(paths, parts)
+    names = [str(path.relative_to(source).with_suffix("")) for path in paths]
+    times = Counter(names)
+    names = [str(path.relative_to(source)) if times[name] > 1 else name for path, name in zip(paths, names)]
+    return [Input(name, (path,), partial(_read, path, spec, parts)) for name, path in zip(names, paths)]
+
+
+def split_images(dataset: Dataset, split: str, count: int) -> list[Input]:
+    """The first `count` images of a split of a data set. Raises `DataError`."""
+    return [
+        Input(
+            sample.name,
+            (sample.image, *sample.extras) if sample.image else (),
+            partial(dataset.read_masked, sample),
+            sample.window,
+        )
+        for sample in dataset.samples(split)[:count]
+    ]
+
+
+def first_images(load: Callable[[], Dataset], splits: Iterable[str], count: int) -> list[np.ndarray]:
+    """The first images of the first split that has some, as arrays; none, and a line that says so, without any."""
+    reason: object = "no split"
+    for split in splits:
+        try:
+            return [image.read()[0] for image in split_images(load(), split, count)]
+        except DataError as error:
+            reason = error
+    print(f"comparing on random images, for there are no others: {reason}")
+    return []
+
+
+def _is_input(path, source, output):
+    hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
+    is_image = path.suffix.lower() in EXTENSIONS and path.is_file()
+    return is_image and not hidden and output.resolve() not in path.resolve().parents
+
+
+def _with_suffix(paths, parts):
+    """Those of `paths` whose names end as dataset.yaml says, with a line on the others; all where none does."""
+    suffix = parts[0].suffix if parts else ""
+    fitting = [path for path in paths if path.stem.endswith(suffix)]
+    if not fitting or len(fitting) == len(paths):
+        return paths
+    others = [path for path in paths if path not in set(fitting)]
+    print(
+        f"note: {len(others)} of {len(paths)} files are left out, such as {others[0].name}: their names don't end with "
+        f"{suffix!r}, the image_suffix of dataset.yaml",
+        file=sys.stderr,
+    )
+    return fitting
+
+
+def _with_its_parts(source, spec, parts):
+    """The `Input` of one file, together with the others of its image where they lie beside it."""
+    for folder in (source.parent, source.parent.parent):
+        for found in _find_in_parts(folder, spec, parts):
+            if source in found.files:
+                return found
+    return Input(source.stem, (source,), partial(_read, source, spec, parts))
+
+
+def _find_in_parts(source, spec, parts):
+    """The images whose files lie in folders below `source` as `parts` say; none where it hasn't got them."""
+    placed = _placed(parts, source) if len(parts) > 1 else ()
+    found = [_files(part, placed) for part in placed]
+    if not any(found):
+        return []
+    specs = part_specs(parts, spec)
+    return [_in_parts(name, placed, found, specs) for name in sorted(set().union(*found))]
+
+
+def _placed(parts, source):
+    """`parts` with their folders below `source`, or nothing where it hasn't got them."""
+    together = len({part.folder for part in parts}) == 1
+    folders = [source if together else source / part.folder.name for part in parts]
+    if len(set(folders)) != len({part.folder for part in parts}) or not all(map(Path.is_dir, folders)):
+        return ()
+    return tuple(dataclasses.replace(part, folder=folder) for part, folder in zip(parts, folders))
+
+
+def _files(part, parts):
+    try:
+        return list_files(part, parts, EXTENSIONS)
+    except DataError:
+        return {}  # which every image that has other parts tells
+
+
+def _in_parts(name, parts, found, specs):
+    """The `Input` of an image from its files, of which some may be missing: then it can't be read."""
+    missing = [part for part, files in zip(parts, found) if name not in files]
+    files = tuple(files[name] for files in found if name in files)
+    if not missing:
+        return Input(name, files, partial(read_parts, files, specs, orientation="refuse"))
+    file = f"{name}{missing[0].suffix}.*"
+    return Input(name, files, partial(_fail, f"no file {missing[0].folder / file} with bands of image {name!r}"))
+
+
+def _fail(message):
+    raise DataError(message)
+
+
+def _read(path, spec, parts):
+    """(image, mask) of one file."""
+    try:
+        # No label has to fit; but what lies somewhere on earth must not be turned away from there.
+        return read_masked(path, spec, orientation="refuse" if place_of(path) else "upright")
+    except DataError as error:
+        if len(parts) < 2:
+            raise
+        where = " and ".join(dict.fromkeys(part.folder.name for part in parts))
+        suffixes = " and ".join(part.suffix for part in parts if part.suffix)
+        ending = f", and files that end with {suffixes}" if suffixes else ""
+        raise DataError(f"{error}; or pass --input=dir with the subfolders {where}{ending}") from None

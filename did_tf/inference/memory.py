@@ -1,0 +1,220 @@
+"""What an image takes of memory on its way through a network, before it is sent there: whole, or else in tiles.
+
+The network's share is counted in its graph: the bytes of the tensors that are there at once where its operations run
+one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines.memory import free_memory
+from data_pipelines.reading.images import size_of
+from data_pipelines.spec import DataError, Dataset, Sample
+from did_tf.inference.predictor import Predictor
+
+IN_TILES = "tiles_once"
+"""The protocol that takes the least memory."""
+ROUGH = 12_000
+"""Bytes per pixel that no network here takes: what fits with as many is not looked at more closely."""
+SPARE, FIXED = 1.5, 300e6
+"""By which the count of a graph is multiplied, and bytes added: operations need room to work in, and those that run
+side by side keep more than those in a row. `make bench ARGS=predict` compares them with what is measured."""
+_SIDE = 1025  # of the image that a graph is counted for
+_ALIASES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "EnsureShape")
+_IN_PLACE = ("Relu", "Relu6", "AddV2", "BiasAdd", "Mul", "Sub", "RealDiv", "Maximum", "Softmax", "FusedBatchNormV3")
+_ELSEWHERE = ("Const", "Placeholder", "ReadVariableOp", "VarHandleOp")
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+class Fitting:
+    """How images go through a network: by a protocol or, where that takes more memory than is free, `IN_TILES`.
+
+    Args:
+      make: gives the `Predictor` of a protocol by its name.
+      protocol: that is wanted.
+      itemsize: bytes of a value of the images.
+      keep_all: whether the probabilities of a whole image are needed at once, as a call gives them, not in strips.
+    """
+
+    def __init__(self, make: Callable[[str], Predictor], protocol: str, itemsize: int, keep_all: bool = True) -> None:
+        self.make = functools.lru_cache(maxsize=None)(make)
+        self._ways = [*dict.fromkeys((protocol, IN_TILES))]
+        self._itemsize, self._keep_all, self._free = itemsize, keep_all, free_memory()
+
+    def each(self, sizes: Mapping[str, Size]) -> dict[str, str]:
+        """The protocol for each image; empty where it does not fit at all. A line on stderr says what is in tiles.
+
+        Args:
+          sizes: of the images, by their names.
+        """
+        chosen = {name: self._choose(size) for name, size in sizes.items()}
+        if others := [name for name, way in chosen.items() if way == IN_TILES != self._ways[0]]:
+            self._tell(f"{len(others)} of {len(sizes)} images", others[0], sizes[others[0]])
+        return chosen
+
+    def all(self, sizes: Mapping[str, Size]) -> str:
+        """The one protocol for all images, so that scores are of one. A line on stderr says where that is in tiles.
+
+        Raises:
+          DataError: an image does not fit into memory at all.
+        """
+        if not sizes:
+            return self._ways[0]
+        name, size = max(sizes.items(), key=lambda item: item[1][0] * item[1][1])
+        way = self._choose(size)
+        if not way:
+            raise DataError(self.too_large(name, size))
+        if way != self._ways[0]:
+            self._tell("all images", name, size)
+        return way
+
+    def too_large(self, name: str, size: Size) -> str:
+        """Why an image can't be labelled."""
+        return f"{name} {self._told(size, self._ways[-1])} in tiles: cut it into parts"
+
+    def _choose(self, size):
+        return next((way for way in self._ways if self._fits(size, way)), "")
+
+    def _fits(self, size, way):
+        if size[0] * size[1] * ROUGH + FIXED < self._free and way == "whole":
+            return True
+        return self._need(way)(size, self._itemsize) <= self._free
+
+    def _need(self, way):
+        return Need(self.make(way), self._keep_all)
+
+    def _tell(self, which, name, size):
+        height, width = self.make(IN_TILES).tile
+        print(
+            f"note: {name} {self._told(size, self._ways[0])} by protocol {self._ways[0]}: {which} go through the "
+            f"network in tiles of {height}x{width}, --protocol={IN_TILES}",
+            file=sys.stderr,
+        )
+
+    def _told(self, size, way):
+        needed = self._need(way)(size, self._itemsize)
+        return (
+            f"({size[0]}x{size[1]}) would take {needed / 1e9:.1f} GB of memory, and {self._free / 1e9:.1f} GB are free,"
+        )
+
+
+class Need:
+    """Bytes that a `Predictor` takes for an image, at most, beside what the process has already.
+
+    Args:
+      predictor: of the network.
+      keep_all: as of `Fitting`.
+    """
+
+    def __init__(self, predictor: Predictor, keep_all: bool) -> None:
+        self.predictor, self.keep_all = predictor, keep_all
+
+    def __call__(self, size: Size, itemsize: int) -> float:
+        """The bytes for an image of (height, width) `size`, whose values are of `itemsize` bytes."""
+        image = size[0] * size[1] * self.predictor.bands * itemsize
+        drawing = size[0] * size[1] * (24 if itemsize == 1 else 100)  # contrasts of the latter are stretched
+        return FIXED + max(4 * image, image + self._predicting(size), image + drawing)
+
+    def _predicting(self, size):
+        predictor, pixels = self.predictor, size[0] * size[1]
+        scale, views = max(1.0, *predictor.scales), 2 if predictor.flip else 1
+        at_once = batch = pixels
+        if predictor.tile:
+            batch = predictor.batch_size * predictor.tile[0] * predictor.tile[1]
+        if predictor.scales != (1,):  # the sums of the image at a scale, resized, and over the scales
+            kept = pixels * (scale**2 * views + 2)
+        else:
+            at_once = min(predictor.tile[0], size[0]) * size[1] if predictor.tile else pixels
+            kept = at_once * (views + 1 if predictor.tile or predictor.flip else 0) + pixels * self.keep_all
+        answers = 4 * sum(predictor.classes.values())
+        mean = 8 * max(predictor.classes.values()) * pixels * self.keep_all  # of the outputs, and its sums
+        enlarged = 1 if predictor.tile else scale**2
+        return answers * kept + mean + batch * enlarged * self._per_pixel + 8 * at_once
+
+    @functools.cached_property
+    def _per_pixel(self):
+        """Bytes of a pixel in the network, with the batch that it is given and TensorFlow's copy of that."""
+        batch = 8 * self.predictor.bands
+        if tf.config.list_logical_devices("GPU"):  # whose memory is another; the answers come from there
+            return batch + 4 * sum(self.predictor.classes.values())
+        side = self.predictor.tile or (_SIDE, _SIDE)
+        return batch + SPARE * most_at_once(*self.predictor.graph(side)) / (side[0] * side[1])
+
+
+def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
+    """Size of each sample by the header of its file, less those that can't be read.
+
+    Samples without files are as large as the largest of their records, or as the first. Raises `DataError`.
+    """
+    found: dict[str, Size] = {}
+    without_file = [sample for sample in samples if sample.image is None and sample.window is None]
+    if without_file:
+        largest = max(without_file, key=lambda sample: getattr(sample, "length", 0))
+        found = dict.fromkeys([sample.name for sample in without_file], dataset.read_image(largest).shape[:2])
+    for sample in samples:
+        if sample.window:
+            found[sample.name] = sample.window.height, sample.window.width
+        elif sample.image:
+            with contextlib.suppress(DataError):  # which reading tells
+                found[sample.name] = size_of(sample.image)
+    return found
+
+
+def most_at_once(graph: tf.Graph, results: Sequence[tf.Tensor]) -> int:
+    """Bytes of the tensors of a graph that exist at once, at most, where operations run in their order.
+
+    Weights are not counted. An operation that can do so puts its result in the place of an input that is not needed
+    any more.
+
+    Args:
+      graph: whose tensors have known shapes; others count as nothing.
+      results: tensors that are kept to the end.
+    """
+    operations = graph.get_operations()
+    same, last = _aliases(operations), {}
+    for number, operation in enumerate(operations):
+        last.update({same[tensor.ref()]: number for tensor in operation.inputs})
+    last.update({same[tensor.ref()]: len(operations) for tensor in results})
+    held: dict[Any, int] = {}
+    most = 0
+    for number, operation in enumerate(operations):
+        ended = [tensor for tensor in {same[t.ref()] for t in operation.inputs} if last[tensor] == number]
+        made = {tensor.ref(): _bytes(tensor) for tensor in _made(operation) if tensor.ref() in last}
+        places = [held.get(tensor, 0) for tensor in ended]
+        if operation.type in _IN_PLACE and sum(made.values()) in places:
+            held.update(dict.fromkeys(ended[places.index(sum(made.values())) :][:1], 0))
+        held.update(made)
+        most = max(most, sum(held.values()))
+        for tensor in ended:
+            held.pop(tensor, None)
+    return most
+
+
+def _aliases(operations):
+    """{tensor: the one whose memory it shares}, by reference."""
+    same: dict[Any, Any] = {}
+    for operation in operations:
+        shares = operation.type in _ALIASES and _bytes(operation.outputs[0]) == _bytes(operation.inputs[0])
+        for tensor in operation.outputs:
+            same[tensor.ref()] = same[operation.inputs[0].ref()] if shares else tensor.ref()
+    return same
+
+
+def _made(operation):
+    """What an operation makes anew."""
+    return [] if operation.type in (*_ELSEWHERE, *_ALIASES) else operation.outputs
+
+
+def _bytes(tensor):
+    known = tensor.shape.is_fully_defined() and tensor.dtype not in (tf.resource, tf.variant, tf.string)
+    return int(np.prod(tensor.shape.as_list())) * tensor.dtype.size if known else 0

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from data_pipelines import DatasetSpec
+from did_tf.common.errors import ConfigError
+from did_tf.inference.folder import Predictions
+
+SPEC = DatasetSpec("two", ("a", "b"), ((9, 9, 9), (0, 9, 0)), {}, (0.0,) * 3, (1.0,) * 3, label_ids=(7, 300))
+SAME = {"weights": "abc", "scales": (1.0,)}
+
+
+def opened(folder, depends=SAME, names=("day/x", "y")):
+    return Predictions(folder, depends, SPEC, names)
+
+
+def write(predictions, name="day/x", content="1", kinds=("label", "color")):
+    with predictions.writing(name, content) as place:
+        for kind in kinds:
+            (place / f"{name}_{kind}.png").parent.mkdir(parents=True, exist_ok=True)
+            (place / f"{name}_{kind}.png").write_text(f"{content} {kind}")
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_done_is_known_to_the_next_process(tmp_path):
+    with opened(tmp_path) as first:
+        write(first)
+    assert files(tmp_path) == {"day/x_label.png", "day/x_color.png", "legend.png", "predictions.json"}
+    again = opened(tmp_path)
+    assert again.has("day/x", "1", ["label", "color"])
+    assert not again.has("y", "1", ["label"])
+    assert not again.has("day/x", "2", ["label"]), "the image is another"
+    assert not again.has("day/x", "1", ["label", "probabilities"]), "more is wanted"
+    (tmp_path / "day" / "x_color.png").unlink()
+    assert not again.has("day/x", "1", ["label"]), "a file is missing"
+
+
+def test_images_without_files_are_never_done(tmp_path):
+    with opened(tmp_path) as first:
+        write(first, content="")
+    assert not opened(tmp_path).has("day/x", "", ["label"])
+
+
+def test_an_image_is_there_wholly_or_not_at_all(tmp_path):
+    with opened(tmp_path) as predictions:
+        write(predictions)
+        with pytest.raises(RuntimeError), predictions.writing("y", "1") as place:
+            place.mkdir()
+            (place / "y_label.png").touch()
+            raise RuntimeError
+    assert files(tmp_path) == {"day/x_label.png", "day/x_color.png", "legend.png", "predictions.json"}
+    assert not opened(tmp_path).has("y", "1", [])
+
+
+def test_results_of_what_an_image_was_before_are_removed(tmp_path):
+    with opened(tmp_path) as predictions:
+        write(predictions, kinds=("label", "color", "probabilities"))
+        write(predictions, content="2", kinds=("label",))
+        assert (tmp_path / "day" / "x_label.png").read_text() == "2 label"
+        assert files(tmp_path / "day") == {"x_label.png"}
+        predictions.leave_out("day/x", "damaged")
+        assert not files(tmp_path / "day")
+    assert json.loads((tmp_path / "predictions.json").read_text())["damaged"] == {"day/x": "damaged"}
+
+
+def test_what_was_left_half_written_is_removed(tmp_path):
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "y_label.png").touch()
+    with opened(tmp_path) as predictions:
+        write(predictions)
+    assert not (tmp_path / ".partial").exists()
+
+
+def test_results_of_other_weights_are_not_mixed_in(tmp_path):
+    with opened(tmp_path) as first:
+        write(first)
+    before = (tmp_path / "predictions.json").read_text()
+    with pytest.raises(ConfigError, match="holds results of other weights or settings .*pass another --output=dir"):
+        opened(tmp_path, {**SAME, "weights": "def"})
+    assert (tmp_path / "predictions.json").read_text() == before
+    with opened(tmp_path, json.loads(json.dumps(SAME))) as again:
+        assert again.has("day/x", "1", ["label"]), "tuples are lists in JSON"
+
+
+def test_settings_of_a_folder_without_results_may_change(tmp_path):
+    opened(tmp_path)
+    opened(tmp_path, {**SAME, "weights": "def"})
+
+
+def test_files_that_nobody_knows_are_not_overwritten(tmp_path):
+    (tmp_path / "y_label.png").touch()
+    with pytest.raises(ConfigError, match="holds results or labels, and no predictions.json says what they depend on"):
+        opened(tmp_path)
+    opened(tmp_path, names=["z"])
+
+
+def test_a_record_that_is_none_is_named(tmp_path):
+    (tmp_path / "predictions.json").write_text("[]")
+    with pytest.raises(ConfigError, match="predictions.json"):
+        opened(tmp_path)
+
+
+def test_the_record_says_what_ids_mean(tmp_path):
+    opened(tmp_path)
+    told = json.loads((tmp_path / "predictions.json").read_text())
+    assert [(entry["id"], entry["name"], entry["color"]) for entry in told["classes"]] == [
+        (7, "a", [9, 9, 9]),
+        (300, "b", [0, 9, 0]),
+    ]
+    assert told["void"] == {"id": 255, "color": [0, 0, 0]} and told["depends"]["weights"] == "abc"

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import own_data
+import pytest
+import tiny
+
+from data_pipelines import DataError, DatasetSpec
+from data_pipelines.own_data.parts import Part
+from did_tf import wiring
+from did_tf.common import files, visualize
+from did_tf.common.errors import ConfigError
+from did_tf.inference import inputs
+
+SPEC = DatasetSpec("three", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), {}, (0.0,) * 3, (1.0,) * 3)
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """a.png, a.jpg, b.TIFF, day/a.png, night/a.PNG, and what is no image."""
+    source = tmp_path / "images"
+    for number, name in enumerate(("a.png", "a.jpg", "b.TIFF", "day/a.png", "night/a.PNG", ".thumbs/a.png", "._a.png")):
+        pixels = picture(20, 30, number)[..., ::-1]
+        files.write_file(source / name, cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
+    (source / "a.txt").write_text("notes")
+    return source
+
+
+def test_images_are_found_in_subfolders_and_names_are_unique(folder, tmp_path):
+    found = {image.name: image for image in inputs.find_images(folder, tmp_path / "out", SPEC)}
+    assert list(found) == ["a.jpg", "a.png", "b", "day/a", "night/a"]
+    for name, seed in (("night/a", 4), ("day/a", 3)):
+        image, mask = found[name].read()
+        np.testing.assert_array_equal(image, picture(20, 30, seed))
+        assert mask is None and found[name].size() == (20, 30) and found[name].place() is None
+
+
+def test_a_single_image(folder):
+    (image,) = inputs.find_images(str(folder / "b.TIFF"), folder, SPEC)
+    assert image.name == "b"
+    np.testing.assert_array_equal(image.read()[0], picture(20, 30, 2))
+
+
+def test_content_tells_a_changed_image(folder):
+    (image,) = inputs.find_images(folder / "a.png", folder, SPEC)
+    before = image.content()
+    assert before and before == image.content()
+    files.write_file(folder / "a.png", (folder / "day" / "a.png").read_bytes())
+    assert image.content() != before
+
+
+def test_earlier_results_are_no_input(folder):
+    before = inputs.find_images(folder, folder / "out", SPEC)
+    visualize.save_png(folder / "out" / "day" / "a_color.png", picture(5, 5))
+    assert [image.name for image in inputs.find_images(folder, folder / "out", SPEC)] == [i.name for i in before]
+
+
+def test_results_do_not_mix_with_the_images(folder):
+    with pytest.raises(ConfigError, match="would mix with the images"):
+        inputs.find_images(folder, folder / "day" / "..", SPEC)
+
+
+def test_nothing_there(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .jpeg"):
+        inputs.find_images(tmp_path, tmp_path / "out", SPEC)
+    with pytest.raises(DataError, match="no image or folder .*missing"):
+        inputs.find_images(tmp_path / "missing", tmp_path / "out", SPEC)
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    (image,) = inputs.find_images(tmp_path, tmp_path / "out", SPEC)
+    with pytest.raises(DataError, match=r"broken\.png"):
+        image.read()
+
+
+def test_images_of_a_split():
+    config = tiny.config()
+    dataset = wiring.make_dataset(config)
+    images = inputs.split_images(dataset, "val", 2)
+    assert [image.name for image in images] == ["val_00000", "val_00001"]
+    for image, sample in zip(images, dataset.samples("val")):
+        np.testing.assert_array_equal(image.read()[0], dataset.read(sample)[0])
+        assert image.size() == (48, 64) and image.content() == "" and image.place() is None
+
+
+# What dataset.yaml says of names
+
+
+def bands(folder, *suffixes):
+    return tuple(Part(folder, suffix, (suffix,), "uint8") for suffix in suffixes)
+
+
+def test_files_without_the_suffix_are_no_images(tmp_path, capsys):
+    for name in ("a_rgb", "a_depth", "b_rgb"):
+        visualize.save_png(tmp_path / "in" / f"{name}.png", picture(4, 5))
+    part = Part(Path("elsewhere"), "_rgb", ("red", "green", "blue"), "uint8")
+    found = inputs.find_images(tmp_path / "in", tmp_path / "out", SPEC, [part])
+    assert [image.name for image in found] == ["a_rgb", "b_rgb"]
+    told = "1 of 3 files are left out, such as a_depth.png: their names don't end with '_rgb'"
+    assert told in capsys.readouterr().err
+
+
+def test_where_no_file_has_the_suffix_all_are_images(tmp_path, capsys):
+    visualize.save_png(tmp_path / "in" / "IMG_1.png", picture(4, 5))
+    part = Part(Path("elsewhere"), "_rgb", ("red", "green", "blue"), "uint8")
+    assert [i.name for i in inputs.find_images(tmp_path / "in", tmp_path / "out", SPEC, [part])] == ["IMG_1"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("one_file", [False, True])
+def test_files_of_one_band_are_put_together(one_file, tmp_path):
+    pixels = picture(4, 5)
+    for number, suffix in enumerate(("_B2", "_B3", "_B4")):
+        own_data.write_tiff(tmp_path / "in" / f"t{suffix}.tif", pixels[..., number : number + 1])
+    parts = bands(Path("elsewhere"), "_B2", "_B3", "_B4")
+    source = tmp_path / "in" / "t_B3.tif" if one_file else tmp_path / "in"
+    (image,) = inputs.find_images(source, tmp_path / "out", SPEC, parts)
+    assert image.name == "t" and image.size() == (4, 5)
+    np.testing.assert_array_equal(image.read()[0], pixels)
+
+
+def test_an_image_without_one_of_its_files_is_no_reason_to_leave_out_others(tmp_path):
+    for name in ("a_B2", "a_B3", "a_B4", "b_B2", "b_B4"):
+        visualize.save_png(tmp_path / "in" / f"{name}.png", picture(4, 5)[..., 0])
+    a, b = inputs.find_images(tmp_path / "in", tmp_path / "out", SPEC, bands(Path("elsewhere"), "_B2", "_B3", "_B4"))
+    assert a.read()[0].shape == (4, 5, 3)
+    with pytest.raises(DataError, match=r"no file .*b_B3\.\* with bands of image 'b'"):
+        b.read()

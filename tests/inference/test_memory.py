@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from in_memory import InMemory
+from tensorflow import keras
+
+from data_pipelines import memory as machine
+from data_pipelines.spec import DataError, Sample, Window
+from did_tf import models
+from did_tf.common import visualize
+from did_tf.inference import memory
+from did_tf.inference.memory import IN_TILES, Fitting, Need, most_at_once, sizes_of
+from did_tf.inference.predictor import Predictor
+from did_tf.models.layers import Normalize
+
+
+def network(channels=10):
+    """Of which the layers' sizes are known: 3 bands, `channels`, `channels`, 2 classes."""
+    image = keras.Input((None, None, 3))
+    x = Normalize((9.0,) * 3, (2.0,) * 3, name="normalize")(image)
+    for _ in range(2):
+        x = keras.layers.Conv2D(channels, 3, padding="same")(x)
+    return keras.Model(image, {"main": keras.layers.Conv2D(2, 1)(x)})
+
+
+def graph(function, shape):
+    found = tf.function(function).get_concrete_function(tf.TensorSpec(shape))
+    return found.graph, list(found.outputs)
+
+
+# What is there at once
+
+
+def test_what_nobody_needs_any_more_is_given_up():
+    def chain(x):
+        for _ in range(5):
+            x = tf.nn.avg_pool2d(x, 3, 1, "SAME")
+        return x
+
+    assert most_at_once(*graph(chain, (1, 10, 10, 4))) == 2 * 1600
+
+
+def test_what_is_needed_later_is_kept():
+    def dense(x):
+        a = tf.nn.avg_pool2d(x, 3, 1, "SAME")
+        b = tf.nn.avg_pool2d(a, 3, 1, "SAME")
+        c = tf.nn.avg_pool2d(b, 3, 1, "SAME")
+        return tf.concat([a, b, c], -1)
+
+    assert most_at_once(*graph(dense, (1, 10, 10, 4))) == 6 * 1600
+
+
+def test_some_operations_take_the_place_of_what_they_are_given():
+    assert most_at_once(*graph(lambda x: tf.nn.relu(tf.nn.avg_pool2d(x, 3, 1, "SAME")), (1, 10, 10, 4))) == 1600
+
+
+def test_results_are_kept_to_the_end():
+    def several(x):
+        first = tf.nn.avg_pool2d(x, 3, 1, "SAME")
+        second = tf.nn.avg_pool2d(x, 5, 1, "SAME")
+        return first, second, tf.nn.avg_pool2d(x, 7, 1, "SAME")
+
+    assert most_at_once(*graph(several, (1, 10, 10, 4))) == 3 * 1600
+
+
+# What a predictor needs
+
+
+def test_a_whole_image_needs_as_much_as_its_widest_layers():
+    few, many = (Need(Predictor(network(channels)), False)((1000, 1000), 1) for channels in (50, 100))
+    assert many - few == pytest.approx(memory.SPARE * 1e6 * 2 * 50 * 4)
+
+
+def test_tiles_need_what_a_few_tiles_and_a_strip_do():
+    whole, tiles = Need(Predictor(network()), False), Need(Predictor(network(), 65), False)
+    assert tiles((4200, 4200), 1) < whole((4200, 4200), 1) / 2
+    assert tiles((8400, 4200), 1) - tiles((4200, 4200), 1) < 4200 * 4200 * 30, "no probabilities of the whole"
+    assert Need(Predictor(network(), 65), True)((4200, 4200), 1) > tiles((4200, 4200), 1)
+
+
+def test_scales_and_mirrors_need_more():
+    plain, scaled, flipped = (
+        Need(Predictor(network(), 65, **options), False)((2000, 2000), 1)
+        for options in ({}, {"scales": (1.0, 1.5)}, {"flip": True, "scales": (1.0, 1.5)})
+    )
+    assert plain < scaled < flipped
+
+
+@pytest.mark.parametrize(
+    "name", ["did", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ladder", "fcrn", "duc", "sunet"))]
+)
+def test_no_network_takes_more_than_the_rough_bound(name):
+    predictor = Predictor(models.build(name, 21))
+    per_pixel = (Need(predictor, True)((2000, 2000), 4) - memory.FIXED) / 2000**2
+    assert 100 < per_pixel < memory.ROUGH
+
+
+# What is chosen
+
+
+@pytest.fixture
+def fitting(monkeypatch):
+    """A function of free bytes that gives the `Fitting` of whole images of the network above."""
+
+    def make(free, protocol="whole"):
+        monkeypatch.setattr(memory, "free_memory", lambda: free)
+        made = {"whole": Predictor(network()), "tiles": Predictor(network(), 65, scales=(1.0, 1.5))}
+        made[IN_TILES] = Predictor(network(), 65)
+        return Fitting(made.__getitem__, protocol, 1, keep_all=False)
+
+    return make
+
+
+SIZES = {"small": (400, 400), "large": (6000, 6000), "medium": (1000, 1000)}
+
+
+def test_what_fits_is_taken_whole_without_a_word(fitting, capsys):
+    assert fitting(1e12).each(SIZES) == dict.fromkeys(SIZES, "whole")
+    assert fitting(1e12, "tiles").all(SIZES) == "tiles"
+    assert capsys.readouterr().err == ""
+
+
+def test_what_does_not_fit_is_taken_in_tiles_and_told(fitting, capsys):
+    chosen = fitting(3e9).each(SIZES)
+    assert chosen == {"small": "whole", "large": IN_TILES, "medium": "whole"}
+    told = capsys.readouterr().err
+    assert "large (6000x6000) would take " in told and "and 3.0 GB are free, by protocol whole" in told
+    assert "1 of 3 images go through the network in tiles of 65x65, --protocol=tiles_once" in told
+
+
+@pytest.mark.parametrize("protocol", ["whole", "tiles"])
+def test_scores_are_of_one_protocol(protocol, fitting, capsys):
+    assert fitting(1.5e9, protocol).all(SIZES) == IN_TILES
+    assert f"by protocol {protocol}: all images go through the network in tiles of 65x65" in capsys.readouterr().err
+
+
+def test_what_fits_in_no_way_is_refused(fitting):
+    assert fitting(4e8).each(SIZES) == {"small": "whole", "large": "", "medium": IN_TILES}
+    with pytest.raises(DataError, match=r"large \(6000x6000\) would take .* are free, in tiles: cut it into parts"):
+        fitting(4e8).all(SIZES)
+
+
+def test_no_images(fitting):
+    assert fitting(0).all({}) == "whole"
+
+
+# Sizes
+
+
+def test_sizes_are_of_headers_windows_and_what_is_drawn(tmp_path):
+    visualize.save_png(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
+    (tmp_path / "damaged.png").write_bytes(b"no image")
+    files = [Sample("a", tmp_path / "a.png"), Sample("b", tmp_path / "damaged.png")]
+    windows = [Sample("c", tmp_path / "a.png", window=Window(0, 0, 7, 9))]
+    drawn = InMemory({"val": [(np.zeros((5, 6, 3), np.uint8), np.zeros((5, 6), np.uint8))]})
+    assert sizes_of(drawn, [*files, *windows]) == {"a": (20, 30), "c": (7, 9)}
+    assert sizes_of(drawn, drawn.samples("val")) == {"val_0": (5, 6)}
+
+
+# The limit of users
+
+
+def test_a_limit_of_the_environment_counts_what_is_taken(monkeypatch):
+    monkeypatch.setattr(machine.psutil.Process, "memory_info", lambda self: type("Info", (), {"rss": 2**30})())
+    monkeypatch.setenv(machine.LIMIT, "1.5")
+    assert machine.free_memory() == 2**29
+    monkeypatch.setenv(machine.LIMIT, "0.5")
+    assert machine.free_memory() == 0
+    monkeypatch.setenv(machine.LIMIT, "much")
+    with pytest.raises(DataError, match="DID_TF_MEMORY=much: it must be a number of GiB"):
+        machine.free_memory()
