@@ -238,10 +238,10 @@ def _report(evaluation, classes, split, protocol, paper, more):
 
 def _panels(dataset, sample, predictor, score):
     """Image, label and prediction of "main" in a row."""
-    (image, mask), (_, label) = dataset.read_masked(sample), dataset.read(sample)
+    image, label, mask = dataset.read_unmasked(sample)
     prediction = predictor(image)[MAIN].argmax(axis=-1)
-    if mask is not None:
-        prediction[mask] = IGNORE
+    if mask is not None:  # shown as void, in both
+        label, prediction = (np.where(mask, IGNORE, ids) for ids in (label, prediction))
     step = -(-max(label.shape) // PANEL)
     image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
     pictures = visualize.panels(image, (label, prediction), dataset.spec)

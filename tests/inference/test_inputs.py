@@ -67,7 +67,7 @@ def test_results_do_not_mix_with_the_images(folder):
 
 def test_nothing_there(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .jpeg"):
+    with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .gif"):
         inputs.find_images(tmp_path, tmp_path / "out", SPEC)
     with pytest.raises(DataError, match="no image or folder .*missing"):
         inputs.find_images(tmp_path / "missing", tmp_path / "out", SPEC)
@@ -103,7 +103,7 @@ def test_files_without_the_suffix_are_no_images(tmp_path, capsys):
     part = Part(Path("elsewhere"), "_rgb", ("red", "green", "blue"), "uint8")
     found = inputs.find_images(tmp_path / "in", tmp_path / "out", SPEC, [part])
     assert [image.name for image in found] == ["a_rgb", "b_rgb"]
-    told = "1 of 3 files are left out, such as a_depth.png: their names don't end with '_rgb'"
+    told = "1 of 3 files are left out, such as a_depth.png: names of images end with '_rgb', by dataset.yaml"
     assert told in capsys.readouterr().err
 
 
