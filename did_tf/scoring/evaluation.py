@@ -240,11 +240,12 @@ def _panels(dataset, sample, predictor, score):
     """Image, label and prediction of "main" in a row."""
     image, label, mask = dataset.read_unmasked(sample)
     prediction = predictor(image)[MAIN].argmax(axis=-1)
-    if mask is not None:  # shown as void, in both
-        label, prediction = (np.where(mask, IGNORE, ids) for ids in (label, prediction))
     step = -(-max(label.shape) // PANEL)
     image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
     pictures = visualize.panels(image, (label, prediction), dataset.spec)
+    if mask is not None:
+        for picture in pictures:
+            picture[mask[::step, ::step]] = visualize.void_colour(dataset.spec)
     return visualize.side_by_side(pictures, (sample.name, "label", f"prediction, mIoU {percent(score)} %"))
 
 
