@@ -277,7 +277,7 @@ def example_images(config: Config, spec: DatasetSpec) -> list[np.ndarray]:
 
 
 def make_parts(config: Config) -> tuple[Part, ...]:
-    """The `Part`s of a user's own data by its dataset.yaml, which may be bad (`DataError`); none of other data sets."""
+    """The `Part`s of a user's own data, by its dataset.yaml (or `DataError`); none of other data sets."""
     settings = config["dataset"]
     if settings["name"] != "folders":
         return ()
