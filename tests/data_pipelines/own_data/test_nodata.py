@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 from own_data import complaint, describe, edit, scene, write_tiff
 from PIL import Image
 from rasterio.transform import from_origin
@@ -154,6 +155,18 @@ def test_statistics_of_an_earlier_version_that_took_what_files_call_nodata_for_d
         dataset.check_statistics()
     edit(tmp_path, nodata_tags="none")
     load("folders", tmp_path).check_statistics()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_statistics_of_an_earlier_version_that_took_what_is_masked_for_data(tmp_path, inside):
+    make(tmp_path, [(tile(number), {}) for number in range(3)])
+    load("folders", tmp_path)
+    as_of_an_earlier_version(tmp_path)
+    load("folders", tmp_path).check_statistics()
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside), rasterio.open(tmp_path / "images" / "1.tif", "r+") as file:
+        file.write_mask(np.arange(SIZE[0])[:, None] > np.zeros(SIZE))
+    with pytest.raises(DataError, match=r"is of an earlier version, .* such as .*1.tif: move it away"):
+        load("folders", tmp_path).check_statistics()
 
 
 def test_statistics_of_an_earlier_version_and_the_rule(tmp_path):
