@@ -105,7 +105,8 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         looks = labels_of([labels[name] for name in names])
         of_labels, choices = label_lines(looks)
         what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
-    choices += compare(found[0], labels, names)
+    of_nodata, told = nodata_lines(kinds, [{name: own[name] for name in names} for own in found])
+    choices += told + compare(found[0], labels, names)
     choices += [line for other in (*found[1:], labels) for line in compare_places(found[0], other, names)]
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
@@ -115,7 +116,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"bands: {json.dumps(bands[0], ensure_ascii=False).replace(chr(34), '')}{_hint(bands)}",
         f"dtype: {kinds[0].dtype}",
         *extra_lines(parts, bands, [kind.dtype for kind in kinds], folder),
-        *nodata_lines(kinds, [{name: own[name] for name in names} for own in found]),
+        *of_nodata,
         *of_labels,
         *splits.lines,
     ]

@@ -176,7 +176,8 @@ def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
     holed = np.where(np.arange(16)[:, None, None] < 4, np.float32(-9999), heights)
     images = [(heights, None)] + [(holed, -9999)] * 5
     text, dataset = describe_tiffs(tmp_path, images, [(halves(), None)] * 6, capsys)
-    assert "nodata: -9999  # by the tags of 5 files, but not of 1 (0.tif): where all bands are this, nothing" in text
+    assert "# nodata is -9999 by the tags of 5 files, but not of 1 (0.tif): where all bands are that" in text
+    assert "\nnodata: -9999\n" in text
     assert dataset.spec.nodata == -9999 and dataset.spec.mean == (80,)
     assert "tags" not in capsys.readouterr().err
 
@@ -184,7 +185,7 @@ def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
 def test_a_draft_where_files_call_different_values_nodata(tmp_path, capsys):
     values = np.full((16, 16, 1), 7, np.uint8)
     text, dataset = describe_tiffs(tmp_path, [(values, 0), (values, 9)], [(halves(), None)] * 2, capsys)
-    assert "# nodata: none for all, as the files' own tags say 0, 9; each counts for its file" in text
+    assert "# no nodata for all, as the files' own tags say 0, 9: each counts for its file" in text
     assert dataset.spec.nodata is None
 
 
@@ -192,7 +193,7 @@ def test_a_draft_where_there_is_nan_without_a_tag(tmp_path, capsys):
     heights = np.full((16, 16, 1), 80, np.float32)
     heights[:4] = np.nan
     text, dataset = describe_tiffs(tmp_path, [(heights, None)] * 2, [(halves(), None)] * 2, capsys)
-    assert "nodata: .nan  # NaN is there" in text and np.isnan(dataset.spec.nodata)
+    assert "# nodata is NaN, which is there" in text and "\nnodata: .nan\n" in text and np.isnan(dataset.spec.nodata)
 
 
 def test_a_draft_where_labels_call_an_id_nodata(tmp_path, capsys):
@@ -216,7 +217,7 @@ def test_a_draft_of_images_with_clear_corners(tmp_path, capsys):
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     arguments = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--folder", tmp_path / "data")
     assert drafted(capsys, *arguments)[0] == 0
-    assert "# Masks (or alpha) say where nothing was measured" in (tmp_path / "data" / "dataset.yaml").read_text()
+    assert "# masks (or alpha) say where nothing was measured" in (tmp_path / "data" / "dataset.yaml").read_text()
     dataset = load("folders", tmp_path / "data")
     assert dataset.spec.bands == 3
     assert (dataset.read(dataset.samples("train")[0])[1][:5, :5] == 255).all()
