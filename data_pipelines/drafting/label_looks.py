@@ -29,6 +29,7 @@ class LabelFile(NamedTuple):
       channels: 1, or 3 of colours; 0 where three equal ones may be either.
       clear: pixels that are transparent, in a picture.
       half: pixels that are half transparent.
+      opaque: pixels that are not transparent at all, in a picture that has alpha.
       nothing: pixels that are NaN, transparent in a TIFF, or nothing by the file's own tag or mask.
       tags: the id that is nothing by the file's own tag, if it is there.
       palette: id -> its colour, where a palette gives it one for display.
@@ -38,6 +39,7 @@ class LabelFile(NamedTuple):
     channels: int
     clear: int
     half: int
+    opaque: int
     nothing: int
     tags: set[float]
     palette: dict[int, tuple[int, ...]]
@@ -92,19 +94,24 @@ def labels_of(paths: Sequence[Path]) -> Labels:
 def _labels(paths, colours):
     first: dict[int, Path] = {}
     found: dict[int, list[Values]] = {0: [], 1: [], 3: []}
-    clear = half = nothing = 0
+    clear = half = opaque = nothing = 0
     tags: set[int] = set()
     shown: dict[int, tuple[tuple[int, ...], Path]] = {}
     for path, one in each(functools.partial(_look, colours=colours), paths, "looking at labels"):
         first.setdefault(one.channels, path)
         _compare_palettes(shown, one.palette, path)
         found[one.channels].append(one.values)
-        clear, half, nothing = clear + one.clear, half + one.half, nothing + one.nothing
+        clear, half, opaque, nothing = clear + one.clear, half + one.half, opaque + one.opaque, nothing + one.nothing
         tags |= {int(tag) for tag in one.tags if float(tag).is_integer()}
         if sum(len(values.keys) for values in found[one.channels][1:]) > MANY:
             found[one.channels] = [added(found[one.channels])]
             if len(found[one.channels][0].keys) > MOST_COLOURS:
                 raise DataError(f"{path}: more than {MOST_COLOURS} ids or colours so far: are these labels?")
+    if half and not opaque:
+        raise DataError(
+            f"{paths[-1]} and the others are half transparent wherever they are not clear, as what is laid over "
+            "pictures: save the labels themselves, opaque"
+        )
     if 1 in first and 3 in first and shown:
         raise Palettes(f"{first[3].name} holds colours, and {next(iter(shown.values()))[1].name} has a palette")
     if 1 in first and 3 in first:
@@ -163,7 +170,7 @@ def _look(path, colours):
     """`LabelFile` of a label; with `colours`, palettes become theirs."""
     stored = label_values(path, colours=colours, lossy=True)
     label, alpha = stored.values, stored.alpha
-    there, clear, half, nothing = np.ones(label.shape[:2], bool), 0, 0, 0
+    there, clear, half, solid, nothing = np.ones(label.shape[:2], bool), 0, 0, 0, 0
     void = None if stored.void is None else stored.void.all(axis=-1)
     tags = set(label[void].ravel()[:1].tolist()) if void is not None and stored.tag and label.shape[2] == 1 else set()
     if alpha and label.shape[2] in (2, 4):
@@ -171,7 +178,7 @@ def _look(path, colours):
         opaque = np.iinfo(strength.dtype).max if strength.dtype.kind in "ui" else 1
         there = strength >= opaque / 2
         half = int(np.count_nonzero((strength > 0) & (strength < opaque)))
-        clear = int(np.count_nonzero(~there))
+        clear, solid = int(np.count_nonzero(~there)), int(np.count_nonzero(strength == opaque))
         clear, nothing = (0, clear) if is_tiff(path) else (clear, 0)
     if void is not None:
         there, nothing = there & ~void, nothing + int(np.count_nonzero(void & there))
@@ -186,7 +193,7 @@ def _look(path, colours):
     if channels == 3 and (label[..., :1] == label[..., 1:])[there].all():
         label, channels = label[..., :1], 0
     palette = _palette(path, label) if channels == 1 and not colours else {}
-    return LabelFile(values_of(label, there), channels, clear, half, nothing, tags, palette)
+    return LabelFile(values_of(label, there), channels, clear, half, solid, nothing, tags, palette)
 
 
 def _whole(path, label):

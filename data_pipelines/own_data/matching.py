@@ -29,7 +29,7 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
       DataError: a folder is missing or holds nothing of use, two files have one name, or nothing fits together.
     """
     label = label_part(description)
-    labels = masks.by_folder(description, label) if description.masks else [label]
+    labels = masks.by_class(description, label) if description.masks else [label]
     everything = (*description.parts, *labels)
     found = [list_files(part, everything, IMAGES) for part in description.parts]
     extensions = LABELS | LOSSY if description.labels_soft else LABELS

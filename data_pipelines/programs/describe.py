@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from data_pipelines.drafting.contents import kind_of
-from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files
-from data_pipelines.drafting.label_folders import find_masks, looked_at
+from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files, left_note
+from data_pipelines.drafting.label_folders import find_masks, looked_at, masks_beside
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.naming import Affix
 from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import check_folders, draft_splits
@@ -77,7 +78,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     found = [list_files(part, everything, IMAGES) for part in parts]
     labels = _label_files(label, everything)
     fit = set.intersection(*map(set, found), labels)
-    masks = None if fit else find_masks(parts[0].folder, label.folder)
+    masks = _masks(files) if files.other_labels or not fit else None
     if masks:
         parts[0], label = _affixed(parts[0], masks.image), _affixed(label, masks.label)
         found[0], labels = list_files(parts[0], [*parts, label], IMAGES), masks.first
@@ -97,10 +98,10 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     bands = band_names(parts, [kind.bands for kind in kinds])
     images = {name: found[0][name] for name in names}
     splits = draft_splits(parts[0], images, [place.parent for place, _ in places(parts[0].folder)], folder)
-    notes = [*files.notes, *notes, *splits.notes]
+    notes = [*files.notes, *([] if masks else left_note(files)), *notes, *splits.notes]
     if masks:
-        of_labels, choices = mask_lines(*looked_at(masks.folders))
-        what = f"masks of {len(masks.folders)} classes"
+        of_labels, choices = mask_lines(*looked_at(masks.files))
+        what = f"masks of {len(masks.files)} classes"
     else:
         looks = labels_of([labels[name] for name in names])
         of_labels, choices = label_lines(looks)
@@ -122,6 +123,14 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     total = sum(kind.bands for kind in kinds)
     summary = f"{len(names)} pairs; {total} bands of {', '.join(kind.dtype for kind in kinds)}; {what}"
     return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+
+
+def _masks(files):
+    """Masks of several classes, if that is what the labels are."""
+    image, label = files.parts[0].folder, files.label.folder
+    if files.other_labels:
+        return masks_beside(image, label, [Affix(files.label.prefix, files.label.suffix), *files.other_labels])
+    return find_masks(image, label)
 
 
 def _affixed(part, affix):
