@@ -22,9 +22,7 @@ SOFT_VALUES = 5  # unknown ones: that many between two classes look like soft ed
 GREY = 3  # equal channels that some programs save in place of one
 
 
-def class_ids(
-    path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec, void: np.ndarray | None = None
-) -> np.ndarray:
+def class_ids(path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec) -> np.ndarray:
     """Class ids [h, w] uint8, and `IGNORE` for void, of what a label file stores. NaN is void.
 
     Args:
@@ -32,7 +30,6 @@ def class_ids(
       label: its values [h, w, channels], as of `decoding.label_values`.
       alpha: whether the last channel is alpha.
       spec: of the data set.
-      void: [h, w] bool, True where the file itself says that there is nothing, whatever the value; None: nowhere.
 
     Raises:
       DataError: values that are no ids (or colours), or that `spec` doesn't know.
@@ -41,8 +38,6 @@ def class_ids(
     ids = _of_colours(path, values, spec) if spec.label_colours else _of_ids(path, values, spec)
     if clear is not None:
         ids = np.where(clear, np.int16(IGNORE if spec.rest is None else spec.rest), ids)
-    if void is not None:
-        ids = np.where(void, np.int16(IGNORE), ids)
     if ids.size and ids.min() < 0:
         raise (_unknown_colour if spec.label_colours else _unknown_id)(path, values, ids < 0, spec)
     return ids.astype(np.uint8)

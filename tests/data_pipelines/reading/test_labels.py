@@ -7,7 +7,7 @@ import rasterio
 from PIL import Image
 
 from data_pipelines.reading.images import read_label
-from data_pipelines.reading.labels import class_ids, distances
+from data_pipelines.reading.labels import distances
 from data_pipelines.reading.masks import read_masks
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
@@ -188,11 +188,6 @@ def test_transparent_pixels_of_a_raster_are_void_unless_they_are_a_class(rest, e
     with rasterio.open(tmp_path / "a.tif", "w", **kind) as file:
         file.write(np.array([[[1, 9]], [[255, 0]]], np.uint8))
     assert read_label(tmp_path / "a.tif", spec_of("a", "b", rest=rest)).tolist() == [[1, expected]]
-
-
-def test_what_the_file_says_is_nothing_is_void_whatever_its_value():
-    spec, void = spec_of("a", "b"), np.array([[False, True, True]])
-    assert class_ids("a", np.array([[[1], [0], [-9999]]]), False, spec, void).tolist() == [[1, IGNORE, IGNORE]]
 
 
 def test_half_transparent_pixels(tmp_path):
