@@ -25,7 +25,7 @@ from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import check_folders, draft_splits
 from data_pipelines.own_data.description import NAMES
-from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, places, tell_leftovers
+from data_pipelines.own_data.matching import IMAGES, list_files, list_labels, places, tell_leftovers
 from data_pipelines.programs import command
 from data_pipelines.spec import COLOURS, DataError
 from data_pipelines.writing import check_writable, write_file
@@ -76,7 +76,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     files = find_files(image_folder, label_folder, extra_folders)
     parts, label, everything = files.parts, files.label, [*files.parts, files.label]
     found = [list_files(part, everything, IMAGES) for part in parts]
-    labels = _label_files(label, everything)
+    labels = list_labels(label, everything, lossy=True)
     fit = set.intersection(*map(set, found), labels)
     masks = _masks(files) if files.other_labels or not fit else None
     if masks:
@@ -135,14 +135,6 @@ def _masks(files):
 
 def _affixed(part, affix):
     return dataclasses.replace(part, prefix=affix.prefix, suffix=affix.suffix)
-
-
-def _label_files(label, everything):
-    """Name -> path; where all are in JPEG or WebP, of these."""
-    try:
-        return list_files(label, everything, LABELS)
-    except DataError:
-        return list_files(label, everything, LABELS | LOSSY)
 
 
 def _hint(bands):

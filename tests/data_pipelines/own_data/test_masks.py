@@ -112,3 +112,9 @@ def test_labels_in_jpeg_are_found_where_they_are_soft(plain, capsys):
     np.testing.assert_array_equal(dataset.read(dataset.samples("train")[0])[1], expected > 0)
     edit(folder, labels_soft=None)
     assert "no files in" in complaint(folder) and "there is .jpg" in complaint(folder)
+
+
+def test_previews_in_jpeg_beside_soft_labels_are_none(plain):
+    folder = plain("ab", classes={"0": "ground", "255": "metal"}, labels_soft="nearest")
+    Image.new("L", (16, 16), 255).save(folder / "labels" / "a.jpg")
+    assert not load("folders", folder).read(load("folders", folder).samples("train")[0])[1].any()
