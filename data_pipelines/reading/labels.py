@@ -190,11 +190,11 @@ def _of_colours(path, label, spec):
     """[h, w] int16: class id, `IGNORE`, or `UNKNOWN`."""
     rest = UNKNOWN if spec.rest is None or spec.labels_soft else spec.rest
     packed = _packed(_three_channels(path, label))
-    ids = _table_of_colours(_known_colours(spec), rest)[packed]
-    if spec.labels_soft and (between := ids < 0).any():
-        colours, places = np.unique(packed[between], return_inverse=True)
-        ids[between] = _nearest_colours(colours, spec)[0][places.ravel()]
-    return ids
+    table = _table_of_colours(_known_colours(spec), rest, bool(spec.labels_soft))
+    if spec.labels_soft and (between := table[packed] < 0).any():
+        colours = np.unique(packed[between])
+        table[colours] = _nearest_colours(colours, spec)[0]  # for all labels to come, too
+    return table[packed]
 
 
 def _nearest_colours(packed, spec):
@@ -229,8 +229,8 @@ def _packed(colours):
 
 
 @functools.lru_cache(maxsize=2)
-def _table_of_colours(known, rest):
-    """[2 ** 24] int16: colour as of `_packed` -> class id, `IGNORE`, or `UNKNOWN`."""
+def _table_of_colours(known, rest, soft):
+    """[2 ** 24] int16: colour as of `_packed` -> class id, `IGNORE`, or `UNKNOWN`; of `soft` labels, as yet."""
     table = np.full(2**24, rest, np.int16)
     for colour, number in known:
         table[_packed(np.array([[colour]], np.uint8))] = number

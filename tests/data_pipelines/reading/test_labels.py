@@ -130,6 +130,13 @@ def test_soft_values_have_the_nearest_colour(tmp_path):
     np.testing.assert_allclose(distances(path, spec), [far], rtol=1e-5)
 
 
+def test_what_soft_colours_are_is_forgotten_where_labels_are_not_soft(tmp_path):
+    path = save(tmp_path / "a.png", [[[0, 0, 0], [250, 9, 0], [255, 0, 0]]])
+    soft, hard = (spec_of("a", "b", labels_soft=soft, **COLOURED) for soft in ("nearest", ""))
+    assert read_label(path, soft).tolist() == read_label(path, soft).tolist() == [[0, 1, 1]]
+    assert "the colour (250, 9, 0) in 1 pixel" in refusal(path, hard)
+
+
 def test_jpeg_is_read_where_labels_are_soft(tmp_path):
     label = cv2.circle(np.zeros((64, 80), np.uint8), (40, 30), 20, 255, -1)
     for name, pixels in (("grey", label), ("rgb", np.dstack([label] * 3))):
