@@ -290,11 +290,28 @@ def test_a_draft_of_masks_per_class_with_endings(plain, capsys):
     masks.update({name: masks[name].max() - mask for name, mask in masks.items() if name.startswith("y")})
     del masks["y/b_mask.png"]
     out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
-    assert "a mask per class: the folders x, y;" in out
+    assert "a mask per class: x, y;" in out
     text = (dataset.folder / "dataset.yaml").read_text()
     assert 'label_suffix: "_mask"' in text and "rest: background" in text
     np.testing.assert_array_equal(label_of(dataset, "a"), 2 - disc(1))
     np.testing.assert_array_equal(label_of(dataset, "b"), disc(1))
+
+
+@pytest.mark.parametrize("name", ["{image}_{kind}", "{kind}-{image}", "{image}/{kind}"])
+def test_a_draft_of_masks_that_lie_beside_each_other(name, plain, capsys):
+    kinds = {"red": disc(), "blue": np.where(np.arange(16) == 0, 255, 0).astype(np.uint8).repeat(16).reshape(16, 16)}
+    masks = {f"{name.format(image=i, kind=kind)}.png": mask for i in ("s1", "s2") for kind, mask in kinds.items()}
+    out, _, dataset = labels_and_draft(plain(["s1", "s2"], labels=""), capsys, masks)
+    assert "masks of 2 classes" in out and "left out" not in out
+    assert dataset.spec.classes == ("background", "blue", "red")
+    np.testing.assert_array_equal(label_of(dataset, "s1"), 2 * disc(1) + (kinds["blue"] > 0))
+
+
+def test_files_beside_labels_that_overlap_are_no_masks_of_classes(plain, capsys):
+    masks = {f"{image}_{kind}.png": disc() for image in ("s1", "s2") for kind in ("first", "second")}
+    out, _, dataset = labels_and_draft(plain(["s1", "s2"], labels=""), capsys, masks)
+    assert "labels are NAME_first of" in out and "left out: NAME_second" in out
+    assert dataset.spec.label_ids == (0, 255)
 
 
 def test_a_draft_of_masks_that_cover_all(plain, capsys):
@@ -332,7 +349,7 @@ def test_a_draft_of_masks_per_class(plain, capsys):
     }
     masks["one/a.png"][:2, :2] = 255
     out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
-    assert "masks of 2 classes" in out and "a mask per class: the folders two, one; 0.00% of the pixels" in out
+    assert "masks of 2 classes" in out and "a mask per class: two, one; 0.00% of the pixels" in out
     assert "masks overlap in 4 pixels: there the last in classes counts, as yet the smallest" in out
     assert dataset.spec.classes == ("two", "one")
     np.testing.assert_array_equal(label_of(dataset, "a"), masks["one/a.png"] > 0)
