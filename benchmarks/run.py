@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from benchmarks.full_size import on_drawn_frames
 from benchmarks.input import input_speed
+from benchmarks.predicting import predict
 from did_tf import models, wiring
 from did_tf.models import units
 from did_tf.models.layers import FusedBatchNormalization
@@ -86,7 +87,14 @@ def _full_size(*arguments):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
 
 
-PARTS = {"batch_norm": batch_norm, "memory": memory, "systems": systems, "input": input_speed, "health": health}
+PARTS = {
+    "batch_norm": batch_norm,
+    "memory": memory,
+    "systems": systems,
+    "input": input_speed,
+    "health": health,
+    "predict": predict,
+}
 _LAYERS = {"fused": FusedBatchNormalization, "Keras": keras.layers.BatchNormalization}
 
 

@@ -17,6 +17,7 @@ from did_tf.common.kinds import (
     FLAG,
     TEXT,
     Kind,
+    by_class,
     choice,
     either,
     mapping,
@@ -35,6 +36,7 @@ PROTOCOLS = ("whole", "tiles", "tiles_once")
 """How an image goes through the network in testing, see `wiring.make_predictor`."""
 FREQUENCIES = ("all", "segnet")
 """What the frequency of a class is its pixels over: those of all images, or those of the images that have the class."""
+_WEIGHT = number("[0, inf)")
 _SHARE, _RANGE = number("[0, 1)"), pair(number("(0, inf)"), "(low, high)")
 
 KINDS: dict[str, Kind] = {
@@ -68,7 +70,7 @@ KINDS: dict[str, Kind] = {
     "loss.ohem_scope": choice(losses.SCOPES),
     "loss.class_balance": number("[0, 2]"),
     "loss.class_frequency": choice(FREQUENCIES),
-    "loss.class_weights": sequence(number("[0, inf)")),
+    "loss.class_weights": either(sequence(_WEIGHT), by_class(_WEIGHT)),
     "loss.output_weights": mapping(number("[0, inf)")),
     "loss.resolution": choice(supervision.RESOLUTIONS),
     "optimizer.name": pattern(f"one of {', '.join(optimizers.NAMES)}, tfa.CLASS", ".+"),
@@ -157,9 +159,8 @@ def check(config: Config, training: bool = True) -> None:
 
 def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
     """Raises `ConfigError` where settings of the section `loss` don't go with the data set."""
-    weights, classifies = loss["class_weights"], spec.task == "classification"
-    if weights and len(weights) != spec.num_classes:
-        raise ConfigError(f"loss.class_weights has {len(weights)} entries; the data set has {spec.num_classes} classes")
+    classifies = spec.task == "classification"
+    losses.class_weights(loss["class_weights"], spec)
     if classifies and loss["class_balance"] and loss["class_frequency"] == "segnet":
         raise ConfigError(
             f"loss.class_frequency=segnet is for segmentation: {spec.name} has one class per image, which would all "
@@ -233,7 +234,7 @@ def _conflicts_of_loss(config):
             "loss.class_weights and loss.class_balance exclude each other: "
             "set --config.loss.class_balance=0, or leave the weights out"
         )
-    if weights and not any(weights):
+    if weights and not isinstance(weights, Mapping) and not any(weights):
         yield f"loss.class_weights must have one above 0, got {tuple(weights)}"
     if outputs and not any(outputs.values()):
         yield f"loss.output_weights leaves nothing to train: {dict(outputs)}"

@@ -32,6 +32,7 @@ from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
 from did_tf.settings import PROTOCOLS, check, check_loss, check_shares
+from did_tf.training import losses
 from did_tf.training.distribution import make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
@@ -125,7 +126,8 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
     """
     loss, spec = config["loss"], loader.dataset.spec
     check_loss(loss, spec)
-    weights = tuple(loss["class_weights"]) or _balance(loader, loss["class_balance"], loss["class_frequency"])
+    given = losses.class_weights(loss["class_weights"], spec)
+    weights = given or _balance(loader, loss["class_balance"], loss["class_frequency"])
     if ignored := [name for name, weight in zip(spec.classes, weights) if not weight]:
         print(f"classes of weight 0, which are not trained: {', '.join(ignored)}")
     ohem = {key: loss[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
@@ -275,7 +277,7 @@ def example_images(config: Config, spec: DatasetSpec) -> list[np.ndarray]:
 
 
 def make_parts(config: Config) -> tuple[Part, ...]:
-    """The `Part`s of a user's own data by its dataset.yaml, which may be bad (`DataError`); none of other data sets."""
+    """The `Part`s of a user's own data, by its dataset.yaml (or `DataError`); none of other data sets."""
     settings = config["dataset"]
     if settings["name"] != "folders":
         return ()

@@ -38,13 +38,13 @@ def get_config():
     c.data.ratio = (3 / 4, 4 / 3)  # width / height of that box
     c.data.cache = True  # decode once, keep in memory
 
-    c.loss = ml_collections.ConfigDict()
+    c.loss = ml_collections.ConfigDict(type_safe=False)  # weights are a tuple or a map
     c.loss.ohem_threshold = 0.0  # keep pixels whose true class has at most this probability; 0: off
     c.loss.ohem_keep = 0  # and at least this many of the hardest; 0: off
     c.loss.ohem_scope = "image"  # or "batch"
     c.loss.class_balance = 0.0  # class weights (median frequency / frequency) ** this; 0: off
     c.loss.class_frequency = "all"  # of pixels: among all, or "segnet": among those of the images that have the class
-    c.loss.class_weights = ()  # or given outright, one per class
+    c.loss.class_weights = ()  # or given outright: one per class, or {id or name: weight}, 1 for the others
     c.loss.output_weights = ml_collections.ConfigDict()  # {output: weight}; empty: plain mean
     c.loss.resolution = "full"  # or "features": the network's own resolution, against labels sampled at its points
 

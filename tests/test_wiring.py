@@ -14,6 +14,7 @@ from data_pipelines.pipeline import Loader
 from data_pipelines.spec import IGNORE, DataError
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.inference import memory
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
 
@@ -168,3 +169,21 @@ def test_nothing_is_read_for_settings_that_are_refused(tmp_path, monkeypatch, ch
     monkeypatch.setattr(Synthetic, "read", None)
     with pytest.raises(ValueError, match=told):
         wiring.make_trainer(tiny.config(**changes), RunFolder(tmp_path))
+
+
+# Validation
+
+
+@pytest.mark.parametrize(
+    ("protocol", "free", "tile"),
+    [("whole", 1e12, None), ("tiles_once", 1e12, (33, 33)), ("whole", 4.5e8, (33, 33))],
+)
+def test_validation_is_by_its_protocol_or_by_what_memory_allows(protocol, free, tile, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    monkeypatch.setattr(memory, "ROUGH", 1e6)  # so that small images are looked at
+    height = 800 if free < 1e9 else 48
+    config = tiny.config(train__validation=protocol, dataset__options__height=height, dataset__options__width=height)
+    dataset = wiring.make_dataset(config)
+    validation = wiring.make_validation(config, wiring.make_model(config, dataset.spec), dataset)
+    assert validation.predictor.tile == tile and validation.predictor.scales == (1.0,)
+    assert ("--protocol=tiles_once" in capsys.readouterr().err) == (free < 1e9)

@@ -9,7 +9,7 @@ import concurrent.futures
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from data_pipelines.reading.decoding import is_jpeg
@@ -41,9 +41,9 @@ class Complaints(NamedTuple):
     notes: list[str]
 
 
-def complaints(paths: Sequence[str | os.PathLike]) -> Complaints:
-    """What the decoder says of the JPEGs among `paths`."""
-    jpegs = [os.fspath(path) for path in paths if _is_jpeg(path)]
+def complaints(paths: Iterable[str | os.PathLike]) -> Complaints:
+    """What the decoder says of the JPEGs among `paths`, each once."""
+    jpegs = [os.fspath(path) for path in dict.fromkeys(paths) if _is_jpeg(path)]
     parts = [jpegs[first : first + TOGETHER] for first in range(0, len(jpegs), TOGETHER)]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         told = [pair for found in pool.map(_said, parts) for pair in found]

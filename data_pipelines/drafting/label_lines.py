@@ -18,7 +18,7 @@ NAMED = 5  # values in a line
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     """(lines of labels_hold, classes, palette, void, rest and labels_soft; what is to be told of them)."""
-    told = [*_soft(labels), *_clear(labels), *_nothing(labels)]
+    told = [*_palettes(labels), *_soft(labels), *_thin(labels), *_clear(labels), *_nothing(labels)]
     lines = [f"# {line}" for line in told]
     if labels.soft or labels.half:
         lines.append("labels_soft: nearest")
@@ -45,11 +45,12 @@ def mask_lines(folders: Sequence[str], share: float, soft: int, overlap: int) ->
         told.append(f"masks overlap in {overlap} pixels: there the last in classes counts, as yet the smallest")
         lines.append("masks_overlap: last")
     lines += ["classes:  # folder: name", *(f"  {_text(name)}: {_text(name)}" for name in folders)]
-    return [
-        *(f"# {line}" for line in told),
-        *lines,
-        f"rest: {BACKGROUND}  # or void: others, where that has no class",
-    ], told
+    rest = REST if share else "void: others  # of which there are none"
+    return [*(f"# {line}" for line in told), *lines, rest], told
+
+
+def _palettes(labels):
+    return [f"{labels.palettes}: the colours are the classes"] if labels.palettes else []
 
 
 def _soft(labels):
@@ -69,6 +70,17 @@ def _soft(labels):
     return [
         f"{count} further values{which} {between} look like soft edges, {sum(labels.soft.values()) / total:.2%} of the "
         f"pixels{jpeg}: each is taken for the nearest of the {len(labels.counts)} {what}"
+    ]
+
+
+def _thin(labels):
+    thin = sorted(labels.scattered)
+    if not thin or len(thin) > NAMED:
+        return []
+    share = sum(labels.counts[value] for value in thin) / sum(labels.counts.values())
+    them = f"{', '.join(map(str, thin))} {'is' if len(thin) == 1 else 'are'}"
+    return [
+        f"{them} in thin lines or single pixels alone, {share:.2%} of all: a class, or borders that belong to void?"
     ]
 
 

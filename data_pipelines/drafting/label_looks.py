@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.soft_edges import MOST_VALUES, classes_among, scattered, shared_out
 from data_pipelines.drafting.values import Values, added, as_colours, values_of
-from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values
+from data_pipelines.reading.decoding import has_palette, image_values, is_jpeg, is_tiff, label_values
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError
 
 MOST_COLOURS = 2**20  # that are counted
@@ -30,6 +31,7 @@ class LabelFile(NamedTuple):
       half: pixels that are half transparent.
       nothing: pixels that are NaN, transparent in a TIFF, or nothing by the file's own tag or mask.
       tags: the id that is nothing by the file's own tag, if it is there.
+      palette: id -> its colour, where a palette gives it one for display.
     """
 
     values: Values
@@ -38,6 +40,7 @@ class LabelFile(NamedTuple):
     half: int
     nothing: int
     tags: set[float]
+    palette: dict[int, tuple[int, ...]]
 
 
 class Labels(NamedTuple):
@@ -52,6 +55,7 @@ class Labels(NamedTuple):
       equal: whether ids stand in three equal channels.
       clear, half, nothing: as of `LabelFile`, pixels of all.
       tags: as of `LabelFile`, the whole numbers of all.
+      palettes: why palettes were read as their colours, or nothing.
     """
 
     colours: bool
@@ -64,20 +68,36 @@ class Labels(NamedTuple):
     half: int
     nothing: int
     tags: set[int]
+    palettes: str = ""
+
+
+class Palettes(Exception):
+    """Indices of palettes are no ids. The message is a line that says why."""
 
 
 def labels_of(paths: Sequence[Path]) -> Labels:
     """What the label files hold together.
 
+    Indices of palettes are ids, unless an index has other colours in other files, or there are colours beside.
+
     Raises:
       DataError: a label can't be read, or together they can't be labels of one data set.
     """
+    try:
+        return _labels(paths, colours=False)
+    except Palettes as reason:
+        return _labels(paths, colours=True)._replace(palettes=str(reason))
+
+
+def _labels(paths, colours):
     first: dict[int, Path] = {}
     found: dict[int, list[Values]] = {0: [], 1: [], 3: []}
     clear = half = nothing = 0
     tags: set[int] = set()
-    for path, one in each(_look, paths, "looking at labels"):
+    shown: dict[int, tuple[tuple[int, ...], Path]] = {}
+    for path, one in each(functools.partial(_look, colours=colours), paths, "looking at labels"):
         first.setdefault(one.channels, path)
+        _compare_palettes(shown, one.palette, path)
         found[one.channels].append(one.values)
         clear, half, nothing = clear + one.clear, half + one.half, nothing + one.nothing
         tags |= {int(tag) for tag in one.tags if float(tag).is_integer()}
@@ -85,9 +105,11 @@ def labels_of(paths: Sequence[Path]) -> Labels:
             found[one.channels] = [added(found[one.channels])]
             if len(found[one.channels][0].keys) > MOST_COLOURS:
                 raise DataError(f"{path}: more than {MOST_COLOURS} ids or colours so far: are these labels?")
+    if 1 in first and 3 in first and shown:
+        raise Palettes(f"{first[3].name} holds colours, and {next(iter(shown.values()))[1].name} has a palette")
     if 1 in first and 3 in first:
         raise DataError(f"{first[3]} holds colours, but {first[1]} holds ids: convert one kind to the other")
-    colours, jpeg = 3 in first, any(map(is_jpeg, paths))
+    colours, jpeg = 3 in first or colours and 0 in first, any(map(is_jpeg, paths))
     equal = [as_colours(values) for values in found[0]] if colours else found[0]
     values = added([*equal, *found[1], *found[3]])
     classes = classes_among(values, colours, jpeg)
@@ -106,6 +128,22 @@ def labels_of(paths: Sequence[Path]) -> Labels:
     return Labels(colours, counts, soft, thin, jpeg, 0 in first and not colours, clear, half, nothing, tags)
 
 
+def _compare_palettes(shown, palette, path):
+    """Adds to `shown`, id -> (colour, file). Raises `Palettes` where an id has another colour there."""
+    for index, colour in palette.items():
+        known, other = shown.setdefault(index, (colour, path))
+        if known != colour:
+            raise Palettes(f"index {index} of the palettes is {known} in {other.name}, but {colour} in {path.name}")
+
+
+def _palette(path, ids):
+    if not has_palette(path):
+        return {}
+    colours = image_values(path).values[..., :3]
+    found, places = np.unique(ids, return_index=True)
+    return dict(zip(found.tolist(), map(tuple, colours.reshape(-1, 3)[places].tolist())))
+
+
 def _pure(value):
     """The id or colour that was saved, if it was of nothing or all of a colour: JPEG is off by a little."""
     if isinstance(value, tuple):
@@ -121,9 +159,9 @@ def _check(counts, colours, path, clear):
         raise DataError(f"the labels hold {IGNORE} alone, which stands for no class: are these all, such as {path}?")
 
 
-def _look(path):
-    """`LabelFile` of a label."""
-    stored = label_values(path, lossy=True)
+def _look(path, colours):
+    """`LabelFile` of a label; with `colours`, palettes become theirs."""
+    stored = label_values(path, colours=colours, lossy=True)
     label, alpha = stored.values, stored.alpha
     there, clear, half, nothing = np.ones(label.shape[:2], bool), 0, 0, 0
     void = None if stored.void is None else stored.void.all(axis=-1)
@@ -147,7 +185,8 @@ def _look(path):
     channels = label.shape[2]
     if channels == 3 and (label[..., :1] == label[..., 1:])[there].all():
         label, channels = label[..., :1], 0
-    return LabelFile(values_of(label, there), channels, clear, half, nothing, tags)
+    palette = _palette(path, label) if channels == 1 and not colours else {}
+    return LabelFile(values_of(label, there), channels, clear, half, nothing, tags, palette)
 
 
 def _whole(path, label):

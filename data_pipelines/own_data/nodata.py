@@ -33,8 +33,8 @@ def telling(description: Description, samples: Sequence[Sample]) -> str:
     """Name of the first image of `samples` that says itself where it has no data otherwise than dataset.yaml, or ""."""
     if description.nodata_tags not in ("both", "images"):
         return ""
-    for sample in samples:
-        for path in (sample.image, *sample.extras):
+    for paths in dict.fromkeys((sample.image, *sample.extras) for sample in samples):
+        for path in paths:
             if os.path.exists(f"{path}{MASK}") or set(map(repr, _tags(path))) - {"None", repr(description.nodata)}:
                 return str(path)
     return ""
@@ -44,7 +44,7 @@ def tags_of(paths: Sequence[str | os.PathLike]) -> dict[float | None, list[str]]
     """Nodata value by the files' own tags (None: no tag) -> the files; of several values in bands, the first."""
     # NaN differs from itself.
     values, found = {}, defaultdict(list)
-    for path in paths:
+    for path in dict.fromkeys(paths):  # which several windows may be of
         value = next((tag for tag in _tags(path) if tag is not None), None)
         values[repr(value)] = value
         found[repr(value)].append(str(path))
@@ -73,7 +73,7 @@ def _lines(what, paths, stated, harmless=frozenset()):
     else:
         return []
     told = ", ".join(f"{len(files)} with {_number(value)} ({some(files)})" for value, files in odd.items())
-    return [f"{what} differ in their own nodata tags: of {len(paths)}, {told}; {says}"]
+    return [f"{what} differ in their own nodata tags: of {len({*paths})}, {told}; {says}"]
 
 
 def _number(value):

@@ -114,7 +114,7 @@ def _survey_all(dataset, splits):
 def _odd_files(dataset, one):
     """Lines on files that could be read and are odd all the same."""
     images = [image for image, readable in zip(one.images, one.readable) if readable]
-    told = decoder.complaints([path for image in images for path in (image.image, *image.extras) if path])
+    told = decoder.complaints(path for image in images for path in (image.image, image.label, *image.extras) if path)
     return told._replace(notes=told.notes + dataset.odd_files(images))
 
 
@@ -208,6 +208,8 @@ def _split_report(spec, one):
     if one.labelled and spec.task == "segmentation":
         report["images_with_class"] = _by_class(spec, one.counts.images)
         report["void_share"] = one.counts.void_share
+        pixels, moved, *_ = one.moved.sum(axis=0)
+        report["taken_for_the_nearest"] = moved / pixels if pixels else 0.0
         report["nodata_pixels"] = int(one.taken.sum())
         report["nodata_shares"] = _by_class(spec, nodata.shares(spec, one))
     return report

@@ -7,6 +7,7 @@ only you can say.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import sys
@@ -16,11 +17,11 @@ from typing import NoReturn
 
 from data_pipelines.drafting.contents import kind_of
 from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files
-from data_pipelines.drafting.label_folders import folders_of_masks, looked_at
+from data_pipelines.drafting.label_folders import find_masks, looked_at
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
 from data_pipelines.drafting.nodata_lines import nodata_lines
-from data_pipelines.drafting.sizes import check_channels, compare
+from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import check_folders, draft_splits
 from data_pipelines.own_data.description import NAMES
 from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, places, tell_leftovers
@@ -75,9 +76,11 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     parts, label, everything = files.parts, files.label, [*files.parts, files.label]
     found = [list_files(part, everything, IMAGES) for part in parts]
     labels = _label_files(label, everything)
-    masks = folders_of_masks(set.intersection(*map(set, found)), labels)
+    fit = set.intersection(*map(set, found), labels)
+    masks = None if fit else find_masks(parts[0].folder, label.folder)
     if masks:
-        labels = {name: own[name] for own in reversed(masks.values()) for name in own}
+        parts[0], label = _affixed(parts[0], masks.image), _affixed(label, masks.label)
+        found[0], labels = list_files(parts[0], [*parts, label], IMAGES), masks.first
     names = sorted(set.intersection(*map(set, found), labels))
     check_folders(found[0], labels)
     if not names:
@@ -96,13 +99,14 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     splits = draft_splits(parts[0], images, [place.parent for place, _ in places(parts[0].folder)], folder)
     notes = [*files.notes, *notes, *splits.notes]
     if masks:
-        of_labels, choices = mask_lines(*looked_at(masks))
-        what = f"masks of {len(masks)} classes"
+        of_labels, choices = mask_lines(*looked_at(masks.folders))
+        what = f"masks of {len(masks.folders)} classes"
     else:
         looks = labels_of([labels[name] for name in names])
         of_labels, choices = label_lines(looks)
         what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
     choices += compare(found[0], labels, names)
+    choices += [line for other in (*found[1:], labels) for line in compare_places(found[0], other, names)]
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
         "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
@@ -111,13 +115,17 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"bands: {json.dumps(bands[0], ensure_ascii=False).replace(chr(34), '')}{_hint(bands)}",
         f"dtype: {kinds[0].dtype}",
         *extra_lines(parts, bands, [kind.dtype for kind in kinds], folder),
-        *nodata_lines(kinds, found),
+        *nodata_lines(kinds, [{name: own[name] for name in names} for own in found]),
         *of_labels,
         *splits.lines,
     ]
     total = sum(kind.bands for kind in kinds)
     summary = f"{len(names)} pairs; {total} bands of {', '.join(kind.dtype for kind in kinds)}; {what}"
     return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+
+
+def _affixed(part, affix):
+    return dataclasses.replace(part, prefix=affix.prefix, suffix=affix.suffix)
 
 
 def _label_files(label, everything):

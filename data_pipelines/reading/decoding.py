@@ -134,6 +134,17 @@ def array_shape(path: str | Path) -> tuple[int, ...] | None:
     return shape if len(shape) == 3 else None
 
 
+def has_palette(path: str | Path) -> bool:
+    """Whether a picture stores indices of colours. Raises `DataError`."""
+    if _load(path, only_head=True)[0].startswith(NPY):
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.mode == "P"
+    except (OSError, ValueError):  # a TIFF of a kind that Pillow doesn't know
+        return False
+
+
 def nodata_tags(path: str | Path) -> tuple[float | None, ...]:
     """The values that stand for no data by a file's own tag, one a band; () without tags. Raises `DataError`."""
     return rasters.nodata_tags(path) if is_tiff(path) else ()

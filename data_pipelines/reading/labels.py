@@ -67,6 +67,8 @@ def distances(path: str | Path, spec: DatasetSpec) -> np.ndarray:
     if clear is not None:
         strength = label[..., -1].astype(np.float32)
         found = np.maximum(np.where(clear, 0, found), np.minimum(strength, _opaque(label) - strength))
+    if stored.void is not None:
+        found = np.where(stored.void.all(axis=-1), 0, found)
     return np.nan_to_num(found).astype(np.float32)
 
 

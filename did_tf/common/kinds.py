@@ -108,6 +108,16 @@ def mapping(kind: Kind, keys: Collection[str] = ()) -> Kind:
     return Kind("a map" if kind is ANY else f"a map{of} to values, each {kind.words}", holds)
 
 
+def by_class(kind: Kind) -> Kind:
+    """A dict from classes, whole numbers or texts, to values of a kind."""
+
+    def holds(value):
+        named = isinstance(value, dict) and all(isinstance(key, (int, str)) for key in value)
+        return named and all(map(kind.holds, value.values()))
+
+    return Kind(f"a map of classes, by id or name, to values, each {kind.words}", holds)
+
+
 def _is_number(value):
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from data_pipelines.spec import DatasetSpec
+from data_pipelines.spec import IGNORE, NODATA_RULES, DatasetSpec
 from did_tf import models
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError, Failure, NotFinite
@@ -76,10 +76,12 @@ def export(
 
     Its signature "serving_default" takes `image`, [N, H, W, bands] of the data set's dtype and any N, H and W, and
     returns `classes`, uint8 [N, H, W] (int32 where there are more than 256), and `probabilities`, float32 [N, H, W,
-    num_classes]; of a network that classifies images [N] and [N, num_classes]. Pixel values that stand for no data are
-    treated as in training. assets/dataset.json holds the data set's name, classes and palette, and what an image is:
-    dtype, the number of bands and their names (empty: unnamed), and the mean and std that the network itself normalises
-    with, and "identity". It is loaded in another process and compared with `model` before it goes to `path`.
+    num_classes]; of a network that classifies images [N] and [N, num_classes]. `spec.nodata` is treated as in training:
+    where it makes a pixel void, the class is 255 and all probabilities are 0. assets/dataset.json holds the data set's
+    name, classes, palette, and of each class its id in label files, and that of void; what an image is: dtype, nodata
+    (NaN as text) and its rule, the number of bands and their names (empty: unnamed), and the mean and std that the
+    network itself normalises with; and "identity". It is loaded in another process and compared with `model` before it
+    goes to `path`.
 
     Args:
       model: keras.Model in float32.
@@ -100,7 +102,7 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         _save(model, spec, partial, identity or {})
-        difference = _compare(model, partial, images)
+        difference = _compare(model, spec, partial, images)
         _move(partial, path)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise ExportFailed(f"cannot export to {path}: {' '.join(str(error).split())[:300]}") from error
@@ -118,15 +120,21 @@ def random_images(spec: DatasetSpec) -> list[np.ndarray]:
 def _save(model, spec, folder, identity):
     with tempfile.TemporaryDirectory() as scratch:
         asset = Path(scratch) / "dataset.json"
-        keys = ("name", "classes", "palette", "dtype", "bands", "band_names", "mean", "std")
-        about = {**{key: getattr(spec, key) for key in keys}, "identity": identity}
-        asset.write_text(json.dumps(about, indent=2))
+        asset.write_text(json.dumps({**_about(spec), "identity": identity}, indent=2))
         module = tf.Module()
         # The variables and not the model: that would take Keras to load.
         module.weights = [compat.tf_variable(variable) for variable in model.weights]
         module.dataset = tf.saved_model.Asset(str(asset))
         module.serve = _serving_function(model, spec)
         tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+
+
+def _about(spec):
+    """What dataset.json says of the data."""
+    keys = ("name", "classes", "palette", "dtype", "bands", "band_names", "mean", "std", "nodata_rule")
+    nodata = "nan" if spec.nodata is not None and np.isnan(spec.nodata) else spec.nodata  # JSON has no NaN
+    told = {key: getattr(spec, key) for key in keys}
+    return {**told, "ids": spec.output_ids, "void_id": spec.void_id, "void_class": IGNORE, "nodata": nodata}
 
 
 def _serving_function(model, spec):
@@ -136,21 +144,27 @@ def _serving_function(model, spec):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), spec.dtype, name="image")])
     def serve(image):
-        size = tf.shape(image)
-        logits = model(_with_margin(model, _without_holes(image, spec)), training=False)[MAIN]
+        size, (image, void) = tf.shape(image), _without_holes(image, spec)
+        logits = model(_with_margin(model, image), training=False)[MAIN]
         logits = logits[:, : size[1], : size[2]] if segments else logits
-        return {"classes": tf.cast(tf.argmax(logits, -1), ids), "probabilities": tf.nn.softmax(logits)}
+        classes, probabilities = tf.cast(tf.argmax(logits, -1), ids), tf.nn.softmax(logits)
+        if void is not None and segments:
+            classes = tf.where(void, tf.cast(IGNORE, ids), classes)
+            probabilities = tf.where(void[..., None], 0.0, probabilities)
+        return {"classes": classes, "probabilities": probabilities}
 
     return serve
 
 
 def _without_holes(image, spec):
-    """The image with the bands' means where there is `spec.nodata`, as `images.read_image` gives it."""
+    """(image without `spec.nodata`, [N, H, W] bool where a pixel is void, or None), by the rules of `reading.holes`."""
     if spec.nodata is None:
-        return image
+        return image, None
     mean = np.array(spec.mean if spec.dtype == "float32" else np.rint(spec.mean), spec.dtype)
     holes = tf.math.is_nan(image) if np.isnan(spec.nodata) else image == np.array(spec.nodata, spec.dtype)
-    return tf.where(holes, mean, image)
+    nothing, by_all = tf.reduce_all(holes, -1), spec.nodata_rule == NODATA_RULES[0]
+    filled = nothing[..., None] if by_all and spec.dtype != "float32" else holes
+    return tf.where(filled, mean, image), nothing if by_all else tf.reduce_any(holes, -1)
 
 
 def _with_margin(model, image):
@@ -169,7 +183,7 @@ def _reference(model):
     return lambda batch: np.stack([predictor(image)[MAIN] for image in batch])
 
 
-def _compare(model, folder, images):
+def _compare(model, spec, folder, images):
     """Largest difference between the probabilities of the SavedModel and of `model`. Raises `ExportFailed`."""
     reference, batches = _reference(model), _batches(images)
     served, largest = _serve(folder, batches), 0.0
@@ -180,9 +194,12 @@ def _compare(model, folder, images):
             except NotFinite as error:
                 raise ExportFailed(f"on {view} {error}") from None
         classes, probabilities = served[f"{view}/classes"], served[f"{view}/probabilities"]
+        if spec.nodata is not None:  # of void pixels, which the images were read without, there may be some by chance
+            measured = classes != IGNORE
+            classes, probabilities, expected = classes[measured], probabilities[measured], expected[measured]
         chosen = np.take_along_axis(expected, classes[..., None].astype(int), -1)[..., 0]
         # Another class is right only where it is as probable.
-        differences = np.abs(probabilities - expected).max(), (expected.max(-1) - chosen).max()
+        differences = np.abs(probabilities - expected).max(initial=0), (expected.max(-1) - chosen).max(initial=0)
         if not np.max(differences) <= TOLERANCE:  # NaN is no agreement either
             raise ExportFailed(
                 f"the SavedModel differs from the model on {view}, {batch.shape[1]}x{batch.shape[2]} pixels: "

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.content import digests
 from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
-from data_pipelines.own_data.matching import list_files
+from data_pipelines.own_data.matching import affixed, list_files
 from data_pipelines.own_data.parts import Part, part_specs, read_parts
 from data_pipelines.reading.images import read_masked, size_of
 from data_pipelines.reading.places import Place, place_of
@@ -95,7 +95,7 @@ def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts
     paths = [path for path in sorted(source.rglob("*")) if _is_input(path, source, output)]
     if not paths:
         raise DataError(f"no images in {source} or its subfolders: looked for {' '.join(sorted(EXTENSIONS))}")
-    paths = _with_suffix(paths, parts)
+    paths = _named_so(paths, parts)
     names = [str(path.relative_to(source).with_suffix("")) for path in paths]
     times = Counter(names)
     names = [str(path.relative_to(source)) if times[name] > 1 else name for path, name in zip(paths, names)]
@@ -133,16 +133,18 @@ def _is_input(path, source, output):
     return is_image and not hidden and output.resolve() not in path.resolve().parents
 
 
-def _with_suffix(paths, parts):
-    """Those of `paths` whose names end as dataset.yaml says, with a line on the others; all where none does."""
-    suffix = parts[0].suffix if parts else ""
-    fitting = [path for path in paths if path.stem.endswith(suffix)]
+def _named_so(paths, parts):
+    """Those of `paths` whose names are as dataset.yaml says, with a line on the others; all where none is."""
+    fitting = [path for path in paths if not parts or affixed(path.name, parts[0]) is not None]
     if not fitting or len(fitting) == len(paths):
         return paths
     others = [path for path in paths if path not in set(fitting)]
+    wanted = " and ".join(
+        f"{word} with {affix!r}" for word, affix in (("begin", parts[0].prefix), ("end", parts[0].suffix)) if affix
+    )
     print(
-        f"note: {len(others)} of {len(paths)} files are left out, such as {others[0].name}: their names don't end with "
-        f"{suffix!r}, the image_suffix of dataset.yaml",
+        f"note: {len(others)} of {len(paths)} files are left out, such as {others[0].name}: names of images {wanted}, "
+        "by dataset.yaml",
         file=sys.stderr,
     )
     return fitting
@@ -189,8 +191,9 @@ def _in_parts(name, parts, found, specs):
     files = tuple(files[name] for files in found if name in files)
     if not missing:
         return Input(name, files, partial(read_parts, files, specs, orientation="refuse"))
-    file = f"{name}{missing[0].suffix}.*"
-    return Input(name, files, partial(_fail, f"no file {missing[0].folder / file} with bands of image {name!r}"))
+    path = Path(name)
+    file = missing[0].folder / path.parent / f"{missing[0].prefix}{path.name}{missing[0].suffix}.*"
+    return Input(name, files, partial(_fail, f"no file {file} with bands of image {name!r}"))
 
 
 def _fail(message):

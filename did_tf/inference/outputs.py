@@ -85,6 +85,7 @@ def write_pictures(
       OSError: a file can't be written.
     """
     classes, rgb, void = seen[MAIN], visualize.to_rgb(image, spec.rgb), visualize.void_colour(spec)
+    rgb[classes == IGNORE] = void  # where what was read is no measurement
     labels, colours = own_ids(classes, spec), visualize.colorize(classes, spec.palette, void)
     path = Path(folder) / name
     if place:

@@ -137,7 +137,7 @@ def load_experiment(name: str) -> ConfigDict:
         raise ConfigError(f"experiment {module_name!r} takes no argument, got {argument!r}")
     try:
         config = module.get_config(*filter(None, [argument]))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # the former of a value that is of another kind than its default
         raise ConfigError(f"experiment {name!r}: {error}") from None
     options = models.own_options(config.model.name)
     config.model.update({key: value for key, value in options.items() if key not in config.model})
@@ -162,9 +162,9 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
         config = _settings_of(run_folder)
-    change(config, changes(overrides))
-    settings.check(config.to_dict(), training)
     try:
+        change(config, changes(overrides))
+        settings.check(config.to_dict(), training)
         return json.loads(config.to_json())
     except TypeError as error:
         raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import operator
 from collections.abc import Iterable, Mapping
@@ -75,7 +76,18 @@ def _value(text, former):
     if isinstance(former, str):
         return text
     value = literal(text)
+    if isinstance(value, dict):
+        _refuse_repeats(text)
+        return ConfigDict({str(name): item for name, item in value.items()}, allow_dotted_keys=True)
     return float(value) if isinstance(former, float) and type(value) is int and abs(value) < 2**53 else value
+
+
+def _refuse_repeats(text):
+    """Raises ValueError where a map, as Python writes it, has a key twice: Python takes the last."""
+    parsed = ast.parse(text.strip(), mode="eval").body
+    keys = [ast.dump(key) for key in parsed.keys if key] if isinstance(parsed, ast.Dict) else []
+    if len({*keys}) < len(keys):
+        raise ValueError("a key is there twice")
 
 
 def _items(config, prefix=""):

@@ -238,13 +238,16 @@ def _report(evaluation, classes, split, protocol, paper, more):
 
 def _panels(dataset, sample, predictor, score):
     """Image, label and prediction of "main" in a row."""
-    (image, mask), (_, label) = dataset.read_masked(sample), dataset.read(sample)
+    image, label, mask = dataset.read_unmasked(sample)
     prediction = predictor(image)[MAIN].argmax(axis=-1)
     if mask is not None:
         prediction[mask] = IGNORE
     step = -(-max(label.shape) // PANEL)
     image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
     pictures = visualize.panels(image, (label, prediction), dataset.spec)
+    if mask is not None:
+        for picture in pictures:
+            picture[mask[::step, ::step]] = visualize.void_colour(dataset.spec)
     return visualize.side_by_side(pictures, (sample.name, "label", f"prediction, mIoU {percent(score)} %"))
 
 

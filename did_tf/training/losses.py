@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from data_pipelines.spec import IGNORE
-from did_tf.common.errors import ConfigError
+from data_pipelines.spec import IGNORE, DatasetSpec
+from did_tf.common.errors import ConfigError, nearest
 
 SCOPES = ("image", "batch")
 
@@ -148,6 +148,43 @@ def _count_rows(flags):
 
 def _count(flags):
     return tf.reduce_sum(tf.cast(flags, tf.float32))
+
+
+def class_weights(given: Sequence[float] | Mapping[int | str, float], spec: DatasetSpec) -> tuple[float, ...]:
+    """The weight of each class.
+
+    Args:
+      given: one per class, or empty for none; or {id in the label files, or name: weight}, 1 for classes without. An id
+        may be a text, as keys of JSON are.
+      spec: of the data set.
+
+    Raises:
+      ConfigError: there are more or fewer weights than classes, or a key names no class, or two name one.
+    """
+    if not isinstance(given, Mapping):
+        if given and len(given) != spec.num_classes:
+            raise ConfigError(
+                f"loss.class_weights has {len(given)} entries; the data set has {spec.num_classes} classes"
+            )
+        return tuple(given)
+    found: dict[int, float] = {}
+    for key, weight in given.items():
+        number = _class_of(str(key), spec)
+        if number in found:
+            raise ConfigError(f"loss.class_weights names the class {spec.classes[number]} twice")
+        found[number] = weight
+    return tuple(found.get(number, 1.0) for number in range(spec.num_classes)) if found else ()
+
+
+def _class_of(key, spec):
+    """The class that `key` names. Raises ConfigError for none, and for a name of one that is the id of another."""
+    ids = [str(number) for number in spec.label_ids or range(spec.num_classes)]
+    matches = {names.index(key) for names in (list(spec.classes), ids) if key in names}
+    if len(matches) == 1:
+        return matches.pop()
+    known = ", ".join(f"{number} {name}" for number, name in zip(ids, spec.classes))
+    why = "the name of one class and the id of another" if matches else f"no class{nearest(key, spec.classes)}"
+    raise ConfigError(f"loss.class_weights names {key!r}, which is {why}; there are {known:.200}")
 
 
 def output_weights(outputs: Sequence[str], chosen: Mapping[str, float] | None = None) -> dict[str, float]:

@@ -120,6 +120,14 @@ def test_assets_name_the_classes_and_their_colours(exported, network):
     assert told["name"] == "synthetic" and tuple(told["classes"]) == spec.classes
     assert [tuple(colour) for colour in told["palette"]] == list(spec.palette)
     assert (told["dtype"], told["bands"], told["mean"], told["std"]) == ("uint8", 3, [*spec.mean], [*spec.std])
+    assert told["nodata"] is None and told["ids"] == list(range(11))
+
+
+def test_assets_have_the_ids_of_the_users_own(network):
+    spec = dataclasses.replace(network[2], label_ids=tuple(range(7, 304, 27)), void_ids=(5,), nodata=float("nan"))
+    told = json.loads(json.dumps(export._about(spec)), parse_constant=pytest.fail)
+    assert told["ids"] == [7, 34, 61, 88, 115, 142, 169, 196, 223, 250, 277]
+    assert (told["void_id"], told["void_class"], told["nodata"], told["nodata_rule"]) == (5, 255, "nan", "all")
 
 
 def test_assets_say_what_the_network_depends_on(exported, network):
@@ -131,19 +139,37 @@ def test_assets_say_what_the_network_depends_on(exported, network):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "nodata"),
-    [("uint8", 0.0), ("float32", float("nan")), pytest.param("float32", -0.1, marks=pytest.mark.slow)],
+    ("dtype", "nodata", "rule"),
+    [
+        ("uint8", 0.0, "all"),
+        ("uint8", 0.0, "any"),
+        ("float32", float("nan"), "all"),
+        pytest.param("float32", -0.1, "any", marks=pytest.mark.slow),
+    ],
 )
-def test_what_has_no_data_is_served_as_it_is_trained(dtype, nodata, network, images, served_here, tmp_path):
+def test_what_has_no_data_is_served_as_it_is_trained(dtype, nodata, rule, network, images, served_here, tmp_path):
+    """A pixel without one band, and one without any."""
     _, model, spec = network
-    spec = dataclasses.replace(spec, dtype=dtype, nodata=nodata)
+    spec = dataclasses.replace(spec, dtype=dtype, nodata=nodata, nodata_rule=rule)
     image = np.maximum(images[0], 1).astype(dtype)
-    holes, filled = image.copy(), image.copy()
+    holes, filled, void = image.copy(), image.copy(), np.zeros(image.shape[:2], bool)
+    mean = np.array(np.rint(spec.mean) if dtype == "uint8" else spec.mean, dtype)
     holes[5:20, 7:30, 1] = nodata
-    filled[5:20, 7:30, 1] = round(spec.mean[1]) if dtype == "uint8" else spec.mean[1]
-    path = export.export(model, spec, tmp_path / "saved_model", [filled]).path
-    np.testing.assert_allclose(tiny.serve(path, holes)[1], tiny.serve(path, filled)[1], rtol=0, atol=1e-6)
-    assert np.abs(tiny.serve(path, image)[1] - tiny.serve(path, filled)[1]).max() > 1e-3
+    holes[25:30, 7:30] = nodata
+    filled[25:30, 7:30] = mean
+    void[25:30, 7:30] = True
+    if rule == "any":
+        void[5:20, 7:30] = True
+    if rule == "any" or dtype == "float32":
+        filled[5:20, 7:30, 1] = mean[1]
+    else:
+        filled[5:20, 7:30, 1] = 0  # dark in one band
+    path = export.export(model, spec, tmp_path / "saved_model", [image]).path
+    classes, probabilities = tiny.serve(path, holes)
+    expected = Predictor(model)(filled)["main"]
+    np.testing.assert_allclose(probabilities, np.where(void[..., None], 0, expected), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(classes == 255, void)
+    assert (classes == probabilities.argmax(-1))[~void].all()
 
 
 def test_one_that_is_there_is_replaced(network, images, served_here, old):

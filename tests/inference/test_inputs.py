@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import own_data
 import pytest
+import rasterio
 import tiny
+from in_memory import InMemory
 
 from data_pipelines import DataError, DatasetSpec
 from data_pipelines.own_data.parts import Part
+from data_pipelines.spec import Sample, Window
 from did_tf import wiring
 from did_tf.common import files, visualize
 from did_tf.common.errors import ConfigError
@@ -67,7 +70,7 @@ def test_results_do_not_mix_with_the_images(folder):
 
 def test_nothing_there(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .jpeg"):
+    with pytest.raises(DataError, match=f"no images in {tmp_path} or its subfolders: looked for .bmp .gif"):
         inputs.find_images(tmp_path, tmp_path / "out", SPEC)
     with pytest.raises(DataError, match="no image or folder .*missing"):
         inputs.find_images(tmp_path / "missing", tmp_path / "out", SPEC)
@@ -90,6 +93,35 @@ def test_images_of_a_split():
         assert image.size() == (48, 64) and image.content() == "" and image.place() is None
 
 
+def geotiff(path, pixels, nodata=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, count = pixels.shape
+    size = {"height": height, "width": width, "count": count, "dtype": pixels.dtype, "nodata": nodata}
+    with rasterio.open(path, "w", crs="EPSG:32633", transform=(10, 0, 500000, 0, -10, 5000000), **size) as file:
+        file.write(pixels.transpose(2, 0, 1))
+
+
+def test_windows_of_a_raster_keep_their_places(tmp_path):
+    geotiff(tmp_path / "site.tif", picture(20, 30))
+    dataset = InMemory({"val": []})
+    dataset.samples = lambda split: [Sample("site_r4_c6", tmp_path / "site.tif", window=Window(4, 6, 8, 10))]
+    (image,) = inputs.split_images(dataset, "val", 1)
+    assert image.size() == (8, 10)
+    assert image.place().transform == (10, 0, 500060, 0, -10, 4999960) and "33N" in image.place().crs
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_what_the_file_says_has_no_data_is_masked(nodata, tmp_path):
+    pixels = np.maximum(picture(20, 30), 1)
+    pixels[:, :6], pixels[10, 20, 1] = 0, 0
+    geotiff(tmp_path / "edge.tif", pixels, nodata)
+    (image,) = inputs.find_images(tmp_path / "edge.tif", tmp_path, SPEC)
+    _, mask = image.read()
+    assert (mask is None) == (nodata is None)
+    if nodata == 0:
+        assert mask[:, :6].all() and not mask[:, 6:].any()
+
+
 # What dataset.yaml says of names
 
 
@@ -103,7 +135,7 @@ def test_files_without_the_suffix_are_no_images(tmp_path, capsys):
     part = Part(Path("elsewhere"), "_rgb", ("red", "green", "blue"), "uint8")
     found = inputs.find_images(tmp_path / "in", tmp_path / "out", SPEC, [part])
     assert [image.name for image in found] == ["a_rgb", "b_rgb"]
-    told = "1 of 3 files are left out, such as a_depth.png: their names don't end with '_rgb'"
+    told = "1 of 3 files are left out, such as a_depth.png: names of images end with '_rgb', by dataset.yaml"
     assert told in capsys.readouterr().err
 
 

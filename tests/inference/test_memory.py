@@ -4,6 +4,7 @@ import tensorflow as tf
 from in_memory import InMemory
 from tensorflow import keras
 
+from benchmarks import predicting
 from data_pipelines import memory as machine
 from data_pipelines.spec import DataError, Sample, Window
 from did_tf import models
@@ -169,3 +170,10 @@ def test_a_limit_of_the_environment_counts_what_is_taken(monkeypatch):
     monkeypatch.setenv(machine.LIMIT, "much")
     with pytest.raises(DataError, match="DID_TF_MEMORY=much: it must be a number of GiB"):
         machine.free_memory()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [("did", 1537, "whole"), ("did", 2049, "tiles_once"), ("ladder", 1025, "whole")])
+def test_the_estimate_is_above_what_is_measured_and_not_far(case):
+    estimated, measured = predicting.measure(*case)
+    assert measured < estimated < 2.5 * measured + memory.FIXED / 1e9

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines.spec import Dataset, DatasetSpec, Sample
+from data_pipelines.spec import DataError, Dataset, DatasetSpec, Sample
 from did_tf.common import visualize
 from did_tf.scoring.evaluation import Evaluation, baselines, evaluate, table, write_report
 from did_tf.scoring.metrics import ConfusionMatrix
@@ -14,7 +14,7 @@ SIZE = (30, 40)
 
 
 class InMemory(Dataset):
-    """`pairs`: split -> list of (image, label)."""
+    """`pairs`: split -> list of (image, label), or of the message of a `DataError`."""
 
     def __init__(self, bands=3, dtype="uint8", mean=0.0, std=1.0, **pairs):
         self.pairs = pairs
@@ -26,7 +26,10 @@ class InMemory(Dataset):
         return [Sample(f"{split}{i}") for i in range(len(self.pairs[split]))]
 
     def read(self, sample):
-        return self.pairs[sample.name[:-1]][int(sample.name[-1])]
+        pair = self.pairs[sample.name[:-1]][int(sample.name[-1])]
+        if isinstance(pair, str):
+            raise DataError(pair)
+        return pair
 
 
 class Oracle:
@@ -142,6 +145,34 @@ def test_pictures_show_image_label_and_prediction(problem, tmp_path):
     np.testing.assert_array_equal(image, dataset.pairs["val"][3][0])
     np.testing.assert_array_equal(label, visualize.colorize(dataset.pairs["val"][3][1], PALETTE))
     np.testing.assert_array_equal(prediction, np.array(PALETTE)[oracle.answers[3]["main"].argmax(-1)])
+
+
+def test_pictures_are_void_where_nothing_was_measured(problem, tmp_path, monkeypatch):
+    dataset, oracle = problem
+    evaluation, mask = evaluate(oracle, dataset, "val", progress=False), np.zeros(SIZE, bool)
+    mask[2:4, 1:5] = True
+    monkeypatch.setattr(dataset, "read_unmasked", lambda sample: (*dataset.read(sample), mask))
+    write_report(evaluation, dataset, oracle, tmp_path, "val", {}, pictures=1)
+    picture = cv2.imread(str(tmp_path / "val_worst_1.png"))[..., ::-1]
+    height, width = SIZE
+    for x in (0, width + 4, 2 * (width + 4)):
+        shown = picture[-height:, x : x + width]
+        assert not shown[mask].any() and shown[~mask].any()
+
+
+def test_damaged_files_are_all_told_and_there_is_no_score(tmp_path, capsys):
+    pixels, label = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8)
+    dataset = InMemory(val=[(pixels, label), "cut", (pixels, label), "empty"])
+    calls = []
+
+    def predict(image):
+        calls.append(image)
+        return {"main": np.eye(3, dtype=np.float32)[label]}
+
+    with pytest.raises(DataError, match="^2 images can't be read, listed above: val has no score without"):
+        evaluate(predict, dataset, "val", progress=False)
+    assert capsys.readouterr().err == "val1: cut\nval3: empty\n"
+    assert len(calls) == 1, "nothing is predicted for a score that there will not be"
 
 
 def test_confusion_picture_depends_on_the_matrix(tmp_path):

@@ -19,6 +19,7 @@ from did_tf.training.trainer import Trainer
 SIDE, STEPS = 16, 30
 TRAIN = {
     "steps": STEPS,
+    "extend": 0,
     "batch_size": 4,
     "accumulate": 1,
     "ema": 0.0,
@@ -48,7 +49,7 @@ OPTIMIZER = {
 class Told:
     """Stands for a validation, whose scores are told beforehand."""
 
-    scores = {"told": "what was told"}
+    scores, remark = {"told": "what was told"}, ""
 
     def __init__(self, *values):
         self.values, self.splits = iter(values), []

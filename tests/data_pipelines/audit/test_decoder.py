@@ -23,9 +23,8 @@ def test_files_are_named_with_what_their_decoder_says(tmp_path):
     longer = damaged(tmp_path / "straße 1.jpg", data[:-2] + b"abc" * 20 + data[-2:])
     (tmp_path / "none.jpg").write_bytes(b"")
     found = complaints([tmp_path / "good.jpg", early, tmp_path / "good.png", longer, tmp_path / "none.jpg", early])
-    assert (
-        found.problems
-        == [f"{early} is damaged: its decoder says 'Corrupt JPEG data: premature end of data segment'"] * 2
-    )
+    assert found.problems == [
+        f"{early} is damaged: its decoder says 'Corrupt JPEG data: premature end of data segment'"
+    ]
     assert found.notes == [f"JPEGs with bytes that mean nothing, some of which may be damaged: {longer}; look at them"]
     assert complaints([tmp_path / "good.jpg"]) == complaints([]) == ([], [])

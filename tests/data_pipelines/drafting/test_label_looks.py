@@ -185,6 +185,42 @@ def test_ids_in_three_equal_channels(alpha, tmp_path):
     assert mixed.colours and (1, 1, 1) in mixed.counts and not mixed.equal
 
 
+def paletted(ids, colours):
+    picture = Image.fromarray(ids, mode="P")
+    picture.putpalette([number for colour in colours for number in colour])
+    return picture
+
+
+def test_a_palette_that_all_files_have_is_for_display(tmp_path):
+    for name in "ab":
+        paletted(discs(0, 3), PALETTE[:3].tolist()).save(tmp_path / f"{name}.png")
+    found = labels_of(sorted(tmp_path.iterdir()))
+    assert not found.colours and list(found.counts) == [0, 1, 2]
+
+
+def test_palettes_that_differ_are_colours(tmp_path):
+    label = discs(0, 3)
+    paletted(label, PALETTE[[0, 1, 2]].tolist()).save(tmp_path / "a.png")
+    paletted(label, PALETTE[[0, 2, 1]].tolist()).save(tmp_path / "b.png")
+    found = labels_of(sorted(tmp_path.iterdir()))
+    assert found.colours and found.counts[255, 0, 0] == found.counts[0, 0, 255] == (label > 0).sum()
+    told = label_lines(found)[1][0]
+    assert (
+        told == "index 1 of the palettes is (255, 0, 0) in a.png, but (0, 0, 255) in b.png: the colours are the classes"
+    )
+
+
+def test_palettes_beside_colours_are_colours(tmp_path):
+    label = discs(0, 3)
+    paletted(label, PALETTE[:3].tolist()).save(tmp_path / "a.png")
+    Image.fromarray(PALETTE[label]).save(tmp_path / "b.png")
+    found = labels_of(sorted(tmp_path.iterdir()))
+    assert found.colours and found.counts[255, 0, 0] == 2 * (label == 1).sum()
+    Image.fromarray(label).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="b.png holds colours, but .*a.png holds ids"):
+        labels_of(sorted(tmp_path.iterdir()))
+
+
 def test_transparent_pixels_are_told_apart(tmp_path):
     label = discs(0, 3)
     pixels = np.dstack([PALETTE[label], np.where(label, 255, 0).astype(np.uint8)])

@@ -1,5 +1,6 @@
 """A user's own data: a folder of masks for each class, and labels that are soft, as data sets and in the audit."""
 
+import json
 import shutil
 
 import numpy as np
@@ -82,6 +83,8 @@ def test_the_audit_says_how_many_pixels_are_soft_and_by_how_much(plain, capsys):
     share, mean = 17 / 512, (16 * 20 + 100) / 17
     assert status == 0 and f"train: {share:.2%} of the labels' pixels have the value of no class" in out
     assert f"nearest (labels_soft), by {mean:.3g} in the mean and 100 at most" in out
+    report = json.loads((folder / "audit" / "audit.json").read_text())["splits"]["train"]
+    assert report["taken_for_the_nearest"] == pytest.approx(share)
     edit(folder, labels_soft=None)
     status, _, told = checked(folder, capsys)
     assert status == 2 and "labels/a.png holds values 20, 155" in told

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from own_data import make_five_bands, names_of, write_png, write_tiff
 from PIL import Image
+from rasterio.transform import from_origin
 
-from data_pipelines import DataError, load
+from data_pipelines import IGNORE, DataError, load
 from data_pipelines.own_data.description import read_description
 from data_pipelines.programs import describe as describe_data
 
@@ -151,6 +152,18 @@ def describe_tiffs(folder, images, labels, capsys):
     return (folder / "data" / "dataset.yaml").read_text(), load("folders", folder / "data")
 
 
+def test_a_draft_of_labels_that_lie_elsewhere(tmp_path, capsys):
+    """It is written all the same, and says what check-data and training will say."""
+    for number in range(2):
+        for name, pixels, left in (("images", np.ones((16, 16, 3), np.uint8), 0), ("labels", halves(), 30 * number)):
+            place = {"crs": "EPSG:32633", "transform": from_origin(left, 0, 1, 1)}
+            write_tiff(tmp_path / name / f"{number}.tif", pixels, **place)
+    arguments = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--folder", tmp_path / "data")
+    status, out, _ = drafted(capsys, *arguments)
+    assert status == 0 and "1 of 2 pairs are not of one place (1), and are refused: " in out
+    assert "labels/1.tif lie at different places: their corners are 30 columns and 0 rows apart" in out
+
+
 def halves(value=1):
     label = np.zeros((16, 16, 1), np.uint8)
     label[8:] = value
@@ -271,6 +284,47 @@ def test_a_draft_of_a_transparent_background(plain, capsys):
     np.testing.assert_array_equal(label_of(dataset, "a"), disc(1))
 
 
+def test_a_draft_of_masks_per_class_with_endings(plain, capsys):
+    masks = {f"{kind}/{name}_mask.png": disc() // share for kind, share in (("x", 1), ("y", 255)) for name in "ab"}
+    masks.update({name: masks[name].max() - mask for name, mask in masks.items() if name.startswith("y")})
+    del masks["y/b_mask.png"]
+    out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
+    assert "a mask per class: the folders x, y;" in out
+    text = (dataset.folder / "dataset.yaml").read_text()
+    assert 'label_suffix: "_mask"' in text and "rest: background" in text
+    np.testing.assert_array_equal(label_of(dataset, "a"), 2 - disc(1))
+    np.testing.assert_array_equal(label_of(dataset, "b"), disc(1))
+
+
+def test_a_draft_of_masks_that_cover_all(plain, capsys):
+    masks = {f"{kind}/{name}.png": disc() if kind == "x" else 255 - disc() for kind in "xy" for name in "ab"}
+    _, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
+    assert dataset.spec.classes == ("x", "y") and dataset.spec.rest == IGNORE
+
+
+def test_a_draft_of_masks_per_class_in_folders_of_splits(plain, capsys):
+    folder = plain("ab", labels="")
+    for split in ("train", "val"):
+        for name in "ab":
+            write_png(folder / split / "images" / f"{name}.png", np.zeros((16, 16, 3), np.uint8))
+            for kind in ("x", "y"):
+                write_png(folder / split / "masks" / kind / f"{name}.png", disc() if kind == "x" else 255 - disc())
+    (folder / "dataset.yaml").unlink()
+    places = ("--images", folder / "train" / "images", "--labels", folder / "train" / "masks", "--folder", folder)
+    assert drafted(capsys, *places)[0] == 0
+    dataset = load("folders", folder)
+    assert names_of(dataset, "val") == ["val/a", "val/b"]
+    np.testing.assert_array_equal(label_of(dataset, "val/a"), 1 - disc(1))
+
+
+def test_a_draft_asks_what_thin_lines_are(plain, capsys):
+    label = disc(1)
+    label[7] = 2
+    out, _, dataset = labels_and_draft(plain("ab"), capsys, {"a.png": label, "b.png": label})
+    assert f"2 is in thin lines or single pixels alone, {(label == 2).mean():.2%} of all: a class, or borders" in out
+    assert dataset.spec.label_ids == (0, 1, 2)
+
+
 def test_a_draft_of_masks_per_class(plain, capsys):
     masks = {
         f"{kind}/{name}.png": disc() if kind == "one" else 255 - disc() for kind in ("one", "two") for name in "ab"
@@ -279,8 +333,8 @@ def test_a_draft_of_masks_per_class(plain, capsys):
     out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
     assert "masks of 2 classes" in out and "a mask per class: the folders two, one; 0.00% of the pixels" in out
     assert "masks overlap in 4 pixels: there the last in classes counts, as yet the smallest" in out
-    assert dataset.spec.classes == ("background", "two", "one")
-    np.testing.assert_array_equal(label_of(dataset, "a"), 1 + (masks["one/a.png"] > 0))
+    assert dataset.spec.classes == ("two", "one")
+    np.testing.assert_array_equal(label_of(dataset, "a"), masks["one/a.png"] > 0)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (1, 16, 16)])
@@ -292,6 +346,14 @@ def test_a_draft_says_that_channels_come_first(shape, plain, capsys):
     _, told, dataset = labels_and_draft(folder, capsys, dict.fromkeys(("a.npy", "b.npy"), np.zeros(shape, np.uint8)))
     assert dataset is None and told.count("\n") == 1
     assert "a.npy is an array of 4x16x16" in told and "channels first? Save arrays as [height, width, channels]" in told
+
+
+@pytest.mark.parametrize(("channels", "way"), [(1, "array[0]"), (3, "array.argmax(0)")])
+def test_a_draft_says_that_channels_of_labels_come_first(channels, way, plain, capsys):
+    labels = dict.fromkeys(("a.npy", "b.npy"), np.zeros((channels, 16, 16), np.uint8))
+    _, told, dataset = labels_and_draft(plain("ab", labels=""), capsys, labels)
+    assert dataset is None and f"a.npy is an array of {channels}x16x16" in told
+    assert f"channels first? Save arrays as [height, width] of ids: {way}" in told
 
 
 def test_an_array_with_its_channels_first_is_told(plain):
