@@ -20,7 +20,7 @@ from data_pipelines.frequencies import ClassCounts
 from data_pipelines.memory import free_memory
 from data_pipelines.reading.images import size_of
 from data_pipelines.records import Record
-from data_pipelines.spec import DataError, Dataset, Sample
+from data_pipelines.spec import DataError, Dataset, Sample, share_pixels
 
 THREADS = 2 * (os.cpu_count() or 1)
 """That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
@@ -120,7 +120,9 @@ def shared_samples(first: Iterable[Sample], second: Iterable[Sample]) -> list[Sa
     windows = defaultdict(list)
     for sample in first:
         windows[_source(sample)].append(sample.window)
-    return [sample for sample in second if any(_overlap(sample.window, other) for other in windows[_source(sample)])]
+    return [
+        sample for sample in second if any(share_pixels(sample.window, other) for other in windows[_source(sample)])
+    ]
 
 
 def training_batches(
@@ -204,12 +206,3 @@ def _source(sample):
         return sample.name
     place = f"_r{sample.window.top}_c{sample.window.left}" if sample.window else ""  # which `patches.cut` appends
     return sample.name.removesuffix(place), sample.content
-
-
-def _overlap(one, other):
-    """Whether two windows of one image have a pixel in common; None is all of it."""
-    if one is None or other is None:
-        return True
-    rows = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    columns = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    return rows > 0 and columns > 0

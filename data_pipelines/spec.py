@@ -174,6 +174,15 @@ class Window(NamedTuple):
         return rows, columns
 
 
+def share_pixels(one: Window | None, other: Window | None) -> bool:
+    """Whether two windows of one image have a pixel in common; None is all of it."""
+    if one is None or other is None:
+        return True
+    rows = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    columns = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    return rows > 0 and columns > 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """One image with its label, not read yet.

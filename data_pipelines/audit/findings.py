@@ -13,7 +13,7 @@ from data_pipelines.audit import duplicates, ground, lessons, nodata
 from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
-from data_pipelines.spec import IGNORE, DatasetSpec, Sample
+from data_pipelines.spec import IGNORE, DatasetSpec, Sample, share_pixels
 
 NAMES_SHOWN = 3
 USUAL = 0.9
@@ -228,7 +228,7 @@ def _same_files(first, second):
     for image in first.images:
         if image.image:
             files[image.image].append(image.window)
-    return [image for image in second.images if any(_meet(image.window, other) for other in files[image.image])]
+    return [image for image in second.images if any(share_pixels(image.window, one) for one in files[image.image])]
 
 
 def _ground_notes(first, second):
@@ -254,20 +254,6 @@ def _shared_scenes(first, second):
     names = [[image.name for image in split.images if not image.window] for split in (first, second)]
     scenes = find_scenes([*names[0], *names[1]]) if all(names) else None
     return sorted(set.intersection(*({*scenes.of(own).values()} for own in names))) if scenes and scenes.sure else []
-
-
-def _meet(window, other):
-    """Whether two windows of an image, or None for all of it, share a pixel."""
-    if window is None or other is None:
-        return True
-    down, right = (
-        min(one + size, another + its) - max(one, another)
-        for one, size, another, its in (
-            (window.top, window.height, other.top, other.height),
-            (window.left, window.width, other.left, other.width),
-        )
-    )
-    return down > 0 and right > 0
 
 
 def _of_different_files(first, second, pairs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from data_pipelines.spec import DataError
 
 TRIED = 60
 """Labels whose names are looked at for what may begin and end them."""
-PER_KEY, CANDIDATES = 24, 40
+PER_KEY, CANDIDATES, SELDOM = 24, 40, 0.1
 ENOUGH = 0.9
 """Of the labels that the best choice finds images for, so many make another one as good."""
 LABEL_WORDS = frozenset(
@@ -48,6 +49,11 @@ class File(NamedTuple):
     stem: str
     extension: str
     path: Path
+
+    @property
+    def place(self) -> str:
+        """What begins its name: the folder with a slash, or nothing."""
+        return "" if self.folder == "." else f"{self.folder}/"
 
 
 class Naming(NamedTuple):
@@ -110,7 +116,7 @@ def keys_of(files: Iterable[File], affix: Affix) -> dict[str, list[File]]:
         whole = file.stem + file.extension if affix.suffix.endswith(file.extension) else file.stem
         end = len(whole) - len(affix.suffix)
         if whole.startswith(affix.prefix) and whole.endswith(affix.suffix) and len(affix.prefix) <= end:
-            found[PurePosixPath(file.folder, whole[len(affix.prefix) : end]).as_posix()].append(file)
+            found[f"{file.place}{whole[len(affix.prefix) : end]}".rstrip("/")].append(file)
     return found
 
 
@@ -129,7 +135,8 @@ def _good(images, labels):
 
 def _likely(images, labels):
     """Pairs of affixes that stand around something that an image and a label have in common, the commonest first."""
-    some = [(label, _keys(label)) for label in labels[:: max(len(labels) // TRIED, 1)]]
+    tried = random.Random(0).sample(labels, min(TRIED, len(labels)))  # kinds may alternate, so at no regular distance
+    some = [(label, _keys(label)) for label in tried]
     known = {key for _, keys in some for key, _ in keys}
     index: dict[str, list[tuple[Path, Affix]]] = defaultdict(list)
     for file in images:
@@ -141,12 +148,13 @@ def _likely(images, labels):
         found = ((own, index.get(key, ())) for key, own in keys)
         votes.update({(affix, own) for own, there in found for path, affix in there if path != label.path})
     likely = sorted(votes, key=lambda pair: (-votes[pair], sum(len(text) for affix in pair for text in affix)))
-    return [pair for pair in likely if not _are_counts(*pair)][:CANDIDATES]
+    likely = [pair for pair in likely if not _are_counts(*pair)][:CANDIDATES]
+    return [pair for pair in likely if votes[pair] >= SELDOM * votes[likely[0]]]
 
 
 def _keys(file):
     """[(folder and a part of the name, what stands around it)]: of whole words or numbers; or the folder alone."""
-    stem, folder = file.stem, "" if file.folder == "." else f"{file.folder}/"
+    stem, folder = file.stem, file.place
     whole = [(folder + stem, Affix("", "")), *([(file.folder, Affix("", stem))] if folder else [])]
     spans = [match.span() for match in re.finditer(r"[^\W\d_]+|\d+", stem)]
     return whole + [

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from data_pipelines.audit.scenes import find_scenes
@@ -91,11 +93,12 @@ def _in_folders(names):
     told = ", ".join(f"{counts[split]} of {split}" for split in ("train", "val", "test") if split in counts)
     splits: dict[str, Any] = {split: FOLDER for split in ("train", "val", "test") if split in counts}
     notes = [f"splits are as the folders say: {told}"]
-    if "val" not in counts and "train" in counts:
-        splits = {**SHARES, "test": FOLDER}
-        notes.append("there is no folder of val: it is a share of train's")
-    elif "train" not in counts and free:
-        splits = {"train": 1.0, **splits} if "val" in counts else {**SHARES, **splits}
+    if "val" not in counts and ("train" in counts or free):
+        notes.append("there is no folder of val: it is a share of what is not in that of test")
+        shared = _shares([name for name in names if split_of_folders(name) != "test"], {"test": FOLDER})
+        return Drafted(shared.lines, [*notes, *shared.notes])
+    if "train" not in counts and free:
+        splits = {"train": 1.0, **splits}
         notes.append(f"{free} images are in no folder of a split: these are train's")
     elif "train" not in counts:
         notes.append("there are no images of train: nothing can be learnt")
@@ -111,7 +114,7 @@ def _listed(files, places):
     for top in places:
         found: dict[str | None, Path] = {}
         for path in (path for below in LIST_PLACES for path in _lists_in(top / below)):
-            split = split_of_folder(path.stem)
+            split = _split_of_list(path)
             try:
                 entries = lists.read(path, files)
                 unknown = lists.meant([entry.image for entry in entries], files, [path.parent]).count(None)
@@ -131,7 +134,13 @@ def _listed(files, places):
 def _lists_in(folder):
     if not folder.is_dir():
         return []
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in LISTS and split_of_folder(path.stem)]
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in LISTS and _split_of_list(path)]
+
+
+def _split_of_list(path):
+    """The split that a word in the name of a list stands for, or None."""
+    found = {split for word in re.split(r"[-_. ]", path.stem) if (split := split_of_folder(word))}
+    return found.pop() if len(found) == 1 else None
 
 
 def _windows(images):
@@ -165,9 +174,12 @@ def _counts(sizes, patch):
     return counts
 
 
-def _shares(names):
-    """Shares, of scenes where names tell these; lists where the hashes of few fall too unevenly for that."""
-    group = find_scenes([*names])
+def _shares(names, more=MappingProxyType({})):
+    """Shares, of scenes where names tell these; lists where the hashes of few fall too unevenly for that.
+
+    `more` are further splits, of other images, whose scenes nobody knows.
+    """
+    group = None if more else find_scenes([*names])
     lines, notes, scenes = [], [], {name: name for name in names}
     if group and group.sure:
         scenes = group.of(names)
@@ -182,12 +194,10 @@ def _shares(names):
     if SHARES["val"] / 2 <= counts["val"] / len(names) <= SHARES["val"] * 2 or len(set(scenes.values())) < 2:
         told = ", ".join(f"{count} of {split}" for split, count in counts.items())
         what = "scenes" if group and group.sure else "names"
-        return Drafted([*lines, f"{_line(SHARES)}  # of the {what}, by their hash; as yet {told}"], notes)
+        return Drafted([*lines, f"{_line({**SHARES, **more})}  # of the {what}, by their hash; as yet {told}"], notes)
     found = _divided(scenes)
-    return Drafted(
-        [*lines, "splits:", *(f"  {split}: {json.dumps(own, ensure_ascii=False)}" for split, own in found.items())],
-        notes,
-    )
+    listed = [f"  {split}: {json.dumps(own, ensure_ascii=False)}" for split, own in {**found, **more}.items()]
+    return Drafted([*lines, "splits:", *listed], notes)
 
 
 def _divided(scenes):

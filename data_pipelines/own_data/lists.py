@@ -78,7 +78,7 @@ def meant(texts: Sequence[str], files: Files, bases: Iterable[Path], told: str =
       bases: folders that relative paths may be from.
       told: what a note on stderr calls the list whose beginning isn't the name of that folder; nothing: no note.
     """
-    paths = {_absolute(path): name for name, path in files.paths.items() if path}
+    paths = {os.path.abspath(path): name for name, path in files.paths.items() if path}
     bases = list(bases)
     split = [_parts(text) for text in texts]
     found = [_name(parts, files) or _of_path(parts, bases, paths) for parts in split]
@@ -118,12 +118,8 @@ def _name(parts, files):
 
 def _of_path(parts, bases, paths):
     """The name of the file at a path, from one of the bases where it is relative, or None."""
-    found = (paths.get(_absolute(Path(base, *parts))) for base in bases)
+    found = (paths.get(os.path.abspath(Path(base, *parts))) for base in bases)
     return next(filter(None, found), None)
-
-
-def _absolute(path):
-    return os.path.normpath(os.path.abspath(path))
 
 
 def _without_beginning(split, files):

@@ -97,7 +97,8 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     kinds = [kind_of(part.folder, [own[name] for name in names]) for part, own in zip(parts, found)]
     bands = band_names(parts, [kind.bands for kind in kinds])
     images = {name: found[0][name] for name in names}
-    splits = draft_splits(parts[0], images, [place.parent for place, _ in places(parts[0].folder)], folder)
+    there = [place for place, _ in places(parts[0].folder)]
+    splits = draft_splits(parts[0], images, [*(place.parent for place in there), *there, folder], folder)
     notes = [*files.notes, *([] if masks else left_note(files)), *notes, *splits.notes]
     if masks:
         of_labels, choices = mask_lines(*looked_at(masks.files))

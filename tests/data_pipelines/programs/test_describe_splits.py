@@ -70,15 +70,17 @@ def test_other_spellings_and_labels_beside(tmp_path, capsys, monkeypatch):
         (tmp_path / "data" / "statistics.json").unlink(missing_ok=True)
 
 
-def test_without_a_folder_of_val_it_is_a_share_and_test_is_never_learnt(tmp_path, capsys, monkeypatch):
-    for number in range(20):
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_without_a_folder_of_val_it_is_a_share_and_test_is_never_learnt(tmp_path, capsys, monkeypatch, count):
+    for number in range(count):
         pair(tmp_path / f"images/training/{number}.png", tmp_path / f"labels/training/{number}.png")
         pair(tmp_path / f"images/testing/{number}.png", tmp_path / f"labels/testing/{number}.png")
     monkeypatch.chdir(tmp_path)
     dataset, told = drafted(capsys, "images", "labels")
-    assert "there is no folder of val: it is a share of train's" in told
-    assert {name.split("/")[0] for split in ("train", "val") for name in names_of(dataset, split)} == {"training"}
-    assert len(names_of(dataset, "test")) == 20
+    assert "there is no folder of val: it is a share of what is not in that of test" in told
+    learnt = [names_of(dataset, split) for split in ("train", "val")]
+    assert all(learnt) and {name.split("/")[0] for names in learnt for name in names} == {"training"}
+    assert len(names_of(dataset, "test")) == count and sum(map(len, learnt)) == count
 
 
 def test_a_test_folder_without_labels_is_left_out_and_told(tmp_path, capsys, monkeypatch):
@@ -98,6 +100,7 @@ def test_lists_beside_the_images_are_the_splits(tmp_path, capsys, monkeypatch):
     (place / "train.txt").write_text("0\n1\n5\n")
     (place / "val.txt").write_text("2\n")
     (place / "trainval.txt").write_text("0\n1\n5\n2\n")
+    (place / "notes.txt").write_text("a list of trains\n")
     monkeypatch.chdir(tmp_path)
     dataset, told = drafted(capsys, "JPEGImages", "SegmentationClass")
     assert "splits are as the lists beside say: ImageSets/Segmentation/train.txt, ImageSets/" in told
