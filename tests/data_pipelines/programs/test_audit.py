@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from folders import make_cityscapes, make_imagenet, make_pascal_voc
 from inria_folder import make_inria
-from own_data import make_five_bands, make_rgbd
+from own_data import describe, make_five_bands, make_rgbd, scene, write_tiff
+from rasterio.transform import from_origin
 
 from data_pipelines import DataError, load
 from data_pipelines.audit.survey import survey
 from data_pipelines.datasets.camvid import CamVid
 from data_pipelines.programs.audit import main
+
+PLACE = {"crs": "EPSG:32633", "transform": from_origin(500000, 5000000, 10, 10)}
+ELSEWHERE = {"crs": "EPSG:32633", "transform": from_origin(500300, 5000400, 10, 10)}
 
 
 def write_png(path, pixels):
@@ -352,3 +356,43 @@ def test_programs_run_from_the_command_line(program, args, status, pytestconfig)
     assert done.returncode == status
     assert done.stderr.count("\n") == (1 if status else 0)
     assert ("--dataset" in done.stdout) == (not status)
+
+
+def test_nodata_places_and_decoders_of_own_data(tmp_path, capsys):
+    """What each takes, and the files that are odd, in the report as on the screen."""
+    for number in range(4):
+        pixels, label = scene(number)
+        pixels = np.maximum(pixels[..., :3], 1).astype(np.uint8)
+        pixels[:16] = 0
+        write_tiff(tmp_path / "images" / f"{number}.tif", pixels, nodata=[0, 0, 9, 0][number], **PLACE)
+        write_tiff(tmp_path / "labels" / f"{number}.tif", label[..., None], **(PLACE if number else ELSEWHERE))
+    describe(tmp_path, 4, splits={"train": ["0", "1", "2"], "val": ["3"]})
+    output = tmp_path / "audit"
+    arguments = ["--dataset", "folders", "--folder", str(tmp_path), "--output", str(output)]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    report = json.loads((output / "audit.json").read_text())
+    told = [line for line in err.splitlines() if line.startswith("problem: ")]
+    assert len(told) == 1 and "images/0.tif and" in told[0] and "lie at different places: their corners" in told[0]
+    assert "note: train: images differ in their own nodata tags: of 2, 1 with 0 (" in out and "1 with 9 (" in out
+    label = scene(3)[1]
+    shares = [(label[:16] == number).sum() / (label == number).sum() for number in range(3)]
+    assert list(report["splits"]["val"]["nodata_shares"].values()) == pytest.approx(shares)
+    assert report["splits"]["val"]["nodata_pixels"] == 16 * 80 and cells(out, "nodata, % of pixels")[1] == "25.00"
+    for number, name in enumerate(("ground", "water", "metal")):
+        if shares[number]:
+            assert cells(out, f"takes of {number} {name}")[1] == f"{shares[number]:.2%}"[:-1]
+
+
+def test_a_jpeg_that_its_decoder_complains_of(tmp_path, capsys):
+    for number in range(2):
+        pixels, label = scene(number)
+        write_png(tmp_path / "labels" / f"{number}.png", label)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.jpg"), pixels[..., :3].astype(np.uint8))
+    path = tmp_path / "images" / "1.jpg"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\xff\xd9" + data[len(data) // 2 :])
+    describe(tmp_path, 2, splits={"train": ["0"], "val": ["1"]})
+    assert main(["--dataset", "folders", "--folder", str(tmp_path), "--output", str(tmp_path / "audit")]) == 2
+    assert f"problem: val: {path} is damaged: its decoder says 'Corrupt JPEG data" in capsys.readouterr().err
