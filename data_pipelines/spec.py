@@ -22,6 +22,7 @@ DTYPES = ("uint8", "uint16", "float32")
 MASK = ".msk"  # what follows a file's name in that of a mask beside it
 NODATA_RULES = ("all", "any")
 NODATA_TAGS = ("both", "images", "labels", "none")
+OF_IMAGES, OF_LABELS = ("both", "images"), ("both", "labels")  # those by which the tags of images, of labels, count
 
 
 class DataError(ValueError):

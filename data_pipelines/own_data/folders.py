@@ -20,7 +20,7 @@ from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import fill_parts, part_specs
 from data_pipelines.own_data.windows import divide, learnt_split
-from data_pipelines.spec import DataError, DatasetSpec, Sample
+from data_pipelines.spec import OF_IMAGES, DataError, DatasetSpec, Sample
 
 EARLIER_RULE = "any"  # of nodata, in files of versions that knew no other
 
@@ -219,6 +219,8 @@ def _stored(folder, description):
     several = description.nodata is not None and len(description.bands) > 1
     if not rules and several and description.nodata_rule != EARLIER_RULE:
         stored, rules = stored._replace(nodata_rule=EARLIER_RULE), ("nodata_rule",)
+    if stored.nodata_tags in OF_IMAGES and description.nodata_tags in OF_IMAGES:
+        stored = stored._replace(nodata_tags=description.nodata_tags)  # labels don't change statistics
     for what in ("bands", "dtype", "nodata", "patch", "overlap", *rules):
         was, now = (_told(getattr(one, what)) for one in (stored, description))
         if was != now:

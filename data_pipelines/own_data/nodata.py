@@ -11,7 +11,7 @@ from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.values import can_be
 from data_pipelines.reading.decoding import is_tiff, nodata_tags
 from data_pipelines.reading.rasters import has_mask
-from data_pipelines.spec import IGNORE, MASK, DataError, Sample
+from data_pipelines.spec import IGNORE, MASK, OF_IMAGES, OF_LABELS, DataError, Sample
 
 
 def differences(description: Description, samples: Sequence[Sample]) -> list[str]:
@@ -20,12 +20,12 @@ def differences(description: Description, samples: Sequence[Sample]) -> list[str
     Those of labels count only where dataset.yaml doesn't call them void anyway.
     """
     lines = []
-    for number, part in enumerate(description.parts if description.nodata_tags in ("both", "images") else ()):
+    for number, part in enumerate(description.parts if description.nodata_tags in OF_IMAGES else ()):
         paths = [(sample.image, *sample.extras)[number] for sample in samples]
         known = description.nodata is not None and can_be(description.nodata, part.dtype)
         what = f"files of {', '.join(part.bands)}" if number else "images"
         lines += _lines(what, paths, {description.nodata} if known else set())
-    if description.nodata_tags in ("both", "labels") and description.rest != IGNORE:
+    if description.nodata_tags in OF_LABELS and description.rest != IGNORE:
         void = {*description.void_ids, IGNORE} - {*description.label_ids}
         lines += _lines("labels", [sample.label for sample in samples if sample.label], set(), void)
     return lines
@@ -33,7 +33,7 @@ def differences(description: Description, samples: Sequence[Sample]) -> list[str
 
 def telling(description: Description, samples: Sequence[Sample]) -> str:
     """Name of the first image of `samples` that says itself where it has no data otherwise than dataset.yaml, or ""."""
-    if description.nodata_tags not in ("both", "images"):
+    if description.nodata_tags not in OF_IMAGES:
         return ""
     for paths in dict.fromkeys((sample.image, *sample.extras) for sample in samples):
         for path in paths:

@@ -10,7 +10,7 @@ import numpy as np
 from data_pipelines.reading.decoding import ORIENTATIONS, image_values, label_values, size_of
 from data_pipelines.reading.holes import Filled, either, equal, fill
 from data_pipelines.reading.labels import class_ids
-from data_pipelines.spec import DTYPES, IGNORE, DataError, DatasetSpec, Window
+from data_pipelines.spec import DTYPES, IGNORE, OF_IMAGES, OF_LABELS, DataError, DatasetSpec, Window
 
 __all__ = ["read_filled", "read_image", "read_label", "read_masked", "size_of"]
 
@@ -104,7 +104,7 @@ def read_label(
         that `spec` doesn't know (file and value are named), or a class that is nodata by the file's own tag.
     """
     stored = label_values(path, window, bool(spec.label_colours), orientation, lossy=bool(spec.labels_soft))
-    void = stored.void.all(axis=-1) if stored.void is not None and spec.nodata_tags in ("both", "labels") else None
+    void = stored.void.all(axis=-1) if stored.void is not None and spec.nodata_tags in OF_LABELS else None
     if void is None or not void.any():
         ids = class_ids(path, stored.values, stored.alpha, spec)
     else:
@@ -144,7 +144,7 @@ def _padded(pixels, window, size, fill):
 
 def _with_bands(path, stored, spec):
     """(values with `spec.bands` bands, without an alpha channel too many and grey as RGB; their holes or None)."""
-    values, counts = stored.values, spec.nodata_tags in ("both", "images")
+    values, counts = stored.values, spec.nodata_tags in OF_IMAGES
     holes, found = stored.void if counts else None, values.shape[2]
     if found != spec.bands and stored.alpha and (found - 1 == spec.bands or found == 2 and _is_rgb8(spec)):
         values, clear = values[..., :-1], values[..., -1:] == 0

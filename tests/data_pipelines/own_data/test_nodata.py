@@ -104,6 +104,17 @@ def test_tags_of_labels_are_compared_too(tmp_path):
     assert (dataset.read(dataset.samples("train")[1])[1][:5] == IGNORE).all()
 
 
+def test_what_the_message_on_a_class_as_nodata_advises_needs_no_new_statistics(tmp_path):
+    make(tmp_path, [(tile(number), {}) for number in range(2)], {0: (scene(0, SIZE)[1], {"nodata": 1})})
+    dataset = load("folders", tmp_path)
+    with pytest.raises(DataError, match="'water': list it as void, or set nodata_tags to images"):
+        dataset.read(dataset.samples("train")[0])
+    edit(tmp_path, nodata_tags="images")
+    dataset = load("folders", tmp_path)
+    dataset.check_statistics()
+    np.testing.assert_array_equal(dataset.read(dataset.samples("train")[0])[1], scene(0, SIZE)[1])
+
+
 def test_a_band_that_is_missing_in_part_is_measured_where_it_is_there(tmp_path):
     pixels = tile(0, 2, "float32")
     pixels[:10, :, 1] = np.nan
