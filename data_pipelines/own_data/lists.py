@@ -16,6 +16,7 @@ from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import DataError
 
 EXTENSION = "|".join(re.escape(extension) for extension in sorted(IMAGES, key=len, reverse=True))
+TITLES = {"image", "images", "img", "file", "filename", "file_name", "path", "image_path", "name"}
 TWO_COLUMNS = (
     r"([^\t]+)\t+([^\t]+)",
     r"([^,]+),([^,]+)",
@@ -50,7 +51,7 @@ def read(path: Path, images: Files) -> list[Entry]:
     """Entries of a list file in UTF-8: lines less empty ones and those that begin with #.
 
     Where not all lines are images as they stand, they are taken for two columns, divided by tabs, commas, semicolons,
-    bars or white space, if that makes all first ones images.
+    bars or white space, if that makes all first ones images. These may begin with a line of titles.
 
     Raises:
       DataError: it can't be read, or says nothing.
@@ -59,9 +60,10 @@ def read(path: Path, images: Files) -> list[Entry]:
     if not lines:
         raise DataError(f"{path} is empty")
     single = [Entry(place, line) for place, line in lines]
-    choices = [single, *filter(None, (_columns(lines, pattern) for pattern in TWO_COLUMNS))]
+    choices = [_less_titles(found, images) for pattern in TWO_COLUMNS if (found := _columns(lines, pattern))]
     return max(
-        choices, key=lambda found: sum(map(bool, meant([entry.image for entry in found], images, [path.parent])))
+        [single, *choices],
+        key=lambda found: sum(map(bool, meant([entry.image for entry in found], images, [path.parent]))),
     )
 
 
@@ -95,6 +97,13 @@ def _columns(lines, pattern):
     matches = ((place, re.fullmatch(pattern, line)) for place, line in lines)
     entries = [Entry(place, *(cell.strip(" \t\"'") for cell in match.groups())) for place, match in matches if match]
     return entries if len(entries) == len(lines) else None
+
+
+def _less_titles(entries, images):
+    """Entries less the first where that is the titles of columns."""
+    first, *rest = entries
+    titles = first.image.lower() in TITLES and _name(_parts(first.image), images) is None
+    return rest if titles and rest else entries
 
 
 def _parts(text):
