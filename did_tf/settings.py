@@ -124,6 +124,10 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.scale": ("an empty data.area", lambda c: not c["data"]["area"]),
     "data.aspect": ("an empty data.area", lambda c: not c["data"]["area"]),
     "data.ratio": ("data.area", lambda c: bool(c["data"]["area"])),
+    "data.light_bands": (
+        "data.brightness or data.contrast",
+        lambda c: c["data"]["brightness"] > 0 or c["data"]["contrast"] > 0,
+    ),
     "loss.ohem_scope": ("loss.ohem_keep", lambda c: c["loss"]["ohem_keep"] > 0),
     "loss.class_frequency": ("loss.class_balance", lambda c: c["loss"]["class_balance"] > 0),
     "schedule.boundaries": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),

@@ -136,10 +136,12 @@ def test_testing_looks_at_what_it_uses_alone():
 
 def test_what_is_set_and_changes_nothing_is_told():
     changes = {"schedule__power": 2.0, "loss__ohem_scope": "batch", "data__ratio": (1.0, 2.0), "data__aspect": 0.1}
+    changes["data__light_bands"] = ("red",)
     keys = [key.replace("__", ".") for key in changes]
     told = settings.without_effect(tiny.config(**changes), keys)
     assert told == [
         "data.ratio=(1.0, 2.0) has no effect: it needs data.area",
+        "data.light_bands=('red',) has no effect: it needs data.brightness or data.contrast",
         "loss.ohem_scope=batch has no effect: it needs loss.ohem_keep",
         "schedule.power=2.0 has no effect: it needs schedule.name=poly",
     ]

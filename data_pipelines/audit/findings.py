@@ -13,7 +13,7 @@ from data_pipelines.audit import duplicates, ground, lessons, nodata
 from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
-from data_pipelines.spec import DatasetSpec, Sample, share_pixels
+from data_pipelines.spec import IGNORE, DatasetSpec, Sample, share_pixels
 
 NAMES_SHOWN = 3
 USUAL = 0.9
@@ -165,8 +165,17 @@ def _class_notes(spec, found):
         if difference(train.counts, other.counts) > DIFFERENT:
             notes.append(_spread(spec, train, other))
     if train and (never := _names(spec, sum(one.counts.pixels for one in found) == 0)):
-        notes.append(f"no split shows {_some(never)}")
+        notes.append(f"no split shows {_some(never)}{_white(spec, never, found)}")
     return notes
+
+
+def _white(spec, never, found):
+    """End of a note, where the upper of two classes may be 255 in the labels, which is void unless it is said."""
+    plain = not (spec.label_ids or spec.label_colours or spec.void_ids) and spec.rest is None
+    if never != [*spec.classes[1:]] or len(never) != 1 or not plain or not any((one.void > 0).any() for one in found):
+        return ""
+    lower, upper = spec.classes
+    return f"; if that is {IGNORE} in the labels, say so: classes: {{0: {lower}, {IGNORE}: {upper}}}"
 
 
 def _spread(spec, train, other):

@@ -114,7 +114,8 @@ class FileDataset(Dataset):
         """As of `Dataset.read_unmasked`."""
         (image, void), label = self._read_masked(sample), self.read_label(sample)
         check_sizes(sample, image, label)
-        check_places(sample.image, sample.label)
+        for path in (sample.label, *(mask for mask, _ in sample.masks[1:])):
+            check_places(sample.image, path)
         return image, label, void
 
     def _read_masked(self, sample):

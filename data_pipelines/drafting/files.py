@@ -25,11 +25,13 @@ class Found(NamedTuple):
       parts: of the images' bands, without names of these and dtype yet; the images' own files first.
       label: of the labels.
       notes: lines on what was chosen and left out.
+      other_labels: of files that could be labels as well.
     """
 
     parts: list[Part]
     label: Part
     notes: list[str]
+    other_labels: list[Affix]
 
 
 def find_files(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Found:
@@ -54,13 +56,17 @@ def find_files(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Found
         notes.append(f"bands in files of their own: {_list(naming.images)} of {layout.images}")
     if naming.other_images:
         notes.append(f"left out of {layout.images}: {_list(naming.other_images)}")
-    if naming.other_labels:
-        left = _list(naming.other_labels)
-        notes.append(f"labels are {naming.label} of {layout.labels}; left out: {left}")
     for folder in dict.fromkeys((layout.images, layout.labels)):
         if others := _others(folder):
             notes.append(f"left out of {folder}, as they are no images: {others}")
-    return Found(parts, _part(layout.labels, naming.label), notes)
+    return Found(parts, _part(layout.labels, naming.label), notes, naming.other_labels)
+
+
+def left_note(files: Found) -> list[str]:
+    """A line on the files that could be labels as well, if there are any."""
+    label = Affix(files.label.prefix, files.label.suffix)
+    left = _list(files.other_labels)
+    return [f"labels are {label} of {files.label.folder}; left out: {left}"] if left else []
 
 
 def alike(parts: Sequence[Part], found: Sequence[Mapping[str, Path]], name: str) -> tuple[list[int], list[str]]:

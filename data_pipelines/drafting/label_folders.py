@@ -1,8 +1,8 @@
-"""Labels that are a folder of masks for each class: found by the names of folders and files, and looked at."""
+"""Labels that are a mask for each class: found by the names of folders and files, and looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -10,41 +10,70 @@ import numpy as np
 
 from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.label_looks import labels_of
-from data_pipelines.drafting.naming import Affix, File, find_naming, keys_of, look
+from data_pipelines.drafting.naming import LABEL_WORDS, PICTURE_WORDS, Affix, File, find_naming, keys_of, look, words_of
 from data_pipelines.own_data.matching import IMAGES, LABELS, places
 from data_pipelines.reading.decoding import label_values
 from data_pipelines.spec import DataError
 
 KNOWN = ({0, 1}, {0, 255})  # values of masks
+LEAST = 2  # images that have a mask of a class: a single one may be of an object
 
 
 class Masks(NamedTuple):
-    """Folders of masks.
+    """Masks of several classes.
 
     Attributes:
       image: of the names of the images.
-      label: of the masks.
-      folders: name of a folder -> name of an image -> its mask.
+      label: of the masks, where they are told apart by their folders.
+      files: key as of dataset.yaml's classes -> name of an image -> its mask.
     """
 
     image: Affix
     label: Affix
-    folders: dict[str, dict[str, Path]]
+    files: dict[str, dict[str, Path]]
 
     @property
     def first(self) -> dict[str, Path]:
         """Name of an image -> its first mask."""
-        return {name: files[name] for files in reversed(self.folders.values()) for name in files}
+        return {name: files[name] for files in reversed(self.files.values()) for name in files}
 
 
 def find_masks(images: Path, labels: Path) -> Masks | None:
-    """The folders in `labels` (behind what braces stand for) of which each has masks of the images; None: none such.
+    """Masks in folders of their classes, or in folders of their images; None where `labels` has none such.
 
-    Raises `DataError` where a folder can't be read.
+    Folders of classes stand behind what braces are for. Raises `DataError` where a folder can't be read.
     """
-    depth = len(PurePosixPath(places(labels)[0][1]).parts)
+    found, of_labels = look(images, IMAGES), look(labels, LABELS) or look(labels, IMAGES)
+    return _in_folders_of_classes(found, of_labels, labels) or _in_folders_of_images(found, of_labels)
+
+
+def masks_beside(images: Path, labels: Path, affixes: Sequence[Affix]) -> Masks | None:
+    """Masks that lie beside each other and are told apart by their names; None where one is no mask, or they overlap.
+
+    Args:
+      images, labels: folders.
+      affixes: of the masks; where words in them say that they are labels, or pictures of these, they are no classes.
+
+    Raises:
+      DataError: a folder or file can't be read.
+    """
+    if len(affixes) < 2 or any(words_of(affix) & (LABEL_WORDS | PICTURE_WORDS) for affix in affixes):
+        return None
+    found, of_labels = look(images, IMAGES), look(labels, LABELS)
+    naming = find_naming(found, of_labels)
+    files = {f"{one.prefix}*{one.suffix}": _by_name(of_labels, one) for one in affixes}
+    masks = Masks(naming.images[0], Affix("", ""), files)
+    try:
+        *_, twice = looked_at(files)
+    except DataError:
+        return None
+    return None if twice else masks
+
+
+def _in_folders_of_classes(images, labels, folder):
+    depth = len(PurePosixPath(places(folder)[0][1]).parts)
     groups: dict[str, list[File]] = {}
-    for file in look(labels, LABELS) or look(labels, IMAGES):
+    for file in labels:
         parts = PurePosixPath(file.folder).parts
         if len(parts) <= depth:
             return None
@@ -52,51 +81,62 @@ def find_masks(images: Path, labels: Path) -> Masks | None:
         groups.setdefault(parts[depth], []).append(file._replace(folder=rest.as_posix()))
     if len(groups) < 2:
         return None
-    found = look(images, IMAGES)
-    naming = find_naming(found, next(iter(groups.values())))
-    known = _by_name(found, naming.images[0])
-    folders = {folder: _by_name(files, naming.label) for folder, files in sorted(groups.items())}
-    fit = all(known.keys() & files.keys() for files in folders.values())
-    return Masks(naming.images[0], naming.label, folders) if fit else None
+    naming = find_naming(images, next(iter(groups.values())))
+    files = {key: _by_name(found, naming.label) for key, found in sorted(groups.items())}
+    return _fitting(Masks(naming.images[0], naming.label, files), images)
 
 
-def looked_at(folders: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float, int, int]:
-    """(names of the folders; share of the pixels in no mask; number of values between 0 and 255; pixels in two masks).
+def _in_folders_of_images(images, labels):
+    files: dict[str, dict[str, Path]] = {}
+    for file in sorted(labels, key=lambda file: file.stem):
+        files.setdefault(f"*/{file.stem}", {})[file.folder] = file.path
+    return _fitting(Masks(Affix("", ""), Affix("", ""), files), images, LEAST) if len(files) > 1 else None
 
-    Where masks overlap, the folders stand in the order of their pixels, the fewest last: what is small lies on top.
+
+def _fitting(masks, images, least=1):
+    """The masks, if so many images (or all) have one of each class."""
+    known = _by_name(images, masks.image).keys()
+    least = min(len(known), least)
+    return masks if known and all(len(known & files.keys()) >= least for files in masks.files.values()) else None
+
+
+def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float, int, int]:
+    """(keys, share of the pixels in no mask, number of values between 0 and 255, pixels in two masks) of `Masks.files`.
+
+    Where masks overlap, the keys stand in the order of their pixels, the fewest last: what is small lies on top.
 
     Raises:
       DataError: a file can't be read, is no mask, or the masks of an image differ in size.
     """
-    names = sorted({name for files in folders.values() for name in files})
-    first = {next(files[name] for files in folders.values() if name in files): name for name in names}
-    looks = [labels_of([*files.values()]) for files in folders.values()]
-    for folder, one in zip(folders, looks):
+    names = sorted({name for found in files.values() for name in found})
+    first = {next(found[name] for found in files.values() if name in found): name for name in names}
+    looks = {key: labels_of([*found.values()]) for key, found in files.items()}
+    for key, one in looks.items():
         if one.colours or not any(set(one.counts) <= known for known in KNOWN):
             raise DataError(
-                f"{folder} is one of several folders of labels, but holds more than masks of 0 and 255: name one of "
-                "them as --labels=dir"
+                f"{key} is one of several kinds of labels, but holds more than masks of 0 and 255: name the folder of "
+                "one as --labels=dir"
             )
-    sums = np.zeros(3 + len(folders), np.int64)
-    for _, found in each(lambda path: _overlaps(folders, first[path]), list(first), "putting masks together"):
+    sums = np.zeros(3 + len(files), np.int64)
+    for _, found in each(lambda path: _overlaps(files, first[path]), list(first), "putting masks together"):
         sums += found
-    soft = {value for found in looks for value in found.soft}
     none, of, twice, *sizes = sums.tolist()
-    by_size = [name for _, name in sorted(zip(sizes, folders), reverse=True)]
-    return by_size if twice else list(folders), none / of, len(soft), twice
+    soft = {value for one in looks.values() for value in one.soft}
+    by_size = [key for _, key in sorted(zip(sizes, files), reverse=True)]
+    return by_size if twice else list(files), none / of, len(soft), twice
 
 
 def _by_name(files, affix):
     return {PurePosixPath(name).as_posix(): found[0].path for name, found in keys_of(files, affix).items()}
 
 
-def _overlaps(folders, name):
-    """[pixels in no mask, pixels, pixels in two masks, pixels in the mask of each folder] of an image."""
-    paths = [files.get(name) for files in folders.values()]
+def _overlaps(files, name):
+    """[pixels in no mask, pixels, pixels in two masks, pixels in the mask of each class] of an image."""
+    paths = [found.get(name) for found in files.values()]
     masks = [_inside(path) if path else None for path in paths]
     there = [mask for mask in masks if mask is not None]
     if len({mask.shape for mask in there}) > 1:
-        raise DataError(f"the masks of {name!r} in {', '.join(folders)} differ in size: they must be equal")
+        raise DataError(f"the masks of {name!r} ({', '.join(files)}) differ in size: they must be equal")
     times = np.sum(there, axis=0)
     sizes = [0 if mask is None else np.count_nonzero(mask) for mask in masks]
     return np.array([np.count_nonzero(times == 0), times.size, np.count_nonzero(times > 1), *sizes])

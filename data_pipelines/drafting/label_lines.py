@@ -27,16 +27,16 @@ def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     return lines + (_colours(labels) if labels.colours else _ids(labels)), told
 
 
-def mask_lines(folders: Sequence[str], share: float, soft: int, overlap: int) -> tuple[list[str], list[str]]:
-    """As `label_lines`, where every class has a folder of masks.
+def mask_lines(keys: Sequence[str], share: float, soft: int, overlap: int) -> tuple[list[str], list[str]]:
+    """As `label_lines`, where every class has masks of its own.
 
     Args:
-      folders: their names.
+      keys: of classes: folders, or names of files with a star for that of the image.
       share: of the pixels that are in no mask.
       soft: how many values of masks lie between 0 and 255.
       overlap: pixels that are in two masks.
     """
-    told = [f"a mask per class: the folders {', '.join(folders)}; {share:.2%} of the pixels are in none of them"]
+    told = [f"a mask per class: {', '.join(keys)}; {share:.2%} of the pixels are in none of them"]
     lines = ["labels_hold: masks"]
     if soft:
         told.append(f"{soft} values between 0 and 255 look like soft edges")
@@ -44,9 +44,15 @@ def mask_lines(folders: Sequence[str], share: float, soft: int, overlap: int) ->
     if overlap:
         told.append(f"masks overlap in {overlap} pixels: there the last in classes counts, as yet the smallest")
         lines.append("masks_overlap: last")
-    lines += ["classes:  # folder: name", *(f"  {_text(name)}: {_text(name)}" for name in folders)]
+    where = "file" if "*" in keys[0] else "folder"
+    lines += [f"classes:  # {where}: name", *(f"  {_text(key)}: {_text(_said(key))}" for key in keys)]
     rest = REST if share else "void: others  # of which there are none"
     return [*(f"# {line}" for line in told), *lines, rest], told
+
+
+def _said(key):
+    """What of a key may be the name of the class."""
+    return key.rpartition("/")[2].replace("*", "").strip("_- .") or key
 
 
 def _palettes(labels):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ class LabelFile(NamedTuple):
       channels: 1, or 3 of colours; 0 where three equal ones may be either.
       clear: pixels that are transparent, in a picture.
       half: pixels that are half transparent.
+      opaque: pixels that are not transparent at all, in a picture that has alpha.
       nothing: pixels that are NaN, transparent in a TIFF, or nothing by the file's own tag or mask.
       tags: the id that is nothing by the file's own tag, if it is there.
       palette: id -> its colour, where a palette gives it one for display.
@@ -38,6 +40,7 @@ class LabelFile(NamedTuple):
     channels: int
     clear: int
     half: int
+    opaque: int
     nothing: int
     tags: set[float]
     palette: dict[int, tuple[int, ...]]
@@ -89,51 +92,73 @@ def labels_of(paths: Sequence[Path]) -> Labels:
         return _labels(paths, colours=True)._replace(palettes=str(reason))
 
 
-def _labels(paths, colours):
-    first: dict[int, Path] = {}
-    found: dict[int, list[Values]] = {0: [], 1: [], 3: []}
-    clear = half = nothing = 0
-    tags: set[int] = set()
-    shown: dict[int, tuple[tuple[int, ...], Path]] = {}
-    for path, one in each(functools.partial(_look, colours=colours), paths, "looking at labels"):
-        first.setdefault(one.channels, path)
-        _compare_palettes(shown, one.palette, path)
-        found[one.channels].append(one.values)
-        clear, half, nothing = clear + one.clear, half + one.half, nothing + one.nothing
-        tags |= {int(tag) for tag in one.tags if float(tag).is_integer()}
-        if sum(len(values.keys) for values in found[one.channels][1:]) > MANY:
-            found[one.channels] = [added(found[one.channels])]
-            if len(found[one.channels][0].keys) > MOST_COLOURS:
+class _Sum:
+    """What several label files hold: `LabelFile`s put together."""
+
+    def __init__(self) -> None:
+        self.first: dict[int, Path] = {}
+        self.values: dict[int, list[Values]] = {0: [], 1: [], 3: []}
+        self.pixels: Counter[str] = Counter()
+        self.tags: set[int] = set()
+        self.shown: dict[int, tuple[tuple[int, ...], Path]] = {}
+
+    def add(self, path: Path, one: LabelFile) -> None:
+        """Adds a file. Raises `Palettes` where an id has another colour there, `DataError` for too many values."""
+        self.first.setdefault(one.channels, path)
+        self.pixels.update(clear=one.clear, half=one.half, opaque=one.opaque, nothing=one.nothing)
+        self.tags |= {int(tag) for tag in one.tags if float(tag).is_integer()}
+        for index, colour in one.palette.items():
+            known, other = self.shown.setdefault(index, (colour, path))
+            if known != colour:
+                raise Palettes(f"index {index} of the palettes is {known} in {other.name}, but {colour} in {path.name}")
+        parts = self.values[one.channels]
+        parts.append(one.values)
+        if sum(len(values.keys) for values in parts[1:]) > MANY:
+            parts[:] = [added(parts)]
+            if len(parts[0].keys) > MOST_COLOURS:
                 raise DataError(f"{path}: more than {MOST_COLOURS} ids or colours so far: are these labels?")
-    if 1 in first and 3 in first and shown:
-        raise Palettes(f"{first[3].name} holds colours, and {next(iter(shown.values()))[1].name} has a palette")
-    if 1 in first and 3 in first:
-        raise DataError(f"{first[3]} holds colours, but {first[1]} holds ids: convert one kind to the other")
-    colours, jpeg = 3 in first or colours and 0 in first, any(map(is_jpeg, paths))
-    equal = [as_colours(values) for values in found[0]] if colours else found[0]
-    values = added([*equal, *found[1], *found[3]])
+
+    def check(self) -> None:
+        """Raises `DataError` where together they can't be labels, `Palettes` where palettes stand beside colours."""
+        if self.pixels["half"] and not self.pixels["opaque"]:
+            raise DataError(
+                f"{next(iter(self.first.values()))} and the others are half transparent wherever they are not clear, "
+                "as what is laid over pictures: save the labels themselves, opaque"
+            )
+        if not {1, 3} <= self.first.keys():
+            return
+        if self.shown:
+            name = next(iter(self.shown.values()))[1].name
+            raise Palettes(f"{self.first[3].name} holds colours, and {name} has a palette")
+        raise DataError(f"{self.first[3]} holds colours, but {self.first[1]} holds ids: convert one kind to the other")
+
+
+def _labels(paths, colours):
+    """As `labels_of`; with `colours`, palettes become theirs."""
+    files = _Sum()
+    for path, one in each(functools.partial(_look, colours=colours), paths, "looking at labels"):
+        files.add(path, one)
+    files.check()
+    colours, jpeg = 3 in files.first or colours and 0 in files.first, any(map(is_jpeg, paths))
+    equal = [as_colours(values) for values in files.values[0]] if colours else files.values[0]
+    values = added([*equal, *files.values[1], *files.values[3]])
     classes = classes_among(values, colours, jpeg)
-    if classes is None and len(values.keys) > MOST_VALUES:
-        raise DataError(
-            f"{paths[-1]} and the others hold {len(values.keys)} ids or colours, which are no soft edges of a few: are "
-            "these labels?"
-        )
     counts, soft = shared_out(values, classes, colours)
-    if jpeg and len(counts) < 2:
-        raise DataError(f"{paths[-1]} and other JPEGs hold one value: save the labels as PNG")
+    _check(counts, colours, jpeg, paths[0], files.pixels["clear"])
     if jpeg:
         counts = {_pure(value): count for value, count in counts.items()}
-    _check(counts, colours, paths[-1], clear)
-    thin = scattered(values, colours) if classes is None else set()
-    return Labels(colours, counts, soft, thin, jpeg, 0 in first and not colours, clear, half, nothing, tags)
-
-
-def _compare_palettes(shown, palette, path):
-    """Adds to `shown`, id -> (colour, file). Raises `Palettes` where an id has another colour there."""
-    for index, colour in palette.items():
-        known, other = shown.setdefault(index, (colour, path))
-        if known != colour:
-            raise Palettes(f"index {index} of the palettes is {known} in {other.name}, but {colour} in {path.name}")
+    return Labels(
+        colours=colours,
+        counts=counts,
+        soft=soft,
+        scattered=scattered(values, colours) if classes is None else set(),
+        jpeg=jpeg,
+        equal=0 in files.first and not colours,
+        clear=files.pixels["clear"],
+        half=files.pixels["half"],
+        nothing=files.pixels["nothing"],
+        tags=files.tags,
+    )
 
 
 def _palette(path, ids):
@@ -151,8 +176,15 @@ def _pure(value):
     return 0 if value <= PURE else IGNORE if IGNORE - PURE <= value <= IGNORE else value
 
 
-def _check(counts, colours, path, clear):
+def _check(counts, colours, jpeg, path, clear):
     wrong = [] if colours else [value for value in counts if value > LARGEST_ID]
+    if len(counts) > MOST_VALUES:
+        raise DataError(
+            f"{path} and the others hold {len(counts)} ids or colours, which are no soft edges of a few: are these "
+            "labels?"
+        )
+    if jpeg and len(counts) < 2:
+        raise DataError(f"{path} and other JPEGs hold one value: save the labels as PNG")
     if wrong:
         raise DataError(f"label {path} or another holds {wrong[0]}: ids of classes are 0 to {LARGEST_ID}; change it")
     if set(counts) == {IGNORE} and not clear:
@@ -163,7 +195,7 @@ def _look(path, colours):
     """`LabelFile` of a label; with `colours`, palettes become theirs."""
     stored = label_values(path, colours=colours, lossy=True)
     label, alpha = stored.values, stored.alpha
-    there, clear, half, nothing = np.ones(label.shape[:2], bool), 0, 0, 0
+    there, clear, half, solid, nothing = np.ones(label.shape[:2], bool), 0, 0, 0, 0
     void = None if stored.void is None else stored.void.all(axis=-1)
     tags = set(label[void].ravel()[:1].tolist()) if void is not None and stored.tag and label.shape[2] == 1 else set()
     if alpha and label.shape[2] in (2, 4):
@@ -171,7 +203,7 @@ def _look(path, colours):
         opaque = np.iinfo(strength.dtype).max if strength.dtype.kind in "ui" else 1
         there = strength >= opaque / 2
         half = int(np.count_nonzero((strength > 0) & (strength < opaque)))
-        clear = int(np.count_nonzero(~there))
+        clear, solid = int(np.count_nonzero(~there)), int(np.count_nonzero(strength == opaque))
         clear, nothing = (0, clear) if is_tiff(path) else (clear, 0)
     if void is not None:
         there, nothing = there & ~void, nothing + int(np.count_nonzero(void & there))
@@ -186,7 +218,7 @@ def _look(path, colours):
     if channels == 3 and (label[..., :1] == label[..., 1:])[there].all():
         label, channels = label[..., :1], 0
     palette = _palette(path, label) if channels == 1 and not colours else {}
-    return LabelFile(values_of(label, there), channels, clear, half, nothing, tags, palette)
+    return LabelFile(values_of(label, there), channels, clear, half, solid, nothing, tags, palette)
 
 
 def _whole(path, label):

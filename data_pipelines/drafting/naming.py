@@ -93,10 +93,10 @@ def find_naming(images: Sequence[File], labels: Sequence[File]) -> Naming:
     ranks = {pair: _rank(pair, together) for pair in pairs}
     first = [pair for pair in pairs if ranks[pair] == min(ranks.values())]
     contents = {label: _values(paths_of(labels, label)) if len(first) > 1 else 0 for _, label in first}
-    _, label = min(first, key=lambda pair: (contents[pair[1]], len(_words(pair[0])), pair))
+    _, label = min(first, key=lambda pair: (contents[pair[1]], len(words_of(pair[0])), pair))
     fitting = _natural(pair[0] for pair in pairs if pair[1] == label)
     unfit = PICTURE_WORDS | LABEL_WORDS if together else PICTURE_WORDS
-    own = [affix for affix in fitting if not _words(affix) & unfit] or fitting[:1]
+    own = [affix for affix in fitting if not words_of(affix) & unfit] or fitting[:1]
     matched = [keys_of(labels, label), *(keys_of(images, affix) for affix in own)]
     names = matched[0].keys() & set().union(*matched[1:])
     taken = {file.path for found in matched for name in names for file in found.get(name, ())}
@@ -190,7 +190,7 @@ def _says_more(pair, other):
 
 def _rank(pair, together):
     """How unlikely it is that a pair is that of images and labels, by what the affixes say."""
-    of_image, of_label = map(_words, pair)
+    of_image, of_label = map(words_of, pair)
     return (
         together and not of_label,
         bool(of_image & (PICTURE_WORDS | LABEL_WORDS)),
@@ -199,7 +199,8 @@ def _rank(pair, together):
     )
 
 
-def _words(affix):
+def words_of(affix: Affix) -> set[str]:
+    """The words in an affix, in lower case."""
     return {word.lower() for text in affix for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text)}
 
 

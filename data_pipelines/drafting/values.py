@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+PIXELS = 2**20  # that are looked at at a time, at most, but for a row
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # right, down and the diagonals
 
 
@@ -23,17 +24,31 @@ class Values(NamedTuple):
 
 
 def values_of(label: np.ndarray, there: np.ndarray) -> Values:
-    """`Values` of a label [h, w, 1 or 3] of integers, where it is `there` [h, w]."""
-    keys = _packed(label)
-    blocks = np.zeros(keys.shape, bool)
+    """`Values` of a label [h, w, 1 or 3] of integers, where it is `there` [h, w]; some rows at a time."""
+    height, width = there.shape
+    step = max(PIXELS // max(width, 1), 1)
+    return added([_of_rows(label, there, top, min(top + step, height)) for top in range(0, height, step)])
+
+
+def _of_rows(label, there, top, bottom):
+    """Of the rows from `top` up to `bottom`, which need to see their neighbours."""
+    above = min(top, 1)
+    part, own = label[top - above : bottom + 1], slice(above, above + bottom - top)
+    keys = _packed(part)
+    marks = [mark[own][there[top:bottom]] for mark in (_in_blocks(keys), _between(part, keys))]
+    found, places = np.unique(keys[own][there[top:bottom]], return_inverse=True)
+    counts = [np.bincount(places.ravel(), weights=mark, minlength=len(found)) for mark in (None, *marks)]
+    return Values(found, np.stack(counts, -1).astype(np.int64))
+
+
+def _in_blocks(keys):
+    """[h, w] bool, True where a pixel is in a block of 2x2 equal ones."""
+    found = np.zeros(keys.shape, bool)
     equal = (keys[:-1, :-1] == keys[1:, :-1]) & (keys[:-1, 1:] == keys[1:, 1:]) & (keys[:-1, :-1] == keys[:-1, 1:])
     for down in (0, 1):
         for right in (0, 1):
-            blocks[down : keys.shape[0] - 1 + down, right : keys.shape[1] - 1 + right] |= equal
-    found, places = np.unique(keys[there], return_inverse=True)
-    marks = (np.ones(len(places), bool), blocks[there], _between(label, keys)[there])
-    sums = [np.bincount(places.ravel(), weights=mark, minlength=len(found)) for mark in marks]
-    return Values(found, np.stack(sums, -1).astype(np.int64))
+            found[down : keys.shape[0] - 1 + down, right : keys.shape[1] - 1 + right] |= equal
+    return found
 
 
 def _between(label, keys):

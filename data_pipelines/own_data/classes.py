@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from data_pipelines.datasets.pascal_voc import colour
@@ -65,9 +66,17 @@ def _named(classes, holds, rest):
         values.refuse_repeats(given, "classes")
         folders = tuple(name for name in names if name != rest)
         return (folders, folders, names) if holds == MASKS else ((), names, names)
-    keys = tuple(values.text(key, "classes") if holds == MASKS else values.label_id(key, "classes") for key in classes)
+    keys = tuple(_mask_key(key) if holds == MASKS else values.label_id(key, "classes") for key in classes)
     values.refuse_repeats(keys, "the ids of classes")
     return keys, given, names
+
+
+def _mask_key(key):
+    """A folder of masks; or with a star, what else the names of masks hold."""
+    key = values.text(key, "classes")
+    if "*" in key and not re.fullmatch(r"([^*]*/)?(\*/[^*/]+|[^*/]*\*[^*/]*)", key):
+        raise DataError(f"classes: {key!r} must be a folder, or have one star for the name, as '*_car' or '*/car'")
+    return key
 
 
 def _ids(ids, numbers, own):

@@ -62,7 +62,7 @@ class Description:
       label_suffix, label_prefix: what ends and begins their names.
       classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
         nodata, nodata_rule, nodata_tags: as of a `DatasetSpec`.
-      masks: (folder below `labels`, class) of each, where every class has masks of its own.
+      masks: (folder below `labels`, or with a star for the name, class) of each, where every class has own masks.
       splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
       group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
       patch: (height, width) of the windows that are samples; None: whole images are.

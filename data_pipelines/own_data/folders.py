@@ -112,7 +112,8 @@ class Folders(FileDataset):
         if not same:
             raise DataError(
                 f"{path} was measured on other images than the {len(names)} of split {split!r}: put them "
-                "back as they were; or move it away, and it is measured anew (runs that were trained with it need it)"
+                "back as they were; or move it away, and it is measured anew: a run that was trained with it "
+                "goes on from its weights in another, --config.train.init=RUN"
             )
         if not stored.content:
             note(

@@ -17,8 +17,7 @@ from data_pipelines.spec import DataError, Sample
 
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
-LOSSY = IMAGES - LABELS
-"""Extensions of files that are read. Of labels, those that lose ids are where they are soft."""
+"""Extensions of files that are read. Of labels, those that lose ids are only where labels are soft."""
 BRACES = re.compile(r"\{([^{}/]*)\}")
 
 
@@ -29,11 +28,10 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
       DataError: a folder is missing or holds nothing of use, two files have one name, or nothing fits together.
     """
     label = label_part(description)
-    labels = masks.by_folder(description, label) if description.masks else [label]
+    labels = masks.by_class(description, label) if description.masks else [label]
     everything = (*description.parts, *labels)
     found = [list_files(part, everything, IMAGES) for part in description.parts]
-    extensions = LABELS | LOSSY if description.labels_soft else LABELS
-    of_labels = [list_files(part, everything, extensions) for part in labels]
+    of_labels = [list_labels(part, everything, bool(description.labels_soft)) for part in labels]
     masks_of = masks.of_images(description, of_labels)
     found.append({name: own[0][0] for name, own in masks_of.items()} if description.masks else of_labels[0])
     names = sorted(set.intersection(*map(set, found)))
@@ -83,6 +81,16 @@ def files_below(folder: Path) -> list[tuple[str, Path]]:
             raise DataError(f"no folder {place}: correct it in {NAMES[0]}, where it is relative to that file")
         found += [(Path(before, path.relative_to(place)).as_posix(), path) for path in _walk(place)]
     return found
+
+
+def list_labels(part: Part, everything: Sequence[Part], lossy: bool) -> dict[str, Path]:
+    """As `list_files`, of labels: those that keep ids, or where there are none and `lossy` says so, any."""
+    try:
+        return list_files(part, everything, LABELS)
+    except DataError:
+        if not lossy:
+            raise
+        return list_files(part, everything, LABELS | IMAGES)
 
 
 def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> dict[str, Path]:

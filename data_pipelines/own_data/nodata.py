@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from data_pipelines.own_data.description import Description
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.values import can_be
-from data_pipelines.reading.decoding import nodata_tags
+from data_pipelines.reading.decoding import is_tiff, nodata_tags
+from data_pipelines.reading.rasters import has_mask
 from data_pipelines.spec import IGNORE, MASK, DataError, Sample
 
 
@@ -22,8 +23,9 @@ def differences(description: Description, samples: Sequence[Sample]) -> list[str
     for number, part in enumerate(description.parts if description.nodata_tags in ("both", "images") else ()):
         paths = [(sample.image, *sample.extras)[number] for sample in samples]
         known = description.nodata is not None and can_be(description.nodata, part.dtype)
-        lines += _lines("images", paths, {description.nodata} if known else set())
-    if description.nodata_tags in ("both", "labels"):
+        what = f"files of {', '.join(part.bands)}" if number else "images"
+        lines += _lines(what, paths, {description.nodata} if known else set())
+    if description.nodata_tags in ("both", "labels") and description.rest != IGNORE:
         void = {*description.void_ids, IGNORE} - {*description.label_ids}
         lines += _lines("labels", [sample.label for sample in samples if sample.label], set(), void)
     return lines
@@ -35,7 +37,7 @@ def telling(description: Description, samples: Sequence[Sample]) -> str:
         return ""
     for paths in dict.fromkeys((sample.image, *sample.extras) for sample in samples):
         for path in paths:
-            if os.path.exists(f"{path}{MASK}") or set(map(repr, _tags(path))) - {"None", repr(description.nodata)}:
+            if _masked(path) or set(map(repr, _tags(path))) - {"None", repr(description.nodata)}:
                 return str(path)
     return ""
 
@@ -44,11 +46,18 @@ def tags_of(paths: Sequence[str | os.PathLike]) -> dict[float | None, list[str]]
     """Nodata value by the files' own tags (None: no tag) -> the files; of several values in bands, the first."""
     # NaN differs from itself.
     values, found = {}, defaultdict(list)
-    for path in dict.fromkeys(paths):  # which several windows may be of
+    for path in paths:
         value = next((tag for tag in _tags(path) if tag is not None), None)
         values[repr(value)] = value
         found[repr(value)].append(str(path))
     return {values[key]: files for key, files in found.items()}
+
+
+def _masked(path):
+    try:
+        return os.path.exists(f"{path}{MASK}") or is_tiff(path) and has_mask(path)
+    except DataError:
+        return False
 
 
 def _tags(path):
@@ -73,7 +82,7 @@ def _lines(what, paths, stated, harmless=frozenset()):
     else:
         return []
     told = ", ".join(f"{len(files)} with {_number(value)} ({some(files)})" for value, files in odd.items())
-    return [f"{what} differ in their own nodata tags: of {len({*paths})}, {told}; {says}"]
+    return [f"{what} differ in their own nodata tags: of {len(paths)}, {told}; {says}"]
 
 
 def _number(value):

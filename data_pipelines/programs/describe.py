@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from data_pipelines.drafting.contents import kind_of
-from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files
-from data_pipelines.drafting.label_folders import find_masks, looked_at
+from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files, left_note
+from data_pipelines.drafting.label_folders import find_masks, looked_at, masks_beside
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.naming import Affix
 from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import check_folders, draft_splits
 from data_pipelines.own_data.description import NAMES
-from data_pipelines.own_data.matching import IMAGES, LABELS, LOSSY, list_files, places, tell_leftovers
+from data_pipelines.own_data.matching import IMAGES, list_files, list_labels, places, tell_leftovers
 from data_pipelines.programs import command
 from data_pipelines.spec import COLOURS, DataError
 from data_pipelines.writing import check_writable, write_file
@@ -75,9 +76,9 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     files = find_files(image_folder, label_folder, extra_folders)
     parts, label, everything = files.parts, files.label, [*files.parts, files.label]
     found = [list_files(part, everything, IMAGES) for part in parts]
-    labels = _label_files(label, everything)
+    labels = list_labels(label, everything, lossy=True)
     fit = set.intersection(*map(set, found), labels)
-    masks = None if fit else find_masks(parts[0].folder, label.folder)
+    masks = _masks(files) if files.other_labels or not fit else None
     if masks:
         parts[0], label = _affixed(parts[0], masks.image), _affixed(label, masks.label)
         found[0], labels = list_files(parts[0], [*parts, label], IMAGES), masks.first
@@ -98,15 +99,16 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     images = {name: found[0][name] for name in names}
     there = [place for place, _ in places(parts[0].folder)]
     splits = draft_splits(parts[0], images, [*(place.parent for place in there), *there, folder], folder)
-    notes = [*files.notes, *notes, *splits.notes]
+    notes = [*files.notes, *([] if masks else left_note(files)), *notes, *splits.notes]
     if masks:
-        of_labels, choices = mask_lines(*looked_at(masks.folders))
-        what = f"masks of {len(masks.folders)} classes"
+        of_labels, choices = mask_lines(*looked_at(masks.files))
+        what = f"masks of {len(masks.files)} classes"
     else:
         looks = labels_of([labels[name] for name in names])
         of_labels, choices = label_lines(looks)
         what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
-    choices += compare(found[0], labels, names)
+    of_nodata, told = nodata_lines(kinds, [{name: own[name] for name in names} for own in found])
+    choices += told + compare(found[0], labels, names)
     choices += [line for other in (*found[1:], labels) for line in compare_places(found[0], other, names)]
     lines = [
         f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
@@ -116,7 +118,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         f"bands: {json.dumps(bands[0], ensure_ascii=False).replace(chr(34), '')}{_hint(bands)}",
         f"dtype: {kinds[0].dtype}",
         *extra_lines(parts, bands, [kind.dtype for kind in kinds], folder),
-        *nodata_lines(kinds, [{name: own[name] for name in names} for own in found]),
+        *of_nodata,
         *of_labels,
         *splits.lines,
     ]
@@ -125,16 +127,16 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
 
 
+def _masks(files):
+    """Masks of several classes, if that is what the labels are."""
+    image, label = files.parts[0].folder, files.label.folder
+    if files.other_labels:
+        return masks_beside(image, label, [Affix(files.label.prefix, files.label.suffix), *files.other_labels])
+    return find_masks(image, label)
+
+
 def _affixed(part, affix):
     return dataclasses.replace(part, prefix=affix.prefix, suffix=affix.suffix)
-
-
-def _label_files(label, everything):
-    """Name -> path; where all are in JPEG or WebP, of these."""
-    try:
-        return list_files(label, everything, LABELS)
-    except DataError:
-        return list_files(label, everything, LABELS | LOSSY)
 
 
 def _hint(bands):

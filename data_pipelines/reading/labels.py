@@ -22,9 +22,7 @@ SOFT_VALUES = 5  # unknown ones: that many between two classes look like soft ed
 GREY = 3  # equal channels that some programs save in place of one
 
 
-def class_ids(
-    path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec, void: np.ndarray | None = None
-) -> np.ndarray:
+def class_ids(path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec) -> np.ndarray:
     """Class ids [h, w] uint8, and `IGNORE` for void, of what a label file stores. NaN is void.
 
     Args:
@@ -32,7 +30,6 @@ def class_ids(
       label: its values [h, w, channels], as of `decoding.label_values`.
       alpha: whether the last channel is alpha.
       spec: of the data set.
-      void: [h, w] bool, True where the file itself says that there is nothing, whatever the value; None: nowhere.
 
     Raises:
       DataError: values that are no ids (or colours), or that `spec` doesn't know.
@@ -41,8 +38,6 @@ def class_ids(
     ids = _of_colours(path, values, spec) if spec.label_colours else _of_ids(path, values, spec)
     if clear is not None:
         ids = np.where(clear, np.int16(IGNORE if spec.rest is None else spec.rest), ids)
-    if void is not None:
-        ids = np.where(void, np.int16(IGNORE), ids)
     if ids.size and ids.min() < 0:
         raise (_unknown_colour if spec.label_colours else _unknown_id)(path, values, ids < 0, spec)
     return ids.astype(np.uint8)
@@ -195,11 +190,11 @@ def _of_colours(path, label, spec):
     """[h, w] int16: class id, `IGNORE`, or `UNKNOWN`."""
     rest = UNKNOWN if spec.rest is None or spec.labels_soft else spec.rest
     packed = _packed(_three_channels(path, label))
-    ids = _table_of_colours(_known_colours(spec), rest)[packed]
-    if spec.labels_soft and (between := ids < 0).any():
-        colours, places = np.unique(packed[between], return_inverse=True)
-        ids[between] = _nearest_colours(colours, spec)[0][places.ravel()]
-    return ids
+    table = _table_of_colours(_known_colours(spec), rest, bool(spec.labels_soft))
+    if spec.labels_soft and (between := table[packed] < 0).any():
+        colours = np.unique(packed[between])
+        table[colours] = _nearest_colours(colours, spec)[0]  # for all labels to come, too
+    return table[packed]
 
 
 def _nearest_colours(packed, spec):
@@ -234,8 +229,8 @@ def _packed(colours):
 
 
 @functools.lru_cache(maxsize=2)
-def _table_of_colours(known, rest):
-    """[2 ** 24] int16: colour as of `_packed` -> class id, `IGNORE`, or `UNKNOWN`."""
+def _table_of_colours(known, rest, soft):
+    """[2 ** 24] int16: colour as of `_packed` -> class id, `IGNORE`, or `UNKNOWN`; of `soft` labels, as yet."""
     table = np.full(2**24, rest, np.int16)
     for colour, number in known:
         table[_packed(np.array([[colour]], np.uint8))] = number

@@ -88,6 +88,12 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return file.shape
 
 
+def has_mask(path: str | Path) -> bool:
+    """Whether a mask in a TIFF says where nothing was measured. Raises `DataError`."""
+    with _opened(path) as file:
+        return _is_masked(file)
+
+
 def tag_of(path: str | Path, tag: int, default: Any = None) -> Any:
     """Value of a tag of a TIFF's first image. Raises what Pillow does where the file is damaged."""
     with open(path, "rb") as file:
@@ -120,12 +126,16 @@ def _void(path, file, window, part, pixels):
     beside = mask_beside(path, window, file.shape)
     if beside is not None:
         return beside, False
-    flags = file.mask_flag_enums[0]
-    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+    if _is_masked(file):
         inside = file.read_masks(1, window=part) if pixels.size else np.empty(pixels.shape[:2])
         return inside[..., None] == 0, False
     void = tagged(pixels, file.nodatavals)
     return void, void is not None
+
+
+def _is_masked(file):
+    flags = file.mask_flag_enums[0]
+    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
 def _scale(file):

@@ -240,6 +240,12 @@ def test_half_transparent_edges_are_soft(tmp_path):
     assert "  0: background" in "\n".join(label_lines(found)[0])
 
 
+def test_pictures_to_lay_over_others_are_no_labels(tmp_path):
+    label = discs(0, 3)
+    with pytest.raises(DataError, match="0.png and the others are half transparent wherever .* opaque"):
+        looks(tmp_path, [np.dstack([PALETTE[label], np.where(label, 128, 0).astype(np.uint8)])])
+
+
 def test_whole_floats_and_negative_ids(tmp_path):
     label = discs(0, 3).astype(np.float32) - 1
     label[:3] = np.nan

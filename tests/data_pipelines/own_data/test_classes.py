@@ -81,6 +81,12 @@ def test_a_folder_of_masks_per_class(text, classes, masks, rest, tmp_path):
         ({"labels_hold": "colours", "label_colours": {"ground": [[0, 0]]}}, "label_colours.ground must be a colour"),
         ({"labels_hold": "masks"}, "say what lies in none of them, a class (rest: background) or void (others)"),
         ({"labels_hold": "masks", "void": [1, "others"]}, "void is [1], but labels_hold is masks"),
+        ({"labels_hold": "masks", "rest": "g", "classes": {"*_a*": "a"}}, "'*_a*' must be a folder, or have one star"),
+        ({"labels_hold": "masks", "rest": "g", "classes": {"x*/a": "a"}}, "'x*/a' must be a folder, or have one star"),
+        (
+            {"labels_hold": "masks", "rest": "g", "classes": {"*/a/b": "a"}},
+            "'*/a/b' must be a folder, or have one star",
+        ),
         ({"masks_overlap": "last"}, "masks_overlap is given, but labels_hold is ids: leave it out"),
         ({"labels_hold": "masks", "rest": "ground", "masks_overlap": "first"}, "masks_overlap must be one of last"),
     ],

@@ -90,6 +90,17 @@ def test_the_audit_says_how_many_pixels_are_soft_and_by_how_much(plain, capsys):
     assert status == 2 and "labels/a.png holds values 20, 155" in told
 
 
+def test_white_that_is_taken_for_void_is_told(plain, capsys):
+    """Masks of 0 and 255 whose user wrote a list of two names."""
+    folder = plain("ab", classes=["ground", "metal"])
+    for name in "ab":
+        write_png(folder / "labels" / f"{name}.png", np.eye(16, dtype=np.uint8) * 255)
+    _, out, _ = checked(folder, capsys)
+    assert "no split shows metal; if that is 255 in the labels, say so: classes: {0: ground, 255: metal}" in out
+    edit(folder, void=[255])
+    assert "if that is 255" not in checked(folder, capsys)[1]
+
+
 def test_labels_in_jpeg_are_found_where_they_are_soft(plain, capsys):
     folder = plain("ab", labels="", classes={"0": "ground", "255": "metal"}, labels_soft="nearest")
     expected = np.zeros((16, 16), np.uint8)
@@ -101,3 +112,9 @@ def test_labels_in_jpeg_are_found_where_they_are_soft(plain, capsys):
     np.testing.assert_array_equal(dataset.read(dataset.samples("train")[0])[1], expected > 0)
     edit(folder, labels_soft=None)
     assert "no files in" in complaint(folder) and "there is .jpg" in complaint(folder)
+
+
+def test_previews_in_jpeg_beside_soft_labels_are_none(plain):
+    folder = plain("ab", classes={"0": "ground", "255": "metal"}, labels_soft="nearest")
+    Image.new("L", (16, 16), 255).save(folder / "labels" / "a.jpg")
+    assert not load("folders", folder).read(load("folders", folder).samples("train")[0])[1].any()

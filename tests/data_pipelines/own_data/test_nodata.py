@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 from own_data import complaint, describe, edit, scene, write_tiff
 from PIL import Image
 from rasterio.transform import from_origin
@@ -156,6 +157,18 @@ def test_statistics_of_an_earlier_version_that_took_what_files_call_nodata_for_d
     load("folders", tmp_path).check_statistics()
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_statistics_of_an_earlier_version_that_took_what_is_masked_for_data(tmp_path, inside):
+    make(tmp_path, [(tile(number), {}) for number in range(3)])
+    load("folders", tmp_path)
+    as_of_an_earlier_version(tmp_path)
+    load("folders", tmp_path).check_statistics()
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside), rasterio.open(tmp_path / "images" / "1.tif", "r+") as file:
+        file.write_mask(np.arange(SIZE[0])[:, None] > np.zeros(SIZE))
+    with pytest.raises(DataError, match=r"is of an earlier version, .* such as .*1.tif: move it away"):
+        load("folders", tmp_path).check_statistics()
+
+
 def test_statistics_of_an_earlier_version_and_the_rule(tmp_path):
     make(tmp_path, [(tile(number), {}) for number in range(3)])
     load("folders", tmp_path)
@@ -200,16 +213,27 @@ def test_files_of_one_image_at_different_places(tmp_path, what):
         dataset.read(sample)
 
 
-def test_a_label_marked_to_be_turned_is_refused(tmp_path):
+def test_a_mask_of_a_class_at_another_place(tmp_path):
+    make(tmp_path, [(tile(number), HERE) for number in range(2)])
+    for name, place in (("a", HERE), ("b", THERE)):
+        for number in range(2):
+            mask = (scene(number, SIZE)[1][..., None] == 1).astype(np.uint8)
+            write_tiff(tmp_path / "labels" / name / f"{number}.tif", mask * (name == "a"), **place)
+    edit(tmp_path, labels_hold="masks", classes=["a", "b"], void="others")
+    dataset = load("folders", tmp_path)
+    with pytest.raises(DataError, match="labels/b/0.tif lie at different places"):
+        dataset.read(dataset.samples("train")[0])
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_a_label_marked_to_be_turned_is_refused(tmp_path, kind):
     """By the rule of images: who draws on a turned picture may save the mark with the label."""
     make(tmp_path, [(tile(number), {}) for number in range(2)])
-    path = tmp_path / "labels" / "0.tif"
+    (tmp_path / "labels" / "0.tif").unlink()
     exif = Image.Exif()
     exif[274] = 6
-    Image.fromarray(scene(0, SIZE)[1]).save(path.with_suffix(".png"), exif=exif)
-    path.unlink()
+    Image.fromarray(scene(0, SIZE)[1]).save(tmp_path / "labels" / f"0.{kind}", exif=exif)
     dataset = load("folders", tmp_path)
-    with pytest.raises(
-        DataError, match="0.png is marked to be turned .* so that image, label and further bands lie alike"
-    ):
+    told = f"0.{kind} is marked to be turned .* so that image, label and further bands lie alike"
+    with pytest.raises(DataError, match=told):
         dataset.read(dataset.samples("train")[0])

@@ -176,7 +176,8 @@ def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
     holed = np.where(np.arange(16)[:, None, None] < 4, np.float32(-9999), heights)
     images = [(heights, None)] + [(holed, -9999)] * 5
     text, dataset = describe_tiffs(tmp_path, images, [(halves(), None)] * 6, capsys)
-    assert "nodata: -9999  # by the tags of 5 files, but not of 1 (0.tif): where all bands are this, nothing" in text
+    assert "# nodata is -9999 by the tags of 5 files, but not of 1 (0.tif): where all bands are that" in text
+    assert "\nnodata: -9999\n" in text
     assert dataset.spec.nodata == -9999 and dataset.spec.mean == (80,)
     assert "tags" not in capsys.readouterr().err
 
@@ -184,7 +185,7 @@ def test_a_draft_takes_the_nodata_of_any_file(tmp_path, capsys):
 def test_a_draft_where_files_call_different_values_nodata(tmp_path, capsys):
     values = np.full((16, 16, 1), 7, np.uint8)
     text, dataset = describe_tiffs(tmp_path, [(values, 0), (values, 9)], [(halves(), None)] * 2, capsys)
-    assert "# nodata: none for all, as the files' own tags say 0, 9; each counts for its file" in text
+    assert "# no nodata for all, as the files' own tags say 0, 9: each counts for its file" in text
     assert dataset.spec.nodata is None
 
 
@@ -192,7 +193,7 @@ def test_a_draft_where_there_is_nan_without_a_tag(tmp_path, capsys):
     heights = np.full((16, 16, 1), 80, np.float32)
     heights[:4] = np.nan
     text, dataset = describe_tiffs(tmp_path, [(heights, None)] * 2, [(halves(), None)] * 2, capsys)
-    assert "nodata: .nan  # NaN is there" in text and np.isnan(dataset.spec.nodata)
+    assert "# nodata is NaN, which is there" in text and "\nnodata: .nan\n" in text and np.isnan(dataset.spec.nodata)
 
 
 def test_a_draft_where_labels_call_an_id_nodata(tmp_path, capsys):
@@ -216,7 +217,7 @@ def test_a_draft_of_images_with_clear_corners(tmp_path, capsys):
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     arguments = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--folder", tmp_path / "data")
     assert drafted(capsys, *arguments)[0] == 0
-    assert "# Masks (or alpha) say where nothing was measured" in (tmp_path / "data" / "dataset.yaml").read_text()
+    assert "# masks (or alpha) say where nothing was measured" in (tmp_path / "data" / "dataset.yaml").read_text()
     dataset = load("folders", tmp_path / "data")
     assert dataset.spec.bands == 3
     assert (dataset.read(dataset.samples("train")[0])[1][:5, :5] == 255).all()
@@ -289,11 +290,28 @@ def test_a_draft_of_masks_per_class_with_endings(plain, capsys):
     masks.update({name: masks[name].max() - mask for name, mask in masks.items() if name.startswith("y")})
     del masks["y/b_mask.png"]
     out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
-    assert "a mask per class: the folders x, y;" in out
+    assert "a mask per class: x, y;" in out
     text = (dataset.folder / "dataset.yaml").read_text()
     assert 'label_suffix: "_mask"' in text and "rest: background" in text
     np.testing.assert_array_equal(label_of(dataset, "a"), 2 - disc(1))
     np.testing.assert_array_equal(label_of(dataset, "b"), disc(1))
+
+
+@pytest.mark.parametrize("name", ["{image}_{kind}", "{kind}-{image}", "{image}/{kind}"])
+def test_a_draft_of_masks_that_lie_beside_each_other(name, plain, capsys):
+    kinds = {"red": disc(), "blue": np.where(np.arange(16) == 0, 255, 0).astype(np.uint8).repeat(16).reshape(16, 16)}
+    masks = {f"{name.format(image=i, kind=kind)}.png": mask for i in ("s1", "s2") for kind, mask in kinds.items()}
+    out, _, dataset = labels_and_draft(plain(["s1", "s2"], labels=""), capsys, masks)
+    assert "masks of 2 classes" in out and "left out" not in out
+    assert dataset.spec.classes == ("background", "blue", "red")
+    np.testing.assert_array_equal(label_of(dataset, "s1"), 2 * disc(1) + (kinds["blue"] > 0))
+
+
+def test_files_beside_labels_that_overlap_are_no_masks_of_classes(plain, capsys):
+    masks = {f"{image}_{kind}.png": disc() for image in ("s1", "s2") for kind in ("first", "second")}
+    out, _, dataset = labels_and_draft(plain(["s1", "s2"], labels=""), capsys, masks)
+    assert "labels are NAME_first of" in out and "left out: NAME_second" in out
+    assert dataset.spec.label_ids == (0, 255)
 
 
 def test_a_draft_of_masks_that_cover_all(plain, capsys):
@@ -331,7 +349,7 @@ def test_a_draft_of_masks_per_class(plain, capsys):
     }
     masks["one/a.png"][:2, :2] = 255
     out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
-    assert "masks of 2 classes" in out and "a mask per class: the folders two, one; 0.00% of the pixels" in out
+    assert "masks of 2 classes" in out and "a mask per class: two, one; 0.00% of the pixels" in out
     assert "masks overlap in 4 pixels: there the last in classes counts, as yet the smallest" in out
     assert dataset.spec.classes == ("two", "one")
     np.testing.assert_array_equal(label_of(dataset, "a"), masks["one/a.png"] > 0)

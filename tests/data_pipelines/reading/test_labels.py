@@ -7,7 +7,7 @@ import rasterio
 from PIL import Image
 
 from data_pipelines.reading.images import read_label
-from data_pipelines.reading.labels import class_ids, distances
+from data_pipelines.reading.labels import distances
 from data_pipelines.reading.masks import read_masks
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
@@ -130,6 +130,13 @@ def test_soft_values_have_the_nearest_colour(tmp_path):
     np.testing.assert_allclose(distances(path, spec), [far], rtol=1e-5)
 
 
+def test_what_soft_colours_are_is_forgotten_where_labels_are_not_soft(tmp_path):
+    path = save(tmp_path / "a.png", [[[0, 0, 0], [250, 9, 0], [255, 0, 0]]])
+    soft, hard = (spec_of("a", "b", labels_soft=soft, **COLOURED) for soft in ("nearest", ""))
+    assert read_label(path, soft).tolist() == read_label(path, soft).tolist() == [[0, 1, 1]]
+    assert "the colour (250, 9, 0) in 1 pixel" in refusal(path, hard)
+
+
 def test_jpeg_is_read_where_labels_are_soft(tmp_path):
     label = cv2.circle(np.zeros((64, 80), np.uint8), (40, 30), 20, 255, -1)
     for name, pixels in (("grey", label), ("rgb", np.dstack([label] * 3))):
@@ -188,11 +195,6 @@ def test_transparent_pixels_of_a_raster_are_void_unless_they_are_a_class(rest, e
     with rasterio.open(tmp_path / "a.tif", "w", **kind) as file:
         file.write(np.array([[[1, 9]], [[255, 0]]], np.uint8))
     assert read_label(tmp_path / "a.tif", spec_of("a", "b", rest=rest)).tolist() == [[1, expected]]
-
-
-def test_what_the_file_says_is_nothing_is_void_whatever_its_value():
-    spec, void = spec_of("a", "b"), np.array([[False, True, True]])
-    assert class_ids("a", np.array([[[1], [0], [-9999]]]), False, spec, void).tolist() == [[1, IGNORE, IGNORE]]
 
 
 def test_half_transparent_pixels(tmp_path):
