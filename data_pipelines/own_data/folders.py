@@ -29,9 +29,10 @@ class Folders(FileDataset):
     """The data that the dataset.yaml in `folder` describes.
 
     Image, label and further bands belong together where their names, with subfolders and without suffixes and
-    extensions, are equal; what lacks one of them is left out, and one line on stderr says so. Mean and deviation are of
-    the split "train", or else the first; they are measured when they are first needed and kept in statistics.json. They
-    are used whatever has become of the images since, as what was trained with them needs them; see `check_statistics`.
+    extensions, are equal; what lacks one of them is left out, and one line on stderr says so. Samples are whole images,
+    or windows of them (`windows.divide`). Mean and deviation are of the split "train", or else the first; they are
+    measured when they are first needed and kept in statistics.json. They are used whatever has become of the images
+    since, as what was trained with them needs them; see `check_statistics`.
 
     Attributes:
       description: what the dataset.yaml says.
