@@ -38,6 +38,11 @@ class Files(NamedTuple):
     part: Part
     paths: Mapping[str, Path | None]
 
+    @property
+    def called(self) -> str:
+        """The name of their folder."""
+        return os.path.basename(os.path.abspath(self.part.folder))
+
 
 class Entry(NamedTuple):
     """What a list says of one image: where it says so, the image, and its label or nothing."""
@@ -87,7 +92,7 @@ def meant(texts: Sequence[str], files: Files, bases: Iterable[Path], told: str =
     if None not in found:
         return found
     foreign, beginning = _without_beginning(split, files)
-    if foreign and told and beginning[-1] != files.part.folder.name:
+    if foreign and told and beginning[-1] != files.called:
         note(f"{told}: {'/'.join(beginning)} is taken for {files.part.folder}")
     return foreign or found
 
@@ -140,7 +145,7 @@ def _without_beginning(split, files):
         names = [_name(parts[length:], files) for parts in split]
         flat = any("/" not in name for name in names if name)
         # A file of another folder may have the name of one here.
-        if nested and flat and common[length - 1] != files.part.folder.name:
+        if nested and flat and common[length - 1] != files.called:
             continue
         if None not in names:
             return names, [part.strip(os.sep) for part in common[:length]]
