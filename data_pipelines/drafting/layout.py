@@ -49,7 +49,7 @@ def find_layout(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Layo
         if missing := [place for place, _ in places(folder) if not place.is_dir()]:
             raise DataError(f"no folder {missing[0]}")
     notes = []
-    if images.resolve() == labels.resolve() and (found := _below(images) or _below_each(images)):
+    if images.is_dir() and images.resolve() == labels.resolve() and (found := _below(images) or _below_each(images)):
         images, labels = found
         notes.append(f"images are taken from {images}, labels from {labels}")
     layout = Layout(images, labels, tuple(extras), tuple(notes))

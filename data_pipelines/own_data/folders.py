@@ -15,7 +15,7 @@ from data_pipelines.datasets.files import FileDataset
 from data_pipelines.identity import fingerprint
 from data_pipelines.own_data import band_statistics, nodata
 from data_pipelines.own_data.band_statistics import Statistics
-from data_pipelines.own_data.description import NAMES, read_description
+from data_pipelines.own_data.description import NAMES, REGION, read_description
 from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import fill_parts, part_specs
@@ -29,9 +29,10 @@ class Folders(FileDataset):
     """The data that the dataset.yaml in `folder` describes.
 
     Image, label and further bands belong together where their names, with subfolders and without suffixes and
-    extensions, are equal; what lacks one of them is left out, and one line on stderr says so. Mean and deviation are of
-    the split "train", or else the first; they are measured when they are first needed and kept in statistics.json. They
-    are used whatever has become of the images since, as what was trained with them needs them; see `check_statistics`.
+    extensions, are equal; what lacks one of them is left out, and one line on stderr says so. Samples are whole images,
+    or windows of them (`windows.divide`). Mean and deviation are of the split "train", or else the first; they are
+    measured when they are first needed and kept in statistics.json. They are used whatever has become of the images
+    since, as what was trained with them needs them; see `check_statistics`.
 
     Attributes:
       description: what the dataset.yaml says.
@@ -76,9 +77,11 @@ class Folders(FileDataset):
         samples = self._splits[split]
         if not samples:
             groups = "no group of images" if self.description.group else "none of the images"
+            way = f"give each split a region of every image (group: {REGION})"
             raise DataError(
                 f"folders split {split!r} is empty: {groups} falls into its share; raise that in "
-                f"{self.description.path}, or list the images of each split there, or cut them into windows (patch)"
+                f"{self.description.path}, or list the images of each split there, or "
+                f"{way if self.description.patch else 'cut them into windows (patch)'}"
             )
         return samples
 

@@ -16,6 +16,7 @@ from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import DataError
 
 EXTENSION = "|".join(re.escape(extension) for extension in sorted(IMAGES, key=len, reverse=True))
+TITLES = {"image", "images", "img", "file", "filename", "file_name", "path", "image_path", "name"}
 TWO_COLUMNS = (
     r"([^\t]+)\t+([^\t]+)",
     r"([^,]+),([^,]+)",
@@ -37,6 +38,11 @@ class Files(NamedTuple):
     part: Part
     paths: Mapping[str, Path | None]
 
+    @property
+    def called(self) -> str:
+        """The name of their folder."""
+        return os.path.basename(os.path.abspath(self.part.folder))
+
 
 class Entry(NamedTuple):
     """What a list says of one image: where it says so, the image, and its label or nothing."""
@@ -50,7 +56,7 @@ def read(path: Path, images: Files) -> list[Entry]:
     """Entries of a list file in UTF-8: lines less empty ones and those that begin with #.
 
     Where not all lines are images as they stand, they are taken for two columns, divided by tabs, commas, semicolons,
-    bars or white space, if that makes all first ones images.
+    bars or white space, if that makes all first ones images. These may begin with a line of titles.
 
     Raises:
       DataError: it can't be read, or says nothing.
@@ -59,9 +65,10 @@ def read(path: Path, images: Files) -> list[Entry]:
     if not lines:
         raise DataError(f"{path} is empty")
     single = [Entry(place, line) for place, line in lines]
-    choices = [single, *filter(None, (_columns(lines, pattern) for pattern in TWO_COLUMNS))]
+    choices = [_less_titles(found, images) for pattern in TWO_COLUMNS if (found := _columns(lines, pattern))]
     return max(
-        choices, key=lambda found: sum(map(bool, meant([entry.image for entry in found], images, [path.parent])))
+        [single, *choices],
+        key=lambda found: sum(map(bool, meant([entry.image for entry in found], images, [path.parent]))),
     )
 
 
@@ -85,7 +92,7 @@ def meant(texts: Sequence[str], files: Files, bases: Iterable[Path], told: str =
     if None not in found:
         return found
     foreign, beginning = _without_beginning(split, files)
-    if foreign and told and beginning[-1] != files.part.folder.name:
+    if foreign and told and beginning[-1] != files.called:
         note(f"{told}: {'/'.join(beginning)} is taken for {files.part.folder}")
     return foreign or found
 
@@ -95,6 +102,13 @@ def _columns(lines, pattern):
     matches = ((place, re.fullmatch(pattern, line)) for place, line in lines)
     entries = [Entry(place, *(cell.strip(" \t\"'") for cell in match.groups())) for place, match in matches if match]
     return entries if len(entries) == len(lines) else None
+
+
+def _less_titles(entries, images):
+    """Entries less the first where that is the titles of columns."""
+    first, *rest = entries
+    titles = first.image.lower() in TITLES and _name(_parts(first.image), images) is None
+    return rest if titles and rest else entries
 
 
 def _parts(text):
@@ -131,7 +145,7 @@ def _without_beginning(split, files):
         names = [_name(parts[length:], files) for parts in split]
         flat = any("/" not in name for name in names if name)
         # A file of another folder may have the name of one here.
-        if nested and flat and common[length - 1] != files.part.folder.name:
+        if nested and flat and common[length - 1] != files.called:
             continue
         if None not in names:
             return names, [part.strip(os.sep) for part in common[:length]]

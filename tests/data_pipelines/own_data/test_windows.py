@@ -118,7 +118,15 @@ def test_a_raster_that_can_not_be_shared_out(rasters):
     assert "the share of split 'val', 0.05, of 3x4 pixels is less than one" in complaint(folder)
     edit(folder, splits={"train": ["site0"]}, group="region")
     assert "group is 'region', which needs shares in splits" in complaint(folder)
-    edit(folder, patch=None, group=None, splits={"train": 0.5, "val": 0.5})
-    dataset = load("folders", folder)
-    with pytest.raises(DataError, match=r"or cut them into windows \(patch\)"):
-        [dataset.samples(split) for split in ("train", "val")]
+    for changes, way in (
+        (
+            {"group": "^site", "splits": {"train": 0.5, "val": 0.5}},
+            "give each split a region of every image (group: region)",
+        ),
+        ({"group": None, "patch": None}, "cut them into windows (patch)"),
+    ):
+        edit(folder, **changes)
+        with pytest.raises(DataError) as error:
+            [load("folders", folder).samples(split) for split in ("train", "val")]
+        assert str(error.value).endswith(f", or list the images of each split there, or {way}")
+        (folder / "statistics.json").unlink(missing_ok=True)
