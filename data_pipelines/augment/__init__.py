@@ -8,7 +8,7 @@ import tensorflow as tf
 from data_pipelines.augment.geometry import cut_image, cut_label, draw_view, is_inside
 from data_pipelines.augment.light import change_light
 from data_pipelines.augment.options import Augmentation
-from data_pipelines.spec import DatasetSpec
+from data_pipelines.spec import IGNORE, DatasetSpec
 
 __all__ = ["DRAWS", "Augmentation", "augment", "augment_label"]
 
@@ -30,8 +30,9 @@ def augment(
       label: [H, W] uint8, or a scalar, which nothing changes.
       seed: int tensor [2]; equal seeds give equal results.
       options: what to do; they have passed their `check(spec)`.
-      spec: of the data set. Its mean is the pixel value where the crop reaches outside the image, under any light (the
-        label is `IGNORE` there); changed values are kept within 0 and its largest.
+      spec: of the data set. Its mean is the pixel value where the crop reaches outside the image (the label is `IGNORE`
+        there), and no light changes it there, nor where nothing was measured; changed values are kept within 0 and its
+        largest.
 
     Returns:
       (image [h, w, C] float32, label [h, w] uint8 or the scalar), h and w of `options.crop`.
@@ -41,17 +42,25 @@ def augment(
     view = draw_view(tf.shape(image)[:2], label, seed, draw[:6], options)
     crop = cut_image(image, view, options, spec.mean)
     lit = change_light(crop, seed, draw[6:], options, spec)
-    if lit is not crop:  # outside of the image there is no light
-        lit = tf.where(
-            is_inside(tf.shape(image)[:2], view, options)[..., None], lit, tf.constant(spec.mean, tf.float32)
-        )
-    return lit, cut_label(label, view, options) if label.shape.rank else label
+    if lit is crop:
+        return crop, cut_label(label, view, options) if label.shape.rank else label
+    there = is_inside(tf.shape(image)[:2], view, options)
+    if label.shape.rank:
+        label = cut_label(label, view, options)
+        there &= ~_is_hole(crop, label, spec)
+    return tf.where(there[..., None], lit, tf.constant(spec.mean, tf.float32)), label
 
 
 def augment_label(label: tf.Tensor | np.ndarray, seed: tf.Tensor, options: Augmentation) -> tf.Tensor:
     """The label alone of what `augment` gives, [h, w] uint8 of [H, W] uint8."""
     label = tf.convert_to_tensor(label)
     return cut_label(label, draw_view(tf.shape(label), label, seed, _draw(seed)[:6], options), options)
+
+
+def _is_hole(crop, label, spec):
+    """[h, w] bool: void pixels of the bands' means, which those have where nothing was measured."""
+    near = np.array(spec.std, np.float32) * 1e-3 if spec.dtype == "float32" else 1.0  # whole numbers are rounded
+    return (label == IGNORE) & tf.reduce_all(tf.abs(crop - np.array(spec.mean, np.float32)) < near, axis=-1)
 
 
 def _draw(seed):

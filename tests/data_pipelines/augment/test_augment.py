@@ -222,6 +222,19 @@ def test_no_light_falls_outside_of_the_image(light, rotation):
         assert (image[~outside] != mean).any()
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_no_light_falls_where_nothing_was_measured(dtype):
+    """Such pixels are void and hold the mean, rounded; of a class, or of other values, they are pixels as any."""
+    image = np.random.default_rng(0).integers(150, 200, (HEIGHT, WIDTH, 2)).astype(dtype)
+    label, spec = np.zeros((HEIGHT, WIDTH), np.uint8), bands((100.4, 50.6), (30.0, 30.0), dtype)
+    hole = np.round(spec.mean) if dtype == "uint8" else spec.mean
+    image[:8], label[:8], image[10:14], label[20:24] = hole, IGNORE, hole, IGNORE
+    options = Augmentation((HEIGHT, WIDTH), brightness=0.9)
+    for changed, _ in run(options, [(2, 1), (2, 5)], image, label, spec):
+        np.testing.assert_allclose(changed[:8], np.broadcast_to(np.float32(spec.mean), (8, WIDTH, 2)))
+        assert np.all(np.abs(changed[8:] - image[8:].astype(np.float32)) > 0.1)
+
+
 @pytest.mark.parametrize("crop", [(8, 50), (45, 60)])
 def test_crops_lie_everywhere_equally_often(crop):
     """Of 53 columns a crop of 50 has four places, at the border as often as within; so has the image in one of 60."""
