@@ -14,7 +14,7 @@ from typing import Any
 import did_tf
 from data_pipelines.spec import DatasetSpec
 from did_tf.common.errors import ConfigError
-from did_tf.common.files import check_output, write_json
+from did_tf.common.files import write_json
 from did_tf.inference.outputs import legend, write_legend
 from did_tf.runs.run_folder import read_json
 
@@ -30,19 +30,18 @@ class Predictions:
     Within a `with` statement: at its end the record is saved.
 
     Args:
-      folder: is created where there is none.
+      folder: is there.
       depends: what all results depend on beside their images, JSON-serialisable.
       spec: `DatasetSpec` of the network's data.
       names: of the images that are to be predicted.
 
     Raises:
-      ConfigError: the folder can't be written to; or it holds results that depend on something else, or of these images
-        without saying on what.
+      ConfigError: the folder holds results that depend on something else, or of these images without saying on what.
+      OSError: it can't be written to.
     """
 
     def __init__(self, folder: str | Path, depends: Mapping[str, Any], spec: DatasetSpec, names: Sequence[str]) -> None:
         self.folder, self.record = Path(folder), Path(folder, RECORD)
-        check_output(folder)
         depends = json.loads(json.dumps(depends))
         known = self._known(depends, names)
         self._images: dict[str, dict[str, Any]] = known.get("images", {})

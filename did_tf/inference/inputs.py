@@ -85,12 +85,12 @@ def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts
     """
     source, output = Path(source), Path(output)
     if source.is_file():
-        return [_with_its_parts(source, spec, parts)]
+        return [_with_its_parts(source, output, spec, parts)]
     if not source.is_dir():
         raise DataError(f"no image or folder {source}: pass --input=file or --input=dir")
     if source.resolve() == output.resolve():
         raise ConfigError(f"results would mix with the images in {source}: pass another --output=dir")
-    if found := _find_in_parts(source, spec, parts):
+    if found := _find_in_parts(source, output, spec, parts):
         return found
     paths = [path for path in sorted(source.rglob("*")) if _is_input(path, source, output)]
     if not paths:
@@ -150,19 +150,19 @@ def _named_so(paths, parts):
     return fitting
 
 
-def _with_its_parts(source, spec, parts):
+def _with_its_parts(source, output, spec, parts):
     """The `Input` of one file, together with the others of its image where they lie beside it."""
     for folder in (source.parent, source.parent.parent):
-        for found in _find_in_parts(folder, spec, parts):
+        for found in _find_in_parts(folder, output, spec, parts):
             if source in found.files:
                 return found
     return Input(source.stem, (source,), partial(_read, source, spec, parts))
 
 
-def _find_in_parts(source, spec, parts):
+def _find_in_parts(source, output, spec, parts):
     """The images whose files lie in folders below `source` as `parts` say; none where it hasn't got them."""
     placed = _placed(parts, source) if len(parts) > 1 else ()
-    found = [_files(part, placed) for part in placed]
+    found = [_files(part, placed, output) for part in placed]
     if not any(found):
         return []
     specs = part_specs(parts, spec)
@@ -178,11 +178,13 @@ def _placed(parts, source):
     return tuple(dataclasses.replace(part, folder=folder) for part, folder in zip(parts, folders))
 
 
-def _files(part, parts):
+def _files(part, parts, output):
+    """{name: path} of the files of a part, less results of before."""
     try:
-        return list_files(part, parts, EXTENSIONS)
+        found = list_files(part, parts, EXTENSIONS)
     except DataError:
         return {}  # which every image that has other parts tells
+    return {name: path for name, path in found.items() if output.resolve() not in path.resolve().parents}
 
 
 def _in_parts(name, parts, found, specs):

@@ -23,12 +23,8 @@ Strip = Callable[[slice, np.ndarray], None]
 """Takes rows of an image and their probabilities [rows, W, num_classes] float32."""
 
 
-def nowhere(rows: slice, values: np.ndarray) -> None:
-    """A `Strip` that keeps nothing."""
-
-
 def see(
-    predictor: Predictor, image: np.ndarray, mask: np.ndarray | None, keep: Strip = nowhere
+    predictor: Predictor, image: np.ndarray, mask: np.ndarray | None, keep: Strip | None = None
 ) -> dict[str, np.ndarray]:
     """The most probable class of every pixel, without ever holding all probabilities where there are tiles.
 
@@ -49,8 +45,9 @@ def see(
         for name, values in outputs.items():
             seen.setdefault(name, np.full(image.shape[:2], IGNORE, np.uint8))
             seen[name][rows] = values.argmax(axis=-1)
-        main = outputs[MAIN]
-        keep(rows, main if mask is None else np.where(mask[rows, :, None], np.float32(np.nan), main))
+        if keep:
+            main = outputs[MAIN]
+            keep(rows, main if mask is None else np.where(mask[rows, :, None], np.float32(np.nan), main))
     for classes in seen.values():
         if mask is not None:
             classes[mask] = IGNORE

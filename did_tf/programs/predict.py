@@ -18,10 +18,12 @@ from tqdm import tqdm
 from data_pipelines import identity
 from data_pipelines.spec import DataError
 from did_tf import models, wiring
+from did_tf.common import files
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
 from did_tf.inference import inputs, outputs
 from did_tf.inference.folder import Predictions
+from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
 
 flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
@@ -51,7 +53,9 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False)
     depends = _depends(config, weights, spec, fitting.make(FLAGS.protocol))
     damage = Damage()
-    with Predictions(output, depends, spec, [image.name for image in images]) as folder:
+    files.check_output(output)
+    names = [image.name for image in images]
+    with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names) as folder:
         done = _predict_all(images, fitting, folder, spec, damage)
         for name, reason in damage.reasons.items():
             folder.leave_out(name, reason)
@@ -106,7 +110,7 @@ def _predict_all(images, fitting, folder, spec, damage):
 def _predict(image, pixels, mask, predictor, folder, spec):
     place = image.place()
     with contextlib.ExitStack() as stack:
-        keep: outputs.Strip = outputs.nowhere
+        keep = None
         if FLAGS.probabilities:
             file = outputs.probability_file(folder, image.name, pixels.shape[:2], spec, place)
             keep = stack.enter_context(file)

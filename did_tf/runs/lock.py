@@ -37,10 +37,14 @@ _MACHINE, _BOOT, _SPACE = Path("/etc/machine-id"), Path("/proc/sys/kernel/random
 
 
 @contextlib.contextmanager
-def held(folder: Path | str) -> Iterator[None]:
-    """Within it, no other process can hold the run in `folder`.
+def held(folder: Path | str, other: str = "--run=dir") -> Iterator[None]:
+    """Within it, no other process can hold the run, or the results, in `folder`.
 
     The folder is made where there is none, and goes again where nothing was put into it.
+
+    Args:
+      folder: that this process writes to.
+      other: the flag by which a user chooses another.
 
     Raises:
       ConfigError: another process has it, or may have it; or the folder can't be written.
@@ -49,7 +53,7 @@ def held(folder: Path | str) -> Iterator[None]:
     try:
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        file, descriptor = _acquired(folder)
+        file, descriptor = _acquired(folder, other)
     except OSError as error:
         raise ConfigError(f"cannot write to run folder {folder}: {error.strerror}; pass --run=dir") from None
     try:
@@ -62,13 +66,13 @@ def held(folder: Path | str) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _acquired(folder):
+def _acquired(folder, other):
     """(the file of the lock that this process has taken, its descriptor, which stays open)."""
     me = _of_process(os.getpid())
     while True:
         left = _locks(folder)
         for file in left:
-            if refusal := _refusal(folder, file, me):
+            if refusal := _refusal(folder, file, me, other):
                 raise ConfigError(refusal)
         mine = folder / f"lock-{_number(left[-1]) + 1 if left else 1}.json"
         try:
@@ -94,7 +98,7 @@ def _fill(descriptor, me):
     os.fsync(descriptor)
 
 
-def _refusal(folder, file, me):
+def _refusal(folder, file, me, other):
     """Why this process, `me`, can't have the run while there is `file`; empty where nobody is behind it."""
     was = _settled(file)
     if not was:
@@ -102,18 +106,16 @@ def _refusal(folder, file, me):
     what = f"{folder} is in use by process {was['process']} on {was['host']} since {was['since']}"
     if was["machine"] != me["machine"]:
         return (
-            f"{what}: if it has ended, which can't be told from {me['host']}, delete {file}; else use another --run=dir"
+            f"{what}: if it has ended, which can't be told from {me['host']}, delete {file}; else use another {other}"
         )
     if was["boot"] != me["boot"]:
         return ""
     if was["space"] != me["space"]:
         gone = was["kept"] and _is_dropped(file)
-        return (
-            "" if gone else f"{what}, in another container: if it has ended, delete {file}; else use another --run=dir"
-        )
+        return "" if gone else f"{what}, in another container: if it has ended, delete {file}; else use another {other}"
     if not _same(was, _of_process(was["process"])):
         return ""
-    return f"{what}: wait for it or stop it (kill {was['process']}), or use another --run=dir"
+    return f"{what}: wait for it or stop it (kill {was['process']}), or use another {other}"
 
 
 def _taken(descriptor):

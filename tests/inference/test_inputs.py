@@ -146,6 +146,15 @@ def test_where_no_file_has_the_suffix_all_are_images(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_earlier_results_are_no_bands(tmp_path):
+    for name in ("a", "a_depth", "out/a_label"):
+        visualize.save_png(tmp_path / "in" / f"{name}.png", picture(4, 5))
+    (image,) = inputs.find_images(
+        tmp_path / "in", tmp_path / "in" / "out", SPEC, bands(Path("elsewhere"), "", "_depth")
+    )
+    assert image.name == "a"
+
+
 @pytest.mark.parametrize("one_file", [False, True])
 def test_files_of_one_band_are_put_together(one_file, tmp_path):
     pixels = picture(4, 5)
