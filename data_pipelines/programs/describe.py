@@ -123,7 +123,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         *splits.lines,
     ]
     total = sum(kind.bands for kind in kinds)
-    summary = f"{len(names)} pairs; {total} bands of {', '.join(kind.dtype for kind in kinds)}; {what}"
+    summary = f"{len(names)} pairs; {total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}; {what}"
     return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
 
 
@@ -140,9 +140,9 @@ def _affixed(part, affix):
 
 
 def _hint(bands):
-    """Of bands whose colours nobody knows."""
+    """Of bands whose colours nobody knows, where there may be some."""
     named = {name for names in bands for name in names}
-    return "" if set(COLOURS) <= named else "  # call some red, green and blue, and pictures are in colour"
+    return "" if set(COLOURS) <= named or len(named) < len(COLOURS) else "  # call some red, green and blue, and pictures are in colour"
 
 
 def launch() -> NoReturn:
