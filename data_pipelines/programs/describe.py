@@ -123,7 +123,8 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         *splits.lines,
     ]
     total = sum(kind.bands for kind in kinds)
-    summary = f"{len(names)} pairs; {total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}; {what}"
+    of_bands = f"{total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}"
+    summary = f"{len(names)} pairs; {of_bands}; {what}"
     return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
 
 
@@ -142,7 +143,8 @@ def _affixed(part, affix):
 def _hint(bands):
     """Of bands whose colours nobody knows, where there may be some."""
     named = {name for names in bands for name in names}
-    return "" if set(COLOURS) <= named or len(named) < len(COLOURS) else "  # call some red, green and blue, and pictures are in colour"
+    known = set(COLOURS) <= named or len(named) < len(COLOURS)
+    return "" if known else "  # call some red, green and blue, and pictures are in colour"
 
 
 def launch() -> NoReturn:
