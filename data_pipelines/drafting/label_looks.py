@@ -184,7 +184,7 @@ def _check(counts, colours, jpeg, path, clear):
             "labels?"
         )
     if jpeg and len(counts) < 2:
-        raise DataError(f"{path} and other JPEGs hold one value: save the labels as PNG")
+        raise DataError(f"{path} and other JPEGs hold nothing that JPEG could keep apart: save the labels as PNG")
     if wrong:
         raise DataError(f"label {path} or another holds {wrong[0]}: ids of classes are 0 to {LARGEST_ID}; change it")
     if set(counts) == {IGNORE} and not clear:

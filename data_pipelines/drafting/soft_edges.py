@@ -19,7 +19,7 @@ SOLID = 0.5
 SCATTERED, OFTEN = 0.1, 0.3
 """Of what are no classes, no more pixels lie in such blocks; the latter where there are too many values for classes."""
 APART = 8  # classes of soft labels, at least: between 0, 1, 2 there is no room
-RADIUS, RARE = 32, 20  # so near a class, what is so many times rarer is none
+RADIUS, RARE = 32, 20  # so near a class, what is so many times rarer is none, nor is what JPEG can't keep apart
 NEAR = 16  # of a class: what JPEG, or a careless brush, puts beside it
 FEW = 6  # values: they are edges only if nearly all of their pixels lie between two other values ...
 NEARLY_ALL = 0.9
@@ -50,7 +50,7 @@ def classes_among(values: Values, colours: bool, jpeg: bool) -> np.ndarray | Non
     if len(classes) == 1:
         ends = _extremes(points, classes)
         frequent = pixels[ends[-1]] >= FREQUENT * np.median(pixels[others])
-        return ends if not colours and len(others) >= SPREAD and frequent else None
+        return ends if not colours and len(ends) > 1 and len(others) >= SPREAD and frequent else None
     if not colours and np.diff(np.sort(points[classes, 0])).min() < APART:
         return None
     share = between[others].sum() / pixels[others].sum()
@@ -78,9 +78,10 @@ def _thinned(points, classes, solid):
 
 
 def _extremes(points, classes):
-    """The one class, and what is farthest from it: thin lines have no blocks of pixels."""
-    farthest = int(np.abs(points - points[classes[0]]).max(-1).argmax())
-    return np.array([classes[0], farthest]) if farthest != classes[0] else classes
+    """The one class, and what is farthest from it, if that is far: thin lines have no blocks of pixels."""
+    distances = np.abs(points - points[classes[0]]).max(-1)
+    farthest = int(distances.argmax())
+    return np.array([classes[0], farthest]) if distances[farthest] >= RADIUS else classes
 
 
 def shared_out(values: Values, classes: np.ndarray | None, colours: bool) -> tuple[dict[Any, int], dict[Any, int]]:

@@ -112,6 +112,11 @@ def test_jpeg_masks_have_the_classes_that_were_saved(values, quality, tmp_path):
     assert black in found.counts
 
 
+def test_ids_that_jpeg_has_run_together_are_refused(tmp_path):
+    with pytest.raises(DataError, match="0.jpg and other JPEGs hold nothing that JPEG could keep apart"):
+        looks(tmp_path, several(np.asarray, 3, np.arange(3, dtype=np.uint8)), "jpg")
+
+
 def test_soft_lines_that_have_no_block_of_pixels(tmp_path):
     small = [cv2.resize(lines(seed), (90, 70), interpolation=cv2.INTER_LINEAR) for seed in range(4)]
     assert list(looks(tmp_path, small).counts) == SHARP
