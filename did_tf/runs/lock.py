@@ -104,17 +104,15 @@ def _refusal(folder, file, me, other):
     if not was:
         return ""
     what = f"{folder} is in use by process {was['process']} on {was['host']} since {was['since']}"
+    delete = f"delete {file}; else use another {other}"
     if was["machine"] != me["machine"]:
-        return (
-            f"{what}: if it has ended, which can't be told from {me['host']}, delete {file}; else use another {other}"
-        )
-    if was["boot"] != me["boot"]:
+        return f"{what}: if it has ended, which can't be told from {me['host']}, {delete}"
+    seen = was["space"] == me["space"]
+    ended = was["boot"] != me["boot"] or (seen and not _same(was, _of_process(was["process"])))
+    if ended or (was["kept"] and _is_dropped(file)):  # the latter also where the run was copied from one in use
         return ""
-    if was["space"] != me["space"]:
-        gone = was["kept"] and _is_dropped(file)
-        return "" if gone else f"{what}, in another container: if it has ended, delete {file}; else use another {other}"
-    if not _same(was, _of_process(was["process"])):
-        return ""
+    if not seen:
+        return f"{what}, in another container: if it has ended, {delete}"
     return f"{what}: wait for it or stop it (kill {was['process']}), or use another {other}"
 
 
@@ -128,7 +126,7 @@ def _taken(descriptor):
 
 
 def _is_dropped(file):
-    """Whether the process that had that lock on `file` has ended: told by a system that both are on."""
+    """Whether no process has that lock on `file`: told by a system that both are on."""
     try:
         descriptor = os.open(file, os.O_RDWR)
     except OSError:

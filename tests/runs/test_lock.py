@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,12 +39,15 @@ def files(folder):
 
 
 def leave(folder, **changes):
-    """Puts a lock as of an earlier process into `folder`: one of this very process, but for `changes`."""
+    """Puts a lock as of an earlier process into `folder`: one of this very process, but for `changes`.
+
+    As on a system that keeps no locks on files.
+    """
     with lock.held(folder):
         (file,) = folder.glob("lock-*.json")
         content = json.loads(file.read_text())
     folder.mkdir(exist_ok=True)
-    file.write_text(json.dumps({**content, **changes}))
+    file.write_text(json.dumps({**content, "kept": False, **changes}))
     return file
 
 
@@ -106,15 +110,23 @@ def test_of_another_host_only_the_user_can_know(tmp_path):
 
 
 def test_in_another_container_of_this_machine_the_system_knows(tmp_path):
-    file = leave(tmp_path, space="pid:[1]", process=2**22 + 1)
-    with open(file) as opened, lock.held(tmp_path):
-        opened.read()
-    file = leave(tmp_path, space="pid:[1]", process=2**22 + 1)
+    leave(tmp_path, space="pid:[1]", process=2**22 + 1, kept=True)
+    with lock.held(tmp_path):
+        pass
+    file = leave(tmp_path, space="pid:[1]", process=2**22 + 1, kept=True)
     with open(file, "r+") as opened:
         assert lock._taken(opened.fileno())
         assert f"in another container: if it has ended, delete {file}" in refusal(tmp_path)
-    leave(tmp_path, space="pid:[1]", kept=False)
+    leave(tmp_path, space="pid:[1]")
     assert "in another container" in refusal(tmp_path)
+
+
+def test_a_copy_of_a_run_that_is_in_use_is_not(tmp_path):
+    process, _ = start(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    with lock.held(tmp_path / "copy"):
+        assert f"in use by process {process.pid}" in refusal(tmp_path / "run")
+    process.communicate("\n")
 
 
 def test_an_empty_lock_of_a_crash_is_lifted(tmp_path, monkeypatch):
