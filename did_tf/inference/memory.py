@@ -23,7 +23,7 @@ from did_tf.inference.predictor import Predictor
 IN_TILES = "tiles_once"
 """The protocol that takes the least memory."""
 ROUGH = 12_000
-"""Bytes per pixel that no network here takes: what fits with as many is not looked at more closely."""
+"""Bytes per pixel that no network here takes: what fits with as many needs no look at the network."""
 SPARE, FIXED = 1.5, 300e6
 """By which the count of a graph is multiplied, and bytes added: operations need room to work in, and those that run
 side by side keep more than those in a row. `make bench ARGS=predict` compares them with what is measured."""
@@ -49,7 +49,8 @@ class Fitting:
     def __init__(self, make: Callable[[str], Predictor], protocol: str, itemsize: int, keep_all: bool = True) -> None:
         self.make = functools.lru_cache(maxsize=None)(make)
         self._ways = [*dict.fromkeys((protocol, IN_TILES))]
-        self._itemsize, self._keep_all, self._free = itemsize, keep_all, free_memory()
+        self._need = functools.lru_cache(maxsize=None)(lambda way: Need(self.make(way), keep_all))
+        self._itemsize, self._free = itemsize, free_memory()
 
     def each(self, sizes: Mapping[str, Size]) -> dict[str, str]:
         """The protocol for each image; empty where it does not fit at all. A line on stderr says what is in tiles.
@@ -80,31 +81,27 @@ class Fitting:
 
     def too_large(self, name: str, size: Size) -> str:
         """Why an image can't be labelled."""
-        return f"{name} {self._told(size, self._ways[-1])} in tiles: cut it into parts"
+        return f"{name} {self._told(size, self._ways[-1])}: cut it into parts"
 
     def _choose(self, size):
         return next((way for way in self._ways if self._fits(size, way)), "")
 
     def _fits(self, size, way):
-        if size[0] * size[1] * ROUGH + FIXED < self._free and way == "whole":
-            return True
-        return self._need(way)(size, self._itemsize) <= self._free
-
-    def _need(self, way):
-        return Need(self.make(way), self._keep_all)
+        need = self._need(way)
+        return any(need(size, self._itemsize, rough) <= self._free for rough in (True, False))
 
     def _tell(self, which, name, size):
         height, width = self.make(IN_TILES).tile
         print(
-            f"note: {name} {self._told(size, self._ways[0])} by protocol {self._ways[0]}: {which} go through the "
-            f"network in tiles of {height}x{width}, --protocol={IN_TILES}",
+            f"note: {name} {self._told(size, self._ways[0])}: {which} go through the network in tiles of "
+            f"{height}x{width} (protocol {IN_TILES})",
             file=sys.stderr,
         )
 
     def _told(self, size, way):
-        needed = self._need(way)(size, self._itemsize)
+        needed, free = self._need(way)(size, self._itemsize) / 1e9, self._free / 1e9
         return (
-            f"({size[0]}x{size[1]}) would take {needed / 1e9:.1f} GB of memory, and {self._free / 1e9:.1f} GB are free,"
+            f"({size[0]}x{size[1]}) would take {needed:.1f} GB of memory by protocol {way}, and {free:.1f} GB are free"
         )
 
 
@@ -119,13 +116,19 @@ class Need:
     def __init__(self, predictor: Predictor, keep_all: bool) -> None:
         self.predictor, self.keep_all = predictor, keep_all
 
-    def __call__(self, size: Size, itemsize: int) -> float:
-        """The bytes for an image of (height, width) `size`, whose values are of `itemsize` bytes."""
+    def __call__(self, size: Size, itemsize: int, rough: bool = False) -> float:
+        """The bytes.
+
+        Args:
+          size: (height, width) of the image.
+          itemsize: bytes of one of its values.
+          rough: count `ROUGH` for the network, at which nobody has to look then.
+        """
         image = size[0] * size[1] * self.predictor.bands * itemsize
         drawing = size[0] * size[1] * (24 if itemsize == 1 else 100)  # contrasts of the latter are stretched
-        return FIXED + max(4 * image, image + self._predicting(size), image + drawing)
+        return FIXED + max(4 * image, image + self._predicting(size, rough), image + drawing)
 
-    def _predicting(self, size):
+    def _predicting(self, size, rough):
         predictor, pixels = self.predictor, size[0] * size[1]
         scale, views = max(1.0, *predictor.scales), 2 if predictor.flip else 1
         at_once = batch = pixels
@@ -139,7 +142,8 @@ class Need:
         answers = 4 * sum(predictor.classes.values())
         mean = 8 * max(predictor.classes.values()) * pixels * self.keep_all  # of the outputs, and its sums
         enlarged = 1 if predictor.tile else scale**2
-        return answers * kept + mean + batch * enlarged * self._per_pixel + 8 * at_once
+        per_pixel = ROUGH if rough else self._per_pixel
+        return answers * kept + mean + batch * enlarged * per_pixel + 8 * at_once
 
     @functools.cached_property
     def _per_pixel(self):

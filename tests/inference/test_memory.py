@@ -125,20 +125,32 @@ def test_what_does_not_fit_is_taken_in_tiles_and_told(fitting, capsys):
     chosen = fitting(3e9).each(SIZES)
     assert chosen == {"small": "whole", "large": IN_TILES, "medium": "whole"}
     told = capsys.readouterr().err
-    assert "large (6000x6000) would take " in told and "and 3.0 GB are free, by protocol whole" in told
-    assert "1 of 3 images go through the network in tiles of 65x65, --protocol=tiles_once" in told
+    assert "large (6000x6000) would take " in told and " GB of memory by protocol whole, and 3.0 GB are free: " in told
+    assert "1 of 3 images go through the network in tiles of 65x65 (protocol tiles_once)" in told
 
 
 @pytest.mark.parametrize("protocol", ["whole", "tiles"])
 def test_scores_are_of_one_protocol(protocol, fitting, capsys):
     assert fitting(1.5e9, protocol).all(SIZES) == IN_TILES
-    assert f"by protocol {protocol}: all images go through the network in tiles of 65x65" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"by protocol {protocol}, and" in told and "all images go through the network in tiles of 65x65" in told
 
 
 def test_what_fits_in_no_way_is_refused(fitting):
     assert fitting(4e8).each(SIZES) == {"small": "whole", "large": "", "medium": IN_TILES}
-    with pytest.raises(DataError, match=r"large \(6000x6000\) would take .* are free, in tiles: cut it into parts"):
+    with pytest.raises(
+        DataError, match=r"large \(6000x6000\) would take .* by protocol tiles_once, .* are free: cut it into parts"
+    ):
         fitting(4e8).all(SIZES)
+
+
+def test_a_network_is_looked_at_once_and_only_where_it_matters(fitting, monkeypatch):
+    looked = []
+    monkeypatch.setattr(memory, "most_at_once", lambda *graph: looked.append(graph) or 0)
+    fitting(1e12).each(SIZES)
+    assert not looked
+    fitting(3e9).each({**SIZES, "larger": (6100, 6000)})
+    assert len(looked) == 1
 
 
 def test_no_images(fitting):
