@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data_pipelines.pictures import BLACK, FONT, THIN, WHITE, colorize, legend, side_by_side, to_rgb
+from data_pipelines.pictures import BLACK, FONT, THIN, WHITE, colorize, legend, side_by_side, to_rgb, void_colour
 from data_pipelines.spec import DataError, Dataset, Sample
 from data_pipelines.writing import write_file
 
@@ -56,7 +56,7 @@ def write_sheet(path: str | Path, dataset: Dataset, title: str, entries: list[En
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     sheet = np.vstack([_row(row, width, min(columns, len(tiles))) for row in rows])
     if any(entry.labels for entry in entries):
-        colours = legend((*dataset.spec.classes, "void"), (*dataset.spec.palette, BLACK))
+        colours = legend((*dataset.spec.classes, "void"), (*dataset.spec.palette, void_colour(dataset.spec)))
         sheet = side_by_side([sheet, colours], gap=GAP)
     sheet = np.vstack([_line(title, sheet.shape[1], TITLE, 30), sheet])
     sheet = cv2.copyMakeBorder(sheet, GAP, GAP, GAP, GAP, cv2.BORDER_CONSTANT, value=(WHITE,) * 3)
@@ -93,7 +93,8 @@ def _pictures(dataset, sample, labels):
         return [np.full((THUMB[1], THUMB[0], 3), 128, np.uint8)] * (1 + labels)
     pictures = [to_rgb(_shrunk(image, cv2.INTER_AREA), dataset.spec.rgb)]
     if label is not None:
-        pictures.append(colorize(_shrunk(label[..., None], cv2.INTER_NEAREST_EXACT)[..., 0], dataset.spec.palette))
+        small = _shrunk(label[..., None], cv2.INTER_NEAREST_EXACT)[..., 0]
+        pictures.append(colorize(small, dataset.spec.palette, void_colour(dataset.spec)))
     return pictures
 
 

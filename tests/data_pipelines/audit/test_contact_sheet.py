@@ -45,6 +45,14 @@ def test_images_beside_their_labels(tmp_path, count, rows):
     assert (picture[:10] == 255).all() and (picture[:, :10] == 255).all()
 
 
+def test_void_has_a_colour_that_no_class_has(tmp_path):
+    label = halves()
+    label[:4] = 255
+    black = InMemory({"train": [(plain(BLUE), label)]}, palette=((0, 0, 0), GREEN))
+    swatch = 16 * 20
+    assert area(sheet(tmp_path, black, entries_of(black)), (0, 0, 0)) == 150 * 100 * 20 // 24 + swatch
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3), (2000, 1500)])
 def test_thumbnails_fit(tmp_path, size):
     dataset = InMemory({"train": [(plain(BLUE, size), np.zeros(size, np.uint8))]})
