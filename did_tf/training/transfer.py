@@ -17,6 +17,7 @@ from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.checkpoints import MODEL
 
 _TOLD = ("classes", "bands", "band_names")  # with what is done about them
+_OF_BANDS = ("mean", "std")
 
 
 def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], free: Collection[str] = ()) -> str:
@@ -50,7 +51,8 @@ def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], fre
         left = f", but for the head, which is new: its classes were {_some(were)} and are {_some(classes)}"
     fitted = load_state(model, file, state, own)
     differences = identity.network_differences(network, own["network"], training)
-    was, now = ({key: value for key, value in of["data"].items() if key not in _TOLD} for of in (found, own))
+    told = {*_TOLD, *(_OF_BANDS if fitted else ())}
+    was, now = ({key: value for key, value in of["data"].items() if key not in told} for of in (found, own))
     if other := identity.data_difference(was, now):
         differences.append(f"of the data, {other}")
     return f"{and_differences(str(file), differences)}{left}{fitted}"
