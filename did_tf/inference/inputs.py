@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from data_pipelines.own_data.parts import Part, part_specs, read_parts
 from data_pipelines.reading.images import read_masked, size_of
 from data_pipelines.reading.places import Place, place_of
 from data_pipelines.spec import DataError, Dataset, DatasetSpec, Window
+from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError
 
 
@@ -58,9 +59,12 @@ class Input:
             return self.window.height, self.window.width
         return size_of(self.files[0]) if self.files else self.read()[0].shape[:2]
 
-    def content(self) -> str:
-        """What tells the image from others of its name: digests of its files; empty for none. Raises `DataError`."""
-        found = digests(self.files)
+    def content(self, known: Mapping[str, str] | None = None) -> str:
+        """What tells the image from others of its name: digests of its files; empty for none.
+
+        `known` are digests of files that were read already. Raises `DataError`.
+        """
+        found = known or digests(self.files)
         return " ".join([*(found[str(file)] for file in self.files), *map(str, self.window or ())])
 
 
@@ -113,6 +117,19 @@ def split_images(dataset: Dataset, split: str, count: int) -> list[Input]:
         )
         for sample in dataset.samples(split)[:count]
     ]
+
+
+def contents(images: Sequence[Input], damage: Damage) -> dict[str, str]:
+    """{name: content} of the images, but for those that can't be read, which are kept in `damage`."""
+    try:
+        known = digests([file for image in images for file in image.files], progress=True)
+    except DataError:
+        known = {}  # one of them tells it again
+    found = {}
+    for image in images:
+        with damage.of(image.name):
+            found[image.name] = image.content(known)
+    return found
 
 
 def first_images(load: Callable[[], Dataset], splits: Iterable[str], count: int) -> list[np.ndarray]:

@@ -83,10 +83,7 @@ def _depends(config, weights, spec, predictor):
 
 def _predict_all(images, fitting, folder, spec, damage):
     """Predicts what isn't done yet. Returns how many that were."""
-    contents, sizes = {}, {}
-    for image in images:
-        with damage.of(image.name):
-            contents[image.name] = image.content()
+    contents, sizes = inputs.contents(images, damage), {}
     wanted = [*KINDS, "probabilities"] if FLAGS.probabilities else KINDS
     left = [image for image in images if image.name in contents]
     left = [image for image in left if not folder.has(image.name, contents[image.name], wanted)]

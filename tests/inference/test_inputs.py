@@ -13,6 +13,7 @@ from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import Sample, Window
 from did_tf import wiring
 from did_tf.common import files, visualize
+from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError
 from did_tf.inference import inputs
 
@@ -55,6 +56,15 @@ def test_content_tells_a_changed_image(folder):
     assert before and before == image.content()
     files.write_file(folder / "a.png", (folder / "day" / "a.png").read_bytes())
     assert image.content() != before
+
+
+def test_contents_of_many_but_for_what_is_gone(folder):
+    images, damage = inputs.find_images(folder, folder / "out", SPEC), Damage()
+    expected = {image.name: image.content() for image in images}
+    assert inputs.contents(images, damage) == expected and not damage.reasons
+    (folder / "day" / "a.png").unlink()
+    assert inputs.contents(images, damage) == {name: found for name, found in expected.items() if name != "day/a"}
+    assert "cannot read" in damage.reasons["day/a"]
 
 
 def test_earlier_results_are_no_input(folder):
