@@ -142,7 +142,7 @@ def test_assets_say_what_the_network_depends_on(exported, network):
     ("dtype", "nodata", "rule"),
     [
         ("uint8", 0.0, "all"),
-        ("uint8", 0.0, "any"),
+        pytest.param("uint8", 0.0, "any", marks=pytest.mark.slow),
         ("float32", float("nan"), "all"),
         pytest.param("float32", -0.1, "any", marks=pytest.mark.slow),
     ],
@@ -185,7 +185,7 @@ def test_one_that_is_there_is_replaced(network, images, served_here, old):
     ("output", "spoil"),
     [
         ("probabilities", lambda values: values + 2e-3),
-        ("probabilities", lambda values: values * np.nan),
+        pytest.param("probabilities", lambda values: values * np.nan, marks=pytest.mark.slow),
         ("classes", lambda values: (values + 1) % 11),
     ],
 )

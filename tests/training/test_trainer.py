@@ -75,6 +75,7 @@ def test_run_learns_and_leaves_its_files(whole_run):
     assert len(checkpoints.saved_steps(folder / "checkpoints")) == 2
 
 
+@pytest.mark.slow
 def test_same_seed_same_run(whole_run, tmp_path):
     make(tmp_path, model__dropout=0.2, train__ema=0.9).fit()
     assert rows(tmp_path) == rows(whole_run[0])
@@ -127,6 +128,7 @@ def test_time_waited_for_batches(tmp_path, monkeypatch):
     assert [(row["input_wait"], row["images_per_second"]) for row in logged] == [("0.7500", "1")] * 2
 
 
+@pytest.mark.slow
 def test_a_run_from_before_a_column_goes_on(tmp_path):
     """Its rows stay, with nothing in the new column."""
     make(tmp_path, **SGD, train__steps=4).fit()
@@ -143,6 +145,7 @@ def test_a_run_from_before_a_column_goes_on(tmp_path):
     assert new["step"] == "8" and 0 <= float(new["input_wait"]) <= 1
 
 
+@pytest.mark.slow
 def test_records_in_place_of_files_are_the_same_run(whole_run, tmp_path, monkeypatch):
     """Also where a run that was started on the files goes on."""
     config = tiny.config(model__dropout=0.2, train__ema=0.9)
@@ -321,6 +324,7 @@ def test_clipping_bounds_the_update(tmp_path):
     assert np.sqrt(sum((c.astype(float) ** 2).sum() for c in change)) == pytest.approx(0.01, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_float16_skips_an_overflow_and_halves_the_scale(tmp_path):
     trainer = make(tmp_path, **SGD, train__precision="float16")
     scale = trainer.train_step.loss_scale.scale

@@ -223,6 +223,7 @@ def test_a_truncated_result_is_named(tmp_path):
         Cityscapes(None).check(path, (64, 64))
 
 
+@pytest.mark.slow
 def test_from_training_to_a_result_that_the_benchmark_scores_alike(tmp_path, evaluate):
     make_cityscapes(tmp_path / "data")
     benchmarks = []
