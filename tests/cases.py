@@ -123,7 +123,8 @@ class Case:
         return {Path(sample.name).name: dataset.read(sample)[1] for sample in samples}
 
     def stored(self, folder: str, name: str) -> np.ndarray:
-        """What a file of the case holds, as OpenCV reads it."""
+        """What a file of the case holds, as OpenCV reads it, whose warnings on tags of GeoTIFFs are left out."""
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         return cv2.imread(str(next((self.folder / folder).glob(f"{name}.*"))), cv2.IMREAD_UNCHANGED)
 
     def predicted(self, name: str) -> np.ndarray:
