@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.audit import duplicates, ground, lessons, nodata
+from data_pipelines.audit import duplicates, ground, lessons, nodata, palettes
 from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
@@ -62,7 +62,7 @@ def judge(spec: DatasetSpec, found: list[Survey], overlapping: Iterable[tuple[st
     meant = {frozenset(pair) for pair in overlapping}
     problems = [problem for one in found for problem in one.problems] + _empty_classes(spec, found)
     problems += lessons.problems(spec, found, training_split(found))
-    problems += [problem for one in found for problem in nodata.problems(spec, one)]
+    problems += [problem for one in found for problem in nodata.problems(spec, one)] + palettes.problems(spec, found)
     notes = [note for one in found for note in _split_notes(one) + nodata.notes(spec, one)] + _class_notes(spec, found)
     pairs: list[Pair] = []
     for first, second in itertools.combinations(found, 2):

@@ -18,7 +18,7 @@ NAMED = 5  # values in a line
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     """(lines of labels_hold, classes, palette, void, rest and labels_soft; what is to be told of them)."""
-    told = [*_palettes(labels), *_soft(labels), *_thin(labels), *_clear(labels), *_nothing(labels)]
+    told = [*_palettes(labels), *_either(labels), *_soft(labels), *_thin(labels), *_clear(labels), *_nothing(labels)]
     lines = [f"# {line}" for line in told]
     if labels.soft or labels.half:
         lines.append("labels_soft: nearest")
@@ -57,6 +57,16 @@ def _said(key):
 
 def _palettes(labels):
     return [f"{labels.palettes}: the colours are the classes"] if labels.palettes else []
+
+
+def _either(labels):
+    if not labels.either:
+        return []
+    one, other = (path.name for path in labels.either)
+    return [
+        f"1 is in files such as {one}, {IGNORE} in others such as {other}, and none has both: if they are one class, "
+        f"give both its name, and take {IGNORE} out of void"
+    ]
 
 
 def _soft(labels):
@@ -117,8 +127,11 @@ def _ids(labels):
     hint = "  # ids that have no class"
     if IGNORE in void and IGNORE in labels.counts:
         hint = f"  {_share(labels, IGNORE)}; if {IGNORE} is a class, move it there"
-    said = f"; {', '.join(map(str, own))} by the labels' own nodata tags" if own else ""
-    return [*lines, f"void: {void}{hint}{said}"]
+    if own:
+        hint += (
+            f"; {', '.join(map(str, own))} by the labels' own nodata tags: with nodata_tags: images it may be a class"
+        )
+    return [*lines, f"void: {void}{hint}"]
 
 
 def void_ids(counts: Mapping[int, int]) -> list[int]:

@@ -59,6 +59,7 @@ class Labels(NamedTuple):
       clear, half, nothing: as of `LabelFile`, pixels of all.
       tags: as of `LabelFile`, the whole numbers of all.
       palettes: why palettes were read as their colours, or nothing.
+      either: of labels that hold 0, 1 and 255, but none of them both of these: one with 1, one with 255; or nothing.
     """
 
     colours: bool
@@ -72,6 +73,7 @@ class Labels(NamedTuple):
     nothing: int
     tags: set[int]
     palettes: str = ""
+    either: tuple[Path, ...] = ()
 
 
 class Palettes(Exception):
@@ -101,6 +103,8 @@ class _Sum:
         self.pixels: Counter[str] = Counter()
         self.tags: set[int] = set()
         self.shown: dict[int, tuple[tuple[int, ...], Path]] = {}
+        self.either: dict[int, Path] = {}
+        self.both = False
 
     def add(self, path: Path, one: LabelFile) -> None:
         """Adds a file. Raises `Palettes` where an id has another colour there, `DataError` for too many values."""
@@ -111,6 +115,9 @@ class _Sum:
             known, other = self.shown.setdefault(index, (colour, path))
             if known != colour:
                 raise Palettes(f"index {index} of the palettes is {known} in {other.name}, but {colour} in {path.name}")
+        ones = [value for value in (1, IGNORE) if value in one.values.keys]
+        self.both |= len(ones) > 1
+        self.either.update({value: path for value in ones if value not in self.either})
         parts = self.values[one.channels]
         parts.append(one.values)
         if sum(len(values.keys) for values in parts[1:]) > MANY:
@@ -158,6 +165,7 @@ def _labels(paths, colours):
         half=files.pixels["half"],
         nothing=files.pixels["nothing"],
         tags=files.tags,
+        either=() if files.both or set(counts) != {0, 1, IGNORE} else (files.either[1], files.either[IGNORE]),
     )
 
 

@@ -21,8 +21,11 @@ FOLDERS = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
     "test": "test",
     "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
 }
 """Names of folders, in lower case, that are of one split; also with a year behind them."""
 

@@ -38,6 +38,7 @@ problems, with which the exit status is 2:
   fewer than two classes; labels of train or val that are void altogether; train showing one class alone
   files of an image that lie at different places by their georeference; labels whose nodata tag is a class
   classes of which nodata takes all; JPEGs on which their decoder reports damage
+  labels of ids whose palettes give one index other colours in other files
   the same file or the same pixels in two splits (but for those that are published so, such as train and trainval)
 notes, with which it is 0:
   absent splits; images without contrast, of unusual size, or with labels of void alone; images repeated in a split

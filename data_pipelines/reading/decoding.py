@@ -136,13 +136,19 @@ def array_shape(path: str | Path) -> tuple[int, ...] | None:
 
 def has_palette(path: str | Path) -> bool:
     """Whether a picture stores indices of colours. Raises `DataError`."""
+    return bool(palette_of(path))
+
+
+def palette_of(path: str | Path) -> tuple[tuple[int, ...], ...]:
+    """(R, G, B) of every index of a picture that stores these, from its header; else nothing. Raises `DataError`."""
     if _load(path, only_head=True)[0].startswith(NPY):
-        return False
+        return ()
     try:
         with Image.open(path) as image:
-            return image.mode == "P"
+            colours = (image.getpalette() or []) if image.mode == "P" else []
     except (OSError, ValueError):  # a TIFF of a kind that Pillow doesn't know
-        return False
+        return ()
+    return tuple(zip(colours[::3], colours[1::3], colours[2::3]))
 
 
 def nodata_tags(path: str | Path) -> tuple[float | None, ...]:

@@ -251,6 +251,14 @@ def test_pictures_to_lay_over_others_are_no_labels(tmp_path):
         looks(tmp_path, [np.dstack([PALETTE[label], np.where(label, 128, 0).astype(np.uint8)])])
 
 
+@pytest.mark.parametrize(("values", "told"), [((1, 255), True), ((1, 1), False), ((255, 255), False)])
+def test_masks_of_two_kinds_are_told(values, told, tmp_path):
+    """1 in some files and 255 in others is one class rather than a class and void."""
+    labels = looks(tmp_path, [discs(number) * np.uint8(value) for number, value in enumerate(values)])
+    assert bool(labels.either) == told
+    assert any("none has both" in line for line in label_lines(labels)[1]) == told
+
+
 def test_whole_floats_and_negative_ids(tmp_path):
     label = discs(0, 3).astype(np.float32) - 1
     label[:3] = np.nan

@@ -119,7 +119,7 @@ def test_the_rest_is_shared_out_where_test_is_a_folder(plain):
         (
             ["train/a"],
             ["train", "val"],
-            "splits.val is 'folder', but no image is in a folder val (or valid, validation)",
+            "splits.val is 'folder', but no image is in a folder val (or valid, validation, dev)",
         ),
         (["train/test/a"], ["train"], "image 'train/test/a' lies in folders of test and train: which split is it of?"),
     ],
