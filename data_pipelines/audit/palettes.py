@@ -16,7 +16,8 @@ def problems(spec: DatasetSpec, found: Sequence[Survey]) -> list[str]:
     """A line where labels that hold ids show one of them in other colours in other files."""
     if spec.label_colours:
         return []
-    paths = dict.fromkeys(sample.label for one in found for sample in one.images if sample.label)
+    whole = [sample for one in found for sample, there in zip(one.images, one.readable) if there]
+    paths = dict.fromkeys(sample.label for sample in whole if sample.label)
     palettes = {path: palette for path in paths if (palette := palette_of(path))}
     return _contradiction(palettes) if len(set(palettes.values())) > 1 else []
 

@@ -7,6 +7,7 @@ import sys
 import cv2
 import nbformat
 import numpy as np
+import pytest
 import tutorials
 from nbclient import NotebookClient
 from program import PROJECT
@@ -63,6 +64,7 @@ def test_camvid_in_an_hour(tmp_path):
     assert (run / "saved_model" / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_serving(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

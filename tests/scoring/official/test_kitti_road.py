@@ -191,6 +191,7 @@ def test_windows_of_frames_are_not_scored(folder):
     assert scored(load("kitti_road", folder), "train")
 
 
+@pytest.mark.slow
 def test_the_whole_way(folder, tmp_path):
     """Trained on patches, scored on whole frames, and results of the test frames written, checked and packed."""
     told = []
