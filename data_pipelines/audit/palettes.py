@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from data_pipelines.audit.survey import Survey
 from data_pipelines.reading.decoding import label_values, palette_of
+from data_pipelines.reading.palettes import Colour, clash, used
 from data_pipelines.spec import DatasetSpec
 
 
@@ -23,18 +22,12 @@ def problems(spec: DatasetSpec, found: Sequence[Survey]) -> list[str]:
 
 
 def _contradiction(palettes):
-    shown: dict[int, tuple[tuple[int, ...], Path]] = {}
+    shown: dict[int, tuple[Colour, Path]] = {}
     for path, palette in palettes.items():
-        for index in _used(path, len(palette)):
-            colour, other = shown.setdefault(index, (palette[index], path))
-            if colour != palette[index]:
-                return [
-                    f"index {index} is {colour} in the palette of {other} but {palette[index]} in that of {path}: is "
-                    "it one class? If the colours are the classes, say labels_hold: colours"
-                ]
+        if found := clash(shown, path, used(palette, label_values(path).values)):
+            index, known, other, colour = found
+            return [
+                f"index {index} is {known} in the palette of {other} but {colour} in that of {path}: is it one class? "
+                "If the colours are the classes, say labels_hold: colours"
+            ]
     return []
-
-
-def _used(path: Path, count: int) -> Iterable[int]:
-    indices = np.unique(label_values(path).values).tolist()
-    return [index for index in indices if index < count]

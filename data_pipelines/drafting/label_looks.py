@@ -13,7 +13,8 @@ import numpy as np
 from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.soft_edges import MOST_VALUES, classes_among, scattered, shared_out
 from data_pipelines.drafting.values import Values, added, as_colours, values_of
-from data_pipelines.reading.decoding import has_palette, image_values, is_jpeg, is_tiff, label_values
+from data_pipelines.reading import palettes
+from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values, palette_of
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError
 
 MOST_COLOURS = 2**20  # that are counted
@@ -111,10 +112,9 @@ class _Sum:
         self.first.setdefault(one.channels, path)
         self.pixels.update(clear=one.clear, half=one.half, opaque=one.opaque, nothing=one.nothing)
         self.tags |= {int(tag) for tag in one.tags if float(tag).is_integer()}
-        for index, colour in one.palette.items():
-            known, other = self.shown.setdefault(index, (colour, path))
-            if known != colour:
-                raise Palettes(f"index {index} of the palettes is {known} in {other.name}, but {colour} in {path.name}")
+        if found := palettes.clash(self.shown, path, one.palette):
+            index, known, other, colour = found
+            raise Palettes(f"index {index} of the palettes is {known} in {other.name}, but {colour} in {path.name}")
         ones = [value for value in (1, IGNORE) if value in one.values.keys]
         self.both |= len(ones) > 1
         self.either.update({value: path for value in ones if value not in self.either})
@@ -169,14 +169,6 @@ def _labels(paths, colours):
     )
 
 
-def _palette(path, ids):
-    if not has_palette(path):
-        return {}
-    colours = image_values(path).values[..., :3]
-    found, places = np.unique(ids, return_index=True)
-    return dict(zip(found.tolist(), map(tuple, colours.reshape(-1, 3)[places].tolist())))
-
-
 def _pure(value):
     """The id or colour that was saved, if it was of nothing or all of a colour: JPEG is off by a little."""
     if isinstance(value, tuple):
@@ -225,7 +217,7 @@ def _look(path, colours):
     channels = label.shape[2]
     if channels == 3 and (label[..., :1] == label[..., 1:])[there].all():
         label, channels = label[..., :1], 0
-    palette = _palette(path, label) if channels == 1 and not colours else {}
+    palette = palettes.used(palette_of(path), label) if channels == 1 and not colours else {}
     return LabelFile(values_of(label, there), channels, clear, half, solid, nothing, tags, palette)
 
 

@@ -134,20 +134,15 @@ def array_shape(path: str | Path) -> tuple[int, ...] | None:
     return shape if len(shape) == 3 else None
 
 
-def has_palette(path: str | Path) -> bool:
-    """Whether a picture stores indices of colours. Raises `DataError`."""
-    return bool(palette_of(path))
-
-
 def palette_of(path: str | Path) -> tuple[tuple[int, ...], ...]:
     """(R, G, B) of every index of a picture that stores these, from its header; else nothing. Raises `DataError`."""
-    if _load(path, only_head=True)[0].startswith(NPY):
+    head, _ = _load(path, only_head=True)
+    if head.startswith(rasters.MAGIC):
+        return rasters.palette_of(path)
+    if head.startswith(NPY):
         return ()
-    try:
-        with Image.open(path) as image:
-            colours = (image.getpalette() or []) if image.mode == "P" else []
-    except (OSError, ValueError):  # a TIFF of a kind that Pillow doesn't know
-        return ()
+    with _one_line(path), Image.open(path) as image:
+        colours = (image.getpalette() or []) if image.mode == "P" else []
     return tuple(zip(colours[::3], colours[1::3], colours[2::3]))
 
 

@@ -88,6 +88,14 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return file.shape
 
 
+def palette_of(path: str | Path) -> tuple[tuple[int, ...], ...]:
+    """(R, G, B) of every index of a TIFF that stores these; else nothing. Raises `DataError`."""
+    with _opened(path) as file:
+        if file.colorinterp[0] != ColorInterp.palette:
+            return ()
+        return tuple(map(tuple, _colours(path, file)[:, :3].tolist()))
+
+
 def has_mask(path: str | Path) -> bool:
     """Whether a mask in a TIFF says where nothing was measured. Raises `DataError`."""
     with _opened(path) as file:
