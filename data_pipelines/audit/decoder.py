@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from data_pipelines.audit.findings import some
 from data_pipelines.reading.decoding import is_jpeg
 from data_pipelines.spec import DataError
 
 TOGETHER = 500
 """Files for one process, whose start takes as long as some ten of them."""
-NAMES_SHOWN = 3
 HARMLESS = "extraneous bytes"
 """What is more than expected may lie between parts that are whole; of other complaints, pixels are wrong."""
 
@@ -50,9 +50,7 @@ def complaints(paths: Iterable[str | os.PathLike]) -> Complaints:
     damaged = {path for path, text in told if any(HARMLESS not in line for line in text.split("; "))}
     wrong = [f"{path} is damaged: its decoder says {text!r}" for path, text in told if path in damaged]
     odd = [path for path, _ in told if path not in damaged]
-    more = f" and {len(odd) - NAMES_SHOWN} more" if len(odd) > NAMES_SHOWN else ""
-    names = f"{', '.join(odd[:NAMES_SHOWN])}{more}"
-    note = f"JPEGs with bytes that mean nothing, some of which may be damaged: {names}; look at them"
+    note = f"JPEGs with bytes that mean nothing, some of which may be damaged: {some(odd)}; look at them"
     return Complaints(wrong, [note] if odd else [])
 
 

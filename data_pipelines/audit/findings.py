@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +148,7 @@ def _empty_classes(spec, found):
     if spec.task != "classification" or train is None:
         return []
     empty = _names(spec, train.counts.pixels == 0)
-    return [f"{train.split} has no images of {_some(empty)}: add them, or remove the folder"] if empty else []
+    return [f"{train.split} has no images of {some(empty)}: add them, or remove the folder"] if empty else []
 
 
 def _class_notes(spec, found):
@@ -159,13 +159,13 @@ def _class_notes(spec, found):
             continue
         known, met = train.counts.pixels > 0, other.counts.pixels > 0
         if unknown := _names(spec, met & ~known):
-            notes.append(f"{other.split} shows {_some(unknown)}, which {train.split} never does: no model can learn it")
+            notes.append(f"{other.split} shows {some(unknown)}, which {train.split} never does: no model can learn it")
         if unmet := _names(spec, known & ~met):
-            notes.append(f"{other.split} never shows {_some(unmet)}: it says nothing about how well that is learned")
+            notes.append(f"{other.split} never shows {some(unmet)}: it says nothing about how well that is learned")
         if difference(train.counts, other.counts) > DIFFERENT:
             notes.append(_spread(spec, train, other))
     if train and (never := _names(spec, sum(one.counts.pixels for one in found) == 0)):
-        notes.append(f"no split shows {_some(never)}{_white(spec, never, found)}")
+        notes.append(f"no split shows {some(never)}{_white(spec, never, found)}")
     return notes
 
 
@@ -196,14 +196,8 @@ def _overlap(first, second):
     equal = _of_different_files(first, second, duplicates.same_pixels(first.prints, second.prints))
     if equal:
         problems.append(f"{' and '.join(names)} have images of equal pixels: {_pairs(equal)}; take them out of one")
-    alike = duplicates.look_alike(first.prints, second.prints)
-    near = [(distance, (first.images[i], second.images[j])) for distance, i, j in alike.nearest]
-    if near:
-        nearest = ", ".join(f"{one.name} ~ {other.name}" for _, (one, other) in near[:NAMES_SHOWN])
-        notes.append(
-            f"images of {second.split} that look like one of {first.split}: {alike.images}, in {alike.pairs} pairs "
-            f"(nearest: {nearest})"
-        )
+    near = duplicates.look_alike(first.prints, second.prints)
+    notes += _alike_notes(first, second, near)
     notes += _ground_notes(first, second)
     if scenes := _shared_scenes(first, second):
         notes.append(
@@ -211,15 +205,24 @@ def _overlap(first, second):
             "(group in dataset.yaml)"
         )
     turned = duplicates.turned_copies(first.prints, second.prints)
-    copies = [(distance, (first.images[i], second.images[j])) for distance, i, j in turned.nearest]
-    if copies:
-        nearest = ", ".join(f"{one.name} ~ {other.name}" for _, (one, other) in copies[:NAMES_SHOWN])
-        notes.append(
-            f"images of {second.split} that look like one of {first.split} mirrored or turned: {turned.images}, in "
-            f"{turned.pairs} pairs (nearest: {nearest})"
-        )
+    notes += _alike_notes(first, second, turned, " mirrored or turned")
     pairs = [Pair(names, samples, 0) for samples in equal[: duplicates.KEPT]]
-    return Verdict(problems, notes, pairs + [Pair(names, samples, distance) for distance, samples in near + copies])
+    pairs += [
+        Pair(names, (first.images[i], second.images[j]), distance)
+        for distance, i, j in [*near.nearest, *turned.nearest]
+    ]
+    return Verdict(problems, notes, pairs)
+
+
+def _alike_notes(first, second, alike, how=""):
+    """A line on images that look like others, which are `duplicates.Alike`; none without."""
+    if not alike.nearest:
+        return []
+    nearest = ", ".join(f"{first.images[i].name} ~ {second.images[j].name}" for _, i, j in alike.nearest[:NAMES_SHOWN])
+    return [
+        f"images of {second.split} that look like one of {first.split}{how}: {alike.images}, in {alike.pairs} pairs "
+        f"(nearest: {nearest})"
+    ]
 
 
 def _same_files(first, second):
@@ -273,9 +276,10 @@ def _names(spec, chosen):
 
 def _listed(names):
     """How many there are, and some of them."""
-    return f"{len(names)} ({_some(names)})"
+    return f"{len(names)} ({some(names)})"
 
 
-def _some(names):
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

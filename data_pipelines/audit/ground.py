@@ -69,8 +69,6 @@ def _entry(image, height, width):
         return None
     if not place:
         return None
-    a, b, c, d, e, f = (place.of(image.window) if image.window else place).transform
-    corners = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)]) @ np.array(
-        [(a, d), (b, e), (c, f)]
-    )
-    return image.name, place.crs, [*corners.min(axis=0), *corners.max(axis=0)], np.hypot([a, d], [b, e])
+    place = place.of(image.window) if image.window else place
+    corners, (a, b, _, d, e, _) = place.corners(height, width), place.transform
+    return image.name, place.crs, [*corners.min(axis=1), *corners.max(axis=1)], np.hypot([a, d], [b, e])

@@ -178,8 +178,9 @@ class Cityscapes(FileDataset):
             raise DataError(f"{path} has mode {mode}: expected one channel of instance ids, of 16 bits")
         return pixels.astype(np.int32)
 
-    def _read_masked(self, sample):
-        image, mask = super()._read_masked(sample)
+    def read_masked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
+        """As of `FileDataset`, shrunk where that is chosen. Raises `DataError`."""
+        image, mask = super().read_masked(sample)
         return (_shrink(image, sample.image, cv2.INTER_AREA) if self.half else image), mask
 
     def _folders(self, split):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.reading.images import read_label, read_masked, size_of
+from data_pipelines.reading.images import check_sizes, read_label, read_masked
 from data_pipelines.reading.labels import distances
 from data_pipelines.reading.masks import mask_distances, read_masks
 from data_pipelines.reading.places import check_places
@@ -82,11 +82,12 @@ class FileDataset(Dataset):
 
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image [H, W, bands] of `spec.dtype` alone. Raises `DataError`."""
-        return self._read_masked(sample)[0]
+        return self.read_masked(sample)[0]
 
     def read_masked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
         """(image as of `read_image`, where it has no data or None), as `images.read_masked`. Raises `DataError`."""
-        return self._read_masked(sample)
+        assert sample.image is not None
+        return read_masked(sample.image, self.spec, sample.window, self.orientation)
 
     def read_label(self, sample: Sample) -> np.ndarray:
         """The label [H, W] uint8 alone, but for what void pixels of the image change in it. Raises `DataError`."""
@@ -112,27 +113,11 @@ class FileDataset(Dataset):
 
     def _read_unmasked(self, sample):
         """As of `Dataset.read_unmasked`."""
-        (image, void), label = self._read_masked(sample), self.read_label(sample)
-        check_sizes(sample, image, label)
+        (image, void), label = self.read_masked(sample), self.read_label(sample)
+        check_sizes(sample.image, image, sample.label, label, sample.window, "its label ")
         for path in (sample.label, *(mask for mask, _ in sample.masks[1:])):
             check_places(sample.image, path)
         return image, label, void
-
-    def _read_masked(self, sample):
-        """(image, mask) as of `images.read_masked`."""
-        return read_masked(sample.image, self.spec, sample.window, self.orientation)
-
-
-def check_sizes(sample: Sample, image: np.ndarray, label: np.ndarray) -> None:
-    """Raises `DataError` where the files of `sample`, read as `image` and `label`, are not equally large."""
-    assert sample.image is not None and sample.label is not None
-    # Windows are, whatever they are cut from.
-    sizes = (size_of(sample.image), size_of(sample.label)) if sample.window else (image.shape[:2], label.shape)
-    if sizes[0] != sizes[1]:
-        raise DataError(
-            f"{sample.image} is {sizes[0][0]}x{sizes[0][1]} but its label {sample.label} is "
-            f"{sizes[1][0]}x{sizes[1][1]} (height x width): they must be equal"
-        )
 
 
 def read_lines(path: Path) -> list[str]:

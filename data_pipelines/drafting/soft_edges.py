@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_pipelines.drafting.values import Values, points_of, told_of
+from data_pipelines.reading.labels import nearest
 from data_pipelines.spec import IGNORE
 
 MOST_VALUES = IGNORE + 1  # of labels that are not soft: classes and void
@@ -94,7 +95,7 @@ def shared_out(values: Values, classes: np.ndarray | None, colours: bool) -> tup
     if classes is None:
         return dict(sorted(zip(told, pixels.tolist()))), {}
     classes = np.sort(classes)
-    sums = np.bincount(_nearest(points, points[classes]), weights=pixels, minlength=len(classes)).astype(np.int64)
+    sums = np.bincount(nearest(points, points[classes])[0], weights=pixels, minlength=len(classes)).astype(np.int64)
     chosen = set(classes.tolist())
     soft = {value: count for place, (value, count) in enumerate(zip(told, pixels.tolist())) if place not in chosen}
     return dict(sorted((told[place], count) for place, count in zip(classes.tolist(), sums.tolist()))), soft
@@ -105,11 +106,3 @@ def scattered(values: Values, colours: bool) -> set[Any]:
     pixels, solid, _ = values.sums.T
     thin = (solid <= SCATTERED * pixels) & solid.any()
     return {value for value, is_thin in zip(told_of(values, colours), thin) if is_thin}
-
-
-def _nearest(points, classes):
-    best, least = np.zeros(len(points), int), np.full(len(points), np.iinfo(np.int64).max)
-    for number, one in enumerate(classes):
-        squares = ((points - one) ** 2).sum(-1)
-        best, least = np.where(squares < least, number, best), np.minimum(squares, least)
-    return best

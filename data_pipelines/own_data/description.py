@@ -99,6 +99,11 @@ class Description:
         return tuple(name for part in self.parts for name in part.bands)
 
     @property
+    def shares(self) -> dict[str, float]:
+        """Split -> its share, of those that have one."""
+        return {split: share for split, share in self.splits.items() if isinstance(share, float)}
+
+    @property
     def dtype(self) -> str:
         """The narrowest that holds the values of all parts as they are."""
         return max((part.dtype for part in self.parts), key=DTYPES.index)

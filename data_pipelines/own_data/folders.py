@@ -93,7 +93,8 @@ class Folders(FileDataset):
         """Lines on files whose nodata tags differ from those of the others, or from dataset.yaml."""
         return nodata.differences(self.description, samples)
 
-    def _read_masked(self, sample):
+    def read_masked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
+        """As of `FileDataset`, of all files of an image. Raises `DataError`."""
         image, _, void = self._read_filled(sample)
         return image, void
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.reading.holes import Filled, joined
-from data_pipelines.reading.images import read_filled, size_of
+from data_pipelines.reading.images import check_sizes, read_filled
 from data_pipelines.reading.places import check_places
-from data_pipelines.spec import DataError, DatasetSpec, Window
+from data_pipelines.spec import DatasetSpec, Window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +70,6 @@ def fill_parts(
     """
     parts = [read_filled(path, spec, window, orientation) for path, spec in zip(paths, specs)]
     for path, part in zip(paths[1:], parts[1:]):
-        # Windows are equally large, whatever they are cut from.
-        sizes = (size_of(paths[0]), size_of(path)) if window else (parts[0].image.shape[:2], part.image.shape[:2])
-        if sizes[0] != sizes[1]:
-            raise DataError(
-                f"{paths[0]} is {sizes[0][0]}x{sizes[0][1]} but {path} is {sizes[1][0]}x{sizes[1][1]} "
-                "(height x width): they must be equal"
-            )
+        check_sizes(paths[0], parts[0].image, path, part.image, window)
         check_places(paths[0], path)
     return joined(parts, specs[0].nodata_rule)

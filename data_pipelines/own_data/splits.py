@@ -46,9 +46,8 @@ def assign(description: Description, samples: Sequence[Sample], quiet: bool = Fa
     groups = {name: _group(description, name) for name in by_name}
     splits, placed = in_folders(description, by_name)
     rest = {name: group for name, group in groups.items() if name not in placed}
-    shares = {split: share for split, share in description.splits.items() if isinstance(share, float)}
-    splits.update(share_out(shares, rest))
-    if rest and splits and not shares and not quiet and len(splits) == len(description.splits):
+    splits.update(share_out(description.shares, rest))
+    if rest and splits and not description.shares and not quiet and len(splits) == len(description.splits):
         note(f"left out, as they lie in no folder named {' or '.join(splits)}: {len(rest)} images ({some([*rest])})")
     files = lists.Files(description.parts[0], {name: sample.image for name, sample in by_name.items()})
     labels = lists.Files(label_part(description), {name: sample.label for name, sample in by_name.items()})

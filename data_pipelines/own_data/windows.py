@@ -95,12 +95,11 @@ def told(patch: tuple[int, int]) -> str:
 
 def _shared_by_region(description, images):
     """The images of which every split has a region, or none."""
-    shares = _shares(description)
-    if description.group == REGION and not shares:
+    if description.group == REGION and not description.shares:
         raise DataError(
             f"{description.path}: group is {REGION!r}, which needs shares in splits: {{train: 0.8, val: 0.2}}"
         )
-    if not shares or description.group not in ("", REGION):
+    if not description.shares or description.group not in ("", REGION):
         return []
     _, placed = in_folders(description, [image.name for image in images])
     shared = [image for image in images if image.name not in placed]
@@ -112,19 +111,15 @@ def _in_regions(description, images, shared):
     placed, _ = in_folders(description, [image.name for image in images])
     by_name = {image.name: image for image in images}
     found = {split: [(by_name[name], _whole(by_name[name])) for name in names] for split, names in placed.items()}
-    found.update({split: [] for split in _shares(description)})
+    found.update({split: [] for split in description.shares})
     for image in shared:
         try:
-            parts = regions(*size_of(image.image), _shares(description))
+            parts = regions(*size_of(image.image), description.shares)
         except DataError as error:
             raise DataError(f"{description.path}: {image.image}: {error}") from None
         for split, region in parts.items():
             found[split].append((image, region))
     return {split: found[split] for split in description.splits}
-
-
-def _shares(description):
-    return {split: share for split, share in description.splits.items() if isinstance(share, float)}
 
 
 def _whole(image):

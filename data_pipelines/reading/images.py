@@ -9,10 +9,10 @@ import numpy as np
 
 from data_pipelines.reading.decoding import ORIENTATIONS, image_values, label_values, size_of
 from data_pipelines.reading.holes import Filled, either, equal, fill
-from data_pipelines.reading.labels import class_ids
+from data_pipelines.reading.labels import class_ids, counted
 from data_pipelines.spec import DTYPES, IGNORE, OF_IMAGES, OF_LABELS, DataError, DatasetSpec, Window
 
-__all__ = ["read_filled", "read_image", "read_label", "read_masked", "size_of"]
+__all__ = ["check_sizes", "read_filled", "read_image", "read_label", "read_masked", "size_of"]
 
 WHOLE = 2**24  # float32 holds all integers up to that
 PICTURES = DatasetSpec("RGB images", (), (), {}, mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -115,6 +115,24 @@ def read_label(
     return ids if window is None else _padded(ids, window, stored.size, IGNORE)
 
 
+def check_sizes(
+    path: Path, pixels: np.ndarray, other: Path, others: np.ndarray, window: Window | None, role: str = ""
+) -> None:
+    """Raises `DataError` where two files of one image are not equally large.
+
+    Args:
+      path, other: of the files.
+      pixels, others: what was read of each, [H, W, ...].
+      window: the part that was read, which is equally large whatever it is cut from; None for all.
+      role: words before the other's name, such as "its label ".
+    """
+    one, two = (size_of(path), size_of(other)) if window else (pixels.shape[:2], others.shape[:2])
+    if one != two:
+        raise DataError(
+            f"{path} is {one[0]}x{one[1]} but {role}{other} is {two[0]}x{two[1]} (height x width): they must be equal"
+        )
+
+
 def _refuse_class_as_nodata(path, value, alpha, spec):
     """Raises `DataError` where the value, [1, bands], that is nodata by the label's own tag is that of a class."""
     try:
@@ -156,7 +174,7 @@ def _with_bands(path, stored, spec):
         return np.repeat(values, 3, axis=2), holes
     first = "; channels first? An array is [height, width, bands]" if stored.size[0] == spec.bands else ""
     raise DataError(
-        f"{path} has {_count(found, 'band')}, but {spec.name} has {spec.bands}: convert it, or correct the data set's "
+        f"{path} has {counted(found, 'band')}, but {spec.name} has {spec.bands}: convert it, or correct the data set's "
         f"bands{first}"
     )
 
@@ -202,14 +220,10 @@ def _check_finite(path, pixels, spec):
     if spec.dtype == "float32" and not np.isfinite(pixels).all():
         count = np.count_nonzero(~np.isfinite(pixels).all(axis=-1))
         raise DataError(
-            f"{path} has {_count(count, 'pixel')} with NaN or infinite values: replace them, or where NaN stands for "
+            f"{path} has {counted(count, 'pixel')} with NaN or infinite values: replace them, or where NaN stands for "
             "no data, say so in the data set (nodata)"
         )
 
 
 def _is_rgb8(spec):
     return spec.dtype == "uint8" and spec.bands == 3 and spec.rgb is not None
-
-
-def _count(number, what):
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ A value is an id or a colour. Values that stand for nothing have what `DatasetSp
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,13 @@ def _parted(path, label, alpha, spec):
     half = 0 if spec.labels_soft else np.count_nonzero((strength > 0) & (strength < most))
     if half:
         raise DataError(
-            f"label {path} is half transparent in {_count(half, 'pixel')}: save it without alpha; or if these are soft "
-            f"edges, say so in the data set (labels_soft: {NEAREST})"
+            f"label {path} is half transparent in {counted(half, 'pixel')}: save it without alpha; or if these are "
+            f"soft edges, say so in the data set (labels_soft: {NEAREST})"
         )
     there = np.count_nonzero(clear)
     if spec.rest is None and there and not is_tiff(path):
         raise DataError(
-            f"label {path} is transparent in {_count(there, 'pixel')}: say in the data set which class that is (rest: "
+            f"label {path} is transparent in {counted(there, 'pixel')}: say in the data set which class that is (rest: "
             "NAME), or that it is none (void: others)"
         )
     return label[..., :-1], clear
@@ -197,15 +198,26 @@ def _of_colours(path, label, spec):
     return table[packed]
 
 
+def nearest(points: np.ndarray, known: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """([n] place among `known`, the first of equals; [n] float64 squared distance) of what is nearest to `points`.
+
+    Args:
+      points: [n, channels], signed.
+      known: points too, [channels] each.
+    """
+    places, least = np.zeros(len(points), int), np.full(len(points), np.inf)
+    for number, one in enumerate(known):
+        distance = ((points - np.asarray(one, points.dtype)) ** 2).sum(-1)
+        places, least = np.where(distance < least, number, places), np.minimum(distance, least)
+    return places, least
+
+
 def _nearest_colours(packed, spec):
-    """([n] int16 class id or `IGNORE`, [n] float32 squared distance) of the nearest colour, the first of equals."""
+    """([n] int16 class id or `IGNORE`, [n] squared distance) of the nearest colour, the first of equals."""
     colours, classes = zip(*_known_colours(spec))
     own = np.stack([packed >> shift & 255 for shift in (0, 8, 16)], -1).astype(np.float32)
-    nearest, least = np.zeros(len(own), int), np.full(len(own), np.inf, np.float32)
-    for number, colour in enumerate(colours):
-        distance = ((own - np.float32(colour)) ** 2).sum(-1)
-        nearest, least = np.where(distance < least, number, nearest), np.minimum(distance, least)
-    return np.array(classes, np.int16)[nearest], least
+    places, least = nearest(own, colours)
+    return np.array(classes, np.int16)[places], least
 
 
 def _three_channels(path, label):
@@ -241,13 +253,14 @@ def _unknown_colour(path, label, where, spec):
     unknown, counts = np.unique(_packed(label)[where], return_counts=True)
     most = unknown[counts.argmax()]
     colour = tuple(int(most) >> shift & 255 for shift in (0, 8, 16))
-    more = f", and {_count(len(unknown) - 1, 'further colour')}" if len(unknown) > 1 else ""
+    more = f", and {counted(len(unknown) - 1, 'further colour')}" if len(unknown) > 1 else ""
     hint = f"; JPEG changes colours: use the original, or labels_soft: {NEAREST}" if is_jpeg(path) else ""
     return DataError(
-        f"label {path} holds the colour {colour} in {_count(counts.max(), 'pixel')}{more}: {spec.name} has neither "
+        f"label {path} holds the colour {colour} in {counted(counts.max(), 'pixel')}{more}: {spec.name} has neither "
         f"a class nor void of that colour{hint}"
     )
 
 
-def _count(number: Any, what: str) -> str:
+def counted(number: Any, what: str) -> str:
+    """1 pixel, 2 pixels."""
     return f"{number} {what}{'' if number == 1 else 's'}"

@@ -44,6 +44,10 @@ class Place:
         x, y = a * window.left + b * window.top + c, d * window.left + e * window.top + f
         return dataclasses.replace(self, transform=(a, b, x, d, e, y))
 
+    def corners(self, height: int, width: int) -> np.ndarray:
+        """[2, 4] float64: x and y of the corners of a raster of this place, of so many pixels."""
+        return np.reshape(self.transform, (2, 3)) @ _corners(height, width)
+
 
 def place_of(path: str | Path) -> Place | None:
     """Where a file's pixels lie, by its own tags or a world file beside it; None where nothing says so.
@@ -64,9 +68,7 @@ def apart(first: Place, second: Place, size: tuple[int, int]) -> tuple[float, fl
     Returns:
       The distances; infinite where what one calls a place is none in the CRS of the other.
     """
-    height, width = size
-    corners = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)], float).T
-    seen = np.reshape(second.transform, (2, 3)) @ corners
+    seen = second.corners(*size)
     if first.crs and second.crs and first.crs != second.crs:
         try:
             seen = np.array(projected(CRS.from_wkt(second.crs), CRS.from_wkt(first.crs), *seen)[:2])
@@ -76,7 +78,7 @@ def apart(first: Place, second: Place, size: tuple[int, int]) -> tuple[float, fl
         back = np.linalg.inv(np.vstack([np.reshape(first.transform, (2, 3)), [0, 0, 1]]))
     except np.linalg.LinAlgError:
         return (0.0, 0.0) if first == second else (np.inf, np.inf)
-    distances = np.abs(((back @ np.vstack([seen, np.ones(4)])) - corners)[:2])
+    distances = np.abs(((back @ np.vstack([seen, np.ones(4)])) - _corners(*size))[:2])
     columns, rows = np.nan_to_num(distances, nan=np.inf).max(axis=1).tolist()
     return columns, rows
 
@@ -96,6 +98,11 @@ def check_places(path: str | Path, other: str | Path) -> None:
             f"{path} and {other} lie at different places: {_told(first, second, distances)}; align one, or correct or "
             "remove the georeference that is wrong"
         )
+
+
+def _corners(height, width):
+    """[3, 4]: columns, rows and ones of the corners of so many pixels."""
+    return np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)], float).T
 
 
 def _look(path):
