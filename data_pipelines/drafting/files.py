@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.drafting.layout import IMAGE_FOLDERS, find_layout
-from data_pipelines.drafting.naming import Affix, File, find_naming, look
-from data_pipelines.drafting.paths import relative
-from data_pipelines.own_data.matching import IMAGES, LABELS, files_below
+from data_pipelines.drafting.lines import quoted, relative
+from data_pipelines.drafting.naming import Affix, find_naming, look, look_for_labels
+from data_pipelines.own_data.matching import IMAGES, files_below
 from data_pipelines.own_data.parts import Part
 from data_pipelines.reading.images import size_of
 from data_pipelines.spec import COLOURS, DataError
@@ -41,7 +40,7 @@ def find_files(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Found
       DataError: no such folder, or it can't be read; or one folder for both in which nothing fits.
     """
     layout = find_layout(images, labels, extras)
-    found, of_labels = look(layout.images, IMAGES), _label_files(layout.labels)
+    found, of_labels = look(layout.images, IMAGES), look_for_labels(layout.labels)
     naming = find_naming(found, of_labels)
     if layout.images.resolve() == layout.labels.resolve() and naming.label in naming.images:
         raise DataError(
@@ -99,7 +98,7 @@ def file_lines(parts: Sequence[Part], label: Part, folder: Path) -> list[str]:
         "label_prefix": label.prefix,
         "label_suffix": label.suffix,
     }
-    return [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items() if value]
+    return [f"{key}: {quoted(value)}" for key, value in keys.items() if value]
 
 
 def band_names(parts: Sequence[Part], counts: Sequence[int]) -> list[list[str]]:
@@ -130,15 +129,10 @@ def extra_lines(
     lines = ["extras:"] if len(parts) > 1 else []
     for part, bands, dtype in [*zip(parts, names, dtypes)][1:]:
         affixes = {"prefix": part.prefix, "suffix": part.suffix}
-        told = "".join(f", {key}: {json.dumps(text, ensure_ascii=False)}" for key, text in affixes.items() if text)
-        place = json.dumps(relative(part.folder, folder), ensure_ascii=False)
-        lines.append(f"  - {{folder: {place}, bands: {json.dumps(bands, ensure_ascii=False)}, dtype: {dtype}{told}}}")
+        told = "".join(f", {key}: {quoted(text)}" for key, text in affixes.items() if text)
+        place = quoted(relative(part.folder, folder))
+        lines.append(f"  - {{folder: {place}, bands: {quoted(bands)}, dtype: {dtype}{told}}}")
     return lines
-
-
-def _label_files(folder: Path) -> list[File]:
-    """Those that keep ids, or else any."""
-    return look(folder, LABELS) or look(folder, IMAGES)
 
 
 def _said(part):

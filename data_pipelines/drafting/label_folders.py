@@ -10,7 +10,17 @@ import numpy as np
 
 from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.label_looks import labels_of
-from data_pipelines.drafting.naming import LABEL_WORDS, PICTURE_WORDS, Affix, File, find_naming, keys_of, look, words_of
+from data_pipelines.drafting.naming import (
+    LABEL_WORDS,
+    PICTURE_WORDS,
+    Affix,
+    File,
+    find_naming,
+    keys_of,
+    look,
+    look_for_labels,
+    words_of,
+)
 from data_pipelines.own_data.matching import IMAGES, LABELS, places
 from data_pipelines.reading.decoding import label_values
 from data_pipelines.spec import DataError
@@ -43,7 +53,7 @@ def find_masks(images: Path, labels: Path) -> Masks | None:
 
     Folders of classes stand behind what braces are for. Raises `DataError` where a folder can't be read.
     """
-    found, of_labels = look(images, IMAGES), look(labels, LABELS) or look(labels, IMAGES)
+    found, of_labels = look(images, IMAGES), look_for_labels(labels)
     return _in_folders_of_classes(found, of_labels, labels) or _in_folders_of_images(found, of_labels)
 
 

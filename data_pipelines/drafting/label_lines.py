@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from data_pipelines.datasets.pascal_voc import colour
 from data_pipelines.drafting.label_looks import Labels
+from data_pipelines.drafting.lines import quoted
 from data_pipelines.spec import IGNORE, LARGEST_ID
 
 BACKGROUND = "background"
@@ -45,7 +44,7 @@ def mask_lines(keys: Sequence[str], share: float, soft: int, overlap: int) -> tu
         told.append(f"masks overlap in {overlap} pixels: there the last in classes counts, as yet the smallest")
         lines.append("masks_overlap: last")
     where = "file" if "*" in keys[0] else "folder"
-    lines += [f"classes:  # {where}: name", *(f"  {_text(key)}: {_text(_said(key))}" for key in keys)]
+    lines += [f"classes:  # {where}: name", *(f"  {quoted(key)}: {quoted(_said(key))}" for key in keys)]
     rest = REST if share else "void: others  # of which there are none"
     return [*(f"# {line}" for line in told), *lines, rest], told
 
@@ -158,7 +157,3 @@ def _share(labels, value):
         return f"# transparent: {labels.clear / total:.2%} of the pixels"
     thin = ", thin or scattered" if value in labels.scattered else ""
     return f"# {labels.counts[value] / total:.2%} of the pixels{thin}"
-
-
-def _text(name: Any) -> str:
-    return json.dumps(name, ensure_ascii=False)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.own_data.matching import files_below
+from data_pipelines.own_data.matching import IMAGES, LABELS, files_below
 from data_pipelines.reading.decoding import label_values
 from data_pipelines.spec import DataError
 
@@ -79,6 +79,11 @@ def look(folder: Path, extensions: set[str]) -> list[File]:
             place = PurePosixPath(name)
             found.append(File(place.parent.as_posix(), path.stem, path.suffix, path))
     return found
+
+
+def look_for_labels(folder: Path) -> list[File]:
+    """The files of a folder that keep ids, or else any. Raises `DataError`."""
+    return look(folder, LABELS) or look(folder, IMAGES)
 
 
 def find_naming(images: Sequence[File], labels: Sequence[File]) -> Naming:

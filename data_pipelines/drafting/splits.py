@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from data_pipelines.audit.scenes import find_scenes
-from data_pipelines.drafting.paths import relative
+from data_pipelines.drafting.lines import bare, quoted, relative
 from data_pipelines.own_data import lists
 from data_pipelines.own_data.description import FOLDER, REGION
 from data_pipelines.own_data.parts import Part
@@ -69,7 +68,7 @@ def draft_splits(part: Part, images: Mapping[str, Path], places: Iterable[Path],
     if found:
         told = {split: relative(path, folder) for split, path in found.items()}
         missing = [] if "val" in found else ["no list of val: training needs one to score"]
-        return Drafted([f"splits: {json.dumps(told, ensure_ascii=False)}"], [*notes, *missing])
+        return Drafted([f"splits: {quoted(told)}"], [*notes, *missing])
     drafted = _windows(images) or _shares(images)
     return Drafted(drafted.lines, [*notes, *drafted.notes])
 
@@ -183,10 +182,10 @@ def _shares(names, more=MappingProxyType({})):
     lines, notes, scenes = [], [], {name: name for name in names}
     if group and group.sure:
         scenes = group.of(names)
-        lines.append(f"group: {json.dumps(group.pattern)}  # {group.number} scenes by the names: each in one split")
+        lines.append(f"group: {quoted(group.pattern)}  # {group.number} scenes by the names: each in one split")
         notes.append(f"{len(names)} images are of {group.number} scenes, by their names: those of one are in one split")
     elif group:
-        lines.append(f"# group: {json.dumps(group.pattern)}  # if what begins alike is of one scene: each in one split")
+        lines.append(f"# group: {quoted(group.pattern)}  # if what begins alike is of one scene: each in one split")
         notes.append(
             f"images whose names begin alike may be of one scene ({group.number} in all): if so, use the line of group"
         )
@@ -196,7 +195,7 @@ def _shares(names, more=MappingProxyType({})):
         what = "scenes" if group and group.sure else "names"
         return Drafted([*lines, f"{_line({**SHARES, **more})}  # of the {what}, by their hash; as yet {told}"], notes)
     found = _divided(scenes)
-    listed = [f"  {split}: {json.dumps(own, ensure_ascii=False)}" for split, own in {**found, **more}.items()]
+    listed = [f"  {split}: {quoted(own)}" for split, own in {**found, **more}.items()]
     return Drafted([*lines, "splits:", *listed], notes)
 
 
@@ -214,4 +213,4 @@ def _divided(scenes):
 
 
 def _line(splits):
-    return f"splits: {json.dumps(splits).replace(chr(34), '')}"
+    return f"splits: {bare(splits)}"

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from data_pipelines.drafting.contents import kind_of
 from data_pipelines.drafting.files import alike, band_names, extra_lines, file_lines, find_files, left_note
-from data_pipelines.drafting.label_folders import find_masks, looked_at, masks_beside
+from data_pipelines.drafting.label_folders import Masks, find_masks, looked_at, masks_beside
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.lines import bare
 from data_pipelines.drafting.naming import Affix
 from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import check_folders, draft_splits
 from data_pipelines.own_data.description import NAMES
 from data_pipelines.own_data.matching import IMAGES, list_files, list_labels, places, tell_leftovers
+from data_pipelines.own_data.parts import Part
 from data_pipelines.programs import command
 from data_pipelines.spec import COLOURS, DataError
 from data_pipelines.writing import check_writable, write_file
@@ -34,6 +35,26 @@ EPILOG = """example:
   did_tf describe-data --images photos --labels masks --extras depth --folder data/mine
 writes data/mine/dataset.yaml, which names these folders. Nothing is copied, and nothing is overwritten.
 """
+
+
+class _Pairs(NamedTuple):
+    """Images and labels that belong together.
+
+    Attributes:
+      parts: where the images' bands come from, their own files first.
+      label: of the labels.
+      found: name -> path, of the pairs alone and in their order, for each of `parts`.
+      labels: name -> path of all labels.
+      masks: of the classes, if labels are that.
+      images: how many there are, also without label.
+    """
+
+    parts: list[Part]
+    label: Part
+    found: list[dict[str, Path]]
+    labels: Mapping[str, Path]
+    masks: Masks | None
+    images: int
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -74,6 +95,39 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
       DataError: files are missing or unreadable, or differ in what they hold.
     """
     files = find_files(image_folder, label_folder, extra_folders)
+    pairs, notes = _pair_up(files)
+    kinds = [kind_of(part.folder, list(own.values())) for part, own in zip(pairs.parts, pairs.found)]
+    bands = band_names(pairs.parts, [kind.bands for kind in kinds])
+    places_of_images = [place for place, _ in places(pairs.parts[0].folder)]
+    may_have_lists = [*(place.parent for place in places_of_images), *places_of_images, folder]
+    splits = draft_splits(pairs.parts[0], pairs.found[0], may_have_lists, folder)
+    notes = [*files.notes, *([] if pairs.masks else left_note(files)), *notes, *splits.notes]
+    of_labels, choices, what = _label_lines(pairs)
+    of_nodata, told = nodata_lines(kinds, pairs.found)
+    names = list(pairs.found[0])
+    choices += told + compare(pairs.found[0], pairs.labels, names)
+    for other in (*pairs.found[1:], pairs.labels):
+        choices += compare_places(pairs.found[0], other, names)
+    lines = [
+        f"# Drafted from {pairs.images} images and {len(pairs.labels)} labels, {len(names)} of them pairs.",
+        "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
+        *(f"# {text[:1].upper()}{text[1:]}." for text in notes),
+        *file_lines(pairs.parts, pairs.label, folder),
+        f"bands: {bare(bands[0])}{_hint(bands)}",
+        f"dtype: {kinds[0].dtype}",
+        *extra_lines(pairs.parts, bands, [kind.dtype for kind in kinds], folder),
+        *of_nodata,
+        *of_labels,
+        *splits.lines,
+    ]
+    total = sum(kind.bands for kind in kinds)
+    of_bands = f"{total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}"
+    summary = f"{len(names)} pairs; {of_bands}; {what}"
+    return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+
+
+def _pair_up(files):
+    """(`_Pairs` of the files that were found, lines on further bands that are left out)."""
     parts, label, everything = files.parts, files.label, [*files.parts, files.label]
     found = [list_files(part, everything, IMAGES) for part in parts]
     labels = list_labels(label, everything, lossy=True)
@@ -93,39 +147,16 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     tell_leftovers([*found, labels], [*(part.folder for part in parts), label.folder], names)
     check_channels(found[0][names[0]], labels[names[0]])
     kept, notes = alike(parts, found, names[0])
-    parts, found = [parts[number] for number in kept], [found[number] for number in kept]
-    kinds = [kind_of(part.folder, [own[name] for name in names]) for part, own in zip(parts, found)]
-    bands = band_names(parts, [kind.bands for kind in kinds])
-    images = {name: found[0][name] for name in names}
-    there = [place for place, _ in places(parts[0].folder)]
-    splits = draft_splits(parts[0], images, [*(place.parent for place in there), *there, folder], folder)
-    notes = [*files.notes, *([] if masks else left_note(files)), *notes, *splits.notes]
-    if masks:
-        of_labels, choices = mask_lines(*looked_at(masks.files))
-        what = f"masks of {len(masks.files)} classes"
-    else:
-        looks = labels_of([labels[name] for name in names])
-        of_labels, choices = label_lines(looks)
-        what = f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
-    of_nodata, told = nodata_lines(kinds, [{name: own[name] for name in names} for own in found])
-    choices += told + compare(found[0], labels, names)
-    choices += [line for other in (*found[1:], labels) for line in compare_places(found[0], other, names)]
-    lines = [
-        f"# Drafted from {len(found[0])} images and {len(labels)} labels, {len(names)} of them pairs.",
-        "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
-        *(f"# {text[:1].upper()}{text[1:]}." for text in notes),
-        *file_lines(parts, label, folder),
-        f"bands: {json.dumps(bands[0], ensure_ascii=False).replace(chr(34), '')}{_hint(bands)}",
-        f"dtype: {kinds[0].dtype}",
-        *extra_lines(parts, bands, [kind.dtype for kind in kinds], folder),
-        *of_nodata,
-        *of_labels,
-        *splits.lines,
-    ]
-    total = sum(kind.bands for kind in kinds)
-    of_bands = f"{total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}"
-    summary = f"{len(names)} pairs; {of_bands}; {what}"
-    return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+    fitting = [{name: found[number][name] for name in names} for number in kept]
+    return _Pairs([parts[number] for number in kept], label, fitting, labels, masks, len(found[kept[0]])), notes
+
+
+def _label_lines(pairs):
+    """(lines of the dataset.yaml on what labels hold, lines on what was chosen, how many classes that are)."""
+    if pairs.masks:
+        return *mask_lines(*looked_at(pairs.masks.files)), f"masks of {len(pairs.masks.files)} classes"
+    looks = labels_of([pairs.labels[name] for name in pairs.found[0]])
+    return *label_lines(looks), f"{len(looks.counts)} {'colours' if looks.colours else 'ids'}"
 
 
 def _masks(files):
