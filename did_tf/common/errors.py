@@ -20,21 +20,12 @@ class NotFinite(Failure):
 
 
 @contextlib.contextmanager
-def about(what: str) -> Iterator[None]:
-    """Within it, the message of a `NotFinite` begins with `what`, such as the name of an image."""
+def about(what: str, kind: type[ConfigError | NotFinite] = NotFinite) -> Iterator[None]:
+    """Within it, the message of an error of a `kind` begins with `what`, the name of an image or a setting."""
     try:
         yield
-    except NotFinite as error:
-        raise NotFinite(f"{what}: {error}") from None
-
-
-@contextlib.contextmanager
-def naming(setting: str) -> Iterator[None]:
-    """Within it, the message of a `ConfigError` begins with `setting`, which it comes from."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{setting}: {error}") from None
+    except kind as error:
+        raise kind(f"{what}: {error}") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -147,7 +147,11 @@ def first_images(load: Callable[[], Dataset], splits: Iterable[str], count: int)
 def _is_input(path, source, output):
     hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
     is_image = path.suffix.lower() in EXTENSIONS and path.is_file()
-    return is_image and not hidden and output.resolve() not in path.resolve().parents
+    return is_image and not hidden and not _is_result(path, output)
+
+
+def _is_result(path, output):
+    return output.resolve() in path.resolve().parents
 
 
 def _named_so(paths, parts):
@@ -201,7 +205,7 @@ def _files(part, parts, output):
         found = list_files(part, parts, EXTENSIONS)
     except DataError:
         return {}  # which every image that has other parts tells
-    return {name: path for name, path in found.items() if output.resolve() not in path.resolve().parents}
+    return {name: path for name, path in found.items() if not _is_result(path, output)}
 
 
 def _in_parts(name, parts, found, specs):

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from data_pipelines.spec import IGNORE, Dataset, Sample
-from did_tf.common.text import aligned, left_out, percent
-from did_tf.scoring.metrics import jsonable, nan_mean, ratio
+from did_tf.common.text import aligned, percent
+from did_tf.scoring.metrics import jsonable, left_out, nan_mean, ratio
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
 """Area of an object in pixels, [low, high), by the bounds of MS-COCO."""

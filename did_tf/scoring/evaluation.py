@@ -19,8 +19,8 @@ from did_tf.common import visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import about
 from did_tf.common.files import write_json
-from did_tf.common.text import aligned, left_out, percent
-from did_tf.scoring.metrics import ConfusionMatrix
+from did_tf.common.text import aligned, percent
+from did_tf.scoring.metrics import ConfusionMatrix, left_out
 
 MAIN, BLEND = "main", "blend"
 """The output that counts, which every network has, and the mean of all of a network's outputs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,8 +107,8 @@ class ConfusionMatrix:
             "pixel_accuracy": jsonable(self.pixel_accuracy()),
             "mean_accuracy": jsonable(self.mean_accuracy()),
             "fw_iou": jsonable(self.frequency_weighted_iou()),
-            "miou_classes": _known(columns["iou"]),
-            "mean_accuracy_classes": _known(columns["recall"]),
+            "miou_classes": known(columns["iou"]),
+            "mean_accuracy_classes": known(columns["recall"]),
             "pixels": int(self.counts.sum()),
             "classes": {
                 name: {key: jsonable(values[i]) for key, values in columns.items()}
@@ -146,9 +146,21 @@ def nan_mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _known(values):
+def known(values: np.ndarray) -> int:
     """How many values of an array are not NaN."""
     return int(np.count_nonzero(~np.isnan(values)))
+
+
+def left_out(columns: Iterable[np.ndarray]) -> list[list[str]]:
+    """How many values the mean of each column is of, as rows of a table: one, or none where no column has a NaN.
+
+    Args:
+      columns: values of the same classes, such as their IoU, NaN where a class has none.
+    """
+    counts = [(known(column), len(column)) for column in columns]
+    if all(some == all_ for some, all_ in counts):
+        return []
+    return [["  classes in it", *(f"{some} of {all_}" for some, all_ in counts)]]
 
 
 def jsonable(value: float) -> float | None:

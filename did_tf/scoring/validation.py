@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from data_pipelines.spec import Dataset
@@ -13,6 +12,7 @@ from did_tf.common import visualize
 from did_tf.scoring import classification, evaluation
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import Predict
+from did_tf.scoring.metrics import known
 
 
 class SegmentationValidation:
@@ -58,8 +58,8 @@ class SegmentationValidation:
 
         result = evaluation.evaluate(self.predictor, self.dataset, split, progress, watch=watch)
         matrix = result.matrices[evaluation.MAIN]
-        known, classes = np.count_nonzero(~np.isnan(matrix.iou())), self.dataset.spec.num_classes
-        self.remark = f"mIoU over {known} of {classes} classes" if known < classes else ""
+        shown, classes = known(matrix.iou()), self.dataset.spec.num_classes
+        self.remark = f"mIoU over {shown} of {classes} classes" if shown < classes else ""
         values = {"miou": float(matrix.mean_iou()), "accuracy": float(matrix.pixel_accuracy())}
         return values, lambda: self._summarize(matrix, panels)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_pipelines.pipeline import Loader
-from did_tf.common.errors import naming
+from did_tf.common.errors import ConfigError, about
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training.pretrained import IMAGENET
@@ -17,7 +17,7 @@ def check_sources(settings: Mapping[str, Any], run: RunFolder) -> None:
     """Raises `ConfigError` where the weights that a new run starts from, by the section `train`, are not there."""
     for setting in ("init", "encoder"):
         if settings[setting] not in ("", IMAGENET) and not checkpoints.saved_steps(run.checkpoints):
-            with naming(f"train.{setting}"):
+            with about(f"train.{setting}", ConfigError):
                 weights.file_of(settings[setting])
 
 

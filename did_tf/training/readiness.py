@@ -13,7 +13,7 @@ from data_pipelines.learnable import classes_in, nothing_labelled, shows_one
 from data_pipelines.pipeline import Loader, training_labels
 from did_tf import models
 from did_tf.common import compat
-from did_tf.common.errors import ConfigError, naming
+from did_tf.common.errors import ConfigError, about
 from did_tf.models.layers import check_size
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.supervision import Supervision
@@ -30,7 +30,7 @@ def check_model(model: keras.Model, crop: Sequence[int], multipliers: Mapping[st
       crop: height and width, pixels.
       multipliers: {part: factor of its learning rate}.
     """
-    with naming(f"data.crop={tuple(crop)}"):
+    with about(f"data.crop={tuple(crop)}", ConfigError):
         check_size((None, *crop), model.get_layer("normalize").minimum)
     if all(multipliers.get(models.part(compat.path(variable))) == 0 for variable in model.trainable_variables):
         raise ConfigError(f"optimizer.multipliers leaves nothing to train: {dict(multipliers)}")

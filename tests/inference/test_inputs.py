@@ -1,12 +1,12 @@
 from pathlib import Path
 
-import cv2
 import numpy as np
 import own_data
 import pytest
 import rasterio
 import tiny
 from in_memory import InMemory
+from photos import make_photos, picture
 
 from data_pipelines import DataError, DatasetSpec
 from data_pipelines.own_data.parts import Part
@@ -20,19 +20,9 @@ from did_tf.inference import inputs
 SPEC = DatasetSpec("three", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), {}, (0.0,) * 3, (1.0,) * 3)
 
 
-def picture(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
 @pytest.fixture
 def folder(tmp_path):
-    """a.png, a.jpg, b.TIFF, day/a.png, night/a.PNG, and what is no image."""
-    source = tmp_path / "images"
-    for number, name in enumerate(("a.png", "a.jpg", "b.TIFF", "day/a.png", "night/a.PNG", ".thumbs/a.png", "._a.png")):
-        pixels = picture(20, 30, number)[..., ::-1]
-        files.write_file(source / name, cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
-    (source / "a.txt").write_text("notes")
-    return source
+    return make_photos(tmp_path / "images")
 
 
 def test_images_are_found_in_subfolders_and_names_are_unique(folder, tmp_path):

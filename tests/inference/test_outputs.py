@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+from photos import picture
 
 from data_pipelines import DatasetSpec
 from data_pipelines.reading.places import Place, place_of
@@ -15,10 +16,6 @@ WIDE = DatasetSpec("wide", ("a", "b", "c"), PALETTE, {}, (0.0,) * 3, (1.0,) * 3,
 KINDS = ("label", "color", "overlay", "outputs")
 IDS = np.tile(np.array([0, 1, 2], np.uint8), (40, 20))
 UTM = Place(rasterio.CRS.from_epsg(32633).to_wkt(), (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0))
-
-
-def picture(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def read(path):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+from photos import make_photos, picture
 
 import data_pipelines
 from data_pipelines import DataError
@@ -18,10 +19,6 @@ PROJECT = Path(wiring.__file__).parents[1]
 KINDS = ("label", "color", "overlay", "outputs")
 
 
-def picture(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
 def read(path):
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     return pixels[..., ::-1] if pixels.ndim == 3 else pixels
@@ -29,13 +26,7 @@ def read(path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """a.png, a.jpg, b.TIFF, day/a.png, night/a.PNG, and what is no image."""
-    source = tmp_path / "images"
-    for number, name in enumerate(("a.png", "a.jpg", "b.TIFF", "day/a.png", "night/a.PNG", ".thumbs/a.png", "._a.png")):
-        pixels = picture(20, 30, number)[..., ::-1]
-        files.write_file(source / name, cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
-    (source / "a.txt").write_text("notes")
-    return source
+    return make_photos(tmp_path / "images")
 
 
 def test_output_that_can_not_be_written(tmp_path):

@@ -18,8 +18,8 @@ from data_pipelines.datasets.cityscapes import CLASSES, LABEL_IDS
 from data_pipelines.datasets.cityscapes import Cityscapes as CityscapesData
 from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common import visualize
-from did_tf.common.text import aligned, left_out, percent
-from did_tf.scoring.metrics import ConfusionMatrix, jsonable, nan_mean, ratio
+from did_tf.common.text import aligned, percent
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out, nan_mean, ratio
 from did_tf.scoring.official import Benchmark, read_result
 
 CATEGORIES = {
