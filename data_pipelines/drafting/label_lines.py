@@ -17,8 +17,10 @@ NAMED = 5  # values in a line
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     """(lines of labels_hold, classes, palette, void, rest and labels_soft; what is to be told of them)."""
-    told = [*_palettes(labels), *_either(labels), *_soft(labels), *_thin(labels), *_clear(labels), *_nothing(labels)]
-    lines = [f"# {line}" for line in told]
+    labels, of_tag, line = _kept_tag(labels)
+    told = [*_palettes(labels), *_either(labels), *_soft(labels), *_thin(labels), *_clear(labels)]
+    told += of_tag or _nothing(labels)
+    lines = [*(f"# {one}" for one in told), *line]
     if labels.soft or labels.half:
         lines.append("labels_soft: nearest")
     if labels.clear:
@@ -106,6 +108,20 @@ def _clear(labels):
     return [f"{share:.2%} of the pixels are transparent: a class of their own, {BACKGROUND}"]
 
 
+def _kept_tag(labels):
+    """(labels, what is to be told, lines): a nodata tag is a class where without it there is but one to learn."""
+    classes = set(labels.counts) - {*void_ids(labels.counts)} if not labels.colours else set()
+    if len(classes) != 1 or len(labels.tags) != 1 or labels.clear or not 0 <= min(labels.tags) <= LARGEST_ID:
+        return labels, [], []
+    (tag,) = labels.tags
+    counts = dict(sorted({**labels.counts, tag: labels.nothing}.items()))
+    told = (
+        f"{tag} is nodata by the labels' own tags, but without it there is one class alone: so it is one, and the tags "
+        "of images alone count"
+    )
+    return labels._replace(counts=counts, nothing=0, tags=set()), [told], ["nodata_tags: images"]
+
+
 def _nothing(labels):
     if not labels.nothing:
         return []
@@ -134,11 +150,15 @@ def _ids(labels):
 
 
 def void_ids(counts: Mapping[int, int]) -> list[int]:
-    """Those ids that are no class: negative ones, and 255 unless the ids are spread evenly from 0 to it."""
+    """Those ids that are no class: negative ones, and 255 or 65535 where that is the highest.
+
+    255 is a class where the ids are spread evenly from 0 to it.
+    """
     ids = sorted(value for value in counts if value >= 0)
     gaps = [after - before for before, after in zip(ids, ids[1:])]
     even = ids[:1] == [0] and ids[-1] == IGNORE and min(gaps) > 1 and max(gaps) <= EVEN * min(gaps)
-    return [*(value for value in counts if value < 0), *([IGNORE] if IGNORE in counts and not even else [])]
+    highest = [value for value in ids[-1:] if value in (IGNORE, LARGEST_ID) and not even]
+    return [*(value for value in counts if value < 0), *highest]
 
 
 def _colours(labels):

@@ -15,6 +15,7 @@ from data_pipelines.drafting.soft_edges import MOST_VALUES, classes_among, scatt
 from data_pipelines.drafting.values import Values, added, as_colours, values_of
 from data_pipelines.reading import palettes
 from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values, palette_of
+from data_pipelines.reading.labels import refuse_one_hot
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError
 
 MOST_COLOURS = 2**20  # that are counted
@@ -195,6 +196,7 @@ def _look(path, colours):
     """`LabelFile` of a label; with `colours`, palettes become theirs."""
     stored = label_values(path, colours=colours, lossy=True)
     label, alpha = stored.values, stored.alpha
+    refuse_one_hot(path, label)
     there, clear, half, solid, nothing = np.ones(label.shape[:2], bool), 0, 0, 0, 0
     void = None if stored.void is None else stored.void.all(axis=-1)
     tags = set(label[void].ravel()[:1].tolist()) if void is not None and stored.tag and label.shape[2] == 1 else set()

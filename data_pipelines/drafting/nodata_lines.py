@@ -24,6 +24,7 @@ def nodata_lines(kinds: Sequence[Kind], found: Sequence[Mapping[str, Path]]) -> 
     """
     value, told = _tagged(kinds, found)
     told = [*([MASKED] if any(kind.masked for kind in kinds) else []), *told]
+    told += [_of_edge(kind.edge) for kind in kinds if kind.edge is not None and value is None]
     return [*(f"# {line}" for line in told), *([f"nodata: {_number(value)}"] if value is not None else [])], told
 
 
@@ -41,6 +42,13 @@ def _tagged(kinds, found):
     without = [Path(path).name for tags in told for path in tags.get(None, [])]
     odd = f", but not of {len(without)} ({some(without)})" if without else ""
     return value, [f"nodata is {_number(value)} by the tags of {count} files{odd}: {VOID}"]
+
+
+def _of_edge(value):
+    number = _number(value)
+    return (
+        f"some images are {number} in all bands along their edges: if nothing was measured there, say nodata: {number}"
+    )
 
 
 def _number(value):

@@ -68,8 +68,21 @@ def distances(path: str | Path, spec: DatasetSpec) -> np.ndarray:
     return np.nan_to_num(found).astype(np.float32)
 
 
+def refuse_one_hot(path: str | Path, label: np.ndarray) -> None:
+    """Raises DataError for a TIFF's values [h, w, 4 or more] of which each pixel has one, so that a band is a class."""
+    if label.shape[2] <= GREY or not is_tiff(path):
+        return
+    there = label != 0
+    if (there.sum(axis=-1) == 1).all() and there.any(axis=(0, 1)).sum() > 1:
+        raise DataError(
+            f"label {path} has {label.shape[2]} bands, one of which is set in each pixel: save the number of that band "
+            "as an id, in one band (argmax)"
+        )
+
+
 def _parted(path, label, alpha, spec):
     """(values without alpha, [h, w] bool where they are transparent or None where there is no alpha)."""
+    refuse_one_hot(path, label)
     if not alpha or label.shape[2] not in (2, 4):
         return label, None
     strength, most = label[..., -1], _opaque(label)

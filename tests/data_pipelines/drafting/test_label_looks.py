@@ -283,6 +283,9 @@ def test_whole_floats_and_negative_ids(tmp_path):
         ([-1, 0, 1], [-1]),
         ([-9999, 0, 128, 255], [-9999]),
         ([1, 2], []),
+        ([1, 255, 280], []),
+        ([0, 1, 65535], [65535]),
+        ([255, 280, 65535], [65535]),
     ],
 )
 def test_which_ids_are_drafted_as_void(ids, void):

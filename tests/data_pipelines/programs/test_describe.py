@@ -207,6 +207,30 @@ def test_a_draft_where_labels_call_an_id_nodata(tmp_path, capsys):
         assert (dataset.read(dataset.samples(split)[0])[1][:3] == 255).all()
 
 
+def test_a_draft_where_all_but_one_class_is_nodata_by_the_labels_own_tag(tmp_path, capsys):
+    values, label = np.full((16, 16, 1), 7, np.uint8), halves()
+    text, dataset = describe_tiffs(tmp_path, [(values, None)] * 2, [(label, 0)] * 2, capsys)
+    assert "# 0 is nodata by the labels' own tags, but without it there is one class alone" in text
+    assert "\nnodata_tags: images\n" in text and "0: class_0  # 50.00% of the pixels" in text
+    assert (dataset.read(dataset.samples("train")[0])[1] == label[..., 0]).all()
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("uint16", 65535), ("float32", -9999), ("uint8", 0)])
+def test_a_draft_asks_whether_edges_were_measured(dtype, value, tmp_path, capsys):
+    values = np.full((16, 16, 3), 7, dtype)
+    values[:, :9] = value
+    text, dataset = describe_tiffs(tmp_path, [(values, None)] * 2, [(halves(), None)] * 2, capsys)
+    assert f"# some images are {value} in all bands along their edges" in text and f"say nodata: {value}" in text
+    assert dataset.spec.nodata is None
+
+
+def test_a_draft_does_not_ask_about_edges_of_one_band_or_with_a_tag(tmp_path, capsys):
+    dark, tagged = np.zeros((16, 16, 1), np.uint8), np.zeros((16, 16, 3), np.uint16)
+    assert "edges" not in describe_tiffs(tmp_path / "a", [(dark, None)] * 2, [(halves(), None)] * 2, capsys)[0]
+    tagged[4:] = 5
+    assert "edges" not in describe_tiffs(tmp_path / "b", [(tagged, 0)] * 2, [(halves(), None)] * 2, capsys)[0]
+
+
 def test_a_draft_of_images_with_clear_corners(tmp_path, capsys):
     """Alpha of 0 and 255 alone is a mask and no band."""
     pixels = np.full((16, 16, 4), 255, np.uint8)

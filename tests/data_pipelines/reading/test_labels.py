@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 from PIL import Image
 
 from data_pipelines.reading.images import read_label
@@ -204,6 +205,17 @@ def test_half_transparent_pixels(tmp_path):
     soft = spec_of("a", "b", rest=0, label_colours=((0, 0, 0), (255, 0, 0)), labels_soft="nearest")
     assert read_label(path, soft).tolist() == [[1, 1, 0, 0]]
     assert distances(path, soft).tolist() == [[0, 125, 120, 0]]
+
+
+def test_a_band_per_class_is_told(tmp_path):
+    hot = np.eye(4, dtype=np.uint8)[[[0, 3], [2, 1]]]
+    tifffile.imwrite(tmp_path / "a.tif", hot, photometric="rgb", extrasamples=["unassalpha"])
+    assert "has 4 bands, one of which is set in each pixel" in refusal(tmp_path / "a.tif", spec_of(*"abcd"))
+    black = np.zeros((2, 2, 4), np.uint8)
+    black[..., 3] = 255
+    tifffile.imwrite(tmp_path / "b.tif", black, photometric="rgb", extrasamples=["unassalpha"])
+    spec = spec_of("a", "b", label_colours=((0, 0, 0), (255, 0, 0)))
+    assert read_label(tmp_path / "b.tif", spec).tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_palette_with_transparency(tmp_path):
