@@ -11,6 +11,7 @@ CASES = [
     ("did", 2049, "whole"),
     ("did", 4200, "tiles_once"),
     ("did", 2049, "tiles"),
+    ("did", 1025, "scales"),
     ("ladder", 2049, "whole"),
     ("fcrn", 1025, "whole"),
     ("fc_densenet", 1025, "whole"),
@@ -50,7 +51,8 @@ def _program(system, side, protocol):
     from did_tf.inference.memory import Need
     from did_tf.inference.predictor import Predictor
 
-    options = {"tiles": {"tile": TILE, "scales": SCALES}, "tiles_once": {"tile": TILE}}.get(protocol, {})
+    tile, scales = {"tile": TILE}, {"scales": SCALES}
+    options = {"scales": scales, "tiles": {**tile, **scales}, "tiles_once": tile}.get(protocol, {})
     names, palette = zip(*((f"class_{number}", (number,) * 3) for number in range(CLASSES)))
     spec = DatasetSpec("drawn", names, palette, {}, (128.0,) * 3, (60.0,) * 3)
     predictor = Predictor(models.build(system, CLASSES), **options)

@@ -27,12 +27,13 @@ from did_tf.common.kinds import (
     sequence,
     whole,
 )
+from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.training import distribution, losses, optimizers, schedules, supervision
 
 Config = Mapping[str, Any]
 """Resolved settings: a plain dict of the sections that experiments/base.py explains."""
 
-PROTOCOLS = ("whole", "tiles", "tiles_once")
+PROTOCOLS = ("whole", "scales", "tiles", "tiles_once")
 """How an image goes through the network in testing, see `wiring.make_predictor`."""
 FREQUENCIES = ("all", "segnet")
 """What the frequency of a class is its pixels over: those of all images, or those of the images that have the class."""
@@ -120,6 +121,15 @@ OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimize
 """Settings that take any key: what they are passed to knows which there are."""
 _TESTING = ("dataset.", "model.", "data.crop", "evaluate.")
 
+
+def _of_protocols(names):
+    """Entry of `EFFECTS` for a setting that protocols `names` use, in testing or in validation."""
+    return (
+        f"protocol {' or '.join(names)}",
+        lambda c: not {*names}.isdisjoint([c["train"]["validation"], *c["evaluate"]["protocols"]]),
+    )
+
+
 EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.scale": ("an empty data.area", lambda c: not c["data"]["area"]),
     "data.aspect": ("an empty data.area", lambda c: not c["data"]["area"]),
@@ -134,6 +144,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "schedule.divisor": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.power": ("schedule.name=poly", lambda c: c["schedule"]["name"] == "poly"),
     "schedule.final": ("schedule.name=exponential", lambda c: c["schedule"]["name"] == "exponential"),
+    **{key: _of_protocols(names) for key, names in PROTOCOLS_WITH.items()},
 }
 """{setting: (what it needs to have an effect, function of the config that says whether that is so)}."""
 

@@ -24,8 +24,9 @@ from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError
 from did_tf.inference import export, inputs, trained
-from did_tf.inference.memory import IN_TILES, Fitting, sizes_of
+from did_tf.inference.memory import Fitting, sizes_of
 from did_tf.inference.predictor import Predictor
+from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
@@ -143,8 +144,8 @@ def make_predictor(
     Args:
       config: resolved settings.
       model: the network.
-      protocol: of `PROTOCOLS`: the "whole" image, "tiles" of the training crop's size at the scales of the settings, or
-        "tiles_once", at scale 1 alone.
+      protocol: of `PROTOCOLS`: the "whole" image, the whole image at the "scales" of the settings, "tiles" of the
+        training crop's size at these scales, or "tiles_once", at scale 1 alone.
       outputs: those that are wanted, None for all.
 
     Raises:
@@ -154,11 +155,10 @@ def make_predictor(
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     settings = config["evaluate"]
-    if protocol == "whole":
-        return Predictor(model, flip=settings["flip"], outputs=outputs)
-    crop = tuple(config["data"]["crop"])
-    scales = (1.0,) if protocol == IN_TILES else tuple(settings["scales"])
-    return Predictor(model, crop, settings["overlap"], scales, settings["flip"], outputs=outputs)
+    in_tiles, at_scales = (protocol in PROTOCOLS_WITH[f"evaluate.{key}"] for key in ("overlap", "scales"))
+    tile = tuple(config["data"]["crop"]) if in_tiles else None
+    scales = tuple(settings["scales"]) if at_scales else (1.0,)
+    return Predictor(model, tile, settings["overlap"], scales, settings["flip"], outputs=outputs)
 
 
 def make_fitting(config: Config, model: keras.Model, spec: DatasetSpec, protocol: str, **options: Any) -> Fitting:

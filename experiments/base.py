@@ -89,9 +89,9 @@ def get_config():
     c.train.progress = True
 
     c.evaluate = ml_collections.ConfigDict()
-    c.evaluate.protocols = ("whole",)  # "whole": the whole image; "tiles": the crop's size, see below; "tiles_once"
-    c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5)  # of "tiles"
-    c.evaluate.overlap = 1 / 3  # of neighbouring tiles
+    c.evaluate.protocols = ("whole",)  # the whole image, or that at "scales"; "tiles" of the crop's size, "tiles_once"
+    c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5)  # of "scales" and "tiles"
+    c.evaluate.overlap = 1 / 3  # of neighbouring tiles, of "tiles" and "tiles_once"
     c.evaluate.flip = False
     c.evaluate.options = ml_collections.ConfigDict()  # options of the model that are others here than in training
 

@@ -1,5 +1,6 @@
 """Every setting has a kind and a range, and what excludes or needs another says so: before data are read."""
 
+import json
 import math
 
 import pytest
@@ -146,6 +147,45 @@ def test_what_is_set_and_changes_nothing_is_told():
         "schedule.power=2.0 has no effect: it needs schedule.name=poly",
     ]
     assert not settings.without_effect(tiny.config(schedule__name="poly"), ["schedule.power", "train.steps"])
+
+
+@pytest.mark.parametrize(
+    "protocols, validation, idle",
+    [
+        (("whole",), "whole", {"scales", "overlap"}),
+        (("whole", "scales"), "whole", {"overlap"}),
+        (("whole", "tiles_once"), "whole", {"scales"}),
+        (("tiles",), "whole", set()),
+        (("whole",), "scales", {"overlap"}),
+        (("whole",), "tiles", set()),
+    ],
+)
+def test_what_no_protocol_uses_is_told(protocols, validation, idle):
+    config = tiny.config(evaluate__protocols=protocols, train__validation=validation)
+    told = settings.without_effect(config, ["evaluate.scales", "evaluate.overlap", "evaluate.flip"])
+    assert {line.partition("=")[0] for line in told} == {f"evaluate.{key}" for key in idle}
+    needs = {"scales": "protocol scales or tiles", "overlap": "protocol tiles or tiles_once"}
+    assert all(any(line.endswith(f"has no effect: it needs {needs[key]}") for line in told) for key in idle)
+
+
+@pytest.mark.parametrize(
+    "changes, protocols, given, told",
+    [
+        ({}, ["whole"], [], []),
+        ({"evaluate__scales": (0.5, 1.0)}, ["whole"], [], ["evaluate.scales=[0.5, 1.0]"]),
+        ({"evaluate__scales": (0.5, 1.0)}, ["whole", "scales"], [], []),
+        ({}, ["scales"], ["--config.evaluate.overlap=1/3"], ["evaluate.overlap=0.333"]),
+        ({"train__validation": "tiles", "evaluate__overlap": 0.5}, ["scales"], [], ["evaluate.overlap=0.5"]),
+        ({"evaluate__scales": (2.0,)}, [], [], ["evaluate.scales=[2.0]"]),
+    ],
+)
+def test_testing_tells_what_its_protocol_ignores(changes, protocols, given, told, capsys, monkeypatch):
+    """Of the experiment as of the command line; what validation in training uses is no matter then."""
+    monkeypatch.setattr(cli, "config_arguments", lambda: given)
+    cli.tell_idle(json.loads(json.dumps(tiny.config(**changes))), protocols)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[: len(start) + 6] for line, start in zip(lines, told)] == [f"note: {start}" for start in told]
+    assert len(lines) == len(told)
 
 
 UNLIKE = ("data.cache", "data.light_bands")  # no augmentation's, and names of bands, which the data set knows

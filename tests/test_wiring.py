@@ -12,7 +12,7 @@ from data_pipelines import load
 from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.pipeline import Loader
 from data_pipelines.spec import IGNORE, DataError
-from did_tf import wiring
+from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import memory
 from did_tf.programs import cli
@@ -171,12 +171,34 @@ def test_nothing_is_read_for_settings_that_are_refused(tmp_path, monkeypatch, ch
         wiring.make_trainer(tiny.config(**changes), RunFolder(tmp_path))
 
 
+# Protocols
+
+
+def test_each_protocol_has_its_tiles_and_scales():
+    config = tiny.config(evaluate__scales=(0.5, 1.25), evaluate__flip=True)
+    model = wiring.make_model(config, wiring.make_spec(config))
+    found = {name: wiring.make_predictor(config, model, name) for name in settings.PROTOCOLS}
+    assert {name: (predictor.tile, predictor.scales) for name, predictor in found.items()} == {
+        "whole": (None, (1.0,)),
+        "scales": (None, (0.5, 1.25)),
+        "tiles": ((33, 33), (0.5, 1.25)),
+        "tiles_once": ((33, 33), (1.0,)),
+    }
+    assert all(predictor.flip for predictor in found.values())
+    # At scale 1 alone, whole images at scales are whole images.
+    config["evaluate"]["scales"], image = (1.0,), noise(0, (40, 50))
+    once = wiring.make_predictor(config, model, "scales")(image)["main"]
+    np.testing.assert_array_equal(once, found["whole"](image)["main"])
+    with pytest.raises(ConfigError, match="unknown protocol 'crops'; known: whole, scales, tiles, tiles_once"):
+        wiring.make_predictor(config, model, "crops")
+
+
 # Validation
 
 
 @pytest.mark.parametrize(
     ("protocol", "free", "tile"),
-    [("whole", 1e12, None), ("tiles_once", 1e12, (33, 33)), ("whole", 4.5e8, (33, 33))],
+    [("whole", 1e12, None), ("tiles_once", 1e12, (33, 33)), ("whole", 4.5e8, (33, 33)), ("scales", 4.5e8, (33, 33))],
 )
 def test_validation_is_by_its_protocol_or_by_what_memory_allows(protocol, free, tile, monkeypatch, capsys):
     monkeypatch.setattr(memory, "free_memory", lambda: free)

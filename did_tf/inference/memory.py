@@ -134,8 +134,10 @@ class Need:
         at_once = batch = pixels
         if predictor.tile:
             batch = predictor.batch_size * predictor.tile[0] * predictor.tile[1]
+        copies = 0.0
         if predictor.scales != (1,):  # the sums of the image at a scale, resized, and over the scales
             kept = pixels * (scale**2 * views + 2)
+            copies = 4 * predictor.bands * pixels * (1 + scale**2)  # as float32, and resized
         else:
             at_once = min(predictor.tile[0], size[0]) * size[1] if predictor.tile else pixels
             kept = at_once * (views + 1 if predictor.tile or predictor.flip else 0) + pixels * self.keep_all
@@ -143,7 +145,7 @@ class Need:
         mean = 8 * max(predictor.classes.values()) * pixels * self.keep_all  # of the outputs, and its sums
         enlarged = 1 if predictor.tile else scale**2
         per_pixel = ROUGH if rough else self._per_pixel
-        return answers * kept + mean + batch * enlarged * per_pixel + 8 * at_once
+        return answers * kept + copies + mean + batch * enlarged * per_pixel + 8 * at_once
 
     @functools.cached_property
     def _per_pixel(self):

@@ -23,7 +23,7 @@ from did_tf import models, settings
 from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.programs.overrides import change, changes
-from did_tf.runs.identity import flatten
+from did_tf.runs.identity import PROTOCOLS_WITH, flatten
 from did_tf.runs.run_folder import RunFolder, default_run, read_json, split_name
 from did_tf.wiring import Config
 from experiments import base
@@ -94,6 +94,16 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     if FLAGS.data:
         config["dataset"]["folder"] = FLAGS.data
     return config, folder
+
+
+def tell_idle(config: Config, protocols: Sequence[str]) -> None:
+    """Prints a note for each setting of testing that is given, or not its default, and of no use to `protocols`."""
+    own, given = flatten(json.loads(json.dumps(base.get_config().to_dict()))), changes(config_arguments())
+    now = flatten(config)
+    keys = [key for key in PROTOCOLS_WITH if key in given or now[key] != own[key]]
+    chosen_ones = {"evaluate": {**config["evaluate"], "protocols": protocols}, "train": {"validation": ""}}
+    for line in settings.without_effect({**config, **chosen_ones}, keys):
+        print(f"note: {line}")
 
 
 def defaults(model: str) -> Config:

@@ -44,8 +44,9 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         return
     baselines = _baselines(config, dataset) if FLAGS.baselines else None
     sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit])
-    done = set()
-    for protocol in [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]:
+    done, protocols = set(), [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
+    cli.tell_idle(config, protocols)
+    for protocol in protocols:
         fitting = wiring.make_fitting(config, model, dataset.spec, protocol)
         way = fitting.all(sizes)
         if way not in done:
@@ -88,6 +89,7 @@ def _further_scores(dataset):
 def _classify(config, run, dataset, model, weights):
     if FLAGS.protocol or FLAGS.baselines or FLAGS.details:
         raise ConfigError(f"{dataset.spec.name} is for classification: no --protocol, --baselines or --details")
+    cli.tell_idle(config, [])
     classifier = wiring.make_classifier(config, model)
     result = classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
     paper, folder = _paper(config), _report_folder(run, "whole")

@@ -50,6 +50,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
+    cli.tell_idle(config, [FLAGS.protocol])
     fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False)
     depends = _depends(config, weights, spec, fitting.make(FLAGS.protocol))
     damage = Damage()

@@ -42,6 +42,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
+    cli.tell_idle(config, [protocol])
     fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN])
     protocol = fitting.all(memory.sizes_of(dataset, images))
     folder = FLAGS.output or run.folder / "submission" / FLAGS.split

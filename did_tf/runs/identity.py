@@ -17,8 +17,8 @@ MAY_DIFFER: Mapping[str, str] = {
     "train.checkpoint_every": "when the same state is saved",
     "train.keep_checkpoints": "which of the same states stay on the disk",
     "evaluate.protocols": "not used in training",
-    "evaluate.scales": "not used in training while train.validation is whole",
-    "evaluate.overlap": "not used in training while train.validation is whole",
+    "evaluate.scales": "not used in training while train.validation is whole or tiles_once",
+    "evaluate.overlap": "not used in training while train.validation is whole or scales",
     "evaluate.options": "not used in training, whose validation is of the network as it is trained",
     "paper": "the paper's figures, for reports alone",
     "command": "how the same settings were given",
@@ -29,6 +29,11 @@ MAY_DIFFER: Mapping[str, str] = {
     "git_commit": "told: rounding may differ",
 }
 """{setting, group of settings or fact of manifest.json: why it may differ within a run}; nothing else may."""
+PROTOCOLS_WITH: Mapping[str, tuple[str, ...]] = {
+    "evaluate.scales": ("scales", "tiles"),
+    "evaluate.overlap": ("tiles", "tiles_once"),
+}
+"""{setting of testing: the protocols that use it}."""
 STEPS, EXTEND = "train.steps", "train.extend"
 _TOLD_PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras")
 _CONTENT = ("split", "samples", "fingerprint", "meaning")
@@ -50,8 +55,8 @@ def may_differ(name: str) -> bool:
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
     old, new = flatten(old), flatten(new)
-    whole = old.get("train.validation", "whole") == "whole"
-    used = () if whole else ("evaluate.scales", "evaluate.overlap")
+    validation = old.get("train.validation", "whole")
+    used = [key for key, protocols in PROTOCOLS_WITH.items() if validation in protocols]
     different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     return [key for key in different if not may_differ(key) or key in used]
 

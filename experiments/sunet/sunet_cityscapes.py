@@ -3,7 +3,8 @@
 Paper: 75.3 % mIoU on test, trained on the fine annotations, tested at nine scales with flips. The recipe is that of
 `sunet_voc`, for 90K iterations, from a classification run in runs/sunet_imagenet_7-128. The paper adopts "a similar
 training strategy" as for its test on PASCAL VOC, which began with MS-COCO and ended on train and val: not done here.
-Tiles are the crop's size, as in the authors' code.
+Frames at 2.5 times their size have 13 megapixels; as in the authors' code they go through the network in tiles of the
+crop's size with `ARGS=--protocol=tiles`.
 
   make train EXP=sunet_cityscapes && make evaluate EXP=sunet_cityscapes
   make submit EXP=sunet_cityscapes SPLIT=test
@@ -18,8 +19,8 @@ def get_config():
     c.dataset.name = "cityscapes"
     c.dataset.train_split = "train"
     c.train.steps = 90_000
-    c.evaluate.protocols = ("whole", "tiles")
-    c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5)
+    c.evaluate.protocols = ("whole", "scales")
+    c.evaluate.scales = (*sunet_voc.SCALES, 1.5, 1.75, 2.0, 2.25, 2.5)
     c.evaluate.flip = True
     c.paper.update(row="Table 7 row 8", data="Cityscapes test", split="test", miou=75.3)
     return c

@@ -1,8 +1,9 @@
 """Output strides, de-gridding and tests at several scales, SUNet-7-128 on PASCAL VOC: sunet.md Table 5.
 
-`EXP=sunet_table5:row6`. Paper: the figures below, mIoU on val. "MS" is tiles of 512x512 at four scales, else whole
-images. The scales are of the image's size, as the paper has it; in the authors' code they are of a shorter side of 512,
-which makes most images a third larger. At output stride 8 the batch is 12, as in section 7.3. Otherwise `sunet_voc`.
+`EXP=sunet_table5:row6`. Paper: the figures below, mIoU on val. "MS": "each input image is scaled and tested using
+multiple scales", whole images at four scales of their size. In the authors' code these go through the network in tiles
+of 512x512, and the scales are of a shorter side of 512, which makes most images a third larger: `ARGS=--protocol=tiles`
+has the former. At output stride 8 the batch is 12, as in section 7.3. Otherwise `sunet_voc`.
 
 Rows 1 to 3 are trained alike, so are 4, 6 and 7, and 8, 10 and 11. One run serves to test them all, for example
   make evaluate EXP=sunet_table5:row7 ARGS=--weights=runs/sunet_table5_row4
@@ -33,8 +34,9 @@ def get_config(arg=None):
     c = sunet_voc.get_config()
     c.model.update(output_stride=output_stride, degridding=degridding)
     c.train.batch_size = 12 if output_stride == 8 else c.train.batch_size
-    c.evaluate.protocols = ("tiles",) if multi_scale else ("whole",)
-    c.evaluate.scales = (0.5, 0.75, 1.0, 1.25)
+    if multi_scale:
+        c.evaluate.protocols = ("scales",)
+        c.evaluate.scales = sunet_voc.SCALES
     c.evaluate.flip = flip
     c.paper.update(row=f"Table 5 row {arg[len('row') :]}", miou=miou)
     return c

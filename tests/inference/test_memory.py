@@ -87,6 +87,19 @@ def test_scales_and_mirrors_need_more():
     assert plain < scaled < flipped
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_whole_images_at_scales_need_what_the_largest_of_these_does(flip):
+    """1.25 times the side is 1.5625 times the pixels in the network; small scales beside it need nothing."""
+    at = {
+        scales: Need(Predictor(network(50), scales=scales, flip=flip), False)((1000, 1000), 1)
+        for scales in ((1.0,), (1.25,), (0.5, 1.25), (0.5, 0.75, 1.0, 2.5))
+    }
+    assert at[1.25,] == at[0.5, 1.25]
+    in_network = Need(Predictor(network(50)), False)._per_pixel
+    assert at[1.25,] - at[1.0,] >= 0.5625e6 * in_network
+    assert at[0.5, 0.75, 1.0, 2.5] - at[1.25,] >= (2.5**2 - 1.25**2) * 1e6 * in_network
+
+
 @pytest.mark.parametrize(
     "name", ["did", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ladder", "fcrn", "duc", "sunet"))]
 )
@@ -185,7 +198,10 @@ def test_a_limit_of_the_environment_counts_what_is_taken(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [("did", 1537, "whole"), ("did", 2049, "tiles_once"), ("ladder", 1025, "whole")])
+@pytest.mark.parametrize(
+    "case",
+    [("did", 1537, "whole"), ("did", 1025, "scales"), ("did", 2049, "tiles_once"), ("ladder", 1025, "whole")],
+)
 def test_the_estimate_is_above_what_is_measured_and_not_far(case):
     estimated, measured = predicting.measure(*case)
     assert measured < estimated < 2.5 * measured + memory.FIXED / 1e9

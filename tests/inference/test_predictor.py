@@ -1,5 +1,6 @@
 import re
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -116,6 +117,29 @@ def test_scales_are_resized_there_and_back_and_averaged():
         expected += tf.image.resize(direct(model, scaled), (20, 31)).numpy() / 3
     actual = Predictor(model, scales=(0.5, 1, 1.75))(image)["main"]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
+
+
+def test_one_pixel_networks_at_scales_are_opencv_by_hand():
+    """Whole images, three scales, both ways, of a network that is known: its logits are -2, 0 and 3 times pixels."""
+    model, image = network(kernel=1, bands=1, classes=3), picture(14, 23, bands=1)
+    weights = {w.shape: w for w in (np.array([[[[-2, 0, 3]]]]), np.zeros(3))}
+    model.set_weights([weights[w.shape] for w in model.get_weights()])
+    expected = np.zeros((14, 23, 3))
+    for height, width in ((7, 12), (14, 23), (18, 29)):  # 0.5, 1 and 1.25: round(11.5), 17.5 and 28.75
+        for step in (1, -1):
+            scaled = cv2.resize(image[:, ::step].astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+            found = softmax((scaled[..., None] - MEAN[0]) / STD[0] * np.array([-2, 0, 3]))
+            expected += cv2.resize(found, (23, 14), interpolation=cv2.INTER_LINEAR)[:, ::step] / 6
+    same(Predictor(model, scales=(0.5, 1.0, 1.25), flip=True)(image)["main"], expected)
+
+
+def test_a_scale_below_the_networks_minimum_is_padded():
+    model, image = network(minimum=12), picture(16, 40)
+    small = np.empty((12, 20, 3), np.float32)
+    small[:] = MEAN[:3]
+    small[:8] = tf.image.resize(image, (8, 20)).numpy()
+    expected = tf.image.resize(direct(model, small)[:8], (16, 40)).numpy()
+    np.testing.assert_allclose(Predictor(model, scales=(0.5,))(image)["main"], expected, rtol=0, atol=1e-4)
 
 
 def test_flip_averages_with_the_mirrored_image():
