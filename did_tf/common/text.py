@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,25 @@ import numpy as np
 def percent(fraction: float) -> str:
     """ "68.3" for 0.683, "-" for NaN."""
     return "-" if np.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def of_paper(paper: Mapping[str, Any]) -> str:
+    """Heading of a paper's figures: "paper (test)", by the split that they are of."""
+    return f"paper ({paper['split']})" if "split" in paper else "paper"
+
+
+def beside(cells: Sequence[Sequence[str]], heading: str, figures: Sequence[float | None]) -> list[list[str]]:
+    """Rows of text with a column of a paper's figures, or as they are where it has none of them.
+
+    Args:
+      cells: the rows, headings first.
+      heading: of the new column.
+      figures: percent, one for each row below the headings; None for nothing.
+    """
+    if all(figure is None for figure in figures):
+        return [[*row] for row in cells]
+    texts = [heading, *("" if figure is None else f"{figure:.1f}" for figure in figures)]
+    return [[*row, text] for row, text in zip(cells, texts)]
 
 
 def aligned(cells: Sequence[Sequence[str]], ruled: Collection[int] = ()) -> str:

@@ -7,26 +7,38 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import dataclasses
+import functools
 import sys
+from typing import Any
 
 from absl import flags
+from tensorflow import keras
 
 from data_pipelines.learnable import check_scored
+from data_pipelines.spec import Dataset
 from did_tf import wiring
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
-from did_tf.runs import manifest
+from did_tf.runs import manifest, selection
 from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.selection import Selection
+from did_tf.runs.weights import Weights
 from did_tf.scoring import classification, evaluation, official
 from did_tf.scoring.details import DetailScores
+from did_tf.scoring.metrics import ConfusionMatrix
 
 flags.DEFINE_string("split", "val", "Split of the data set.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: config.evaluate.protocols.")
 flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
+flags.DEFINE_bool("last_step", True, "Also score the last step's weights where the best were chosen on the split.")
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
 flags.DEFINE_bool("details", False, "Also score the borders of the classes, and objects by their size.")
 FLAGS = flags.FLAGS
+
+OFFICIAL = "official"
+"""Entry of the report with the scores of the data set's own benchmark."""
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -38,9 +50,11 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     """
     dataset = wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
+    _check_paper(config, dataset)
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
+    subject = Subject(dataset, model, weights)
     if dataset.spec.task == "classification":
-        _classify(config, run, dataset, model, weights)
+        _classify(config, run, subject)
         return
     baselines = _baselines(config, dataset) if FLAGS.baselines else None
     sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit])
@@ -50,11 +64,37 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         fitting = wiring.make_fitting(config, model, dataset.spec, protocol)
         way = fitting.all(sizes)
         if way not in done:
-            _evaluate(config, run, dataset, fitting.make(way), way, weights, baselines)
+            _evaluate(config, run, subject, fitting.make(way), way, baselines)
         done.add(way)
 
 
-def _evaluate(config, run, dataset, predictor, protocol, weights, baselines):
+@dataclasses.dataclass
+class Subject:
+    """What is scored.
+
+    Attributes:
+      dataset: `Dataset`, of which that of --split, and of its samples those of --limit.
+      model: the network.
+      weights: that it has.
+    """
+
+    dataset: Dataset
+    model: keras.Model
+    weights: Weights
+
+    @functools.cached_property
+    def content(self) -> dict[str, Any]:
+        """What the samples are, see `manifest.content`; after they were read, which tells all that are damaged."""
+        return manifest.content(self.dataset, self.dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
+
+    @functools.cached_property
+    def selection(self) -> Selection | None:
+        """How the weights were chosen, if by their scores on these samples."""
+        return selection.of(self.weights.file, self.dataset.spec.name, self.content, FLAGS.limit is not None)
+
+
+def _evaluate(config, run, subject, predictor, protocol, baselines):
+    dataset = subject.dataset
     further = _further_scores(dataset)
 
     def watch(scored):
@@ -63,14 +103,17 @@ def _evaluate(config, run, dataset, predictor, protocol, weights, baselines):
 
     result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit, watch)
     paper, images = _paper(config), len(result.images)
+    report = functools.partial(ConfusionMatrix.report, class_names=dataset.spec.classes)
+    last, chosen = _of_last_step(subject, lambda: _main_alone(predictor, dataset), report)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}")
-    print(evaluation.table(result, dataset.spec.classes, paper))
-    for scores in further.values():
-        print(f"\n{scores.title}\n{scores.table()}")
+    _tell(subject, paper)
+    print(evaluation.table(result, dataset.spec.classes, paper, last))
+    for name, scores in further.items():
+        print(f"\n{scores.title}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
     folder = _report_folder(run, protocol)
-    details = {"name": protocol, **_details(predictor), "images": images, **_network(config, weights)}
+    details = {"name": protocol, **_details(predictor), "images": images, **_network(config, subject.weights)}
     more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
-    more["identity"] = _identity(config, run, dataset, weights)
+    more.update(selection=chosen, identity=_identity(config, run, subject))
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, **more)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
@@ -80,24 +123,71 @@ def _further_scores(dataset):
     further: dict[str, DetailScores | official.Benchmark] = {"details": DetailScores(dataset)} if FLAGS.details else {}
     benchmark = official.find(dataset.spec.name)
     if benchmark and benchmark.scores_samples_of(dataset, FLAGS.split):
-        further["official"] = benchmark(dataset)
+        further[OFFICIAL] = benchmark(dataset)
     elif benchmark:
         print(f"{FLAGS.split} has parts of images: no scores of {benchmark.title}, which are of whole ones")
     return further
 
 
-def _classify(config, run, dataset, model, weights):
+def _main_alone(predictor, dataset):
+    """Confusion matrix of the output that counts, by the weights that the network has."""
+
+    def main_alone(image):
+        return {evaluation.MAIN: predictor(image)[evaluation.MAIN]}
+
+    found = evaluation.evaluate(main_alone, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
+    return found.matrices[evaluation.MAIN]
+
+
+def _of_last_step(subject, score, figures):
+    """(what `score()` gives for the weights of the last step, or None; entry of the report on how weights were chosen).
+
+    Args:
+      subject: whose network has the last step's weights while it is scored, where others were chosen.
+      score: function that scores it.
+      figures: function that makes of the score what goes into the report.
+    """
+    found = subject.selection
+    if not found:
+        return None, None
+    entry = {key: getattr(found, key) for key in ("split", "validations", "step", "last_step")}
+    if not FLAGS.last_step or found.is_last or not found.checkpoint:
+        return None, {**entry, "last": None}
+    try:
+        with found.last_weights(subject.model) as digest:
+            last = score()
+    except (ConfigError, NotFinite) as error:
+        print(f"note: the weights of the last step have no scores: {error}")
+        return None, {**entry, "last": None}
+    return last, {**entry, "last": {**figures(last), "weights": digest}}
+
+
+def _tell(subject, paper):
+    """A line on how the weights were chosen, and one where the paper's figures are of other images."""
+    if subject.selection:
+        print(subject.selection)
+    if paper and paper["split"] != FLAGS.split:
+        print(f"the paper's figures are of {paper['split']}, which has other images than {FLAGS.split}")
+
+
+def _classify(config, run, subject):
+    dataset = subject.dataset
     if FLAGS.protocol or FLAGS.baselines or FLAGS.details:
         raise ConfigError(f"{dataset.spec.name} is for classification: no --protocol, --baselines or --details")
     cli.tell_idle(config, [])
-    classifier = wiring.make_classifier(config, model)
-    result = classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
-    paper, folder = _paper(config), _report_folder(run, "whole")
+    classifier = wiring.make_classifier(config, subject.model)
+
+    def score():
+        return classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
+
+    result, paper, folder = score(), _paper(config), _report_folder(run, "whole")
+    last, chosen = _of_last_step(subject, score, classification.errors)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops")
-    print(classification.table(result, paper))
-    details = {"crop": classifier.crop, "resize": classifier.resize, **_network(config, weights)}
-    depends = _identity(config, run, dataset, weights)
-    classification.write_report(result, folder, FLAGS.split, details, paper, identity=depends)
+    _tell(subject, paper)
+    print(classification.table(result, paper, last))
+    details = {"crop": classifier.crop, "resize": classifier.resize, **_network(config, subject.weights)}
+    more = {"selection": chosen, "identity": _identity(config, run, subject)}
+    classification.write_report(result, folder, FLAGS.split, details, paper, **more)
     print(f"report: {folder / FLAGS.split}.json")
 
 
@@ -106,15 +196,25 @@ def _network(config, weights):
     return {"weights": str(weights.file), "model": {**config["model"], **config["evaluate"]["options"]}}
 
 
-def _identity(config, run, dataset, weights):
+def _identity(config, run, subject):
     """What the scores depend on: the weights, the images and labels, the settings and the version."""
-    data = manifest.content(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
-    return {"weights": weights.recorded(run.folder), "data": data, "settings": config, **manifest.version()}
+    weights = subject.weights.recorded(run.folder)
+    return {"weights": weights, "data": subject.content, "settings": config, **manifest.version()}
 
 
 def _paper(config):
-    """The paper's figures for the split, or None."""
-    return config["paper"] if config["paper"].get("split") == FLAGS.split else None
+    """The paper's figures, which may be of another split, or None."""
+    return config["paper"] if "split" in config["paper"] else None
+
+
+def _check_paper(config, dataset):
+    """Raises `ConfigError` where the paper has a figure of a class that there isn't."""
+    classes = dataset.spec.classes
+    for name in config["paper"].get("classes", {}):
+        if name not in classes:
+            raise ConfigError(
+                f"paper.classes has {name!r}, which is no class of {dataset.spec.name}{nearest(name, classes)}"
+            )
 
 
 def _report_folder(run, protocol):

@@ -35,7 +35,8 @@ NOTES = """
 parameters: trainable, in millions, of all outputs. multiply-adds: of convolutions, for one training crop, in billions.
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
 *: the run had other settings than its experiment has now. !: the run has other weights now than those scored.
-(9 of 11): the mean is of so many classes, for the others are neither in the labels nor predicted."""
+(9 of 11): the mean is of so many classes, for the others are neither in the labels nor predicted.
+last step: of its weights, where those of the column before had the best score of several on this split."""
 
 
 def main() -> None:
@@ -106,6 +107,7 @@ def _row(name, config, computed):
         ("view, px", _figure(computed.get("field_of_view"))),
         ("paper", _figure(paper.get("field_of_view"))),
         (MIOU if metric == results.MIOU else TOP1, _score(result)),
+        ("last step", "-" if not result or result.last is None else f"{100 * result.last:.2f}"),
         ("paper", _figure(paper.get(metric))),
         ("measured on", result.where if result else "-"),
         ("paper's data", paper.get("data") or " ".join(filter(None, (config["dataset"]["name"], paper.get("split"))))),

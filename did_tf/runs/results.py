@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from did_tf.runs import weights
+from did_tf.runs import selection, weights
 from did_tf.runs.identity import changed, flatten
 from did_tf.runs.run_folder import RunFolder, default_run, read_json
 
@@ -29,6 +29,8 @@ class Result:
       run: its folder.
       outdated: whether the run has other weights to use than those that were scored.
       classes: (how many classes the mean is of, how many there are), where a report says it.
+      last: the same score of the weights of the last step, where those that have `score` were chosen by their scores on
+        the same split and both were measured.
     """
 
     score: float
@@ -37,6 +39,7 @@ class Result:
     run: Path
     outdated: bool = False
     classes: tuple[int, int] | None = None
+    last: float | None = None
 
 
 def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | str = "runs") -> Result | None:
@@ -77,9 +80,9 @@ def _results(run, config, metric):
     # Settings that are younger than the run had no effect on it.
     own = flatten(read_json(run.config)) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
-    for of_paper, score, where, scored, classes in _scores(run, config, metric):
+    for of_paper, score, where, scored, classes, last in _scores(run, config, metric):
         if score is not None:
-            yield of_paper, Result(score, where, altered, run.folder, _outdated(run, scored), classes)
+            yield of_paper, Result(score, where, altered, run.folder, _outdated(run, scored), classes, last)
 
 
 def _outdated(run, scored):
@@ -89,7 +92,7 @@ def _outdated(run, scored):
 
 
 def _scores(run, config, metric):
-    """(whether on the paper's split, score, where, what its report says of the weights, `Result.classes`) of a run."""
+    """(whether on the paper's split, score, where, what its report says of the weights, `classes`, `last`) of a run."""
     validation = config["dataset"]["val_split"]
     papers = config["paper"].get("split")
     for split in {papers, validation} - {None, ""}:
@@ -99,11 +102,21 @@ def _scores(run, config, metric):
                 protocol = report["protocol"].get("name", "centre crops")
                 scored = report.get("identity", {}).get("weights", {})
                 main = report["outputs"]["main"]
-                yield split == papers, main[metric], f"{split}, {protocol}", scored, _classes(main)
+                last = _last(report.get("selection"), main, metric)
+                yield split == papers, main[metric], f"{split}, {protocol}", scored, _classes(main), last
     if (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
-            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}, None
+            last = selection.last_scores(run)
+            of_last = _IN_TRAINING[metric](last) if last else None
+            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}, None, of_last
+
+
+def _last(chosen, main, metric):
+    """`Result.last` of a report whose weights were `chosen`, as its "selection" says, and whose scores are `main`."""
+    if not chosen:
+        return None
+    return main[metric] if chosen["step"] == chosen["last_step"] else (chosen["last"] or {}).get(metric)
 
 
 def _classes(report):

@@ -21,7 +21,8 @@ from data_pipelines.spec import Dataset
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
-from did_tf.scoring.evaluation import MAIN
+from did_tf.common.text import aligned, of_paper
+from did_tf.scoring.evaluation import LAST, MAIN
 
 MARGIN = 256 / 224  # the shorter side in units of the crop, where nothing else is said
 THREADS = 4
@@ -175,11 +176,10 @@ def write_report(
     Raises:
       OSError: the file can't be written.
     """
-    errors = {f"top{k}_error": result.error(k) if result.images else None for k in (1, 5)}
     report = {
         "split": split,
         "protocol": protocol,
-        "outputs": {MAIN: {**errors, "images": len(result.images)}},
+        "outputs": {MAIN: {**errors(result), "images": len(result.images)}},
         "images": [{"name": name, "rank": rank} for name, rank in result.images],
         "paper": paper,
         **more,
@@ -187,12 +187,23 @@ def write_report(
     write_json(Path(folder) / f"{split}.json", report)
 
 
-def table(result: Classification, paper: Mapping[str, Any] | None = None) -> str:
-    """Text to print: top-1 and top-5 error in percent, beside the paper's (such as {"top1_error": 29.28}) if given."""
-    paper = paper or {}
-    of_paper = f"  paper ({paper['split']})" if "split" in paper else "  paper" if paper else ""
-    lines = [f"error, %{MAIN:>6}{of_paper}"]
-    for k in (1, 5):
-        figure = f"{paper[f'top{k}_error']:.2f}" if f"top{k}_error" in paper else ""
-        lines.append(f"top-{k}    {100 * result.error(k):6.2f}{figure:>{len(of_paper)}}".rstrip())
-    return "\n".join(lines)
+def errors(result: Classification) -> dict[str, float | None]:
+    """{"top1_error": ..., "top5_error": ...}, fractions; None without images."""
+    return {f"top{k}_error": result.error(k) if result.images else None for k in (1, 5)}
+
+
+def table(result: Classification, paper: Mapping[str, Any] | None = None, last: Classification | None = None) -> str:
+    """Text to print: top-1 and top-5 error in percent, a column for each.
+
+    Args:
+      result: from `evaluate`.
+      paper: the paper's figures in percent, such as {"top1_error": 29.28}, or None.
+      last: by the weights of the last step, or None.
+    """
+    columns = {MAIN: result, **({LAST: last} if last else {})}
+    cells = [["error, %", *columns]]
+    cells += [[f"top-{k}", *(f"{100 * column.error(k):.2f}" for column in columns.values())] for k in (1, 5)]
+    if paper:
+        theirs = [f"{paper[key]:.2f}" if key in paper else "" for key in errors(result)]
+        cells = [[*row, text] for row, text in zip(cells, (of_paper(paper), *theirs))]
+    return aligned(cells)

@@ -19,11 +19,13 @@ from did_tf.common import visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import about
 from did_tf.common.files import write_json
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, beside, of_paper, percent
 from did_tf.scoring.metrics import ConfusionMatrix, left_out
 
 MAIN, BLEND = "main", "blend"
 """The output that counts, which every network has, and the mean of all of a network's outputs."""
+LAST = "last step"
+"""Column of the output that counts by the weights of the last step, beside those that were chosen."""
 BINS = 8  # per band, of the colour baseline
 PANEL = 1024
 """Pixels of a side that images in pictures are thinned out to where they are larger."""
@@ -156,7 +158,12 @@ def write_report(
             visualize.save_png(folder / f"{split}_{kind}_{number}.png", panels)
 
 
-def table(evaluation: Evaluation, classes: Sequence[str], paper: Mapping[str, Any] | None = None) -> str:
+def table(
+    evaluation: Evaluation,
+    classes: Sequence[str],
+    paper: Mapping[str, Any] | None = None,
+    last: ConfusionMatrix | None = None,
+) -> str:
     """Text to print: IoU per class and the overall figures, in percent, a column per output.
 
     Below a mean that leaves out classes, which are nowhere in the labels (for mIoU: nor predicted), each column says
@@ -165,23 +172,27 @@ def table(evaluation: Evaluation, classes: Sequence[str], paper: Mapping[str, An
     Args:
       evaluation: from `evaluate`.
       classes: class names.
-      paper: the paper's figures in percent, such as {"miou": 68.3, "accuracy": 92.6, "split": "test"}, or None. They
-        get a column of their own.
+      paper: the paper's figures in percent, such as {"miou": 68.3, "accuracy": 92.6, "mean_accuracy": 76.1, "classes":
+        {"sky": 93.8}, "split": "test"}, or None. They get a column of their own.
+      last: of "main" by the weights of the last step, for a column of its own; None for none.
     """
-    matrices = evaluation.matrices.values()
+    columns, paper = {**evaluation.matrices, **({LAST: last} if last else {})}, paper or {}
+    matrices = columns.values()
     ious, recalls = [[of(matrix) for matrix in matrices] for of in (ConfusionMatrix.iou, ConfusionMatrix.recall)]
-    cells = [["IoU, %", *evaluation.matrices]]
-    cells += [[name, *map(percent, values)] for name, *values in zip(classes, *ious)]
-    cells += [["mIoU", *(percent(matrix.mean_iou()) for matrix in matrices)], *left_out(ious)]
-    cells += [["pixel accuracy", *(percent(matrix.pixel_accuracy()) for matrix in matrices)]]
-    cells += [["mean accuracy", *(percent(matrix.mean_accuracy()) for matrix in matrices)], *left_out(recalls)]
-    if paper:
-        figures = {"mIoU": paper.get("miou"), "pixel accuracy": paper.get("accuracy")}
-        cells[0].append(f"paper ({paper['split']})" if "split" in paper else "paper")
-        for row in cells[1:]:
-            figure = figures.get(row[0])
-            row.append("" if figure is None else f"{figure:.1f}")
-    return aligned(cells, ruled=(1, 1 + len(classes)))
+    per_class = [[name, *map(percent, values)] for name, *values in zip(classes, *ious)]
+    means, accuracies = left_out(ious), left_out(recalls)
+    cells = [
+        ["IoU, %", *columns],
+        *per_class,
+        ["mIoU", *(percent(matrix.mean_iou()) for matrix in matrices)],
+        *means,
+        ["pixel accuracy", *(percent(matrix.pixel_accuracy()) for matrix in matrices)],
+        ["mean accuracy", *(percent(matrix.mean_accuracy()) for matrix in matrices)],
+        *accuracies,
+    ]
+    figures = [paper.get("classes", {}).get(name) for name in classes]
+    figures += [paper.get("miou"), *[None] * len(means), paper.get("accuracy"), paper.get("mean_accuracy")]
+    return aligned(beside(cells, of_paper(paper), [*figures, *[None] * len(accuracies)]), ruled=(1, 1 + len(classes)))
 
 
 def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float]:

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 import tiny
+from absl.testing import flagsaver
+from tensorflow import keras
 
 from did_tf import wiring
-from did_tf.runs import manifest, weights
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+from did_tf.programs import evaluate
+from did_tf.runs import checkpoints, manifest, weights
+from did_tf.runs.selection import Selection
 from did_tf.scoring import evaluation
 from did_tf.scoring.details import DetailScores
 
@@ -25,14 +31,19 @@ cli.run(evaluate.main, training=False)
 def evaluated(tmp_path_factory):
     """(config, model, run folder, what was printed) after the program has scored val, then two images of test."""
     protocols = {"evaluate__protocols": ("whole", "tiles"), "evaluate__scales": (0.75, 1.0)}
-    config = tiny.config(**protocols, paper={"split": "val", "miou": 68.3, "accuracy": 92.6})
-    model = wiring.make_model(config, wiring.make_dataset(config).spec)
+    paper = {"split": "val", "miou": 68.3, "accuracy": 92.6, "mean_accuracy": 76.2, "classes": {"sky": 93.8}}
+    config = tiny.config(**protocols, paper=paper)
+    model, last = (wiring.make_model(config, wiring.make_dataset(config).spec) for _ in range(2))
     run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
+    # As if the weights of step 12 had been better than those of the last step, 20.
+    write_json(run.best / "metrics.json", {"step": 12, "miou": 0.5, "accuracy": 0.6})
+    run.metrics.write_text("step,val_miou\n4,\n12,0.5\n20,0.4\n")
+    checkpoints.save_step(run.checkpoints, 20, checkpoints.model_state(last), 1)
     arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"]
     command = [sys.executable, "-c", TWICE, *arguments]
     done = subprocess.run(command, cwd=Path(evaluation.__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return config, model, run, done.stdout
+    return config, (model, last), run, done.stdout
 
 
 def read(path):
@@ -41,7 +52,7 @@ def read(path):
 
 @pytest.mark.parametrize(("protocol", "folder"), [("whole", "."), ("tiles", "tiles")])
 def test_report_of_each_protocol(evaluated, protocol, folder):
-    config, model, run, printed = evaluated
+    config, (model, last), run, printed = evaluated
     dataset = wiring.make_dataset(config)
     predictor = wiring.make_predictor(config, model, protocol)
     expected = evaluation.evaluate(predictor, dataset, "val", progress=False)
@@ -65,16 +76,26 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
     assert (recorded["did_tf"], recorded["git_commit"]) == tuple(manifest.version().values())
     assert (run.evaluation / folder / "val_confusion.png").is_file()
     assert f"synthetic val, 3 images, protocol '{protocol}'" in printed
-    assert evaluation.table(expected, dataset.spec.classes, config["paper"]) in printed
+    of_last = evaluation.evaluate(wiring.make_predictor(config, last, protocol), dataset, "val", progress=False)
+    matrix = of_last.matrices["main"]
+    assert matrix.mean_iou() != expected.matrices["main"].mean_iou()
+    selection = report["selection"]
+    assert selection["last"].pop("weights") == weights.digest(run.checkpoints / "step_00000020.npz")
+    assert selection["last"] == matrix.report(dataset.spec.classes)
+    assert {**selection, "last": None} == {"split": "val", "validations": 2, "step": 12, "last_step": 20, "last": None}
+    assert evaluation.table(expected, dataset.spec.classes, config["paper"], matrix) in printed
+    assert "weights of step 12, the best of 2 validations on val: slightly favourable; the last step is 20" in printed
 
 
-def test_partial_report_of_another_split_has_its_own_place_and_no_paper(evaluated):
-    _, _, run, printed = evaluated
+def test_partial_report_of_another_split_has_its_own_place_and_says_what_the_paper_is_of(evaluated):
+    config, _, run, printed = evaluated
     report = read(run.evaluation / "tiles" / "first_2" / "test.json")
-    assert report["paper"] is None
+    assert report["paper"] == config["paper"] and report["selection"] is None
     assert [image["name"] for image in report["images"]] == ["test_00000", "test_00001"]
     assert report["identity"]["data"]["samples"] == 2
-    assert "paper" not in printed[printed.index("synthetic test, 2 images") :]
+    of_test = printed[printed.index("synthetic test, 2 images") :]
+    assert "the paper's figures are of val, which has other images than test" in of_test
+    assert "paper (val)" in of_test and evaluation.LAST not in of_test and "favourable" not in of_test
     assert not (run.evaluation / "test.json").exists()
 
 
@@ -85,7 +106,7 @@ def test_baselines_are_printed(evaluated):
 
 
 def test_details_are_printed_and_reported(evaluated):
-    config, model, run, printed = evaluated
+    config, (model, _), run, printed = evaluated
     dataset = wiring.make_dataset(config)
     scores = DetailScores(dataset)
     for sample in dataset.samples("val"):
@@ -93,3 +114,27 @@ def test_details_are_printed_and_reported(evaluated):
         scores.update(sample, label, wiring.make_predictor(config, model)(image)["main"])
     assert read(run.evaluation / "val.json")["details"] == scores.scores()
     assert f"{scores.title}\n{scores.table()}" in printed
+
+
+@pytest.mark.parametrize("file", ["", "damaged.npz"])
+def test_without_weights_of_the_last_step_the_others_are_scored_all_the_same(file, tmp_path, capsys):
+    (tmp_path / "damaged.npz").write_bytes(b"nothing")
+    subject = evaluate.Subject(None, tiny_model(), None)
+    subject.selection = Selection("val", 2, 10, 20, tmp_path / file if file else None)
+    with flagsaver.flagsaver():
+        evaluate.FLAGS.mark_as_parsed()
+        last, entry = evaluate._of_last_step(subject, pytest.fail, pytest.fail)
+    assert last is None and entry == {"split": "val", "validations": 2, "step": 10, "last_step": 20, "last": None}
+    told = "the weights of the last step have no scores: cannot read checkpoint" in capsys.readouterr().out
+    assert told == bool(file)
+
+
+def tiny_model():
+    image = keras.Input((2,))
+    return keras.Model(image, {"main": keras.layers.Dense(1)(image)})
+
+
+def test_a_papers_figure_of_a_class_that_there_is_not():
+    config = tiny.config(paper={"split": "val", "classes": {"sky": 90.0, "skyy": 91.0}})
+    with pytest.raises(ConfigError, match="'skyy', which is no class of synthetic, did you mean 'sky'"):
+        evaluate._check_paper(config, wiring.make_dataset(config))

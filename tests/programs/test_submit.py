@@ -54,7 +54,7 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
         image, label = dataset.read(sample)
         benchmark.update(sample, label, predictor(image)["main"])
     assert json.loads((run.evaluation / "val.json").read_text())["official"] == benchmark.scores()
-    assert f"{benchmark.title}\n{benchmark.table()}" in done.stdout
+    assert f"{benchmark.title}\n{benchmark.table(settings['paper'])}" in done.stdout
 
     assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in done.stdout
     assert "official" not in json.loads((run.evaluation / "first_1" / "train.json").read_text())

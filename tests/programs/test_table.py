@@ -119,6 +119,23 @@ def test_a_mean_that_leaves_classes_out_says_so(family, monkeypatch, capsys, tmp
     assert "40.00 (2 of 3)" in columns(line)
 
 
+def test_the_last_step_stands_beside_what_was_chosen(family, monkeypatch, capsys, tmp_path):
+    """By the report that counts; by its own figures where the last step was the best; else by the last validation."""
+    run = record(tmp_path / "a", validation=0.5, experiment=f"{FAMILY}:row2")
+    assert best(tmp_path).last is None
+    (run / "metrics.csv").write_text("step,val_miou,val_accuracy\n3,0.5,0.9\n1000,0.25,0.8\n")
+    assert (best(tmp_path).where, best(tmp_path).last) == ("val, in training", 0.25)
+    for step, other, last in ((3, {"miou": 0.375}, 0.375), (3, None, None), (1000, None, 0.4)):
+        chosen = {"split": "val", "validations": 2, "step": step, "last_step": 1000, "last": other}
+        report = {"protocol": {}, "outputs": {"main": {"miou": 0.4}}, "selection": chosen}
+        write(run / "evaluation" / "test.json", report)
+        assert (best(tmp_path).score, best(tmp_path).last) == (0.4, last)
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", f"--runs={tmp_path}") == 0
+    head, _, first, second = [line for line in capsys.readouterr().out.splitlines() if line][1:5]
+    at = columns(head).index("last step")
+    assert (columns(head)[at - 1], columns(first)[at], columns(second)[at]) == ("mIoU, %", "-", "40.00")
+
+
 def test_markdown(family, monkeypatch, capsys, tmp_path):
     assert program.run(monkeypatch, table, f"--tables={FAMILY}", "--markdown", f"--runs={tmp_path}") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]

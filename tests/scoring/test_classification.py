@@ -175,13 +175,18 @@ def test_a_report_of_nothing_is_valid_json(tmp_path):
 def test_the_table():
     result = Classification([("", rank) for rank in [0] * 5 + [4] * 2 + [5]])
     assert table(result, {"top1_error": 29.28, "top5_error": 10.21, "split": "val"}).splitlines() == [
-        "error, %  main  paper (val)",
+        "error, %   main  paper (val)",
         "top-1     37.50        29.28",
         "top-5     12.50        10.21",
     ]
     assert table(result, {"top1_error": 29.28}).splitlines() == [
-        "error, %  main  paper",
+        "error, %   main  paper",
         "top-1     37.50  29.28",
         "top-5     12.50",
     ]
-    assert table(result).splitlines()[0] == "error, %  main"
+    assert table(result, last=Classification([("", 0)])).splitlines() == [
+        "error, %   main  last step",
+        "top-1     37.50       0.00",
+        "top-5     12.50       0.00",
+    ]
+    assert table(result).splitlines()[0] == "error, %   main"

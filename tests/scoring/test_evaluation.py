@@ -192,7 +192,7 @@ def test_table_of_hand_worked_counts():
     text = table(
         Evaluation({"main": main, "blend": blend}, []),
         ("sky", "road", "car"),
-        {"miou": 68.3, "accuracy": 92.6, "split": "test"},
+        {"miou": 68.3, "accuracy": 92.6, "mean_accuracy": 76.04, "split": "test"},
     )
     # 6/9, 11/14; their mean; 17/20; (6/8 + 11/12) / 2
     assert text.splitlines() == [
@@ -205,8 +205,35 @@ def test_table_of_hand_worked_counts():
         "mIoU               72.6   100.0          68.3",
         "  classes in it  2 of 3  2 of 3",
         "pixel accuracy     85.0   100.0          92.6",
-        "mean accuracy      83.3   100.0",
+        "mean accuracy      83.3   100.0          76.0",
         "  classes in it  2 of 3  2 of 3",
+    ]
+
+
+def test_table_with_a_papers_classes_and_the_last_step():
+    main = ConfusionMatrix(3, [[6, 2, 0], [1, 11, 0], [0, 0, 0]])
+    last = ConfusionMatrix(3, [[8, 0, 0], [0, 6, 0], [0, 6, 0]])
+    paper = {
+        "miou": 68.3,
+        "accuracy": 92.55,
+        "mean_accuracy": 76.2,
+        "classes": {"car": 50, "sky": 93.8},
+        "split": "val",
+    }
+    text = table(Evaluation({"main": main}, []), ("sky", "road", "car"), paper, last)
+    # By the last step: 8/8, 6/12, 0/6; 14/20; (8/8 + 6/6 + 0/6) / 3
+    assert text.splitlines() == [
+        "IoU, %             main  last step  paper (val)",
+        "-----------------------------------------------",
+        "sky                66.7      100.0         93.8",
+        "road               78.6       50.0",
+        "car                   -        0.0         50.0",
+        "-----------------------------------------------",
+        "mIoU               72.6       50.0         68.3",
+        "  classes in it  2 of 3     3 of 3",
+        "pixel accuracy     85.0       70.0         92.5",
+        "mean accuracy      83.3       66.7         76.2",
+        "  classes in it  2 of 3     3 of 3",
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,8 +62,8 @@ class Benchmark(abc.ABC):
         """Everything measured as a JSON-serialisable dict: fractions, None where there is nothing to divide by."""
 
     @abc.abstractmethod
-    def table(self) -> str:
-        """The scores as text to print, in percent."""
+    def table(self, paper: Mapping[str, Any] | None = None) -> str:
+        """The scores as text to print, in percent, beside those of them that a paper has (`config.paper`), if given."""
 
     @abc.abstractmethod
     def place(self, sample: Sample) -> str:

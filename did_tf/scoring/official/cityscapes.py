@@ -8,7 +8,7 @@ size of its own; pixels of groups that were not told apart are neither hits nor 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from data_pipelines.datasets.cityscapes import CLASSES, LABEL_IDS
 from data_pipelines.datasets.cityscapes import Cityscapes as CityscapesData
 from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common import visualize
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, beside, of_paper, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out, nan_mean, ratio
 from did_tf.scoring.official import Benchmark, read_result
 
@@ -102,10 +102,12 @@ class Cityscapes(Benchmark):
             **({"note": self._lacking} if self._lacking else {}),
         }
 
-    def table(self) -> str:
+    def table(self, paper: Mapping[str, Any] | None = None) -> str:
         """IoU and iIoU of every class and category with their means, in percent; last, why there is no iIoU, if so."""
         cells: list[list[str]] = []
         ends: list[int] = []
+        paper = paper or {}
+        iou, instance_iou = _of_paper(paper)
         for kind, names, columns in zip(("class", "category"), (CLASSES, CATEGORIES), self._scores()):
             first = len(cells)
             ends += [*filter(None, [first]), first + 1, first + 1 + len(names)]
@@ -115,6 +117,8 @@ class Cityscapes(Benchmark):
                 [f"mean of {kind}", *(percent(nan_mean(column)) for column in columns)],
                 *left_out(columns),
             ]
+        for heading, figures in ((f"{of_paper(paper)}: IoU", iou), ("iIoU", instance_iou)):
+            cells = beside(cells, heading, [figures.get(row[0]) for row in cells[1:]])
         return "\n".join([aligned(cells, ruled=ends), *([self._lacking] if self._lacking else [])])
 
     def place(self, sample: Sample) -> str:
@@ -183,6 +187,12 @@ def _class_of(sample, instance):
     if index is None or CLASSES[index] not in SIZES:
         raise DataError(f"the instances beside {sample.label} hold {instance}: classes of id {label_id} have none")
     return index
+
+
+def _of_paper(paper):
+    """Its IoU, and its iIoU, by the first cell of their rows. The category of sky is the class of sky."""
+    means = {"mean of class": paper.get("miou"), "mean of category": paper.get("category_miou")}
+    return {**paper.get("classes", {}), **means}, {"mean of class": paper.get("miiou")}
 
 
 def _report(names, iou, instance_iou):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from data_pipelines.datasets.inria_aerial import SIZE, number
 from data_pipelines.datasets.inria_aerial import InriaAerial as InriaAerialData
 from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common.files import write_file
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, beside, of_paper, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable
 from did_tf.scoring.official import Benchmark, read_result
 
@@ -55,13 +55,19 @@ class InriaAerial(Benchmark):
         }
         return {"cities": cities, OVERALL: cities.pop(OVERALL)}
 
-    def table(self) -> str:
-        """IoU of buildings and accuracy of each city and overall, in percent."""
-        rows = [
-            [name, percent(matrix.iou()[1]), percent(matrix.pixel_accuracy())]
-            for name, matrix in self._matrices().items()
-        ]
-        return aligned([["%", "IoU of buildings", "accuracy"], *rows], ruled=(1, len(rows)))
+    def table(self, paper: Mapping[str, Any] | None = None) -> str:
+        """IoU of buildings and accuracy of each city, those that the paper alone has too, and overall, in percent."""
+        paper = paper or {}
+        overall = {"iou": paper.get("building_iou"), "accuracy": paper.get("accuracy")}
+        found, theirs = self._matrices(), {**paper.get("cities", {}), OVERALL: overall}
+        names = [name for name in dict.fromkeys([*found, *theirs]) if name != OVERALL]
+        cells = [["%", "IoU of buildings", "accuracy"]]
+        for name in (*names, OVERALL):
+            matrix = found.get(name, ConfusionMatrix(2))
+            cells.append([name, percent(matrix.iou()[1]), percent(matrix.pixel_accuracy())])
+        for heading, key in ((f"{of_paper(paper)}: IoU", "iou"), ("accuracy", "accuracy")):
+            cells = beside(cells, heading, [theirs.get(name, {}).get(key) for name in (*names, OVERALL)])
+        return aligned(cells, ruled=(1, len(names) + 1))
 
     def place(self, sample: Sample) -> str:
         """NAME.tif, named as the tile."""

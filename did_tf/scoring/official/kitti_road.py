@@ -6,7 +6,7 @@ Source: Fritsch, Kuehnl and Geiger, A New Performance Measure and Evaluation Ben
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from data_pipelines.datasets.kitti_road import CATEGORIES, category
 from data_pipelines.spec import IGNORE, DataError, Dataset, Sample
 from did_tf.common import visualize
-from did_tf.common.text import aligned, percent
+from did_tf.common.text import aligned, beside, of_paper, percent
 from did_tf.scoring.metrics import jsonable
 from did_tf.scoring.official import Benchmark, read_result
 
@@ -75,14 +75,19 @@ class KittiRoad(Benchmark):
             for view, found in self._figures().items()
         }
 
-    def table(self) -> str:
-        """A row for each category and view, a column for each figure of `NAMES`, in percent."""
+    def table(self, paper: Mapping[str, Any] | None = None) -> str:
+        """A row for each category and view, a column for each figure of `NAMES`, in percent; papers' are from above."""
         cells = [
             [f"{name}, {view}", *(percent(figures[key]) for key in NAMES)]
             for view, found in self._figures().items()
             for name, figures in found.items()
         ]
-        return aligned([["%", *NAMES.values()], *cells], ruled=(1, 1 + len(cells) // 2))
+        rows, paper = [["%", *NAMES.values()], *cells], paper or {}
+        scenes = {**paper.get("scenes", {}), TOGETHER: paper}
+        theirs = {f"{name}, {ABOVE}": figures for name, figures in scenes.items()}
+        for heading, key in ((f"{of_paper(paper)}: MaxF", "maxf"), ("AP", "ap")):
+            rows = beside(rows, heading, [theirs.get(name, {}).get(key) for name, *_ in cells])
+        return aligned(rows, ruled=(1, 1 + len(cells) // 2))
 
     def place(self, sample: Sample) -> str:
         """CATEGORY_road_NUMBER.png, as the kit names results."""

@@ -7,7 +7,7 @@ What the benchmark calls accuracy is intersection over union, of each class over
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from PIL import Image
 from data_pipelines.datasets.pascal_voc import CLASSES, colour
 from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf.common.files import write_file
-from did_tf.common.text import aligned
+from did_tf.common.text import aligned, beside, of_paper
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable
 from did_tf.scoring.official import Benchmark, read_result
 
@@ -49,11 +49,14 @@ class PascalVOC(Benchmark):
         iou = {name: jsonable(value) for name, value in zip(CLASSES, self._matrix.iou())}
         return {"mean_iou": jsonable(self._matrix.mean_iou()), "iou": iou}
 
-    def table(self) -> str:
+    def table(self, paper: Mapping[str, Any] | None = None) -> str:
         """IoU of each class and their mean, in percent with three digits, as the development kit prints them."""
         rows = [*zip(CLASSES, self._matrix.iou()), ("mean", self._matrix.mean_iou())]
         cells = [[name, "-" if np.isnan(value) else f"{100 * value:.3f}"] for name, value in rows]
-        return aligned([["accuracy (IoU), %", ""], *cells], ruled=(1, len(cells)))
+        paper = paper or {}
+        theirs = {**paper.get("classes", {}), "mean": paper.get("miou")}
+        figures = [theirs.get(name) for name, _ in rows]
+        return aligned(beside([["accuracy (IoU), %", ""], *cells], of_paper(paper), figures), ruled=(1, len(rows)))
 
     def place(self, sample: Sample) -> str:
         """The path in the server's folders: results/VOC2012/Segmentation/comp6_test_cls/NAME.png."""

@@ -123,6 +123,21 @@ def test_iiou_by_hand(tmp_path):
     assert scores["class"]["iiou"]["road"] is scores["category"]["iiou"]["flat"] is None
 
 
+def test_the_papers_figures_stand_beside_ours(tmp_path):
+    write_frame(tmp_path, 0, (2, 8), np.full((2, 8), 7, np.uint8), np.full((2, 8), 7, np.uint16))
+    benchmark, _ = scored(tmp_path, lambda label: np.zeros(label.shape, np.uint8))
+    classes = {"road": 98.4, "sky": 95.6}
+    paper = {"split": "test", "miou": 73.7, "category_miou": 89.66, "classes": classes}
+    lines = benchmark.table(paper).splitlines()
+    assert lines[0].split("  ")[-1] == "paper (test): IoU"
+    rows = [line.rsplit("  ", 1) for line in lines]
+    ends = [row[-1].strip() for row in rows if row[-1].strip() in ("98.4", "95.6", "73.7", "89.7")]
+    assert ends == ["98.4", "95.6", "73.7", "95.6", "89.7"], "road, sky, mean, category of sky, mean"
+    mean = next(line for line in benchmark.table({**paper, "miiou": 51.54}).splitlines() if "mean of class" in line)
+    assert mean.split()[-2:] == ["73.7", "51.5"]
+    assert "paper" not in benchmark.table()
+
+
 def test_categories_and_classes_with_instances_are_the_packages():
     valid = {name: [e.name for e in entries if not e.ignoreInEval] for name, entries in category2labels.items()}
     assert {name: list(classes) for name, classes in CATEGORIES.items()} == {k: v for k, v in valid.items() if v}

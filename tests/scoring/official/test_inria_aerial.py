@@ -78,6 +78,22 @@ def test_without_a_building_there_is_no_iou(folder, benchmark):
     assert benchmark.table().splitlines()[2].split() == ["austin", "-", "100.0"]
 
 
+def test_the_papers_cities_stand_beside_ours(folder, benchmark):
+    answer = np.uint8([[1, 1, 0, 0]])
+    benchmark.update(sample(folder, "austin1"), np.uint8([[1, 0, 0, 0]]), probabilities_of(answer))
+    cities = {"austin": {"iou": 70.73}, "sfo": {"iou": 76.1, "accuracy": 91.8}}
+    paper = {"split": "test", "building_iou": 74.95, "accuracy": 96.29, "cities": cities}
+    assert benchmark.table(paper).splitlines() == [
+        "%        IoU of buildings  accuracy  paper (test): IoU  accuracy",
+        "----------------------------------------------------------------",
+        "austin               50.0      75.0               70.7",
+        "sfo                     -         -               76.1      91.8",
+        "----------------------------------------------------------------",
+        "overall              50.0      75.0               75.0      96.3",
+    ]
+    assert "paper" not in benchmark.table() + benchmark.table({"split": "test", "miou": 3.0})
+
+
 @pytest.mark.parametrize(("patch", "scored"), [(0, True), (500, True), (1000, True), (512, False)])
 def test_patches_that_overlap_are_not_scored(folder, patch, scored):
     dataset = load("inria_aerial", folder, patch=patch)

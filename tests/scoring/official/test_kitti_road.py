@@ -114,6 +114,12 @@ def test_figures_of_a_case_worked_out_by_hand(tmp_path, benchmark):
     lines = benchmark.table().splitlines()
     assert lines[0].split() == ["%", "MaxF", "AP", "PRE", "REC", "FPR", "FNR"]
     assert lines[4].split() == ["uu,", "perspective", "85.7", "84.1", "75.0", "100.0", "50.0", "0.0"]
+    paper = {"split": "test", "maxf": 96.41, "ap": 93.88, "scenes": {"um": {"maxf": 95.64, "ap": 93.5}}}
+    lines = benchmark.table(paper).splitlines()
+    assert lines[0].endswith("  paper (test): MaxF    AP")
+    # The server scores the view from above.
+    theirs = {line.split("  ")[0]: line.split()[-2:] for line in lines if line.split()[-1] in ("93.5", "93.9")}
+    assert theirs == {"um, birds_eye": ["95.6", "93.5"], "urban_road, birds_eye": ["96.4", "93.9"]}
 
 
 def test_the_view_from_above_shows_where_a_place_is(tmp_path):

@@ -63,6 +63,14 @@ def test_a_class_that_is_nowhere_is_not_in_the_mean(benchmark):
     assert scores["mean_iou"] == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
+def test_the_papers_classes_stand_beside_ours(benchmark):
+    label = np.full((4, 4), 3, np.uint8)
+    benchmark.update(None, label, certain(label))
+    lines = benchmark.table({"split": "val", "miou": 74.8, "classes": {"bird": 86.5}}).splitlines()
+    assert lines[0].endswith("  paper (val)") and lines[-1].split() == ["mean", "100.000", "74.8"]
+    assert [line.split() for line in lines if line.startswith("bird")] == [["bird", "100.000", "86.5"]]
+
+
 def test_a_result_is_a_palette_png_with_vocs_colours(benchmark, tmp_path):
     sample = benchmark.dataset.images("test")[0]
     assert benchmark.place(sample) == f"{RESULTS}/2008_test00.png"

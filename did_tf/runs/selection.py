@@ -1,0 +1,106 @@
+"""How the weights to use of a run were chosen, and those of its last step, which were not."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorflow import keras
+
+from did_tf.runs import checkpoints, weights
+from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
+
+VALIDATION = "val_"
+"""What the columns of metrics.csv with scores of validation begin with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Weights that had the best score of several validations on the same split.
+
+    A score of them on that split is favourable: of scores that are equal but for chance, the luckiest was taken.
+
+    Attributes:
+      split: that they were scored on.
+      validations: how many there were.
+      step: of the best.
+      last_step: that the training ends with, which nobody chose by a score.
+      checkpoint: with the weights of that step, averaged where these are validated; None where it isn't there.
+    """
+
+    split: str
+    validations: int
+    step: int
+    last_step: int
+    checkpoint: Path | None
+
+    def __str__(self) -> str:
+        chosen = f"weights of step {self.step}, the best of {self.validations} validations on {self.split}"
+        none = "" if self.checkpoint else ", of which there are no weights"
+        last = "they are those of the last step" if self.is_last else f"the last step is {self.last_step}{none}"
+        return f"{chosen}: slightly favourable; {last}"
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the best are those of the last step."""
+        return self.step == self.last_step
+
+    @contextlib.contextmanager
+    def last_weights(self, model: keras.Model) -> Iterator[str]:
+        """Within it, `model` has the weights of `checkpoint`, which is there; their digest. Raises `ConfigError`."""
+        assert self.checkpoint
+        before = model.get_weights()
+        try:
+            yield weights.load(model, self.checkpoint)
+        finally:
+            model.set_weights(before)
+
+
+def of(file: Path, dataset: str, content: Mapping[str, Any], partial: bool = False) -> Selection | None:
+    """How the weights in `file` were chosen, if among several and by scores on the samples of `content`; or None.
+
+    Args:
+      file: of weights. Those of best/weights.npz of a run folder were chosen where the run was validated.
+      dataset: name of the data set that they are to be scored on.
+      content: of the samples, as of `manifest.content`.
+      partial: whether these are but some of the split's, which are then taken to be those of the run's data.
+
+    Raises:
+      ConfigError: a file of the run is no JSON.
+    """
+    run = RunFolder(file.resolve().parents[1])
+    found = of_run(run) if file.resolve().parent == run.best.resolve() else None
+    if found is None or found.split != content["split"] or read_json(run.config)["dataset"]["name"] != dataset:
+        return None
+    validated = (read_json(run.manifest).get("validation") if run.manifest.is_file() else None) or content
+    return found if partial or validated["fingerprint"] == content["fingerprint"] else None
+
+
+def of_run(run: RunFolder) -> Selection | None:
+    """How the best weights of a run were chosen; None where nothing says it or there were less than two validations."""
+    files = (run.config, run.best / "metrics.json", run.metrics)
+    if not all(file.is_file() for file in files):
+        return None
+    config, step, validated = read_json(run.config), read_json(files[1])["step"], _validations(run)
+    if len(validated) < 2:
+        return None
+    train = config["train"]
+    last = train["steps"] + train.get("extend", 0)
+    saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
+    return Selection(config["dataset"]["val_split"], len(validated), step, last, saved.get(last))
+
+
+def last_scores(run: RunFolder) -> dict[str, float]:
+    """{score: fraction} of the validation of the last step of a run; empty where it was not validated (yet)."""
+    selection = of_run(run)
+    row = _validations(run).get(selection.last_step, {}) if selection else {}
+    return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
+
+
+def _validations(run):
+    """{step: row of metrics.csv} of those that have scores of validation."""
+    rows = read_metrics(run.metrics)
+    return {int(row["step"]): row for row in rows if any(row[key] for key in row if key.startswith(VALIDATION))}

@@ -1,0 +1,109 @@
+"""How weights were chosen, from what a run leaves on disk, and the last step's weights beside them."""
+
+import json
+
+import numpy as np
+import pytest
+from tensorflow import keras
+
+from did_tf.runs import checkpoints, selection
+from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.selection import Selection
+
+CONTENT = {"split": "val", "samples": 3, "fingerprint": "abc", "meaning": "m"}
+
+
+def record(folder, scores, best, steps=20, saved=(), extend=0, validation=CONTENT):
+    """A run with validations {step: mIoU} among its logged steps, weights of step `best` and checkpoints `saved`."""
+    run = RunFolder(folder)
+    run.best.mkdir(parents=True)
+    train = {"steps": steps, "extend": extend}
+    run.config.write_text(json.dumps({"train": train, "dataset": {"name": "camvid", "val_split": "val"}}))
+    run.manifest.write_text(json.dumps({"validation": validation}))
+    (run.best / "metrics.json").write_text(json.dumps({"step": best, "miou": scores.get(best, 0.0)}))
+    rows = [f"{step},0.5,{scores.get(step, '')}" for step in sorted({1, 2, *scores})]
+    run.metrics.write_text("\n".join(["step,loss,val_miou", *rows, ""]))
+    for step in saved:
+        checkpoints.write(run.checkpoints / f"step_{step:08d}.npz", {"model/kernel": np.zeros(2)})
+    return run
+
+
+def test_the_best_of_several_validations_was_chosen(tmp_path):
+    run = record(tmp_path / "run", {10: 0.3, 15: 0.6, 20: 0.5}, 15, saved=(10, 20))
+    found = selection.of_run(run)
+    assert found == Selection("val", 3, 15, 20, run.checkpoints / "step_00000020.npz")
+    assert str(found) == (
+        "weights of step 15, the best of 3 validations on val: slightly favourable; the last step is 20"
+    )
+    assert selection.last_scores(run) == {"miou": 0.5}
+
+
+def test_where_the_last_is_the_best_it_says_so(tmp_path):
+    run = record(tmp_path / "run", {10: 0.3, 20: 0.5}, 20, saved=(20,))
+    found = selection.of_run(run)
+    assert found.is_last and str(found).endswith("slightly favourable; they are those of the last step")
+    assert selection.last_scores(run) == {"miou": 0.5}
+
+
+def test_a_run_that_has_not_ended_has_no_weights_of_its_last_step(tmp_path):
+    run = record(tmp_path / "run", {5: 0.3, 10: 0.2}, 5, saved=(5, 10))
+    found = selection.of_run(run)
+    assert found.checkpoint is None and str(found).endswith("the last step is 20, of which there are no weights")
+    assert selection.last_scores(run) == {}
+
+
+def test_the_last_step_of_an_extended_run_is_that_of_its_extension(tmp_path):
+    run = record(tmp_path / "run", {20: 0.6, 30: 0.5}, 20, extend=10, saved=(20, 30))
+    assert selection.of_run(run) == Selection("val", 2, 20, 30, run.checkpoints / "step_00000030.npz")
+
+
+@pytest.mark.parametrize("scores", [{}, {20: 0.5}])
+def test_without_a_choice_there_is_none(tmp_path, scores):
+    assert selection.of_run(record(tmp_path / "run", scores, 20, saved=(20,))) is None
+    assert selection.of_run(RunFolder(tmp_path / "nowhere")) is None
+
+
+@pytest.mark.parametrize(
+    "dataset, content, partial, chosen",
+    [
+        ("camvid", {}, False, True),
+        ("camvid", {"split": "test"}, False, False),
+        ("camvid", {"split": "test"}, True, False),
+        ("kitti_road", {}, False, False),
+        ("camvid", {"fingerprint": "other"}, False, False),  # another folder of the same name
+        ("camvid", {"fingerprint": "of a part"}, True, True),
+    ],
+)
+def test_they_were_chosen_on_the_samples_of_validation_alone(tmp_path, dataset, content, partial, chosen):
+    run = record(tmp_path / "run", {10: 0.6, 20: 0.5}, 10, saved=(20,))
+    weights = run.best / "weights.npz"
+    assert (selection.of(weights, dataset, {**CONTENT, **content}, partial) is not None) is chosen
+
+
+def test_other_files_than_the_best_were_not_chosen(tmp_path):
+    run = record(tmp_path / "run", {10: 0.6, 20: 0.5}, 10, saved=(20,))
+    assert selection.of(run.checkpoints / "step_00000020.npz", "camvid", CONTENT) is None
+    assert selection.of(tmp_path / "weights.npz", "camvid", CONTENT) is None
+
+
+def test_a_run_from_before_there_was_a_record_of_its_validation(tmp_path):
+    run = record(tmp_path / "run", {10: 0.6, 20: 0.5}, 10, validation=None)
+    assert selection.of(run.best / "weights.npz", "camvid", CONTENT)
+    run.manifest.unlink()
+    assert selection.of(run.best / "weights.npz", "camvid", CONTENT)
+
+
+def test_the_network_has_the_last_weights_while_they_are_scored_averaged_where_there_are_averages(tmp_path):
+    image = keras.Input((2,))
+    model = keras.Model(image, {"main": keras.layers.Dense(1, name="head")(image)})
+    before = [weights.copy() for weights in model.get_weights()]
+    state = {name: np.full(v.shape, 7.0, np.float32) for name, v in checkpoints.model_state(model).items()}
+    kernel = next(name for name in state if name.endswith("kernel"))
+    average = {kernel.replace(checkpoints.MODEL, checkpoints.AVERAGE): np.full((2, 1), 3.0, np.float32)}
+    file = tmp_path / "step_00000020.npz"
+    checkpoints.write(file, {**state, **average})
+    with Selection("val", 2, 10, 20, file).last_weights(model) as digest:
+        kernel, bias = model.get_weights()
+        assert (kernel == 3).all() and (bias == 7).all() and digest
+    for now, was in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(now, was)
