@@ -19,6 +19,13 @@ writes what the server takes.
 from experiments.duc import duc_cityscapes
 
 FRAMES, PATCHES = 289, 22
+# MaxF and AP (%), the rows of the table in its order
+SCENES = {
+    "um_road": (95.64, 93.50),
+    "umm_road": (97.62, 95.53),
+    "uu_road": (95.17, 92.73),
+    "urban_road": (96.41, 93.88),
+}
 
 
 def get_config():
@@ -30,5 +37,6 @@ def get_config():
     c.data.cache = True
     c.train.steps = duc_cityscapes.steps(FRAMES, PATCHES, c.train.batch_size)
     c.train.validate_every = 1000
-    c.paper = {"row": "Table 5", "data": "KITTI road test", "split": "test", "maxf": 96.41, "ap": 93.88}
+    c.paper = {"row": "Table 5 row 4", "data": "KITTI road test", "split": "test", "maxf": 96.41, "ap": 93.88}
+    c.paper["scenes"] = {scene: {"maxf": maxf, "ap": ap} for scene, (maxf, ap) in SCENES.items()}
     return c
