@@ -25,7 +25,7 @@ from did_tf.models.units import (
 )
 
 STRIDES = (16, 8, 4)
-KERNELS = (3, 5, 7)
+KERNELS = (1, 3, 5, 7)
 
 
 def fcrn(
@@ -58,7 +58,7 @@ def fcrn(
       mean, std: one value per band, in pixel values; default 127.5.
       depth: of the ResNet: 50, 101 or 152; 14 and 26 are for small hardware.
       output_stride: of the score map: 16, 8 or 4 ("resolution" 1/16 to 1/4 in Tables 1 to 4).
-      kernel: of the classifier: 3, 5 or 7 (Tables 1 and 2).
+      kernel: of the classifier: 3, 5 or 7 (Tables 1 and 2), or 1, a linear layer.
       dilation: of the classifier; 6, 12 or 18 in Tables 1 and 2.
       dropouts: rate before the last convolution of each residual unit, for each of the four stages (section 4.5, "some
         of the top-most blocks"; no rate is given: the authors' later work has (0, 0, 0.3, 0.5)).

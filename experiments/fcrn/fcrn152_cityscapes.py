@@ -10,6 +10,12 @@ one scale, it says of PASCAL VOC alone. Networks of 50 and 101 layers are in Tab
 
 from experiments.fcrn import fcrn101_voc
 
+# Columns of Table 6
+COLUMNS = (
+    *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation"),
+    *("terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"),
+)
+
 
 def get_config():
     """The settings, see above."""

@@ -1,8 +1,8 @@
 """SUNet-7-128 on Cityscapes, at output stride 16: sunet.md Table 7 row 8.
 
 Paper: 75.3 % mIoU on test, trained on the fine annotations, tested at nine scales with flips. The recipe is that of
-`sunet_voc`, for 90K iterations, from a classification run in runs/sunet_imagenet_7-128. The paper adopts "a similar
-training strategy" as for its test on PASCAL VOC, which began with MS-COCO and ended on train and val: not done here.
+`sunet_voc`, for 90K iterations, from a classification run in runs/sunet_imagenet_7-128. The last stage, on train and
+val, is `sunet_cityscapes_finetune`.
 Frames at 2.5 times their size have 13 megapixels; as in the authors' code they go through the network in tiles of the
 crop's size with `ARGS=--protocol=tiles`.
 
