@@ -50,7 +50,7 @@ def test_weights_of_their_own_network_are_loaded_and_known(config, arrays, file,
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("dilations", (1, 1, 2, 2)), ("align_corners", False), ("stem_pool", 2), ("smoothing", 1)]
+    ("option", "value"), [("dilations", (1, 1, 2, 2)), ("placement", "areas"), ("stem_pool", 2), ("smoothing", 1)]
 )
 def test_weights_of_a_network_that_computes_something_else_are_refused(option, value, file):
     """All shapes fit, and a third of the pixels would be others. `smoothing` is what it was: nothing differs."""

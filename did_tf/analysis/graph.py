@@ -16,6 +16,7 @@ from tensorflow import keras
 from did_tf.models.ladder import GridPooling
 from did_tf.models.layers import DenseUpsampling, Dropout, Normalize, ResizeBilinear
 from did_tf.models.phases import PHASES, Interleave, Phases
+from did_tf.models.placement import grid
 from did_tf.models.sunet import Deconvolution
 
 layers = keras.layers
@@ -189,7 +190,10 @@ def _cropping(layer, sizes, axis):
 
 def _resize(layer, sizes, axis):
     size, like = sizes
-    return _to_size_of(like, _interpolation(size, like, layer.align_corners))
+    if layer.placement == "exact":
+        doubled, stride, _ = grid(layer.steps[axis], like)
+        return _to_size_of(like, _neighbours(2 * np.arange(like) - doubled, 2 * stride, size))
+    return _to_size_of(like, _interpolation(size, like, layer.placement == "corners"))
 
 
 def _to_size_of(like, *places):
@@ -225,6 +229,10 @@ def _interpolation(size, count, align_corners):
         over, under = steps * (size - 1), max(count - 1, 1)
     else:
         over, under = (2 * steps + 1) * size - count, 2 * count
+    return _neighbours(over, under, size)
+
+
+def _neighbours(over, under, size):
     over = np.clip(over, 0, (size - 1) * under)
     return np.stack([over // under, -(-over // under)], axis=1)
 

@@ -16,6 +16,7 @@ from did_tf.models.duc import duc
 from did_tf.models.fc_densenet import fc_densenet
 from did_tf.models.fcrn import fcrn
 from did_tf.models.ladder import ladder
+from did_tf.models.placement import NO_STEPS, Placed
 from did_tf.models.sunet import sunet
 
 _BUILDERS: Mapping[str, Callable[..., keras.Model]] = {
@@ -44,12 +45,12 @@ TRAINING_OPTIONS = ("dropout", "dropouts", "bn_momentum")
 _FROM_DATA = ("mean", "std")
 # Options that the layers of the encoder don't depend on.
 _BEYOND_ENCODER: Mapping[str, tuple[str, ...]] = {
-    "did": ("decoder", "smoothing", "deep_supervision", "align_corners"),
-    "duc": ("aspp", "cell", "upsampling"),
+    "did": ("decoder", "smoothing", "deep_supervision", "placement"),
+    "duc": ("aspp", "cell", "upsampling", "placement"),
     "fc_densenet": (),
-    "fcrn": ("kernel", "dilation", "align_corners"),
-    "ladder": ("context", "decoder", "width", "aux", "align_corners"),
-    "sunet": ("task", "degridding", "align_corners"),
+    "fcrn": ("kernel", "dilation", "placement"),
+    "ladder": ("context", "decoder", "width", "aux", "placement"),
+    "sunet": ("task", "degridding", "placement"),
 }
 
 
@@ -158,16 +159,16 @@ def task(model: keras.Model) -> str:
     return "segmentation" if len(model.output["main"].shape) == 4 else "classification"
 
 
-def own_resolution(model: keras.Model) -> dict[str, tuple[keras.KerasTensor, bool]]:
-    """{output: (logits at the network's own resolution, whether resizing aligns corners)} of a segmentation model.
+def own_resolution(model: keras.Model) -> dict[str, Placed]:
+    """{output: logits [N, h, w, num_classes] at the network's own resolution, and their place}, of segmentation.
 
-    The logits are [N, h, w, num_classes]. For an output that no layer head.OUTPUT.up resizes they are its full-size
-    ones, and the second is True.
+    For an output that no layer head.OUTPUT.up resizes they are its full-size ones, each on its pixel.
     """
     found = {}
     for output, logits in model.output.items():
         resize = next((layer for layer in model.layers if layer.name == f"head.{output}.up"), None)
-        found[output] = (resize.input[0], resize.align_corners) if resize else (logits, True)
+        own = Placed(resize.input[0], resize.placement, resize.steps) if resize else Placed(logits, "corners", NO_STEPS)
+        found[output] = own
     return found
 
 

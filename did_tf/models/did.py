@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from did_tf.common.kinds import number
 from did_tf.models.densenet import dense_block, transition
-from did_tf.models.layers import ResizeBilinear
+from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
     ImageShape,
     Units,
@@ -19,6 +19,7 @@ from did_tf.models.units import (
     check_counts,
     check_lengths,
     image_input,
+    resize,
     resize_to_image,
 )
 
@@ -46,7 +47,7 @@ def did(
     smoothing: int = 1,
     deep_supervision: bool = True,
     dropout: float = 0.2,
-    align_corners: bool = True,
+    placement: str = "corners",
     use_bias: bool = True,
     bn_momentum: float = 0.997,
     name: str = "did",
@@ -69,7 +70,7 @@ def did(
       smoothing: kernel of the two convolutions after the additions: 1 ("did1") or 3 ("did3").
       deep_supervision: whether the coarser outputs are there to be supervised.
       dropout: rate after every convolution of the blocks and transitions; 0 as in the authors' code.
-      align_corners: bilinear resizing with aligned corners, else half pixel.
+      placement: of bilinear resizing, one of `PLACEMENTS`; "corners" is exact for sizes 16n+1.
       use_bias: biases on the pre-activation convolutions, as in the authors' code.
       bn_momentum: of the moving statistics.
 
@@ -77,7 +78,7 @@ def did(
       ConfigError: an option has an unknown value or one out of its range, or the input is smaller than 17 pixels.
     """
     check_choices("did", stem=(stem, STEMS), decoder=(decoder, DECODERS), smoothing=(smoothing, (1, 3)))
-    check_choices("did", stem_pool=(stem_pool, (2, 3)))
+    check_choices("did", stem_pool=(stem_pool, (2, 3)), placement=(placement, PLACEMENTS))
     check_lengths("did", 4, units=units, dilations=dilations)
     check_counts("did", growth=growth, units=units, dilations=dilations)
     number("(0, 1]").check("did: compression", compression)
@@ -86,10 +87,10 @@ def did(
     image, x = image_input("did", input_shape, mean, std, MINIMUM)
     x = _stem(make, x, stem, stem_norm, stem_pool, growth)
     taps = _encoder(make, x, growth, units, dilations, compression)
-    features = _did_decoder(make, taps, smoothing, align_corners) if decoder == "did" else {"main": taps[-1]}
+    features = _did_decoder(make, taps, smoothing, placement) if decoder == "did" else {"main": taps[-1]}
     if not deep_supervision:
         features = {"main": features["main"]}
-    return keras.Model(image, _heads(make, features, image, num_classes, align_corners), name=name)
+    return keras.Model(image, _heads(make, features, image, num_classes, placement), name=name)
 
 
 def _stem(make, x, stem, norm, pool, growth):
@@ -114,22 +115,22 @@ def _encoder(make, x, growth, units, dilations, compression):
     return taps
 
 
-def _did_decoder(make, taps, smoothing, align_corners):
+def _did_decoder(make, taps, smoothing, placement):
     """Figure 2: every block through a linear 1x1 to the width of block 1, summed from coarse to fine."""
     width = taps[0].shape[-1]
     lateral = [make.conv(tap, width, 1, f"decoder.lateral{i}") for i, tap in enumerate(taps, 1)]
     fused = {"block3": layers.Add(name="decoder.add3")([lateral[3], lateral[2]])}
     for level, coarser, output in ((2, "block3", "block2"), (1, "block2", "main")):
         x = make.conv(fused[coarser], width, smoothing, f"decoder.smooth{level + 1}")
-        x = ResizeBilinear(align_corners, name=f"decoder.up{level + 1}")([x, lateral[level - 1]])
+        x = resize(x, lateral[level - 1], placement, f"decoder.up{level + 1}")
         fused[output] = layers.Add(name=f"decoder.add{level}")([x, lateral[level - 1]])
     return {output: fused[output] for output in ("main", "block2", "block3")}
 
 
-def _heads(make, features, image, num_classes, align_corners):
+def _heads(make, features, image, num_classes, placement):
     """BN-ReLU-1x1 to the classes on each feature map, resized straight to the image's size."""
     logits = {}
     for output, x in features.items():
         x = make.bn_relu_conv(x, num_classes, 1, f"head.{output}", use_bias=True)
-        logits[output] = resize_to_image(x, image, output, align_corners)
+        logits[output] = resize_to_image(x, image, output, placement)
     return logits

@@ -12,6 +12,7 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 from did_tf.models import resnet
 from did_tf.models.layers import DenseUpsampling
+from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import ImageShape, Units, check_choices, check_counts, image_input, kaiming, resize_to_image
 
 layers = keras.layers
@@ -51,6 +52,7 @@ def duc(
     cell: int = 2,
     upsampling: str = "duc",
     width: int = 64,
+    placement: str = "exact",
     bn_momentum: float = 0.9,
     bn_epsilon: float = 1e-6,
     name: str = "duc",
@@ -76,6 +78,8 @@ def duc(
         their factor, on as many channels as DUC has, so that they have DUC's parameters and few more. The first of two
         keeps the number of values, its channels being fewer by the square of its factor.
       width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
+      placement: of bilinear resizing (the baseline, and cells of 2), one of `PLACEMENTS`. With "exact" a prediction of
+        DUC stands in the middle of its cell.
       bn_momentum: of the moving statistics; 0.9 is the default of the authors' framework.
       bn_epsilon: of batch normalisation.
 
@@ -84,6 +88,7 @@ def duc(
     """
     check_choices("duc", output_stride=(output_stride, STRIDES), dilation=(dilation, DILATIONS), cell=(cell, CELLS))
     check_choices("duc", upsampling=(upsampling, UPSAMPLINGS), depth=(depth, resnet.UNITS))
+    check_choices("duc", placement=(placement, PLACEMENTS))
     check_counts("duc", width=width)
     if aspp < 0:
         raise ConfigError(f"duc: aspp must be 0 or more, got {aspp}")
@@ -96,7 +101,9 @@ def duc(
     image, x = image_input("duc", input_shape, mean, std, MINIMUM)
     dilations = unit_dilations(depth, dilation) if output_stride == 8 else None
     x = resnet.encoder(make, x, depth, output_stride, stem, dilations, width)[output_stride]
-    return keras.Model(image, {"main": _head(x, image, num_classes, aspp, output_stride, cell, upsampling)}, name=name)
+    return keras.Model(
+        image, {"main": _head(x, image, num_classes, aspp, output_stride, cell, upsampling, placement)}, name=name
+    )
 
 
 def unit_dilations(depth: int, dilation: str) -> dict[int, tuple[int, ...]]:
@@ -116,16 +123,16 @@ def unit_dilations(depth: int, dilation: str) -> dict[int, tuple[int, ...]]:
     return found
 
 
-def _head(x, image, classes, aspp, stride, cell, upsampling):
+def _head(x, image, classes, aspp, stride, cell, upsampling, placement):
     """Float32 logits at the image's size from features [N, h, w, C]."""
     if upsampling == "bilinear":
-        return resize_to_image(_aspp(x, classes, aspp), image, "main", align_corners=False)
+        return resize_to_image(_aspp(x, classes, aspp), image, "main", placement)
     factor = stride // cell
     x = _aspp(x, classes * factor**2, aspp)
     if upsampling in DECONVOLUTIONS:
         x, factor, cell = _deconvolutions(x, classes, DECONVOLUTIONS[upsampling]), 1, 1
     logits = DenseUpsampling(factor, cell, name="head.main.dense", dtype="float32")([x, image])
-    return logits if cell == 1 else resize_to_image(logits, image, "main", align_corners=False)
+    return logits if cell == 1 else resize_to_image(logits, image, "main", placement)
 
 
 def _aspp(x, channels, branches):

@@ -12,6 +12,7 @@ from tensorflow import keras
 from did_tf.common.errors import ConfigError
 from did_tf.models import resnet
 from did_tf.models.phases import Interleave, Phases
+from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
     ImageShape,
     Units,
@@ -41,7 +42,7 @@ def fcrn(
     dropouts: Sequence[float] = (0, 0, 0, 0),
     simulation: bool = False,
     width: int = 64,
-    align_corners: bool = True,
+    placement: str = "exact",
     bn_momentum: float = 0.997,
     bn_epsilon: float = 1e-5,
     name: str = "fcrn",
@@ -65,7 +66,8 @@ def fcrn(
       simulation: score map at half the stride, from four shifted passes (section 3.2, testing). Not at stride 4,
         where no halving but the stem's is left.
       width: filters of the stem and of stage 1's bottlenecks; 64 in the paper.
-      align_corners: bilinear resizing of the score map with aligned corners, else half pixel.
+      placement: of the bilinear resizing of the score map, one of `PLACEMENTS`; feature i stands at pixel
+        output_stride * i, and "corners" is exact for sizes 8n+1 alone.
       bn_momentum: of the moving statistics.
       bn_epsilon: of batch normalisation.
 
@@ -73,6 +75,7 @@ def fcrn(
       ConfigError: an option has a bad value, or the input has fewer than output_stride + 1 pixels.
     """
     check_choices("fcrn", depth=(depth, resnet.UNITS), output_stride=(output_stride, STRIDES), kernel=(kernel, KERNELS))
+    check_choices("fcrn", placement=(placement, PLACEMENTS))
     check_lengths("fcrn", 4, dropouts=dropouts)
     check_counts("fcrn", dilation=dilation, width=width)
     check_rates("fcrn", dropouts=dropouts)
@@ -82,10 +85,10 @@ def fcrn(
 
     # Two cells: with one there is nothing to interpolate between.
     image, x = image_input("fcrn", input_shape, mean, std, minimum=output_stride + 1)
-    halve = Phases(simulation, output_stride // 2, name="phases")
+    halve = Phases(simulation, name="phases")
     taps = resnet.encoder(make, x, depth, output_stride, width=width, dropouts=dropouts, halve=halve)
     # Xavier: a variance by the fan-out would start from logits some ten times larger than the features.
     logits = Units().conv(taps[output_stride], num_classes, kernel, "head.main.conv", dilation=dilation)
     if output_stride > 4:
         logits = Interleave(simulation, name="head.main.interleave")([logits, taps[output_stride // 2]])
-    return keras.Model(image, {"main": resize_to_image(logits, image, "main", align_corners)}, name=name)
+    return keras.Model(image, {"main": resize_to_image(logits, image, "main", placement)}, name=name)

@@ -13,7 +13,8 @@ from tensorflow import keras
 
 from did_tf.common.errors import ConfigError
 from did_tf.models import densenet, resnet
-from did_tf.models.layers import ResizeBilinear, Shape
+from did_tf.models.layers import Shape
+from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
     ImageShape,
     Units,
@@ -22,6 +23,7 @@ from did_tf.models.units import (
     check_lengths,
     image_input,
     kaiming,
+    resize,
     resize_to_image,
 )
 
@@ -52,7 +54,7 @@ def ladder(
     width: int = 128,
     aux: bool = True,
     dropout: float = 0.0,
-    align_corners: bool = False,
+    placement: str = "areas",
     bn_momentum: float = 0.9,
     name: str = "ladder",
 ) -> keras.Model:
@@ -77,7 +79,7 @@ def ladder(
       width: features of all of the way up; the context is first projected to four times as many.
       aux: whether the auxiliary output is there to be supervised.
       dropout: rate after every convolution of the dense blocks and transitions; the paper has none.
-      align_corners: bilinear resizing with aligned corners, else half pixel, which undoes 2x2 pooling in place.
+      placement: of bilinear resizing, one of `PLACEMENTS`; "areas" undoes 2x2 pooling in place.
       bn_momentum: of the moving statistics; 0.9 in the authors' code.
 
     Raises:
@@ -85,6 +87,7 @@ def ladder(
     """
     check_choices("ladder", encoder=(encoder, (*DENSENETS, *RESNETS)), output_stride=(output_stride, (32, 16, 8)))
     check_choices("ladder", context=(context, CONTEXTS), decoder=(decoder, DECODERS), stem_pool=(stem_pool, (2, 3)))
+    check_choices("ladder", placement=(placement, PLACEMENTS))
     for block in split:
         check_choices("ladder", split=(block, (1, 2, 3, 4)))
     if len(set(split)) < len(split):
@@ -104,12 +107,12 @@ def ladder(
             if units[block - 1] < 2:
                 raise ConfigError(f"ladder: split={tuple(split)} halves block {block}, which has 1 unit")
         taps = densenet.encoder(make, x, units, growth, output_stride=output_stride, split=split, stem_pool=stem_pool)
-    coarsest = _context(make, taps.pop(max(taps)), context, width, align_corners)
+    coarsest = _context(make, taps.pop(max(taps)), context, width, placement)
     if decoder == "plain":
         features = {"main": coarsest}
     else:
-        features = {"main": _way_up(make, coarsest, taps, width, align_corners), **({"aux": coarsest} if aux else {})}
-    return keras.Model(image, _heads(features, image, num_classes, align_corners), name=name)
+        features = {"main": _way_up(make, coarsest, taps, width, placement), **({"aux": coarsest} if aux else {})}
+    return keras.Model(image, _heads(features, image, num_classes, placement), name=name)
 
 
 def _check_resnet(encoder, chosen):
@@ -120,7 +123,7 @@ def _check_resnet(encoder, chosen):
             raise ConfigError(f"ladder: {encoder} has no {option}: it must be {plain[option]!r}, got {value!r}")
 
 
-def _context(make, x, kind, width, align_corners):
+def _context(make, x, kind, width, placement):
     """Projection, then a wide view: a 3x3 convolution of dilation 2, or the pyramid and a 3x3 convolution."""
     x = make.bn_relu_conv(x, 4 * width, 1, "decoder.context.project")
     if kind == "block":
@@ -129,32 +132,32 @@ def _context(make, x, kind, width, align_corners):
     for grid in GRIDS:
         here = f"decoder.context.grid{grid}"
         cells = make.bn_relu_conv(GridPooling(grid, name=f"{here}.pool")(x), 4 * width // len(GRIDS), 1, here)
-        levels.append(ResizeBilinear(align_corners, name=f"{here}.up")([cells, x]))
+        levels.append(resize(cells, x, "areas" if placement == "exact" else placement, f"{here}.up"))
     x = layers.Concatenate(name="decoder.context.concat")(levels)
     return make.bn_relu_conv(x, width, 3, "decoder.context.fuse")
 
 
-def _way_up(make, x, taps, width, align_corners):
+def _way_up(make, x, taps, width, placement):
     """x through one transition up per tap, from the coarsest to the finest."""
     for stride in sorted(taps, reverse=True):
-        x = _transition_up(make, x, taps[stride], width, f"decoder.up{stride}", align_corners)
+        x = _transition_up(make, x, taps[stride], width, f"decoder.up{stride}", placement)
     return x
 
 
-def _transition_up(make, x, tap, width, name, align_corners):
+def _transition_up(make, x, tap, width, name, placement):
     """The "TU" of Fig. 1: x resized to the tap's size, joined by the projected tap, blended by a 3x3 convolution."""
-    x = ResizeBilinear(align_corners, name=f"{name}.up")([x, tap])
+    x = resize(x, tap, placement, f"{name}.up")
     tap = make.bn_relu_conv(tap, width, 1, f"{name}.project")
     return make.bn_relu_conv(layers.Concatenate(name=f"{name}.concat")([x, tap]), width, 3, f"{name}.blend")
 
 
-def _heads(features, image, num_classes, align_corners):
+def _heads(features, image, num_classes, placement):
     """ReLU-1x1 to the classes on each feature map, resized straight to the image's size."""
     # Xavier: a variance by the fan-out of so few classes would start from large logits.
     make, logits = Units(), {}
     for output, x in features.items():
         x = make.conv(make.relu(x, f"head.{output}"), num_classes, 1, f"head.{output}.conv")
-        logits[output] = resize_to_image(x, image, output, align_corners)
+        logits[output] = resize_to_image(x, image, output, placement)
     return logits
 
 

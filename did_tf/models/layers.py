@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.common.errors import ConfigError
+from did_tf.models.placement import NO_STEPS, PLACEMENTS, Step, interpolation_matrix
 
 Shape = tuple[int | None, ...]
 """Of a tensor, batch first; None where a size is not known."""
@@ -63,6 +64,8 @@ class Dropout(keras.layers.Layer):
     Raises:
       ConfigError: the rate is outside of that.
     """
+
+    stands = (0, None)
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -161,23 +164,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return tf.cast(outputs, inputs.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
-def interpolation_matrix(
-    size_in: int | tf.Tensor, size_out: int | tf.Tensor, align_corners: bool = True, dtype: tf.DType = tf.float32
-) -> tf.Tensor:
-    """Weights [size_out, size_in] of linear interpolation along one axis; the sizes may be tensors.
-
-    Args:
-      align_corners: the first and last samples coincide (src = dst * (in - 1) / (out - 1)); otherwise pixels are areas
-        ("half pixel": src = (dst + 0.5) * in / out - 0.5), as in `tf.image.resize`.
-    """
-    n, m = tf.cast(size_in, tf.float32), tf.cast(size_out, tf.float32)
-    steps = tf.range(m, dtype=tf.float32)
-    # The division comes last: grid points that coincide then coincide exactly.
-    source = steps * (n - 1) / tf.maximum(m - 1, 1) if align_corners else (steps + 0.5) * n / m - 0.5
-    distance = tf.abs(tf.clip_by_value(source, 0, n - 1)[:, None] - tf.range(n, dtype=tf.float32)[None])
-    return tf.cast(tf.maximum(1 - distance, 0), dtype)
-
-
 @keras.utils.register_keras_serializable("did_tf")
 class ResizeBilinear(keras.layers.Layer):
     """Bilinear resize of `[x, like]`: x [N, h, w, C] to the height and width of like [N, H, W, any] -> [N, H, W, C].
@@ -186,19 +172,25 @@ class ResizeBilinear(keras.layers.Layer):
     its gradient is deterministic on GPUs, unlike that of TensorFlow's own resize.
 
     Args:
-      align_corners: see `interpolation_matrix`.
+      placement: one of `PLACEMENTS`, see `interpolation_matrix`; `ConfigError` for another.
+      steps: that make x of the grid of like, along rows and columns, for "exact" (`placement.steps_between`).
     """
 
-    def __init__(self, align_corners: bool = True, **kwargs: Any) -> None:
+    stands = (1, None)
+
+    def __init__(self, placement: str = "corners", steps: Sequence[Any] = NO_STEPS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.align_corners = align_corners
+        if placement not in PLACEMENTS:
+            raise ConfigError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
+        self.placement = placement
+        self.steps = tuple(tuple(Step(*step) for step in axis) for axis in steps)
 
     def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """x resized, in its own dtype; of like only the size is taken."""
         x, like = inputs
         size_in, size_out = tf.shape(x), tf.shape(like)
-        rows = interpolation_matrix(size_in[1], size_out[1], self.align_corners, x.dtype)
-        columns = interpolation_matrix(size_in[2], size_out[2], self.align_corners, x.dtype)
+        sizes = zip(tf.unstack(size_in)[1:3], tf.unstack(size_out)[1:3], self.steps)
+        rows, columns = (interpolation_matrix(n, m, self.placement, steps, x.dtype) for n, m, steps in sizes)
         channels, static = x.shape[-1], (x.shape[0], like.shape[1], like.shape[2], x.shape[-1])
         # Columns first: their products are narrow and slow, and there are fewer rows of them before the rows grow.
         wide = tf.matmul(columns, tf.reshape(x, [size_in[0] * size_in[1], size_in[2], channels]))
@@ -213,7 +205,8 @@ class ResizeBilinear(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments, for saving."""
-        return {**super().get_config(), "align_corners": self.align_corners}
+        steps = [[list(step) for step in axis] for axis in self.steps]
+        return {**super().get_config(), "placement": self.placement, "steps": steps}
 
 
 @keras.utils.register_keras_serializable("did_tf")
@@ -227,6 +220,8 @@ class Normalize(keras.layers.Layer):
     Raises:
       ConfigError: a deviation is not positive.
     """
+
+    stands = (0, None)
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], minimum: int = 1, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -271,6 +266,11 @@ class DenseUpsampling(keras.layers.Layer):
     def __init__(self, factor: int, cell: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factor, self.cell = factor, cell
+
+    @property
+    def stands(self) -> tuple[int, Step]:
+        """A score stands for its square of pixels, wherever its feature does."""
+        return 1, Step(self.cell, self.cell)
 
     def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """The scores in their places; of the image only the size is taken."""

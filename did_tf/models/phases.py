@@ -17,6 +17,7 @@ from tensorflow import keras
 
 from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Ambient, Shape
+from did_tf.models.placement import Step
 
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """(dy, dx), in the order in which they stand on the batch axis."""
@@ -47,12 +48,13 @@ class Phases(keras.layers.Layer):
 
     Args:
       simulation: whether all four phases are passed on.
-      stride: image pixels between neighbouring features of the input, for those who need to know where they lie.
     """
 
-    def __init__(self, simulation: bool = False, stride: int = 4, **kwargs: Any) -> None:
+    stands = (0, Step(1, 2))
+
+    def __init__(self, simulation: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.simulation, self.stride = simulation, stride
+        self.simulation = simulation
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The phase that the context says; outside of one all four with `simulation`, (0, 0) without."""
@@ -73,7 +75,7 @@ class Phases(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments, for saving."""
-        return {**super().get_config(), "simulation": self.simulation, "stride": self.stride}
+        return {**super().get_config(), "simulation": self.simulation}
 
 
 @keras.utils.register_keras_serializable("did_tf")
@@ -86,6 +88,11 @@ class Interleave(keras.layers.Layer):
     def __init__(self, simulation: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.simulation = simulation
+
+    @property
+    def stands(self) -> tuple[int, Step | None]:
+        """Where like does, whose places are filled; without simulation where x does."""
+        return int(self.simulation), None
 
     def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """x put together, cut to the size of like."""

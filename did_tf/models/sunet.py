@@ -13,6 +13,7 @@ from tensorflow import keras
 
 from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Shape
+from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
     XAVIER,
     ImageShape,
@@ -46,7 +47,7 @@ def sunet(
     output_stride: int = 16,
     multigrid: bool = True,
     degridding: bool = False,
-    align_corners: bool = False,
+    placement: str = "areas",
     bn_momentum: float = 0.99,
     name: str = "sunet",
 ) -> keras.Model:
@@ -68,13 +69,15 @@ def sunet(
       multigrid: dilated modules have no strides, and rates that grow and shrink (section 5.2); else they keep their
         strides, at one rate (Table 4, "Strided conv").
       degridding: two more 3x3 convolutions of 512 before the classifier (section 5.3).
-      align_corners: bilinear resizing with aligned corners, else half pixel.
+      placement: of the bilinear resizing, one of `PLACEMENTS`.
       bn_momentum: of the moving statistics; 0.99 in section 7.2.
 
     Raises:
       ConfigError: an option has an unknown value, or the input is smaller than 17 pixels.
     """
-    check_choices("sunet", task=(task, TASKS), output_stride=(output_stride, STRIDES))
+    check_choices(
+        "sunet", task=(task, TASKS), output_stride=(output_stride, STRIDES), placement=(placement, PLACEMENTS)
+    )
     check_lengths("sunet", 4, widths=widths)
     check_counts("sunet", filters=filters, depth=depth, widths=widths)
     make = Units(momentum=bn_momentum, initializer=kaiming)
@@ -86,7 +89,7 @@ def sunet(
     x = _degrid(make, x) if degridding else x
     # Kaiming over a fan-out of so few classes would start with logits in the tens.
     x = Units(initializer=XAVIER).conv(x, num_classes, 1, "head.main.conv")
-    return keras.Model(image, {"main": resize_to_image(x, image, "main", align_corners)}, name=name)
+    return keras.Model(image, {"main": resize_to_image(x, image, "main", placement)}, name=name)
 
 
 def _encoder(make, x, filters, depth, widths, output_stride, multigrid):
@@ -196,6 +199,8 @@ class Deconvolution(keras.layers.Layer):
     Raises:
       ConfigError: other strides, or a dilation that doesn't go with them.
     """
+
+    stands = (1, None)
 
     def __init__(
         self, filters: int, strides: int = 1, dilation: int = 1, kernel_initializer: Initializer = XAVIER, **kwargs: Any

@@ -10,6 +10,7 @@ from tensorflow import keras
 from did_tf.common import kinds
 from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Dropout, FusedBatchNormalization, Normalize, ResizeBilinear, check_size
+from did_tf.models.placement import NO_STEPS, steps_between
 
 layers = keras.layers
 
@@ -152,14 +153,29 @@ def image_input(
     return image, Normalize(mean or (127.5,) * bands, std or (127.5,) * bands, minimum, name="normalize")(image)
 
 
+def resize(
+    x: keras.KerasTensor, like: keras.KerasTensor, placement: str, name: str, dtype: str | None = None
+) -> keras.KerasTensor:
+    """x [N, h, w, C] resized to the height and width of like [N, H, W, any], of whose grid it was made.
+
+    Args:
+      x, like: of the same network.
+      placement: one of `PLACEMENTS`.
+      name: of the layer.
+      dtype: None for the policy's.
+    """
+    steps = steps_between(x, like) if placement == "exact" else NO_STEPS
+    return ResizeBilinear(placement, steps, name=name, dtype=dtype)([x, like])
+
+
 def resize_to_image(
-    logits: keras.KerasTensor, image: keras.KerasTensor, output: str, align_corners: bool = True
+    logits: keras.KerasTensor, image: keras.KerasTensor, output: str, placement: str
 ) -> keras.KerasTensor:
     """Logits [N, h, w, classes] of `output`, resized to the image's height and width in float32.
 
     The layer is called head.OUTPUT.up: what goes into it are the logits at the network's own resolution.
     """
-    return ResizeBilinear(align_corners, name=f"head.{output}.up", dtype="float32")([logits, image])
+    return resize(logits, image, placement, f"head.{output}.up", dtype="float32")
 
 
 def check_choices(model: str, **options: tuple[Any, Collection[Any]]) -> None:

@@ -24,7 +24,7 @@ from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.programs.overrides import change, changes
 from did_tf.runs.identity import PROTOCOLS_WITH, flatten
-from did_tf.runs.run_folder import RunFolder, default_run, read_json, split_name
+from did_tf.runs.run_folder import RunFolder, default_run, split_name
 from did_tf.wiring import Config
 from experiments import base
 
@@ -235,9 +235,9 @@ def _import_file(path):
 
 def _settings_of(run_folder):
     """A run's own settings; those that its file is too old to have, with their defaults."""
-    config, own = base.get_config(), read_json(run_folder.config)
+    config, own = base.get_config(), run_folder.settings()
     sections = [key for key, value in config.items() if isinstance(value, ConfigDict)]
-    if not isinstance(own, dict) or any(not isinstance(own.get(key, {}), dict) for key in sections):
+    if any(not isinstance(own.get(key, {}), dict) for key in sections):
         raise ConfigError(f"{run_folder.config} holds no settings; delete it or use another --run=dir")
     with config.unlocked(), config.ignore_type():
         config.update(own)

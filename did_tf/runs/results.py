@@ -78,7 +78,7 @@ def _runs(experiment, runs):
 def _results(run, config, metric):
     """[(whether it is on the paper's split, Result)] of a run."""
     # Settings that are younger than the run had no effect on it.
-    own = flatten(read_json(run.config)) if run.config.is_file() else {}
+    own = flatten(run.settings()) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
     for of_paper, score, where, scored, classes, last in _scores(run, config, metric):
         if score is not None:

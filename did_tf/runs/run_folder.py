@@ -11,7 +11,7 @@ from typing import Any
 
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.runs import checkpoints, identity
+from did_tf.runs import checkpoints, identity, older
 from did_tf.runs.identity import flatten
 from did_tf.runs.manifest import continuation
 
@@ -52,6 +52,13 @@ class RunFolder:
         """Name of the experiment that the run is of, or None where nothing says it. Raises `ConfigError`."""
         return read_json(self.manifest).get("experiment") if self.manifest.is_file() else None
 
+    def settings(self) -> dict[str, Any]:
+        """What config.json has, in the words of this version. Raises `ConfigError` where it holds no settings."""
+        own = read_json(self.config)
+        if not isinstance(own, dict) or any(not isinstance(own.get(key, {}), dict) for key in ("model", "evaluate")):
+            raise ConfigError(f"{self.config} holds no settings; delete it or use another --run=dir")
+        return older.settings(own)
+
     def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
         """Compares what the run was started with, where it was, with what a process has that would go on with it.
 
@@ -67,7 +74,7 @@ class RunFolder:
         """
         if self.config.is_file():
             # Through JSON, where tuples are lists.
-            old, new = flatten(read_json(self.config)), flatten(json.loads(json.dumps(config)))
+            old, new = flatten(self.settings()), flatten(json.loads(json.dumps(config)))
             identity.check_settings(self.folder, {**self._younger(old), **old}, new, self._steps_made())
         return identity.check_facts(self.folder, read_json(self.manifest), manifest) if self.manifest.is_file() else []
 

@@ -14,7 +14,7 @@ from tensorflow import keras
 
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
-from did_tf.runs import checkpoints
+from did_tf.runs import checkpoints, older
 from did_tf.runs.checkpoints import AVERAGE, MODEL
 from did_tf.runs.run_folder import RunFolder, read_json
 
@@ -75,10 +75,12 @@ def identity_of(file: Path) -> dict[str, Any] | None:
     found = checkpoints.read_identity(file) if file.suffix == ".npz" else None
     folder = file.resolve().parent
     run = RunFolder(folder.parent)
-    if found or folder not in (run.best, run.checkpoints) or not run.config.is_file():
-        return found
+    if found:
+        return {**found, "network": older.network(found["network"])}
+    if folder not in (run.best, run.checkpoints) or not run.config.is_file():
+        return None
     manifest = read_json(run.manifest) if run.manifest.is_file() else {}
-    return {"network": read_json(run.config)["model"], "data": manifest.get("data", {})}
+    return {"network": run.settings()["model"], "data": manifest.get("data", {})}
 
 
 def load(model: keras.Model, file: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -13,6 +12,7 @@ from tensorflow import keras
 from did_tf import models
 from did_tf.common.errors import ConfigError
 from did_tf.models.phases import PHASES, shifted
+from did_tf.models.placement import NO_STEPS, Axes, grid, nearest_pixels, steps_of
 from did_tf.training.losses import output_weights
 
 RESOLUTIONS = ("full", "features")
@@ -26,8 +26,8 @@ class Supervision:
       crop: height and width of the training images, in pixels.
       weights: {output: weight}, empty for their plain mean (`losses.output_weights`).
       resolution: "full": logits at the image's size. "features": before they are resized, each against the label of
-        the pixel in the place of its feature (the authors of FCRN and DUC, papers.md sections 3 and 4). It costs
-        less memory.
+        the pixel in the place of its feature, by the placement of its resizing (the authors of FCRN and DUC,
+        papers.md sections 3 and 4). It costs less memory.
       shifted_passes: whether each update takes four passes over a batch, each over another quarter of the features
         in front of the last halving (fcrn_online_bootstrapping.md section 3.2).
 
@@ -55,16 +55,19 @@ class Supervision:
         self.weights = output_weights(list(model.output), weights)
         self.passes: Sequence[tuple[int, int] | None] = PHASES if shifted_passes else (None,)
         phases = _phases(model, resolution) if shifted_passes else None
-        self._grids: dict[str, tuple[Sequence[int], bool]] = {}  # of outputs at their own resolution
+        self._grids: dict[str, tuple[Sequence[int], str, Axes]] = {}  # of outputs at their own resolution
         if resolution == "full":
             self.network = model
         else:
             own = {output: models.own_resolution(model)[output] for output in self.weights}
-            self.network = keras.Model(model.input, {output: logits for output, (logits, _) in own.items()})
+            self.network = keras.Model(model.input, {output: placed.features for output, placed in own.items()})
             sizes = self.network(keras.Input((*crop, model.input_shape[-1])))
-            finer = phases and tuple(math.ceil(side / phases.stride) for side in crop)
-            for output, (_, aligned) in own.items():
-                self._grids[output] = (finer or tuple(sizes[output].shape[1:3]), aligned)
+            for output, (_, placement, steps) in own.items():
+                self._grids[output] = (tuple(sizes[output].shape[1:3]), placement, steps)
+            if phases:  # each pass has a part of the finer grid
+                steps = steps_of(phases.input)
+                size = tuple(grid(*of_axis)[2] for of_axis in zip(steps, crop))
+                self._grids = {output: (size, placed.placement, steps) for output, placed in own.items()}
 
     def labels(self, labels: tf.Tensor, shift: tuple[int, int] | None = None) -> dict[str, tf.Tensor]:
         """{output: labels} to compare the outputs with, of labels [N, H, W] or [N] in the pass with `shift`."""
@@ -77,22 +80,19 @@ class Supervision:
         return shifted(*shift) if shift else contextlib.nullcontext()
 
 
-def sample_labels(labels: tf.Tensor, size: Sequence[int], align_corners: bool = True) -> tf.Tensor:
+def sample_labels(
+    labels: tf.Tensor, size: Sequence[int], placement: str = "corners", steps: Axes = NO_STEPS
+) -> tf.Tensor:
     """Labels [N, H, W] at the points of a grid: [N, h, w], each the label of the pixel that its feature stands on.
 
     Args:
       size: (h, w) of the grid.
-      align_corners: its first and last points are the first and last pixels; otherwise points are centres of areas.
+      placement: one of `PLACEMENTS`.
+      steps: that make the grid of the pixels, for "exact"; where a feature stands beyond them, the last one counts.
     """
-    for axis, points in enumerate(size, 1):
-        labels = tf.gather(labels, _pixels(labels.shape[axis], points, align_corners), axis=axis)
+    for axis, (points, made) in enumerate(zip(size, steps), 1):
+        labels = tf.gather(labels, nearest_pixels(points, labels.shape[axis], placement, made), axis=axis)
     return labels
-
-
-def _pixels(pixels, points, align_corners):
-    if align_corners and points > 1:
-        return [int(i * (pixels - 1) / (points - 1) + 0.5) for i in range(points)]
-    return [int((i + 0.5) * pixels / points) for i in range(points)]
 
 
 def _phases(model, resolution):

@@ -15,6 +15,7 @@ from did_tf.analysis.graph import Graph
 from did_tf.models.ladder import GridPooling
 from did_tf.models.layers import DenseUpsampling, ResizeBilinear
 from did_tf.models.phases import Interleave, Phases
+from did_tf.models.placement import Step
 from did_tf.models.sunet import Deconvolution
 
 layers = keras.layers
@@ -155,7 +156,8 @@ def test_each_layer_reaches_where_its_gradient_is(case, size):
 
 SIZED = {  # a halving of the image, which the layer brings back
     "resize": lambda: ResizeBilinear(),
-    "half pixel": lambda: ResizeBilinear(align_corners=False),
+    "half pixel": lambda: ResizeBilinear("areas"),
+    "exact": lambda: ResizeBilinear("exact", [[Step(3, 2)]] * 2),
     "deconvolution": lambda: Deconvolution(1, 2),
     "deconvolution, dilated": lambda: Deconvolution(1, 2, 2),
     "dense": lambda: DenseUpsampling(2),

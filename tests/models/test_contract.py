@@ -24,12 +24,12 @@ TINY = {
 }
 # name: other values of the options that the encoder does not depend on
 BEYOND = {
-    "did": {"smoothing": 3, "deep_supervision": False, "align_corners": False},
-    "duc": {"aspp": 4, "cell": 1, "upsampling": "bilinear"},
+    "did": {"smoothing": 3, "deep_supervision": False, "placement": "exact"},
+    "duc": {"aspp": 4, "cell": 1, "upsampling": "bilinear", "placement": "areas"},
     "fc_densenet": {},
-    "fcrn": {"kernel": 3, "dilation": 6, "align_corners": False},
-    "ladder": {"context": "spp", "width": 16, "aux": False, "align_corners": True},
-    "sunet": {"degridding": True, "align_corners": True},
+    "fcrn": {"kernel": 3, "dilation": 6, "placement": "corners"},
+    "ladder": {"context": "spp", "width": 16, "aux": False, "placement": "exact"},
+    "sunet": {"degridding": True, "placement": "exact"},
 }
 # The smallest, 16n+1, even and odd; not square.
 SIZES = [(17, 17), (33, 49), (40, 31)]

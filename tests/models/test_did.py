@@ -214,16 +214,16 @@ def test_dropout_changes_training_alone():
     np.testing.assert_array_equal(model(x)["main"], model(x)["main"])
 
 
-def test_align_corners_reaches_every_resize():
+def test_placement_reaches_every_resize():
     """33 is 2 * 16 + 1: with aligned corners the class scores at the grid points are those of the head itself."""
     x = np.random.default_rng(0).uniform(0, 255, (1, 33, 33, 3)).astype(np.float32)
-    for align_corners in (True, False):
-        model = tiny(align_corners=align_corners)
-        assert [model.get_layer(name).align_corners for name in layer_names(model, ".up")] == [align_corners] * 3
-        assert [model.get_layer(f"decoder.up{i}").align_corners for i in (2, 3)] == [align_corners] * 2
+    for placement in ("corners", "areas", "exact"):
+        model = tiny(placement=placement)
+        assert [model.get_layer(name).placement for name in layer_names(model, ".up")] == [placement] * 3
+        assert [model.get_layer(f"decoder.up{i}").placement for i in (2, 3)] == [placement] * 2
         both = keras.Model(model.input, [model.get_layer("head.main.conv").output, model.output["main"]])
         scores, logits = both(x)
-        assert np.array_equal(logits[:, ::4, ::4], scores) == align_corners
+        assert np.array_equal(logits[:, ::4, ::4], scores) == (placement != "areas")  # an odd size moves nothing
 
 
 def test_mean_and_std_are_part_of_the_model():

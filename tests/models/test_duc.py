@@ -126,11 +126,11 @@ def test_the_head_is_the_summed_branches_rearranged(aspp, options):
 def test_logits_and_their_own_resolution(options, own):
     """At a size that is no multiple of 8, known and not, in 16 bits too."""
     model = tiny(None, **options)
-    logits, aligned = models.own_resolution(model)["main"]
+    logits, placement, _ = models.own_resolution(model)["main"]
     both = keras.Model(model.input, [logits, model.output["main"]])
     x = pixels((37, 45))
     assert [tuple(y.shape[1:3]) for y in both(x)] == [own, (37, 45)]
-    assert own == (37, 45) or not aligned
+    assert placement == ("corners" if own == (37, 45) else "exact")
     fixed = models.build("duc", CLASSES, (37, 45, 3), **{**TINY, **options})
     assert tuple(models.own_resolution(fixed)["main"][0].shape[1:]) == (*own, CLASSES)
     assert tuple(fixed.output["main"].shape[1:]) == (37, 45, CLASSES)
@@ -140,7 +140,7 @@ def test_logits_and_their_own_resolution(options, own):
 
 
 def test_the_bilinear_baseline_is_aspp_resized():
-    model = tiny(upsampling="bilinear")
+    model = tiny(upsampling="bilinear", placement="areas")
     both = keras.Model(model.input, [model.get_layer("head.main.sum").output, model.output["main"]])
     scores, logits = both(pixels((40, 40)))
     assert scores.shape == (2, 5, 5, CLASSES)

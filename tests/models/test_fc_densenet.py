@@ -136,7 +136,7 @@ def test_the_parts_of_the_network():
 
 def test_scores_are_at_full_resolution():
     model = tiny()
-    logits, _ = models.own_resolution(model)["main"]
+    logits, _, _ = models.own_resolution(model)["main"]
     assert tuple(logits.shape) == (None, 24, 24, 5)
 
 

@@ -213,18 +213,11 @@ def test_a_phase_holds_within_its_context_and_thread():
         pass
 
 
-@pytest.mark.parametrize("stride", [16, 8])
-def test_phases_know_how_far_apart_their_features_are(stride):
-    model = models.build("fcrn", 5, (129, 129, 3), output_stride=stride, **TINY)
-    phases = model.get_layer("phases")
-    assert phases.stride == (129 - 1) // (phases.input.shape[1] - 1) == stride // 2
-
-
 def test_models_that_simulate_survive_json():
     model, x = network(8, 2, True), image(ODD)
     copy = keras.models.model_from_json(model.to_json())
     copy.set_weights(model.get_weights())
-    assert (copy.get_layer("phases").simulation, copy.get_layer("phases").stride) == (True, 4)
+    assert copy.get_layer("phases").simulation
     np.testing.assert_array_equal(copy(x)["main"], model(x)["main"])
 
 
@@ -249,11 +242,11 @@ def test_the_classifier_is_one_dilated_convolution():
     assert biased == ["head.main.conv"]
 
 
-def test_batch_norm_and_corners():
-    model = network(bn_momentum=0.9, bn_epsilon=1e-3, align_corners=False)
+def test_batch_norm_and_placement():
+    model = network(bn_momentum=0.9, bn_epsilon=1e-3, placement="areas")
     norms = [layer for layer in model.layers if layer.name.endswith(".bn")]
     assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.9, 1e-3)}
-    assert not model.get_layer("head.main.up").align_corners and network().get_layer("head.main.up").align_corners
+    assert [m.get_layer("head.main.up").placement for m in (model, network())] == ["areas", "exact"]
 
 
 def test_the_first_scores_are_of_the_features_order():
@@ -273,6 +266,7 @@ def test_the_first_scores_are_of_the_features_order():
         ({"dropouts": (0.3, 0.5)}, r"dropouts must have 4 entries, got \(0.3, 0.5\)"),
         ({"dropouts": (0, 0, 0, 1.0)}, "dropouts must be a tuple of values, each a number in"),
         ({"output_stride": 4, "simulation": True}, "simulation halves an output_stride of 16 or 8, got 4"),
+        ({"placement": "pixels"}, r"placement must be one of \('exact', 'corners', 'areas'\), got 'pixels'"),
         ({"mean": (1.0, 2.0)}, "mean must have 3 entries"),
         ({"input_shape": (8, 33, 3)}, "image height 8 is too small .* takes 9 or more"),
         ({"input_shape": (33, 16, 3), "output_stride": 16}, "image width 16 is too small .* takes 17 or more"),

@@ -45,7 +45,7 @@ def steps_up(model):
 
 def sizes(model):
     """{output: (height, width) of its logits at the network's own resolution}."""
-    return {output: tuple(logits.shape[1:3]) for output, (logits, _) in models.own_resolution(model).items()}
+    return {output: tuple(logits.shape[1:3]) for output, (logits, *_) in models.own_resolution(model).items()}
 
 
 @functools.cache
@@ -162,7 +162,7 @@ def test_dilation_takes_the_place_of_the_last_poolings():
 def test_odd_sizes_round_up_at_every_level(options, height, width):
     model = randomised(None, **options)
     bottom = 32 if "encoder" in options else 64
-    own = keras.Model(model.input, {output: x for output, (x, _) in models.own_resolution(model).items()})
+    own = keras.Model(model.input, {output: x for output, (x, *_) in models.own_resolution(model).items()})
     scores = own(pixels(1, height, width, 3))
     assert {output: tuple(x.shape[1:3]) for output, x in scores.items()} == {
         "main": (-(-height // 4), -(-width // 4)),
@@ -276,12 +276,15 @@ def test_dropout_is_in_the_encoder_and_changes_training_alone():
     assert np.abs(first - second).max() > 1e-3
 
 
-@pytest.mark.parametrize("align_corners", [True, False])
-def test_align_corners_reaches_every_resize(align_corners):
-    model = tiny(context="spp", align_corners=align_corners)
+@pytest.mark.parametrize("placement", ["corners", "areas", "exact"])
+def test_placement_reaches_every_resize(placement):
+    """The cells of the pyramid are areas of the map, wherever that stands."""
+    model = tiny(context="spp", placement=placement)
     resizes = [layer for layer in model.layers if layer.name.endswith(".up")]
     assert len(resizes) == 4 + 4 + 2
-    assert {layer.align_corners for layer in resizes} == {align_corners}
+    kinds = {layer.placement for layer in resizes if ".grid" not in layer.name}
+    assert kinds == {placement}
+    assert {layer.placement for layer in resizes} - kinds == ({"areas"} if placement == "exact" else set())
 
 
 @pytest.mark.parametrize(

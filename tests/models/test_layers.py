@@ -10,9 +10,9 @@ from did_tf.models.layers import (
     FusedBatchNormalization,
     Normalize,
     ResizeBilinear,
-    interpolation_matrix,
     random_seed,
 )
+from did_tf.models.placement import PLACEMENTS, Step, interpolation_matrix
 
 # A result computed in float32 and rounded once to 16 bits is off by half a unit in the last place at most:
 # 2**-8 of it in bfloat16 (8 significant bits), 2**-11 in float16 (11). A little above, for ties of the float32 sums.
@@ -129,23 +129,28 @@ def test_fused_batch_norm_infers_like_keras_and_keeps_its_statistics(policy, tra
 # Bilinear resizing
 
 
-def resized(x, height, width, align_corners):
-    """Bilinear resize of [N, h, w, C], one output pixel at a time."""
+STEPS = ((Step(3, 2, 1, 1),), (Step(2, 2),))  # rows stand at 2i, columns at 2i + 0.5
 
-    def neighbours(position, size_in, size_out):
-        if align_corners:
+
+def resized(x, height, width, placement):
+    """Bilinear resize of [N, h, w, C], one output pixel at a time; "exact" by `STEPS`."""
+
+    def neighbours(position, size_in, size_out, offset):
+        if placement == "corners":
             source = position * (size_in - 1) / (size_out - 1) if size_out > 1 else 0.0
-        else:
+        elif placement == "areas":
             source = (position + 0.5) * size_in / size_out - 0.5
+        else:
+            source = (position - offset) / 2
         source = min(max(source, 0.0), size_in - 1.0)
         low = int(source)
         return low, min(low + 1, size_in - 1), source - low
 
     result = np.zeros((x.shape[0], height, width, x.shape[3]))
     for row in range(height):
-        top, bottom, down = neighbours(row, x.shape[1], height)
+        top, bottom, down = neighbours(row, x.shape[1], height, 0.0)
         for column in range(width):
-            left, right, across = neighbours(column, x.shape[2], width)
+            left, right, across = neighbours(column, x.shape[2], width, 0.5)
             upper = (1 - across) * x[:, top, left] + across * x[:, top, right]
             lower = (1 - across) * x[:, bottom, left] + across * x[:, bottom, right]
             result[:, row, column] = (1 - down) * upper + down * lower
@@ -153,7 +158,7 @@ def resized(x, height, width, align_corners):
 
 
 SIZES = [((3, 4), (9, 13)), ((5, 5), (7, 6)), ((1, 3), (4, 1)), ((1, 1), (3, 5)), ((6, 2), (6, 2)), ((9, 8), (4, 3))]
-CORNERS = pytest.mark.parametrize("align_corners", [True, False])
+PLACED = pytest.mark.parametrize("placement", PLACEMENTS)
 
 
 def pair(size_in, size_out, channels=2):
@@ -164,25 +169,25 @@ def pair(size_in, size_out, channels=2):
     )
 
 
-@CORNERS
+@PLACED
 @pytest.mark.parametrize("size_in, size_out", SIZES)
-def test_resize_is_that_of_single_pixels(size_in, size_out, align_corners):
+def test_resize_is_that_of_single_pixels(size_in, size_out, placement):
     x, like = pair(size_in, size_out)
-    result = ResizeBilinear(align_corners)([x, like])
-    np.testing.assert_allclose(result, resized(x, *size_out, align_corners), atol=2e-6)
+    result = ResizeBilinear(placement, STEPS)([x, like])
+    np.testing.assert_allclose(result, resized(x, *size_out, placement), atol=2e-6)
 
 
 @pytest.mark.parametrize("size_in, size_out", SIZES)
 def test_resize_is_that_of_tensorflow(size_in, size_out):
     x, like = pair(size_in, size_out)
-    np.testing.assert_allclose(ResizeBilinear(False)([x, like]), tf.image.resize(x, size_out), atol=2e-6)
+    np.testing.assert_allclose(ResizeBilinear("areas")([x, like]), tf.image.resize(x, size_out), atol=2e-6)
     aligned = tf.compat.v1.image.resize_bilinear(x, size_out, align_corners=True)
-    np.testing.assert_allclose(ResizeBilinear(True)([x, like]), aligned, atol=2e-6)
+    np.testing.assert_allclose(ResizeBilinear("corners")([x, like]), aligned, atol=2e-6)
 
 
-@CORNERS
-def test_resize_takes_sizes_unknown_to_the_graph(align_corners):
-    layer = ResizeBilinear(align_corners)
+@PLACED
+def test_resize_takes_sizes_unknown_to_the_graph(placement):
+    layer = ResizeBilinear(placement, STEPS)
     shape = tf.TensorSpec([None, None, None, 2])
     traces = []
 
@@ -197,22 +202,22 @@ def test_resize_takes_sizes_unknown_to_the_graph(align_corners):
     assert [tuple(shape) for shape in traces] == [(None, None, None, 2)]
 
 
-@CORNERS
-def test_resize_has_the_gradient_of_finite_differences(align_corners):
+@PLACED
+def test_resize_has_the_gradient_of_finite_differences(placement):
     x, like = pair((3, 2), (5, 7), channels=1)
-    layer = ResizeBilinear(align_corners, dtype="float64")
+    layer = ResizeBilinear(placement, STEPS, dtype="float64")
     exact, numeric = tf.test.compute_gradient(lambda x: layer([x, like.astype(float)]), [x.astype(float)])
     assert np.abs(numeric[0]).max() > 0.4
     np.testing.assert_allclose(exact[0], numeric[0], atol=1e-6)
 
 
-@CORNERS
-def test_resize_works_in_the_dtype_of_its_policy(align_corners):
+@PLACED
+def test_resize_works_in_the_dtype_of_its_policy(placement):
     x, like = pair((3, 4), (9, 13))
-    result = ResizeBilinear(align_corners, dtype="mixed_bfloat16")([x, like])
+    result = ResizeBilinear(placement, STEPS, dtype="mixed_bfloat16")([x, like])
     assert result.dtype == tf.bfloat16
     # Inputs, weights and both products are rounded: four times half a unit in the last place of values below 4.
-    np.testing.assert_allclose(values(result), resized(x, 9, 13, align_corners), atol=4 * 2**-8 * 4)
+    np.testing.assert_allclose(values(result), resized(x, 9, 13, placement), atol=4 * 2**-8 * 4)
 
 
 @pytest.mark.parametrize("cells", range(1, 25))
@@ -223,10 +228,10 @@ def test_grid_points_coincide_exactly_on_sizes_of_16n_plus_1(cells):
         np.testing.assert_array_equal(matrix[::factor], np.eye(cells + 1))
 
 
-@CORNERS
+@PLACED
 @pytest.mark.parametrize("size_in, size_out", [(21, 321), (7, 100), (50, 9), (1, 4), (4, 1)])
-def test_interpolation_weights_sum_to_one(size_in, size_out, align_corners):
-    matrix = interpolation_matrix(size_in, size_out, align_corners).numpy()
+def test_interpolation_weights_sum_to_one(size_in, size_out, placement):
+    matrix = interpolation_matrix(size_in, size_out, placement, STEPS[0]).numpy()
     assert matrix.shape == (size_out, size_in) and matrix.min() >= 0
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
 
@@ -352,7 +357,7 @@ def test_normalize_rejects_what_it_cannot_do():
     [
         (Dropout, {"rate": 0.3}),
         (FusedBatchNormalization, {"momentum": 0.9, "epsilon": 0.1}),
-        (ResizeBilinear, {"align_corners": False}),
+        (ResizeBilinear, {"placement": "exact", "steps": STEPS}),
         (Normalize, {"mean": (1.0, 2.0), "std": (3.0, 4.0), "minimum": 7}),
     ],
 )

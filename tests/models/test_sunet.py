@@ -186,11 +186,11 @@ def test_deconvolution_tells_what_it_does_not_take():
 @pytest.mark.parametrize("multigrid", [True, False])
 def test_output_stride_is_that_of_the_logits(output_stride, multigrid, size):
     model = tiny(output_stride=output_stride, multigrid=multigrid)
-    logits, align_corners = models.own_resolution(model)["main"]
+    logits, placement, _ = models.own_resolution(model)["main"]
     both = keras.Model(model.input, [logits, model.output["main"]])
     own, full = both(noise(1, *size, 3))
     assert own.shape == (1, *(-(-side // output_stride) for side in size), 5)
-    assert full.shape == (1, *size, 5) and not align_corners
+    assert full.shape == (1, *size, 5) and placement == "areas"
 
 
 MULTIGRID = {
@@ -368,13 +368,13 @@ def test_a_new_head_starts_with_small_logits():
     assert model(noise(2, 64, 64, 3) * 100 + 127, training=True)["main"].numpy().std() < 3
 
 
-@pytest.mark.parametrize("align_corners", [True, False])
-def test_align_corners(align_corners):
+@pytest.mark.parametrize("placement", ["corners", "areas"])
+def test_aligned_corners_put_scores_on_every_stride_th_pixel(placement):
     """49 is 3 * 16 + 1: with aligned corners the scores at the grid points are the head's own."""
-    model = tiny(align_corners=align_corners)
+    model = tiny(placement=placement)
     both = keras.Model(model.input, [model.get_layer("head.main.conv").output, model.output["main"]])
     scores, logits = both(noise(1, 49, 49, 3))
-    assert np.array_equal(logits[:, ::16, ::16], scores) == align_corners
+    assert np.array_equal(logits[:, ::16, ::16], scores) == (placement == "corners")
 
 
 @pytest.mark.parametrize(
