@@ -52,7 +52,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
     _check_paper(config, dataset)
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
-    subject = Subject(dataset, model, weights)
+    subject = Subject(config["dataset"]["name"], dataset, model, weights)
     if dataset.spec.task == "classification":
         _classify(config, run, subject)
         return
@@ -73,11 +73,13 @@ class Subject:
     """What is scored.
 
     Attributes:
+      name: of the data set, in the settings.
       dataset: `Dataset`, of which that of --split, and of its samples those of --limit.
       model: the network.
       weights: that it has.
     """
 
+    name: str
     dataset: Dataset
     model: keras.Model
     weights: Weights
@@ -90,7 +92,7 @@ class Subject:
     @functools.cached_property
     def selection(self) -> Selection | None:
         """How the weights were chosen, if by their scores on these samples."""
-        return selection.of(self.weights.file, self.dataset.spec.name, self.content, FLAGS.limit is not None)
+        return selection.of(self.weights.file, self.name, self.content, FLAGS.limit is not None)
 
 
 def _evaluate(config, run, subject, predictor, protocol, baselines):

@@ -64,7 +64,7 @@ def of(file: Path, dataset: str, content: Mapping[str, Any], partial: bool = Fal
 
     Args:
       file: of weights. Those of best/weights.npz of a run folder were chosen where the run was validated.
-      dataset: name of the data set that they are to be scored on.
+      dataset: name in the settings of the data set that they are to be scored on.
       content: of the samples, as of `manifest.content`.
       partial: whether these are but some of the split's, which are then taken to be those of the run's data.
 

@@ -68,12 +68,14 @@ def test_experiments_import_nothing_of_the_library(path):
 
 
 @every_experiment
-def test_an_experiment_resolves_to_valid_settings(name):
+def test_an_experiment_resolves_to_valid_settings(name, capsys):
     config = cli.resolve(name, RunFolder("/nonexistent"), [])
     assert config["model"].keys() == {"name", *models.options(config["model"]["name"])} - {"mean", "std"}
     wiring.make_augmentation(config)
     schedule = config["schedule"]
     Schedule(schedule["name"], schedule["learning_rate"], config["train"]["steps"], schedule["warmup"])
+    cli.tell_idle(config, config["evaluate"]["protocols"])
+    assert not capsys.readouterr().out, "it sets nothing that its protocols don't use"
 
 
 @pytest.mark.parametrize("name", [built_fast(name) for name in ALL])

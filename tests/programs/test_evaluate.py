@@ -119,7 +119,7 @@ def test_details_are_printed_and_reported(evaluated):
 @pytest.mark.parametrize("file", ["", "damaged.npz"])
 def test_without_weights_of_the_last_step_the_others_are_scored_all_the_same(file, tmp_path, capsys):
     (tmp_path / "damaged.npz").write_bytes(b"nothing")
-    subject = evaluate.Subject(None, tiny_model(), None)
+    subject = evaluate.Subject("synthetic", None, tiny_model(), None)
     subject.selection = Selection("val", 2, 10, 20, tmp_path / file if file else None)
     with flagsaver.flagsaver():
         evaluate.FLAGS.mark_as_parsed()
