@@ -97,8 +97,8 @@ submit: setup ## label SPLIT (default test) as EXP's benchmark wants it: files w
 receptive-field: setup ## what EXP's output sees: theoretical field, gradient and gridding, with a picture
 	$(WITH_ARGS) $(RUN_IN) -m did_tf receptive-field $(COMMON)
 
-table: setup ## every row of the papers' tables, or of TABLE: parameters, cost, field and best run beside the paper's
-	$(WITH_ARGS) $(RUN_IN) -m did_tf table $(call option,--tables,TABLE)
+table: setup ## the papers' tables, or TABLE: cost, field and best run beside the paper's figures; into OUTPUT as a ledger
+	$(WITH_ARGS) $(RUN_IN) -m did_tf table $(call option,--tables,TABLE) $(call option,--output,OUTPUT)
 
 tensorboard: setup ## curves and pictures of RUN (default all of runs/)
 	$(WITH_ARGS) $(VENV)/bin/tensorboard --logdir $(if $(value RUN),$(call quoted,RUN),runs)

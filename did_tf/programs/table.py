@@ -1,13 +1,15 @@
 """Every row of every table of the papers: `did_tf table [--tables=ladder_table1,duc_table2] [--markdown]`.
 
 For each experiment: parameters and multiply-adds of its network and its receptive field, computed now, and the best
-result that its runs have reached, beside the paper's figures. No data is read.
+result that its runs have reached, beside the paper's figures. No data is read. `--output=docs/reference` writes all
+that as a ledger, with where each result comes from and the command of each row.
 """
 
 from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import importlib
 import json
 import math
 import re
@@ -20,17 +22,34 @@ from data_pipelines.spec import DatasetSpec
 from did_tf import wiring
 from did_tf.analysis import measures
 from did_tf.common.errors import ConfigError, nearest
-from did_tf.runs import results
+from did_tf.runs import ledger, results
 from did_tf.runs.run_folder import RunFolder
+from did_tf.scoring import official
 
 flags.DEFINE_spaceseplist(
-    "tables", [], "Families of experiments, such as did_table3. Default: all NAME_tableN.", comma_compat=True
+    "tables", [], "Families of experiments, such as did_table3. Default: all that the papers have.", comma_compat=True
 )
 flags.DEFINE_string("runs", "runs", "Folder of the run folders.")
 flags.DEFINE_bool("markdown", False, "Print Markdown.")
+flags.DEFINE_string("output", None, "Folder for ledger.md and ledger.csv, or one such file, in place of printing.")
 FLAGS = flags.FLAGS
 
-MIOU, TOP1 = "mIoU, %", "top-1 error, %"
+TITLES = {
+    results.MIOU: "mIoU, %",
+    results.TOP1: "top-1 error, %",
+    results.BUILDINGS: "IoU of buildings, %",
+    results.MAXF: "MaxF, %",
+}
+FURTHER_FIGURES = {
+    "accuracy": ("accuracy, %", "pixel_accuracy"),
+    "mean_accuracy": ("mean accuracy, %", "mean_accuracy"),
+    "top5_error": ("top-5 error, %", "top5_error"),
+}
+"""{the paper's figure: its column, and what a report calls it}."""
+ORIGIN = ("run", "commit", "seed", "step", "starts from", "command")
+"""Columns of the ledger alone, the last ones."""
+FURTHER = math.inf
+"""Number of the table of what a paper has outside of its tables."""
 NOTES = """
 parameters: trainable, in millions, of all outputs. multiply-adds: of convolutions, for one training crop, in billions.
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
@@ -40,37 +59,101 @@ last step: of its weights, where those of the column before had the best score o
 
 
 def main() -> None:
-    """Prints the tables. Raises `ConfigError` for an unknown table, and for flags that a table doesn't take."""
+    """Prints the tables, or writes them. Raises `ConfigError` for an unknown table, and for flags without a use."""
     if FLAGS.experiment or FLAGS.run or FLAGS.data or cli.config_arguments():
-        raise ConfigError("a table is of experiments as they are: it takes --tables, --runs and --markdown alone")
-    families = _families(FLAGS.tables)
-    configs = {
-        f"{family}:{row}": cli.resolve(f"{family}:{row}", RunFolder("none"), [])
-        for family, module in families.items()
-        for row in module.ROWS
+        raise ConfigError("a table is of experiments as they are: it takes --tables, --runs, --markdown and --output")
+    files = ledger.files(FLAGS.output) if FLAGS.output else []
+    configs = _configs()
+    tables = _chosen(FLAGS.tables, configs) if FLAGS.tables else _by_paper(configs)
+    computed = _compute({name: configs[name] for names in tables.values() for name in names})
+    same = _same(configs)
+    found = {
+        title: [_row(same[name], name, configs[name], computed[name]) for name in names]
+        for title, names in tables.items()
     }
-    computed = _compute(configs)
-    for family, module in families.items():
-        names = [f"{family}:{row}" for row in module.ROWS]
-        rows = [_row(name, configs[name], computed[name]) for name in names]
-        print(f"\n{'### ' if FLAGS.markdown else ''}{module.__doc__.splitlines()[0]}\n")
-        print(_text(rows, FLAGS.markdown))
+    if files:
+        ledger.write(files, found, NOTES, f"make table OUTPUT={FLAGS.output}")
+        print(f"wrote {' and '.join(map(str, files))}")
+        return
+    for title, rows in found.items():
+        print(f"\n{'### ' if FLAGS.markdown else ''}{title}\n")
+        print(ledger.text([row[: -len(ORIGIN)] for row in rows], FLAGS.markdown, [*TITLES.values()]))
     print(NOTES)
 
 
 def metric_of(config: wiring.Config) -> str:
-    """Which figure counts with these settings: `results.TOP1`, an error, for classification, else `results.MIOU`."""
+    """Which figure counts with these settings: that of its benchmark where the paper has it, else as of the task."""
+    if found := [metric for metric in (results.BUILDINGS, results.MAXF) if metric in config["paper"]]:
+        return found[0]
     return results.TOP1 if wiring.make_spec(config).task == "classification" else results.MIOU
 
 
-def _families(chosen):
-    """{name: module} of the experiments that have rows. Raises `ConfigError` for an unknown name."""
+def _configs():
+    """{experiment: settings} of all rows of tables, and of what else has a place in a paper."""
     modules = {name: cli.import_experiment(name) for name in cli.experiment_names()}
-    known = [name for name, module in modules.items() if hasattr(module, "ROWS")]
-    for name in chosen:
-        if name not in known:
-            raise ConfigError(f"no table {name!r}{nearest(name, known)}; known: {', '.join(known)}")
-    return {name: modules[name] for name in chosen or known if chosen or re.search(r"_table\d+$", name)}
+    rows = {name: getattr(module, "ROWS", [None]) for name, module in modules.items()}
+    names = [f"{name}:{row}" if row else name for name in modules for row in rows[name]]
+    configs = {name: cli.resolve(name, RunFolder("none"), []) for name in names}
+    return {name: config for name, config in configs.items() if ":" in name or config["paper"].get("row")}
+
+
+def _chosen(families, configs):
+    """{title: experiments} of families. Raises `ConfigError` for an unknown one."""
+    known = list(dict.fromkeys(name.partition(":")[0] for name in configs if ":" in name))
+    for family in families:
+        if family not in known:
+            raise ConfigError(f"no table {family!r}{nearest(family, known)}; known: {', '.join(known)}")
+    return {_said(family): [name for name in configs if name.startswith(f"{family}:")] for family in families}
+
+
+def _by_paper(configs):
+    """{title: experiments} of every table of the papers; of those with equal settings in one row, the table's own."""
+    places = [(*place, name) for name, config in configs.items() for place in _places(name, config)]
+    tables: dict[tuple[str, float], dict[str, str]] = {}
+    for system, number, row, name in sorted(places, key=lambda place: (place[:3], "_table" not in place[3])):
+        key = json.dumps([row, configs[name]["paper"].get("row"), _settings(configs[name])])
+        tables.setdefault((system, number), {}).setdefault(key, name)
+    return {_title(*place): [*rows.values()] for place, rows in tables.items()}
+
+
+def _places(name, config):
+    """[(system, number of the table, number of the row)] of an experiment in the papers."""
+    experiment, row = name.partition(":")[0], config["paper"].get("row")
+    if not row:
+        family = re.fullmatch(r"(\w+)_table(\d+)", experiment)
+        return [(family[1], int(family[2]), 0)] if family else []
+    system = cli.experiment_modules()[experiment].split(".")[1]
+    found = re.findall(r"(?:(\w+)\.md )?Table (\d+)(?: row (\d+))?", row)
+    return [(paper or system, int(number), int(row or 0)) for paper, number, row in found] or [(system, FURTHER, 0)]
+
+
+def _family(system, number):
+    return f"{system}_table{number}"
+
+
+def _title(system, number):
+    """What a table of a paper is called: as its family of experiments, where it has one."""
+    if _family(system, number) in cli.experiment_modules():
+        return _said(_family(system, number))
+    paper = importlib.import_module(f"experiments.{system}").__doc__
+    return f"{paper}, outside its tables" if number == FURTHER else f"{paper}, Table {number}"
+
+
+def _said(experiment):
+    """The first line of what an experiment says of itself."""
+    return (cli.import_experiment(experiment).__doc__ or experiment).splitlines()[0].rstrip(".")
+
+
+def _same(configs):
+    """{experiment: all that have the same settings}, whose runs are its runs too."""
+    groups: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        groups.setdefault(_settings(config), []).append(name)
+    return {name: names for names in groups.values() for name in names}
+
+
+def _settings(config):
+    return json.dumps({key: value for key, value in config.items() if key != "paper"}, sort_keys=True)
 
 
 def _compute(configs):
@@ -93,12 +176,14 @@ def _compute(configs):
     return computed
 
 
-def _row(name, config, computed):
-    """[(column, text)] of one experiment."""
+def _row(names, name, config, computed):
+    """[(column, text)] of one experiment, whose runs are those of `names`; the last are `ORIGIN`'s."""
     paper, metric = config["paper"], metric_of(config)
-    result = results.best(name, config, metric, FLAGS.runs)
-    return [
+    result = results.best(names, config, metric, FLAGS.runs)
+    further = results.figures(result)
+    cells = [
         ("experiment", name),
+        ("row", _figure(paper.get("row"))),
         ("parameters, M", f"{computed['parameters'] / 1e6:.2f}"),
         ("paper", _figure(paper.get("parameters"))),
         ("crop", "x".join(map(str, config["data"]["crop"]))),
@@ -106,12 +191,29 @@ def _row(name, config, computed):
         ("field, px", _side(computed["field"])),
         ("view, px", _figure(computed.get("field_of_view"))),
         ("paper", _figure(paper.get("field_of_view"))),
-        (MIOU if metric == results.MIOU else TOP1, _score(result)),
+        (TITLES[metric], _score(result)),
         ("last step", "-" if not result or result.last is None else f"{100 * result.last:.2f}"),
         ("paper", _figure(paper.get(metric))),
+        *(
+            cell
+            for key, (title, ours) in FURTHER_FIGURES.items()
+            for cell in ((title, _percent(further.get(ours))), ("paper", _figure(paper.get(key))))
+        ),
         ("measured on", result.where if result else "-"),
         ("paper's data", paper.get("data") or " ".join(filter(None, (config["dataset"]["name"], paper.get("split"))))),
     ]
+    return [*cells, *zip(ORIGIN, _origin(name, config, result))]
+
+
+def _origin(name, config, result):
+    """Texts of `ORIGIN`'s columns: where a result comes from, and how to get one."""
+    found = results.provenance(result) if result else {}
+    train, data, split = config["train"], config["dataset"], config["paper"].get("split") or "val"
+    submitted = split == "test" and official.find(data["name"])
+    way = f"make {'submit' if submitted else 'evaluate'} EXP={name}"
+    start = " ".join(filter(None, (train["init"], train["encoder"])))
+    commands = f"make train EXP={name} && {way}{'' if split == 'val' else f' SPLIT={split}'}"
+    return [*(_figure(found.get(key)) for key in ("run", "commit", "seed", "step")), start or "-", commands]
 
 
 def _score(result):
@@ -127,19 +229,12 @@ def _side(field):
     return sides[0] if sides[0] == sides[1] else "x".join(sides)
 
 
+def _percent(fraction):
+    return "-" if fraction is None else f"{100 * fraction:.2f}"
+
+
 def _figure(value):
     return "-" if value is None else str(value)
-
-
-def _text(rows, markdown):
-    """The rows as aligned text, the first column to the left. Columns of figures that no row has are left out."""
-    columns = [[column for column, _ in rows[0]], *([text for _, text in row] for row in rows)]
-    kept = [column for column in zip(*columns) if column[0] in (MIOU, TOP1) or any(text != "-" for text in column[1:])]
-    widths = [max(map(len, column)) for column in kept]
-    lines = [[cell.rjust(width) for cell, width in zip(line, widths)] for line in zip(*kept)]
-    lines = [[line[0].strip().ljust(widths[0]), *line[1:]] for line in lines]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(line)} |" if markdown else "  ".join(line) for line in lines)
 
 
 def launch() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ MIOU = "miou"
 """The figure that counts in segmentation."""
 TOP1 = "top1_error"
 """The figure that counts in classification."""
+BUILDINGS, MAXF = "building_iou", "maxf"
+"""Those of the benchmarks Inria Aerial and KITTI road."""
 _IN_TRAINING = {MIOU: lambda scores: scores["miou"], TOP1: lambda scores: 1 - scores["top1_accuracy"]}
+_IN_REPORT = {
+    BUILDINGS: lambda report: report["outputs"]["main"]["classes"]["building"]["iou"],
+    MAXF: lambda report: report.get("official", {}).get("birds_eye", {}).get("urban_road", {}).get("maxf"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Result:
     """A figure that a run has reached.
 
     Attributes:
-      score: mean IoU or top-1 error, a fraction.
+      score: the figure that counts, a fraction.
       where: split, and protocol or "in training".
       altered: whether the run had other settings than its experiment says now.
       run: its folder.
@@ -31,6 +37,7 @@ class Result:
       classes: (how many classes the mean is of, how many there are), where a report says it.
       last: the same score of the weights of the last step, where those that have `score` were chosen by their scores on
         the same split and both were measured.
+      report: the file that says it, or None where training does.
     """
 
     score: float
@@ -40,9 +47,12 @@ class Result:
     outdated: bool = False
     classes: tuple[int, int] | None = None
     last: float | None = None
+    report: Path | None = None
 
 
-def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | str = "runs") -> Result | None:
+def best(
+    experiment: str | Sequence[str], config: Mapping[str, Any], metric: str, runs: Path | str = "runs"
+) -> Result | None:
     """The best `Result` of the runs of an experiment, or None.
 
     Reports on the paper's split come first, of whole images or tiles, whichever is better; then those on the
@@ -50,9 +60,9 @@ def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | s
     validation, as in training for a benchmark's server, only the paper's split counts.
 
     Args:
-      experiment: its name, NAME or NAME:ARG.
+      experiment: its name, NAME or NAME:ARG; several where they have the same settings.
       config: its settings, plain and nested.
-      metric: the figure that counts, `MIOU` or `TOP1`.
+      metric: the figure that counts, `MIOU`, `TOP1`, `BUILDINGS` or `MAXF`.
       runs: folder of run folders. A run is the experiment's where its manifest says so, or, where that says nothing
         (older runs, and reports on weights of other runs), where it has the experiment's default name.
 
@@ -67,11 +77,12 @@ def best(experiment: str, config: Mapping[str, Any], metric: str, runs: Path | s
     return result
 
 
-def _runs(experiment, runs):
+def _runs(experiments, runs):
+    names = [experiments] if isinstance(experiments, str) else experiments
     for path in sorted(Path(runs).glob("*/")):
         run = RunFolder(path)
         name = run.trained_by()
-        if name == experiment or (name is None and run.folder.name == default_run(experiment).name):
+        if name in names or (name is None and run.folder.name in [default_run(known).name for known in names]):
             yield run
 
 
@@ -80,9 +91,10 @@ def _results(run, config, metric):
     # Settings that are younger than the run had no effect on it.
     own = flatten(run.settings()) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
-    for of_paper, score, where, scored, classes, last in _scores(run, config, metric):
+    for of_paper, score, where, scored, classes, last, report in _scores(run, config, metric):
         if score is not None:
-            yield of_paper, Result(score, where, altered, run.folder, _outdated(run, scored), classes, last)
+            outdated = _outdated(run, scored)
+            yield of_paper, Result(score, where, altered, run.folder, outdated, classes, last, report)
 
 
 def _outdated(run, scored):
@@ -92,7 +104,7 @@ def _outdated(run, scored):
 
 
 def _scores(run, config, metric):
-    """(whether on the paper's split, score, where, what its report says of the weights, `classes`, `last`) of a run."""
+    """[(on the paper's split?, score, where, what is said of the weights, `classes`, `last`, `report`)] of a run."""
     validation = config["dataset"]["val_split"]
     papers = config["paper"].get("split")
     for split in {papers, validation} - {None, ""}:
@@ -102,24 +114,53 @@ def _scores(run, config, metric):
                 protocol = report["protocol"].get("name", "centre crops")
                 scored = report.get("identity", {}).get("weights", {})
                 main = report["outputs"]["main"]
-                last = _last(report.get("selection"), main, metric)
-                yield split == papers, main[metric], f"{split}, {protocol}", scored, _classes(main), last
-    if (run.best / "metrics.json").is_file():
+                score, last = _figure(report, metric), _last(report, metric)
+                yield split == papers, score, f"{split}, {protocol}", scored, _classes(main), last, path
+    if metric in _IN_TRAINING and (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
             last = selection.last_scores(run)
             of_last = _IN_TRAINING[metric](last) if last else None
-            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}, None, of_last
+            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}, None, of_last, None
 
 
-def _last(chosen, main, metric):
-    """`Result.last` of a report whose weights were `chosen`, as its "selection" says, and whose scores are `main`."""
+def _last(report, metric):
+    """`Result.last` of a report: what its "selection" says of the weights of the last step."""
+    chosen = report.get("selection")
     if not chosen:
         return None
-    return main[metric] if chosen["step"] == chosen["last_step"] else (chosen["last"] or {}).get(metric)
+    return _figure(report, metric) if chosen["step"] == chosen["last_step"] else (chosen["last"] or {}).get(metric)
+
+
+def _figure(report, metric):
+    """The figure that counts of a report, a fraction, or None."""
+    return _IN_REPORT[metric](report) if metric in _IN_REPORT else report["outputs"]["main"][metric]
 
 
 def _classes(report):
     """`Result.classes` of a report on an output; None for classification."""
     ious = [figures["iou"] for figures in report.get("classes", {}).values()]
     return (sum(iou is not None for iou in ious), len(ious)) if ious else None
+
+
+def figures(result: Result | None) -> dict[str, Any]:
+    """All figures of the "main" output in the report of a `Result`, fractions; empty without a report."""
+    return read_json(result.report)["outputs"]["main"] if result and result.report else {}
+
+
+def provenance(result: Result) -> dict[str, Any]:
+    """Where a `Result` comes from: "run", and "commit", "seed" and "step" of the weights, None where nothing says it.
+
+    Raises ConfigError where a file of the run is no JSON.
+    """
+    run = RunFolder(result.run)
+    scored = read_json(result.report).get("identity", {}).get("weights", {}) if result.report else {}
+    made = read_json(run.manifest) if run.manifest.is_file() else {}
+    best = read_json(run.best / "metrics.json") if not result.report else {}
+    found = {**made, **best, **scored}
+    return {
+        "run": str(result.run),
+        "commit": found.get("git_commit"),
+        "seed": found.get("seed"),
+        "step": found.get("step"),
+    }

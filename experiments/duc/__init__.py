@@ -1,0 +1,1 @@
+"""ResNet-DUC-HDC"""

@@ -31,6 +31,8 @@ def get_config():
     c.schedule.final = 0.995**EPOCHS
     c.train.batch_size = 3
     c.train.steps = EPOCHS * FRAMES // c.train.batch_size
-    c.paper.update(row="Table 4 row 7", data="CamVid test", split="test", miou=66.9, accuracy=91.5, parameters=9.4)
+    c.paper.update(
+        row="did.md Table 4 row 7", data="CamVid test", split="test", miou=66.9, accuracy=91.5, parameters=9.4
+    )
     c.paper.classes = dict(zip(did_camvid.COLUMNS, CLASSES))
     return c

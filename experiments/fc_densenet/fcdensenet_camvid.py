@@ -19,5 +19,5 @@ def get_config(arg=None):
     growth, units, figures = base.choose(ROWS, arg)
     c = fcdensenet103_camvid.get_config()
     c.model.update(growth=growth, units=(units,) * 5, bottleneck=units)
-    c.paper = {"row": f"FC-DenseNet{arg}", "data": "CamVid test", "split": "test", **figures}
+    c.paper = {"row": f"Table 3 (FC-DenseNet{arg})", "data": "CamVid test", "split": "test", **figures}
     return c

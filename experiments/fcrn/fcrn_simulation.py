@@ -22,5 +22,5 @@ def get_config(arg=None):
     c = fcrn_table3.get_config(base.choose(ROWS, arg))
     c.model.simulation = True
     c.train.shifted_passes = True
-    c.paper = {}
+    c.paper = {"row": f"section 3.2 (1/{arg})", "data": "VOC val", "split": "val"}
     return c

@@ -44,5 +44,6 @@ def vanilla(c, row, label):
     depth, stride, kernel, dilation, field_of_view, accuracy, mean_accuracy, miou = row
     c.model.update(depth=depth, output_stride=stride, kernel=kernel, dilation=dilation, dropouts=(0.0,) * 4)
     c.loss.ohem_keep = 0
-    c.paper.update(row=label, miou=miou, accuracy=accuracy, mean_accuracy=mean_accuracy, field_of_view=field_of_view)
+    c.paper = {"row": label, "data": c.paper.data, "split": "val"}
+    c.paper.update(miou=miou, accuracy=accuracy, mean_accuracy=mean_accuracy, field_of_view=field_of_view)
     return c

@@ -1,4 +1,4 @@
-"""docs/reference/coverage.md names all tables and figures of the papers and all experiments; its commands exist."""
+"""docs/reference/coverage.md names every table, figure and experiment of the papers, and its commands exist."""
 
 import functools
 import itertools

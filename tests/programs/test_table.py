@@ -1,5 +1,6 @@
 """`make table`: what it computes, which results it finds on disk, and what it says where there are none."""
 
+import csv
 import json
 import sys
 import types
@@ -53,7 +54,7 @@ def test_what_a_table_does_not_take_is_told(family, monkeypatch, capsys):
     """A setting or an experiment would be without effect."""
     for argument in (f"--experiment={FAMILY}:row1", "--config.model.growth=8"):
         assert program.run(monkeypatch, table, argument) == 2
-        assert "it takes --tables, --runs and --markdown alone" in capsys.readouterr().err
+        assert "it takes --tables, --runs, --markdown and --output" in capsys.readouterr().err
 
 
 def columns(line):
@@ -88,7 +89,7 @@ def test_rows_have_what_is_computed_and_what_the_paper_says(family, monkeypatch,
     monkeypatch.setattr(wiring, "make_model", lambda *args: built.append(args) or make_model(*args))
     assert program.run(monkeypatch, table, f"--tables={FAMILY}", f"--runs={tmp_path}") == 0
     title, head, rule, first, second = [line for line in capsys.readouterr().out.splitlines() if line][:5]
-    assert title == "Two small rows: no paper's Table 1."
+    assert title == "Two small rows: no paper's Table 1"
     assert len(rule) == len(head) == len(first) == len(second)
     assert columns(head)[:4] == ["experiment", "parameters, M", "paper", "crop"]
     assert len(built) == 1, "both rows have the same network"
@@ -144,8 +145,73 @@ def test_markdown(family, monkeypatch, capsys, tmp_path):
 
 
 def test_without_a_choice_all_tables_are_there(family):
-    assert list(table._families([])) == ["did_table3", FAMILY]
-    assert len(table._families([])["did_table3"].ROWS) >= 14
+    tables = table._by_paper(table._configs())
+    assert list(tables.values())[-1] == [f"{FAMILY}:row1", f"{FAMILY}:row2"]
+    did3, did4 = (next(rows for title, rows in tables.items() if title.endswith(place)) for place in ("3", "Table 4"))
+    assert did3 == [f"did_table3:row{number}" for number in range(1, 17)], "did_camvid is its row 16"
+    assert did4 == ["did_table3:row1", "did_table3:row16"]
+
+
+def test_runs_of_another_experiment_with_the_same_settings_count(family, tmp_path):
+    configs = {name: cli.resolve(name, RunFolder("none"), []) for name in ("did_camvid", "did_table3:row16")}
+    assert table._same(configs)["did_camvid"] == [*configs]
+    write(tmp_path / "a" / "manifest.json", {"experiment": "did_camvid"})
+    write(tmp_path / "a" / "best" / "metrics.json", {"step": 3, "miou": 0.25})
+    for names, found in ((["did_camvid", "did_table3:row16"], 0.25), ("did_camvid", 0.25), ("did_table3:row16", None)):
+        result = results.best(names, configs["did_table3:row16"], results.MIOU, tmp_path)
+        assert (result and result.score) == found
+
+
+def test_a_ledger_says_where_results_come_from(family, monkeypatch, capsys, tmp_path):
+    run = record(tmp_path / "runs" / "a", experiment=f"{FAMILY}:row2", seed=0, git_commit="other")
+    scored = {"git_commit": "c0ffee", "seed": 7, "step": 5}
+    main = {"miou": 0.4321, "pixel_accuracy": 0.9}
+    report = {"protocol": {"name": "whole"}, "outputs": {"main": main}, "identity": {"weights": scored}}
+    write(run / "evaluation" / "test.json", report)
+    arguments = [f"--tables={FAMILY}", f"--runs={tmp_path / 'runs'}", f"--output={tmp_path / 'docs'}"]
+    assert program.run(monkeypatch, table, *arguments) == 0
+    assert (
+        capsys.readouterr().out == f"wrote {tmp_path / 'docs' / 'ledger.md'} and {tmp_path / 'docs' / 'ledger.csv'}\n"
+    )
+    first, second = csv.DictReader((tmp_path / "docs" / "ledger.csv").open(newline=""))
+    assert first["table"] == second["table"] == "Two small rows: no paper's Table 1"
+    assert (first["experiment"], first["mIoU, %"], first["run"]) == (f"{FAMILY}:row1", "", "")
+    expected = {"mIoU, %": "43.21", "mIoU, % (paper)": "51.5", "accuracy, %": "90.00", "parameters, M (paper)": "7.6"}
+    expected |= {"measured on": "test, whole", "commit": "c0ffee", "seed": "7", "step": "5", "run": str(run)}
+    expected["command"] = f"make train EXP={FAMILY}:row2 && make evaluate EXP={FAMILY}:row2 SPLIT=test"
+    assert {key: second[key] for key in expected} == expected
+    lines = (tmp_path / "docs" / "ledger.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert [row[0] for row in rows] == ["experiment", "---", f"{FAMILY}:row1", f"{FAMILY}:row2"]
+    assert {"43.21", "c0ffee", f"`{expected['command']}`"} <= {*rows[-1]}
+    assert "starts from" not in rows[0], "no row does"
+
+
+def test_a_ledger_is_one_file_where_it_is_named(family, monkeypatch, capsys, tmp_path):
+    (tmp_path / "mine.md").write_text("old")
+    arguments = [f"--tables={FAMILY}", f"--runs={tmp_path}", f"--output={tmp_path / 'mine.md'}"]
+    assert program.run(monkeypatch, table, *arguments) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.md"]
+    assert (tmp_path / "mine.md").read_text().startswith("# Ledger")
+    assert program.run(monkeypatch, table, f"--output={tmp_path / 'mine.txt'}") == 2
+    assert "a folder, or a file that ends with .md or .csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "metric"),
+    [
+        ("did_inria", {"outputs": {"main": {"classes": {"building": {"iou": 0.5}}}}}, results.BUILDINGS),
+        ("duc_kitti", {"official": {"birds_eye": {"urban_road": {"maxf": 0.5}}}}, results.MAXF),
+        ("did_camvid", {"outputs": {"main": {"miou": 0.5}}}, results.MIOU),
+    ],
+)
+def test_the_figure_of_a_benchmark_counts(name, report, metric, tmp_path):
+    config = cli.resolve(name, RunFolder("none"), [])
+    assert table.metric_of(config) == metric
+    report = {"protocol": {"name": "whole"}, "outputs": {"main": {"miou": 0.9, "classes": {}}}, **report}
+    write(tmp_path / name / "evaluation" / "val.json", report)
+    write(tmp_path / name / "best" / "metrics.json", {"step": 3, "miou": 0.4})
+    assert results.best(name, config, metric, tmp_path).score == 0.5
 
 
 def test_unknown_tables_are_one_line_and_status_2(family, monkeypatch, capsys):
@@ -209,7 +275,9 @@ def test_the_papers_split_comes_before_better_scores_on_another(family, tmp_path
     assert best(tmp_path).where == "val, whole"
     partial = {"tiles/first_2/test.json": (0.95, "tiles"), "first_2/test.json": (0.95, "whole")}
     record(tmp_path / "c", {"test.json": (0.2, "whole"), "tiles/test.json": (0.3, "tiles"), **partial}, experiment=name)
-    assert best(tmp_path) == results.Result(0.3, "test, tiles", False, tmp_path / "c")
+    assert best(tmp_path) == results.Result(
+        0.3, "test, tiles", False, tmp_path / "c", report=tmp_path / "c" / "evaluation" / "tiles" / "test.json"
+    )
 
 
 def test_what_a_run_was_trained_on_is_no_result(family, tmp_path):
@@ -266,7 +334,8 @@ def test_of_errors_the_lowest_is_the_best(monkeypatch, tmp_path):
     report = {"protocol": {"crop": [224, 224]}, "outputs": {"main": {"top1_error": 0.9, "top5_error": 0.8}}}
     write(tmp_path / "a" / "evaluation" / "val.json", report)
     found = results.best(name, config, results.TOP1, tmp_path)
-    assert found == results.Result(0.9, "val, centre crops", False, tmp_path / "a")
+    report = tmp_path / "a" / "evaluation" / "val.json"
+    assert found == results.Result(0.9, "val, centre crops", False, tmp_path / "a", report=report)
 
 
 def test_runs_that_were_not_validated_have_no_result(family, tmp_path):
