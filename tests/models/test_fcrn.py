@@ -262,7 +262,7 @@ def test_the_first_scores_are_of_the_features_order():
     [
         ({"depth": 34}, r"depth must be one of \(14, 26, 50, 101, 152\), got 34"),
         ({"output_stride": 32}, r"output_stride must be one of \(16, 8, 4\), got 32"),
-        ({"kernel": 4}, r"kernel must be one of \(3, 5, 7\), got 4"),
+        ({"kernel": 4}, r"kernel must be one of \(1, 3, 5, 7\), got 4"),
         ({"dropouts": (0.3, 0.5)}, r"dropouts must have 4 entries, got \(0.3, 0.5\)"),
         ({"dropouts": (0, 0, 0, 1.0)}, "dropouts must be a tuple of values, each a number in"),
         ({"output_stride": 4, "simulation": True}, "simulation halves an output_stride of 16 or 8, got 4"),
