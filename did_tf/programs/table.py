@@ -55,7 +55,7 @@ parameters: trainable, in millions, of all outputs. multiply-adds: of convolutio
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
 *: the run had other settings than its experiment has now. !: the run has other weights now than those scored.
 (9 of 11): the mean is of so many classes, for the others are neither in the labels nor predicted.
-last step: of its weights, where those of the column before had the best score of several on this split."""
+last step: of its weights, where those that are scored had the best score of several on this split."""
 
 
 def main() -> None:
@@ -192,8 +192,8 @@ def _row(names, name, config, computed):
         ("view, px", _figure(computed.get("field_of_view"))),
         ("paper", _figure(paper.get("field_of_view"))),
         (TITLES[metric], _score(result)),
-        ("last step", "-" if not result or result.last is None else f"{100 * result.last:.2f}"),
         ("paper", _figure(paper.get(metric))),
+        ("last step", _percent(result.last if result else None)),
         *(
             cell
             for key, (title, ours) in FURTHER_FIGURES.items()
