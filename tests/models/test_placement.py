@@ -43,7 +43,8 @@ VARIANTS = {
     "fcrn, stride 4": ("fcrn", {"kernel": 3, "dilation": 1, "output_stride": 4}, None),
     "fcrn, simulation": ("fcrn", {"kernel": 3, "dilation": 1, "simulation": True}, None),
     "sunet, stride 8": ("sunet", {"output_stride": 8}, None),
-    "sunet, strided": ("sunet", {"multigrid": False, "degridding": True}, None),
+    # Dilated and strided at once, every second score sees twice as much: what is interpolated leans towards it.
+    "sunet, strided": ("sunet", {"multigrid": False, "degridding": True}, ["head.main.conv"]),
     "sunet, stride 32": ("sunet", {"output_stride": 32}, None),
     "fc_densenet to 1/32": ("fc_densenet", {}, BOTTOM),
 }
