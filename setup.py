@@ -56,6 +56,8 @@ setup(
         "addons": ["tensorflow-addons>=0.23,<0.24", "tensorflow>=2.15,<2.16", "numpy>=1.23,<2"],
         "gpu": [f"tensorflow[and-cuda]{TENSORFLOW}"],
         "cityscapes": [CITYSCAPES],
+        # `--crf`. Comes as source: it wants a C++ compiler, and what its Cython 0.29 writes is none of Python 3.13's.
+        "crf": ["pydensecrf2>=1.1,<2; python_version<'3.13'"],
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
         # `make mutate`: its operators alone, through what 8.7 names `mutate_code` and `ast_nodes`.

@@ -38,6 +38,7 @@ PROTOCOLS = ("whole", "scales", "tiles", "tiles_once")
 FREQUENCIES = ("all", "segnet")
 """What the frequency of a class is its pixels over: those of all images, or those of the images that have the class."""
 _WEIGHT = number("[0, inf)")
+_WIDTH = number("[0.5, 200]")  # pixels: narrower ones would overflow the CRF's lattice, wider ones make tiles large
 _SHARE, _RANGE = number("[0, 1)"), pair(number("(0, inf)"), "(low, high)")
 
 KINDS: dict[str, Kind] = {
@@ -113,13 +114,19 @@ KINDS: dict[str, Kind] = {
     "evaluate.overlap": _SHARE,
     "evaluate.flip": FLAG,
     "evaluate.options": mapping(ANY),
+    "crf.iterations": whole("[1, 1000]"),
+    "crf.appearance_weight": _WEIGHT,
+    "crf.appearance_xy": _WIDTH,
+    "crf.appearance_colour": number("[0.5, 255]"),
+    "crf.smoothness_weight": _WEIGHT,
+    "crf.smoothness_xy": _WIDTH,
     "paper": mapping(ANY),
 }
 """The kind of every setting but the options of the model, whose kinds the model says (`models.check_options`)."""
 
 OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimizer.multipliers", "evaluate.options")
 """Settings that take any key: what they are passed to knows which there are."""
-_TESTING = ("dataset.", "model.", "data.crop", "evaluate.")
+_TESTING = ("dataset.", "model.", "data.crop", "evaluate.", "crf.")
 
 
 def _of_protocols(names):

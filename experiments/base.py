@@ -95,6 +95,14 @@ def get_config():
     c.evaluate.flip = False
     c.evaluate.options = ml_collections.ConfigDict()  # options of the model that are others here than in training
 
+    c.crf = ml_collections.ConfigDict()  # of --crf in testing; from duc_hdc.md section 4.1.2
+    c.crf.iterations = 10  # of mean field, as DeepLab's
+    c.crf.appearance_weight = 3.0  # w1: near pixels that look alike are of a class; 0: not used
+    c.crf.appearance_xy = 15.0  # sigma alpha, pixels
+    c.crf.appearance_colour = 3.0  # sigma beta, in values of 8-bit bands
+    c.crf.smoothness_weight = 3.0  # w2: near pixels are of a class; 0: not used
+    c.crf.smoothness_xy = 1.0  # sigma gamma, pixels
+
     c.paper = ml_collections.ConfigDict()  # the paper's figures, for reports alone
     return c
 

@@ -16,6 +16,7 @@ from did_tf.common.files import write_file
 
 __all__ = [
     "colorize",
+    "confusion",
     "legend",
     "overlay",
     "panels",
@@ -74,6 +75,22 @@ def save_figure(path: Path | str, figure: Figure) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_file(path, buffer.getvalue())
+
+
+def confusion(counts: np.ndarray, classes: Sequence[str]) -> Figure:
+    """Figure of a confusion matrix [C, C], rows the true class and columns the prediction: percent of each row."""
+    side = 3 + 0.45 * len(classes)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot(xlabel="prediction", ylabel="true class", title="percent of each true class")
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), part in np.ndenumerate(parts):
+        if part >= 0.005:
+            colour = "white" if part > 0.5 else "black"
+            axes.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=colour, fontsize=8)
+    return figure
 
 
 def plot_curves(

@@ -15,7 +15,8 @@ from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
 from did_tf.inference.predictor import Predictor
-from did_tf.scoring.evaluation import MAIN, PANEL
+from did_tf.inference.refining import RefinedStrips
+from did_tf.scoring.evaluation import MAIN, PANEL, REFINED, coarse_to_fine
 
 VOID = "void"
 """What legends call that which has no class."""
@@ -24,7 +25,11 @@ Strip = Callable[[slice, np.ndarray], None]
 
 
 def see(
-    predictor: Predictor, image: np.ndarray, mask: np.ndarray | None, keep: Strip | None = None
+    predictor: Predictor,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    keep: Strip | None = None,
+    refine: RefinedStrips | None = None,
 ) -> dict[str, np.ndarray]:
     """The most probable class of every pixel, without ever holding all probabilities where there are tiles.
 
@@ -32,10 +37,11 @@ def see(
       predictor: of the network.
       image: [H, W, bands], as it takes it.
       mask: [H, W] bool, where the image has no data; or None.
-      keep: is given the probabilities of "main" in strips of rows, NaN where there is no data.
+      keep: is given the probabilities that count in strips of rows, NaN where there is no data.
+      refine: of this image, whose probabilities are then those that count in place of "main"; or None.
 
     Returns:
-      Output name -> [H, W] uint8: number of the class, 255 where the image has no data.
+      Output name, `REFINED` too -> [H, W] uint8: number of the class, 255 where the image has no data.
 
     Raises:
       As a call of the predictor.
@@ -43,15 +49,21 @@ def see(
     seen: dict[str, np.ndarray] = {}
     for rows, outputs in predictor.strips(image):
         for name, values in outputs.items():
-            seen.setdefault(name, np.full(image.shape[:2], IGNORE, np.uint8))
-            seen[name][rows] = values.argmax(axis=-1)
-        if keep:
-            main = outputs[MAIN]
-            keep(rows, main if mask is None else np.where(mask[rows, :, None], np.float32(np.nan), main))
+            _put(seen, name, rows, values, image)
+        for refined, values in refine.take(outputs[MAIN]) if refine else [(rows, outputs[MAIN])]:
+            if refine:
+                _put(seen, REFINED, refined, values, image)
+            if keep:
+                keep(refined, values if mask is None else np.where(mask[refined, :, None], np.float32(np.nan), values))
     for classes in seen.values():
         if mask is not None:
             classes[mask] = IGNORE
     return seen
+
+
+def _put(seen, name, rows, values, image):
+    seen.setdefault(name, np.full(image.shape[:2], IGNORE, np.uint8))
+    seen[name][rows] = values.argmax(axis=-1)
 
 
 def write_pictures(
@@ -67,8 +79,8 @@ def write_pictures(
     - NAME_label: ids of the classes as in the data set's own labels, one band of 8 bits, or 16 where an id needs them.
     - NAME_color: in the classes' colours.
     - NAME_overlay.png: these over the image.
-    - NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, thinned out to `PANEL` pixels
-      a side.
+    - NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, and what a CRF made of the
+      last, as Fig. 7 of DUC's; thinned out to `PANEL` pixels a side.
 
     Args:
       folder: is created where there is none.
@@ -81,7 +93,7 @@ def write_pictures(
     Raises:
       OSError: a file can't be written.
     """
-    classes, rgb, void = seen[MAIN], visualize.to_rgb(image, spec.rgb), visualize.void_colour(spec)
+    classes, rgb, void = seen.get(REFINED, seen[MAIN]), visualize.to_rgb(image, spec.rgb), visualize.void_colour(spec)
     rgb[classes == IGNORE] = void  # where what was read is no measurement
     labels, colours = own_ids(classes, spec), visualize.colorize(classes, spec.palette, void)
     path = Path(folder) / name
@@ -146,9 +158,9 @@ def write_legend(path: str | Path, spec: DatasetSpec) -> None:
 
 
 def _outputs(rgb, seen, palette, void):
-    """Image, side outputs and "main" in a row. Side outputs are named by block, the coarsest the highest."""
+    """Image, side outputs, "main" and `REFINED` in a row. Side outputs are named by block, the coarsest the highest."""
     step = -(-max(rgb.shape[:2]) // PANEL)
-    order = [*sorted({*seen} - {MAIN}, reverse=True), MAIN]
+    order = coarse_to_fine(seen)
     titles = ["block1" if output == MAIN and "block2" in seen else output for output in order]
     panels = [visualize.colorize(seen[output][::step, ::step], palette, void) for output in order]
     return visualize.side_by_side([rgb[::step, ::step], *panels], ["image", *titles])

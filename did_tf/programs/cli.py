@@ -19,9 +19,12 @@ from absl import flags, logging
 from ml_collections import ConfigDict
 
 import experiments
+from data_pipelines.spec import DatasetSpec
 from did_tf import models, settings
 from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.inference import crf
+from did_tf.inference.refining import Refiner
 from did_tf.programs.overrides import change, changes
 from did_tf.runs.identity import PROTOCOLS_WITH, flatten
 from did_tf.runs.run_folder import RunFolder, default_run, split_name
@@ -104,6 +107,21 @@ def tell_idle(config: Config, protocols: Sequence[str]) -> None:
     chosen_ones = {"evaluate": {**config["evaluate"], "protocols": protocols}, "train": {"validation": ""}}
     for line in settings.without_effect({**config, **chosen_ones}, keys):
         print(f"note: {line}")
+
+
+def make_refiner(config: Config, spec: DatasetSpec, wanted: bool) -> Refiner | None:
+    """What refines by the settings `crf`, or None where that is not `wanted`, with a note on settings given for it.
+
+    Raises `ConfigError` as `crf.make` does, and where images are classified.
+    """
+    if not wanted:
+        for key in changes(config_arguments()):
+            if key.startswith("crf."):
+                print(f"note: {key} has no effect: it needs --crf")
+        return None
+    if spec.task == "classification":
+        raise ConfigError(f"{spec.name} is for classification: no --crf")
+    return Refiner(crf.make(spec, config["crf"]), spec.num_classes)
 
 
 def defaults(model: str) -> Config:

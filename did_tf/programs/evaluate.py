@@ -20,6 +20,7 @@ from data_pipelines.spec import Dataset
 from did_tf import wiring
 from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
+from did_tf.inference.refining import RefinedScores
 from did_tf.runs import manifest, selection
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.selection import Selection
@@ -35,6 +36,7 @@ flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower
 flags.DEFINE_bool("last_step", True, "Also score the last step's weights where the best were chosen on the split.")
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
 flags.DEFINE_bool("details", False, "Also score the borders of the classes, and objects by their size.")
+flags.DEFINE_bool("crf", False, "Also score a fully connected CRF over the output that counts: config.crf.")
 FLAGS = flags.FLAGS
 
 OFFICIAL = "official"
@@ -51,6 +53,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     dataset = wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
     _check_paper(config, dataset)
+    refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     subject = Subject(config["dataset"]["name"], dataset, model, weights)
     if dataset.spec.task == "classification":
@@ -64,7 +67,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         fitting = wiring.make_fitting(config, model, dataset.spec, protocol)
         way = fitting.all(sizes)
         if way not in done:
-            _evaluate(config, run, subject, fitting.make(way), way, baselines)
+            _evaluate(config, run, subject, fitting.make(way), way, baselines, refiner)
         done.add(way)
 
 
@@ -95,15 +98,20 @@ class Subject:
         return selection.of(self.weights.file, self.name, self.content, FLAGS.limit is not None)
 
 
-def _evaluate(config, run, subject, predictor, protocol, baselines):
+def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     dataset = subject.dataset
     further = _further_scores(dataset)
+    refined = RefinedScores({evaluation.REFINED: refiner.crf}, refiner) if refiner else None
 
     def watch(scored):
         for scores in further.values():
             scores.update(scored.sample, scored.label, scored.probabilities[evaluation.MAIN])
+        if refined:
+            refined.update(scored)
 
     result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit, watch)
+    if refined:
+        result.matrices.update(refined.matrices())
     paper, images = _paper(config), len(result.images)
     report = functools.partial(ConfusionMatrix.report, class_names=dataset.spec.classes)
     last, chosen = _of_last_step(subject, lambda: _main_alone(predictor, dataset), report)
@@ -114,9 +122,10 @@ def _evaluate(config, run, subject, predictor, protocol, baselines):
         print(f"\n{scores.title}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
     folder = _report_folder(run, protocol)
     details = {"name": protocol, **_details(predictor), "images": images, **_network(config, subject.weights)}
+    details.update({"crf": config["crf"]} if refiner else {})
     more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
     more.update(selection=chosen, identity=_identity(config, run, subject))
-    evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, **more)
+    evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, refine=refiner, **more)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 

@@ -31,6 +31,7 @@ flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/predict
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
 flags.DEFINE_string("protocol", "whole", f"One of {', '.join(wiring.PROTOCOLS)}; settings: config.evaluate.")
 flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, float32.")
+flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
 FLAGS = flags.FLAGS
 
 SAMPLES = 4  # of the validation split, where no images are given
@@ -47,6 +48,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     """
     output = Path(FLAGS.output or run.folder / "predictions")
     images = _images(config, output)  # a wrong path fails before anything is built
+    refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
     model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
@@ -57,7 +59,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names) as folder:
-        done = _predict_all(images, fitting, folder, spec, damage)
+        done = _predict_all(images, fitting, refiner, folder, spec, damage)
         for name, reason in damage.reasons.items():
             folder.leave_out(name, reason)
     _tell(output, spec, done, len(images) - len(damage.reasons) - done)
@@ -77,12 +79,13 @@ def _depends(config, weights, spec, predictor):
         "network": models.described({**config["model"], **config["evaluate"]["options"]}),
         "protocol": FLAGS.protocol,
         **{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")},
+        **({"crf": config["crf"]} if FLAGS.crf else {}),
         "data": identity.meaning(spec),
         "palette": spec.palette,
     }
 
 
-def _predict_all(images, fitting, folder, spec, damage):
+def _predict_all(images, fitting, refiner, folder, spec, damage):
     """Predicts what isn't done yet. Returns how many that were."""
     contents, sizes = inputs.contents(images, damage), {}
     wanted = [*KINDS, "probabilities"] if FLAGS.probabilities else KINDS
@@ -100,19 +103,20 @@ def _predict_all(images, fitting, folder, spec, damage):
             pixels, mask = image.read()
             facts = {"content": contents[image.name], "protocol": ways[image.name]}
             with folder.writing(image.name, **facts) as place, about(image.name):
-                _predict(image, pixels, mask, fitting.make(ways[image.name]), place, spec)
+                strips = refiner.strips(pixels, mask) if refiner else None
+                _predict(image, pixels, mask, fitting.make(ways[image.name]), strips, place, spec)
             done += 1
     return done
 
 
-def _predict(image, pixels, mask, predictor, folder, spec):
+def _predict(image, pixels, mask, predictor, refine, folder, spec):
     place = image.place()
     with contextlib.ExitStack() as stack:
         keep = None
         if FLAGS.probabilities:
             file = outputs.probability_file(folder, image.name, pixels.shape[:2], spec, place)
             keep = stack.enter_context(file)
-        seen = outputs.see(predictor, pixels, mask, keep)
+        seen = outputs.see(predictor, pixels, mask, keep, refine)
     outputs.write_pictures(folder, image.name, pixels, seen, spec, place)
 
 

@@ -24,6 +24,7 @@ flags.DEFINE_string("split", "test", "Split of the data set; its labels need not
 flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/submission/SPLIT.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: the last of the settings.")
+flags.DEFINE_bool("crf", False, "Refine the labels by a fully connected CRF: config.crf.")
 FLAGS = flags.FLAGS
 
 
@@ -40,6 +41,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         raise ConfigError(f"{name} has no benchmark to submit to; those that have: {', '.join(official.names())}")
     dataset = wiring.make_dataset(config)
     images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
+    refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
     cli.tell_idle(config, [protocol])
@@ -52,11 +54,12 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         "images": manifest.content(dataset, images, FLAGS.split),
         "protocol": protocol,
         "crop": config["data"]["crop"],
-        **{key: config[key] for key in ("model", "evaluate")},
+        **{key: config[key] for key in ("model", "evaluate", *(["crf"] if refiner else []))},
     }
+    predictor = fitting.make(protocol)
     count, packed = submission.write(
         benchmark(dataset),
-        fitting.make(protocol),
+        refiner.predictor(predictor) if refiner else predictor,
         FLAGS.split,
         folder,
         settings,

@@ -20,6 +20,7 @@ MAY_DIFFER: Mapping[str, str] = {
     "evaluate.scales": "not used in training while train.validation is whole or tiles_once",
     "evaluate.overlap": "not used in training while train.validation is whole or scales",
     "evaluate.options": "not used in training, whose validation is of the network as it is trained",
+    "crf": "not used in training",
     "paper": "the paper's figures, for reports alone",
     "command": "how the same settings were given",
     "machine": "recorded; results of other machines are the same but for rounding",

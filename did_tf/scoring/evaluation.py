@@ -6,12 +6,11 @@ Scores are fractions in the objects and files, and percent where people read the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from data_pipelines.spec import IGNORE, Dataset, Sample
@@ -24,6 +23,8 @@ from did_tf.scoring.metrics import ConfusionMatrix, left_out
 
 MAIN, BLEND = "main", "blend"
 """The output that counts, which every network has, and the mean of all of a network's outputs."""
+REFINED = "main+crf"
+"""What a CRF makes of the output that counts."""
 LAST = "last step"
 """Column of the output that counts by the weights of the last step, beside those that were chosen."""
 BINS = 8  # per band, of the colour baseline
@@ -58,6 +59,7 @@ class Scored:
       label: [H, W] uint8, class ids and 255.
       probabilities: output name -> [H, W, num_classes] float32.
       predictions: output name -> class ids [H, W].
+      mask: [H, W] bool, where the image has no data; None where that is not known apart.
     """
 
     number: int
@@ -66,6 +68,7 @@ class Scored:
     label: np.ndarray
     probabilities: Mapping[str, np.ndarray]
     predictions: dict[str, np.ndarray]
+    mask: np.ndarray | None = None
 
 
 def evaluate(
@@ -96,7 +99,8 @@ def evaluate(
     samples = dataset.samples(split)[:limit]
     for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
         with damage.of(sample.name):
-            image, label = dataset.read(sample)
+            image, label, mask = dataset.read_unmasked(sample)
+            label = label if mask is None else np.where(mask, np.uint8(IGNORE), label)
         if damage.reasons:
             continue
         with about(sample.name), damage.of(sample.name):
@@ -111,7 +115,7 @@ def evaluate(
             if output == MAIN:
                 images.append((sample.name, matrix.mean_iou()))
         if watch:
-            watch(Scored(number, sample, image, label, probabilities, predictions))
+            watch(Scored(number, sample, image, label, probabilities, predictions, mask))
     damage.tell(f"{split} has no score without: mend it, or take it out of the data")
     return Evaluation(matrices, images)
 
@@ -125,13 +129,15 @@ def write_report(
     protocol: Mapping[str, Any],
     paper: Mapping[str, Any] | None = None,
     pictures: int = 3,
+    refine: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray] | None = None,
     **more: Any,
 ) -> None:
     """Writes the report on `split` into `folder`, each file at once or not at all.
 
     - SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
     - SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
-    - SPLIT_best_K.png, SPLIT_worst_K.png: image, label and prediction of the images with the best and worst mIoU.
+    - SPLIT_best_K.png, SPLIT_worst_K.png: the images with the best and worst mIoU, each with its label and all outputs
+      from coarse to fine (figures 3 and 4 of did.md; with a CRF, figure 7 of duc_hdc.md).
 
     Args:
       evaluation: from `evaluate`.
@@ -140,6 +146,8 @@ def write_report(
       protocol: dict of how the scores came about (tile, scales, ...), JSON-serialisable.
       paper: dict of the paper's figures in percent, or None.
       pictures: how many of the best, and of the worst.
+      refine: function of an image, the probabilities of "main" and the mask of what has no data (or None) that gives
+        those of `REFINED`, for the pictures; or None.
       **more: further entries of the JSON file, such as baselines.
 
     Raises:
@@ -147,14 +155,16 @@ def write_report(
     """
     folder, classes = Path(folder), dataset.spec.classes
     write_json(folder / f"{split}.json", _report(evaluation, classes, split, protocol, paper, more))
-    visualize.save_figure(folder / f"{split}_confusion.png", _confusion(evaluation.matrices[MAIN], classes))
+    visualize.save_figure(
+        folder / f"{split}_confusion.png", visualize.confusion(evaluation.matrices[MAIN].counts, classes)
+    )
 
     samples = dataset.samples(split)
     scores = [score for _, score in evaluation.images]
     ranked = sorted((i for i, score in enumerate(scores) if not np.isnan(score)), key=lambda i: -scores[i])
     for kind, chosen in (("best", ranked[:pictures]), ("worst", ranked[::-1][:pictures])):
         for number, i in enumerate(chosen, 1):
-            panels = _panels(dataset, samples[i], predictor, scores[i])
+            panels = _panels(dataset, samples[i], predictor, scores[i], refine)
             visualize.save_png(folder / f"{split}_{kind}_{number}.png", panels)
 
 
@@ -226,6 +236,12 @@ def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float
     return {name: matrix.mean_iou() for name, matrix in matrices.items()}
 
 
+def coarse_to_fine(outputs: Collection[str]) -> list[str]:
+    """Outputs in the order of pictures: side outputs, which count down towards "main", then what comes of it."""
+    last = (MAIN, BLEND, REFINED)
+    return [*sorted({*outputs} - {*last}, reverse=True), *(name for name in last if name in outputs)]
+
+
 def _predictions(probabilities):
     """Output name -> class ids [H, W]: "main" first, then the other outputs and, if there are any, the blend."""
     ordered = {MAIN: probabilities[MAIN], **probabilities}
@@ -247,36 +263,24 @@ def _report(evaluation, classes, split, protocol, paper, more):
     }
 
 
-def _panels(dataset, sample, predictor, score):
-    """Image, label and prediction of "main" in a row."""
+def _panels(dataset, sample, predictor, score, refine):
+    """Image, label and all outputs in a row."""
     image, label, mask = dataset.read_unmasked(sample)
-    prediction = predictor(image)[MAIN].argmax(axis=-1)
-    if mask is not None:
-        prediction[mask] = IGNORE
-    step = -(-max(label.shape) // PANEL)
-    image, label, prediction = (pixels[::step, ::step] for pixels in (image, label, prediction))
-    pictures = visualize.panels(image, (label, prediction), dataset.spec)
+    probabilities = predictor(image)
+    seen = _predictions(probabilities)
+    if refine:
+        seen[REFINED] = refine(image, probabilities[MAIN], mask).argmax(axis=-1)
+    order, step = coarse_to_fine(seen), -(-max(label.shape) // PANEL)
+    pictures = visualize.panels(
+        image[::step, ::step],
+        (shown[::step, ::step] for shown in (label, *(seen[name] for name in order))),
+        dataset.spec,
+    )
     if mask is not None:
         for picture in pictures:
             picture[mask[::step, ::step]] = visualize.void_colour(dataset.spec)
-    return visualize.side_by_side(pictures, (sample.name, "label", f"prediction, mIoU {percent(score)} %"))
-
-
-def _confusion(matrix, classes):
-    """Figure of the matrix, each row as percent of its true class."""
-    side = 3 + 0.45 * len(classes)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    ticks = {"ticks": range(len(classes)), "labels": classes}
-    axes = figure.add_subplot(xlabel="prediction", ylabel="true class", title="percent of each true class")
-    axes.set_xticks(**ticks, rotation=90)
-    axes.set_yticks(**ticks)
-    parts = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), part in np.ndenumerate(parts):
-        if part >= 0.005:
-            colour = "white" if part > 0.5 else "black"
-            axes.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=colour, fontsize=8)
-    return figure
+    titles = {MAIN: f"{MAIN if len(order) > 1 else 'prediction'}, mIoU {percent(score)} %"}
+    return visualize.side_by_side(pictures, (sample.name, "label", *(titles.get(name, name) for name in order)))
 
 
 def _colour_bins(image, spec):

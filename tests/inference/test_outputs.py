@@ -49,6 +49,43 @@ def test_what_is_seen_is_the_most_probable_class_and_nothing_where_there_are_no_
     np.testing.assert_array_equal(values, np.where(mask[..., None], np.nan, np.eye(3)[IDS]))
 
 
+class Delayed:
+    """Stands for a refinement: rows upside down in colour (class 2 - id), told one strip late."""
+
+    def __init__(self):
+        self.held, self.top = [], 0
+
+    def take(self, values):
+        self.held.append(values)
+        last = self.top + sum(map(len, self.held)) == 40
+        while len(self.held) > (0 if last else 1):
+            rows = slice(self.top, self.top + len(self.held[0]))
+            yield rows, self.held.pop(0)[..., ::-1]
+            self.top = rows.stop
+
+
+def test_what_is_refined_is_seen_beside_main_and_is_what_is_kept():
+    mask, kept = np.zeros((40, 60), bool), []
+    mask[3:20, 5] = True
+    seen = outputs.see(
+        Certain(main=IDS), picture(40, 60), mask, lambda rows, values: kept.append((rows, values)), Delayed()
+    )
+    assert list(seen) == ["main", "main+crf"]
+    np.testing.assert_array_equal(seen["main"], np.where(mask, 255, IDS))
+    np.testing.assert_array_equal(seen["main+crf"], np.where(mask, 255, 2 - IDS))
+    assert [row for rows, _ in kept for row in range(40)[rows]] == list(range(40))
+    values = np.concatenate([values for _, values in kept])
+    np.testing.assert_array_equal(values, np.where(mask[..., None], np.nan, np.eye(3)[2 - IDS]))
+
+
+def test_results_are_what_is_refined_and_panels_show_both(tmp_path):
+    outputs.write_pictures(tmp_path, "a", picture(40, 60), {"main": IDS, "main+crf": 2 - IDS}, SPEC)
+    np.testing.assert_array_equal(read(tmp_path / "a_label.png"), 2 - IDS)
+    panels = read(tmp_path / "a_outputs.png")[-40:]
+    for place, ids in ((1, IDS), (2, 2 - IDS)):
+        np.testing.assert_array_equal(panels[:, place * 64 :][:, :60], np.array(PALETTE)[ids])
+
+
 def test_pictures(tmp_path):
     image = picture(40, 60)
     seen = {"main": IDS, "block2": IDS * 0 + 1, "block3": IDS * 0 + 2}

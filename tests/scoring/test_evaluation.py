@@ -136,15 +136,21 @@ def test_report_files(problem, tmp_path):
     assert report["images"][2] == {"name": "val2", "miou": None}
 
 
-def test_pictures_show_image_label_and_prediction(problem, tmp_path):
+def test_pictures_show_image_label_and_all_outputs_from_coarse_to_fine(problem, tmp_path):
     dataset, oracle = problem
-    write_report(evaluate(oracle, dataset, "val", progress=False), dataset, oracle, tmp_path, "val", {}, pictures=1)
+    evaluation = evaluate(oracle, dataset, "val", progress=False)
+    options = {"pictures": 1, "refine": lambda image, probabilities, mask: probabilities[::-1]}
+    write_report(evaluation, dataset, oracle, tmp_path, "val", {}, **options)
     picture = cv2.imread(str(tmp_path / "val_worst_1.png"))[..., ::-1]
     height, width = SIZE
-    image, label, prediction = (picture[-height:, x : x + width] for x in (0, width + 4, 2 * (width + 4)))
+    image, label, *shown = (picture[-height:, x : x + width] for x in range(0, 7 * (width + 4), width + 4))
     np.testing.assert_array_equal(image, dataset.pairs["val"][3][0])
     np.testing.assert_array_equal(label, visualize.colorize(dataset.pairs["val"][3][1], PALETTE))
-    np.testing.assert_array_equal(prediction, np.array(PALETTE)[oracle.answers[3]["main"].argmax(-1)])
+    answer = oracle.answers[3]
+    expected = [answer["side"], answer["deep"], answer["main"], sum(answer.values()), answer["main"][::-1]]
+    assert len(shown) == len(expected)
+    for panel, probabilities in zip(shown, expected):
+        np.testing.assert_array_equal(panel, np.array(PALETTE)[probabilities.argmax(-1)])
 
 
 def test_pictures_are_void_where_nothing_was_measured(problem, tmp_path, monkeypatch):
