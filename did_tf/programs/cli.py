@@ -17,12 +17,15 @@ from types import ModuleType
 
 from absl import flags, logging
 from ml_collections import ConfigDict
+from tensorflow import keras
 
 import experiments
-from did_tf import models, settings
+from data_pipelines import DatasetSpec
+from did_tf import models, settings, wiring
 from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.programs.overrides import change, changes
+from did_tf.runs import checkpoints
 from did_tf.runs.identity import PROTOCOLS_WITH, flatten
 from did_tf.runs.run_folder import RunFolder, default_run, split_name
 from did_tf.wiring import Config
@@ -104,6 +107,19 @@ def tell_idle(config: Config, protocols: Sequence[str]) -> None:
     chosen_ones = {"evaluate": {**config["evaluate"], "protocols": protocols}, "train": {"validation": ""}}
     for line in settings.without_effect({**config, **chosen_ones}, keys):
         print(f"note: {line}")
+
+
+def network(config: Config, run: RunFolder) -> tuple[keras.Model, DatasetSpec, str]:
+    """(model, spec, what its weights are): a run's network, or one with random weights where it has none.
+
+    Raises `ConfigError` and `DataError` as `wiring.load_network` does.
+    """
+    if (run.best / "weights.npz").is_file() or checkpoints.saved_steps(run.checkpoints):
+        model, spec, _ = wiring.load_network(config, run.folder)
+        return model, spec, "trained weights"
+    keras.utils.set_random_seed(config["seed"])
+    spec = wiring.make_spec(config)
+    return wiring.make_model(config, spec, changes=config["evaluate"]["options"]), spec, "random weights"
 
 
 def defaults(model: str) -> Config:
