@@ -43,7 +43,8 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
-	tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench mutate receptive-field table clean
+	tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench mutate receptive-field table cost \
+	draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -99,6 +100,12 @@ receptive-field: setup ## what EXP's output sees: theoretical field, gradient an
 
 table: setup ## the papers' tables, or TABLE: cost, field and best run beside the paper's figures; into OUTPUT as a ledger
 	$(WITH_ARGS) $(RUN_IN) -m did_tf table $(call option,--tables,TABLE) $(call option,--output,OUTPUT)
+
+cost: setup ## what EXP's network costs: parameters, multiply-adds, memory; ARGS=--measure=both: time and memory here
+	$(WITH_ARGS) $(RUN_IN) -m did_tf cost $(COMMON)
+
+draw: setup ## pictures of EXP's network: its blocks, what each layer sees, and the activation maps of an image
+	$(WITH_ARGS) $(RUN_IN) -m did_tf draw $(COMMON)
 
 tensorboard: setup ## curves and pictures of RUN (default all of runs/)
 	$(WITH_ARGS) $(VENV)/bin/tensorboard --logdir $(if $(value RUN),$(call quoted,RUN),runs)

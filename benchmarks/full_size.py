@@ -13,7 +13,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import memory
+from data_pipelines import memory
 from did_tf import wiring
 from did_tf.runs.run_folder import RunFolder
 

@@ -44,8 +44,7 @@ def _program(system, side, protocol):
     import numpy as np
     import psutil
 
-    from benchmarks import memory
-    from data_pipelines import DatasetSpec
+    from data_pipelines import DatasetSpec, memory
     from did_tf import models
     from did_tf.inference import outputs
     from did_tf.inference.memory import Need

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import memory
+from data_pipelines import memory
 
 TILES, SIZE, PATCH, CROP, BATCH, BATCHES = 4, 5000, 500, 473, 10, 30
 MEGABYTE = 1e6
@@ -18,7 +18,7 @@ TILE = SIZE * SIZE * 3 / MEGABYTE
 
 
 def main():
-    """Prints the figures. This process stays small: a child's peak starts at what its parent holds."""
+    """Prints the figures."""
     print(f"\ntiles of {SIZE}x{SIZE} ({TILE:.0f} MB), patches of {PATCH}x{PATCH}: peak memory over none being read")
     with tempfile.TemporaryDirectory() as folder:
         for compress in ("none", "lzw"):

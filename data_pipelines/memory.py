@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +13,17 @@ import psutil
 
 from data_pipelines.spec import DataError
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 LIMIT = "DID_TF_MEMORY"
 """Environment variable: GiB that this process may have in all, on machines where that is less than what is free."""
 GROUPS = Path("/proc/self/cgroup")
 """Where Linux says in which groups of processes this one is."""
+STATUS = Path("/proc/self/status")
+"""Where Linux says what this process holds."""
 MOUNT = Path("/sys/fs/cgroup")
 """Where Linux says what memory a group, such as a container, may have and has taken."""
 _FILES = {  # of both versions: folder, limit, what is taken, and what of that are files, which can be given up
@@ -29,6 +38,16 @@ def free_memory() -> int:
     Raises `DataError` where `LIMIT` is no number.
     """
     return int(min(psutil.virtual_memory().available, *_left_in_groups(), _left_of_limit()))
+
+
+def peak() -> int:
+    """Bytes that this process has held at most."""
+    # Linux' getrusage begins with the peak of the process that started this one.
+    if own := re.search(r"^VmHWM:\s+(\d+) kB$", _text(STATUS), re.MULTILINE):
+        return int(own[1]) * 1024
+    if resource is None:
+        return psutil.Process().memory_info().peak_wset
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _left_of_limit():

@@ -44,7 +44,7 @@ class Graph:
         self.feeds = _feeds(model)
         self.sizes = {}
         for name, feeds in self.feeds.items():
-            sizes = [self._rule(name, axis)[0] for axis in (0, 1)] if feeds else (height, width)
+            sizes = [self.rule(name, axis)[0] for axis in (0, 1)] if feeds else (height, width)
             self.sizes[name] = (self._copies(name), *sizes)
 
     def reach(self, start: str, position: Sequence[int], stop: str, axes: Sequence[int] = (0, 1)) -> np.ndarray:
@@ -73,7 +73,7 @@ class Graph:
 
     def _step_back(self, name, output, marked, axes):
         """Marks in the inputs of layer `name` what leads to the marked places of its output."""
-        sources = [self._rule(name, axis)[1] for axis in axes]
+        sources = [self.rule(name, axis)[1] for axis in axes]
         for feed, *along in zip(self.feeds[name], *sources):
             found = marked.setdefault(feed, self._nowhere(feed, axes))
             for copy in range(max(len(output), len(found))):
@@ -82,8 +82,12 @@ class Graph:
                     pulled = _pull(pulled, places[copy % len(places)], size, axis)
                 found[copy % len(found)] |= pulled
 
-    def _rule(self, name, axis):
-        """(size of the output along `axis`, sources in each input) of a layer."""
+    def rule(self, name: str, axis: int) -> tuple[int, list[list[np.ndarray | None]]]:
+        """(size of the output along `axis`, sources in each input) of a layer.
+
+        Sources are a list with an array [size of the output, number of sources], or one for each copy: -1 stands for
+        none, and None in place of an array for the place itself.
+        """
         layer = self.layers[name]
         rule = next((_RULES[kind] for kind in type(layer).__mro__ if kind in _RULES), None)
         if rule is None:
@@ -126,8 +130,7 @@ def _pull(output, places, size, axis):
     return np.moveaxis(found, 0, axis)
 
 
-# A rule takes (layer, sizes of the inputs along the axis, axis) and gives (size of the output, sources for each input).
-# Sources are a list with one array [size of the output, number of sources], or one for each copy; -1 stands for none.
+# A rule takes (layer, sizes of the inputs along the axis, axis) and gives what `Graph.rule` does.
 _SAME = None  # in place of an array: each place is its own source
 
 

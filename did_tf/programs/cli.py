@@ -17,15 +17,17 @@ from types import ModuleType
 
 from absl import flags, logging
 from ml_collections import ConfigDict
+from tensorflow import keras
 
 import experiments
 from data_pipelines.spec import DatasetSpec
-from did_tf import models, settings
+from did_tf import models, settings, wiring
 from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.inference import crf
 from did_tf.inference.refining import Refiner
 from did_tf.programs.overrides import change, changes
+from did_tf.runs import checkpoints
 from did_tf.runs.identity import PROTOCOLS_WITH, flatten
 from did_tf.runs.run_folder import RunFolder, default_run, split_name
 from did_tf.wiring import Config
@@ -122,6 +124,19 @@ def make_refiner(config: Config, spec: DatasetSpec, wanted: bool) -> Refiner | N
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: no --crf")
     return Refiner(crf.make(spec, config["crf"]), spec.num_classes)
+
+
+def network(config: Config, run: RunFolder) -> tuple[keras.Model, DatasetSpec, str]:
+    """(model, spec, what its weights are): a run's network, or one with random weights where it has none.
+
+    Raises `ConfigError` and `DataError` as `wiring.load_network` does.
+    """
+    if (run.best / "weights.npz").is_file() or checkpoints.saved_steps(run.checkpoints):
+        model, spec, _ = wiring.load_network(config, run.folder)
+        return model, spec, "trained weights"
+    keras.utils.set_random_seed(config["seed"])
+    spec = wiring.make_spec(config)
+    return wiring.make_model(config, spec, changes=config["evaluate"]["options"]), spec, "random weights"
 
 
 def defaults(model: str) -> Config:

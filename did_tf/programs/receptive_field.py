@@ -18,14 +18,12 @@ from absl import flags
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from tensorflow import keras
 
 from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.analysis import gridding, measures
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
-from did_tf.runs import checkpoints
 
 flags.DEFINE_list("rates", [], "Dilations of convolutions in a row, such as 1,2,5,9; no experiment is needed.")
 flags.DEFINE_integer("kernel", 3, "Kernel of the convolutions of --rates.", lower_bound=1)
@@ -58,7 +56,7 @@ def _show_rates(rates, kernel, folder):
 
 
 def _show_network(config, run):
-    model, spec, weights = _network(config, run)
+    model, spec, weights = cli.network(config, run)
     if FLAGS.head not in model.output:
         raise ConfigError(f"no output {FLAGS.head!r}; known: {', '.join(model.output)}")
     field = measures.receptive_field(model, FLAGS.head)
@@ -79,16 +77,6 @@ def _show_network(config, run):
     for stage, rates in stages.items():
         print(f"{stage}: {_checked(rates)}")
     _save(run.folder / "receptive_field.png", _picture(run, reached, theory, measured, f"{weights}: {used}", stages))
-
-
-def _network(config, run):
-    """(model, spec, what its weights are): the run's, or random ones where it has none."""
-    if (run.best / "weights.npz").is_file() or checkpoints.saved_steps(run.checkpoints):
-        model, spec, _ = wiring.load_network(config, run.folder)
-        return model, spec, "trained weights"
-    keras.utils.set_random_seed(config["seed"])
-    spec = wiring.make_spec(config)
-    return wiring.make_model(config, spec, changes=config["evaluate"]["options"]), spec, "random weights"
 
 
 def _images(config, spec):

@@ -3,6 +3,7 @@
 import os
 import types
 
+import psutil
 import pytest
 
 from data_pipelines import memory
@@ -78,3 +79,14 @@ def test_nothing_is_left_where_more_is_taken_than_there_may_be(machine):
 def test_it_needs_nothing_that_windows_lacks(monkeypatch):
     monkeypatch.delattr(os, "sysconf", raising=False)
     assert memory.free_memory() > 2**20
+
+
+def test_the_peak_is_that_of_this_process_and_stays(monkeypatch, tmp_path):
+    """Of Linux by its own word, else by that of the system's library: both in bytes."""
+    held = bytearray(os.urandom(1)) * 100_000_000
+    by_itself, rss = memory.peak(), psutil.Process().memory_info().rss
+    assert by_itself >= 0.98 * rss > len(held)
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
+    assert memory.peak() >= 0.98 * rss
+    del held
+    assert memory.peak() >= 0.98 * rss

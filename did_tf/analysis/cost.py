@@ -1,0 +1,176 @@
+"""What a network holds in memory: the features of an image on their way through it, in inference and in training.
+
+Counted from the graph, layer by layer, without weights and without the room that an operation needs to work in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf.analysis.graph import TRANSPOSED, Graph
+from did_tf.models.ladder import GridPooling
+from did_tf.models.layers import DenseUpsampling, Dropout, Normalize, ResizeBilinear
+from did_tf.models.phases import Interleave, Phases
+
+layers = keras.layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Activations:
+    """Bytes of the features of one image, each in the type that its layer computes in.
+
+    Attributes:
+      outputs: of the outputs of all layers together, image and network's outputs included.
+      inference: of those that exist at once, at most, where the layers on the way to the output run one after the
+        other. A layer's output is there until the last layer that takes its values has run. A layer that changes values
+        in their places (normalisation, activation, sum) writes over an input that nobody needs any more.
+      training: of what the backward pass needs of the forward one: the inputs of convolutions, of normalisation and of
+        max pooling, the outputs of activations and of max pooling, the masks of dropout, each once; and for the loss as
+        much as each of the network's outputs.
+    """
+
+    outputs: int
+    inference: int
+    training: int
+
+
+def activations(model: keras.Model, height: int, width: int, output: str = "main") -> Activations:
+    """`Activations` of one image of height x width pixels.
+
+    Args:
+      model: Keras functional model of one image with the outputs that the loss is of, built in the precision meant.
+      height, width: of the image.
+      output: the one that is wanted in inference.
+
+    Raises:
+      ValueError: as `Graph` does, or nobody knows what the backward pass needs of a layer.
+    """
+    graph = Graph(model, height, width)
+    taken = {name: takes(graph, name) for name in graph.feeds}
+    sizes = {name: _bytes(graph, name) for name in graph.feeds}
+    ends = {name: _layer_of(model, tensor) for name, tensor in model.output.items()}
+    in_place = {name for name, layer in graph.layers.items() if isinstance(layer, _IN_PLACE)}
+    return Activations(
+        outputs=sum(sizes.values()),
+        inference=most_at_once(_way_to(graph.feeds, ends[output]), taken, sizes, in_place),
+        training=_kept(graph, taken, sizes) + sum(sizes[end] for end in ends.values()),
+    )
+
+
+def takes(graph: Graph, name: str) -> list[str]:
+    """Layers whose values layer `name` takes: not those of which it takes the size alone."""
+    sources = graph.rule(name, 0)[1] if graph.feeds[name] else []
+    return [feed for feed, along in zip(graph.feeds[name], sources) if any(x is None or x.size for x in along)]
+
+
+def columns(model: keras.Model, crop: Sequence[int]) -> dict[str, str]:
+    """{column: text} of `Activations` for one crop (height, width), in megabytes: for tables."""
+    height, width = crop
+    found = activations(model, height, width)
+    return {"inference, MB": f"{found.inference / 1e6:.0f}", "training, MB": f"{found.training / 1e6:.0f}"}
+
+
+def most_at_once(
+    order: Sequence[str], takes: Mapping[str, Sequence[str]], sizes: Mapping[str, int], in_place: set[str]
+) -> int:
+    """Bytes that exist at once, at most, where layers run one after the other; the last one's output stays.
+
+    Args:
+      order: names of the layers, each after those it takes.
+      takes: {layer: layers whose outputs it takes}.
+      sizes: {layer: bytes of its output}.
+      in_place: layers that write their output over an input of its size, if that is not needed any more.
+    """
+    last = {taken: number for number, name in enumerate(order) for taken in takes[name]}
+    held: dict[str, int] = {}
+    most = 0
+    for number, name in enumerate(order):
+        ended = {taken for taken in takes[name] if last[taken] == number}
+        # What an input in whose place the output goes has taken is taken once.
+        reused = next((taken for taken in ended if name in in_place and held[taken] == sizes[name]), None)
+        if reused:
+            held.pop(reused)
+        held[name] = sizes[name]
+        most = max(most, sum(held.values()))
+        for taken in ended - {reused}:
+            held.pop(taken)
+        if name not in last:  # of which the size alone is taken, or nothing
+            held.pop(name)
+    return most
+
+
+def _bytes(graph, name):
+    tensor = _output(graph, name)
+    return math.prod(graph.sizes[name]) * tensor.shape[-1] * tf.as_dtype(tensor.dtype).size
+
+
+def _output(graph, name):
+    return tf.nest.flatten(graph.layers[name].output)[0]
+
+
+def _layer_of(model, tensor):
+    return next(layer.name for layer in model.layers if layer.output is tensor)
+
+
+def _way_to(feeds, end):
+    """Names of the layers that lead to layer `end`, in order; those of which a size is taken too."""
+    wanted = {end}
+    for name in reversed(feeds):
+        wanted |= {*feeds[name]} if name in wanted else set()
+    return [name for name in feeds if name in wanted]
+
+
+def _kept(graph, taken, sizes):
+    kept, more = set(), 0
+    for name, layer in graph.layers.items():
+        needs = next((_NEEDS[kind] for kind in type(layer).__mro__ if kind in _NEEDS), None)
+        if needs is None:
+            raise ValueError(
+                f"layer {name!r} of type {type(layer).__name__}: say in {__name__} what its gradient needs"
+            )
+        kept |= {*taken[name]} if "inputs" in needs else set()
+        kept |= {name} if _needs_output(layer, needs) else set()
+        more += sizes[name] if "mask" in needs and layer.rate else 0
+    return sum(sizes[name] for name in kept) + more
+
+
+def _needs_output(layer, needs):
+    """Whether the gradient does: that of a layer with an activation, a convolution or another, by that."""
+    activation = getattr(layer, "activation", None)
+    return "output" in needs if activation is None else activation is not keras.activations.linear
+
+
+_NOTHING, _INPUTS, _OUTPUT, _BOTH, _MASK = (), ("inputs",), ("output",), ("inputs", "output"), ("mask",)
+_LINEAR: tuple[type, ...] = (
+    layers.InputLayer,
+    layers.Add,
+    layers.Average,
+    layers.Concatenate,
+    layers.ZeroPadding2D,
+    layers.Cropping2D,
+)
+_LINEAR += (layers.AveragePooling2D, layers.GlobalAveragePooling2D, layers.UpSampling2D, layers.Flatten, Normalize)
+_LINEAR += (ResizeBilinear, DenseUpsampling, GridPooling, Phases, Interleave)
+_NEEDS: Mapping[type, tuple[str, ...]] = {
+    **dict.fromkeys(_LINEAR, _NOTHING),
+    **dict.fromkeys((layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, *TRANSPOSED), _INPUTS),
+    **dict.fromkeys((layers.BatchNormalization, layers.Multiply), _INPUTS),
+    **dict.fromkeys((layers.ReLU, layers.Activation, layers.Softmax), _OUTPUT),
+    **dict.fromkeys((layers.MaxPooling2D, layers.GlobalMaxPooling2D, layers.Maximum), _BOTH),
+    **dict.fromkeys((layers.Dropout, Dropout), _MASK),
+}
+"""{kind of layer: what its gradient needs of the forward pass}."""
+_IN_PLACE: tuple[type, ...] = (
+    layers.BatchNormalization,
+    layers.ReLU,
+    layers.Activation,
+    layers.Softmax,
+    layers.Dropout,
+    Dropout,
+)
+_IN_PLACE += (layers.Add, layers.Average, layers.Maximum, layers.Multiply)

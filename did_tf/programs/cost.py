@@ -1,0 +1,298 @@
+"""What a network costs: `did_tf cost --experiment=ladder121_camvid [--size=448x1024] [--batch=1] [--measure=both]`.
+
+Prints parameters and receptive field, and of inference and of training multiply-adds and the memory that features take,
+all counted from the network; with --measure also the time and the peak memory of the device at hand, each measured in a
+process of its own. In inference that is the network alone, for the output main; in training a whole update of the
+experiment. Images are noise: no data is needed. Sizes are height x width.
+"""
+
+from __future__ import annotations
+
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
+
+import concurrent.futures
+import dataclasses
+import json
+import math
+import multiprocessing
+import re
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from tensorflow import keras
+
+from data_pipelines import DataError
+from data_pipelines.memory import free_memory
+from did_tf import wiring
+from did_tf.analysis import cost, measures, speed
+from did_tf.common.errors import ConfigError, Failure
+from did_tf.inference.memory import FIXED, SPARE, Need
+from did_tf.inference.predictor import Predictor
+from did_tf.runs.manifest import git_commit
+from did_tf.training.distribution import make_strategy
+
+KINDS = ("inference", "training")
+
+flags.DEFINE_string("size", None, "Height and width of the images, such as 448x1024. Default: the experiment's own.")
+flags.DEFINE_integer("batch", None, "Images at once. Default: 1 in inference, train.batch_size.", lower_bound=1)
+flags.DEFINE_enum("measure", "nothing", ["nothing", *KINDS, "both"], "What is measured on the device at hand.")
+flags.DEFINE_float("seconds", 10.0, "How long each is measured, after a first call.", lower_bound=0.0)
+flags.DEFINE_bool("json", False, "Print JSON.")
+FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What the cost is of.
+
+    Attributes:
+      kind: one of `KINDS`.
+      config: resolved settings, with the size as data.crop and the batch as train.batch_size.
+      size: (height, width) of the images, in pixels.
+      batch: how many images there are in a call, or an update.
+      at_once: how many of these go through the network at once: a micro-batch.
+      precision: of the network's activations.
+      source: where the size is from.
+    """
+
+    kind: str
+    config: wiring.Config
+    size: tuple[int, int]
+    batch: int
+    at_once: int
+    precision: str
+    source: str
+
+
+def main() -> None:
+    """Prints the cost. Raises `ConfigError`, `DataError`, and `Failure` where a measurement is killed."""
+    config, run = cli.chosen(training=False)
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if on_gpu:  # left to the processes that measure
+        tf.config.set_visible_devices([], "GPU")
+    given = _size(FLAGS.size) if FLAGS.size else None
+    cases = [_inference(config, given, FLAGS.batch), _training(config, given, FLAGS.batch)]
+    report = _counted(run.experiment, cases)
+    wanted = [case for case in cases if FLAGS.measure in (case.kind, "both")]
+    if not on_gpu:
+        _check_memory(wanted, report)
+    for case in wanted:
+        report[case.kind]["measured"] = _apart(case, FLAGS.seconds)
+    print(json.dumps(report, indent=2) if FLAGS.json else _text(report))
+
+
+def _inference(config, size, batch):
+    found, source = (size, "--size") if size else _image_size(config)
+    batch = batch or 1
+    return Case("inference", config, found, batch, batch, "float32", source)
+
+
+def _training(config, size, batch):
+    config = json.loads(json.dumps(config))
+    config["data"]["crop"] = list(size or config["data"]["crop"])
+    train = config["train"]
+    train["batch_size"] = batch or train["batch_size"]
+    at_once = math.ceil(train["batch_size"] / train["accumulate"])
+    source = "--size" if size else "the training crop"
+    crop = tuple(config["data"]["crop"])
+    return Case("training", config, crop, train["batch_size"], at_once, train["precision"], source)
+
+
+def _size(text):
+    """(height, width) of HEIGHTxWIDTH."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise ConfigError(f"--size={text}: it must be HEIGHTxWIDTH in pixels, such as 448x1024")
+    return int(found[1]), int(found[2])
+
+
+def _image_size(config):
+    """((height, width), whose it is): of the first image to be scored, or the training crop where there are no data."""
+    split = config["dataset"]["val_split"] or "val"
+    try:
+        dataset = wiring.make_dataset(config)
+        return tuple(
+            dataset.read_image(dataset.samples(split)[0]).shape[:2]
+        ), f"the first of {dataset.spec.name} {split}"
+    except (DataError, IndexError):
+        if FLAGS.data:
+            raise
+        return tuple(config["data"]["crop"]), "the training crop, for there are no data"
+
+
+def _counted(experiment, cases):
+    """The report, as for JSON, of all that is counted."""
+    spec = wiring.make_spec(cases[0].config)
+    model = _network(cases[0], spec)
+    field = [side if math.isfinite(side) else None for side in measures.receptive_field(model)]
+    report: dict[str, Any] = {
+        "experiment": experiment,
+        "model": cases[0].config["model"]["name"],
+        "parameters": measures.parameters(model),
+        "weight_bytes": _weight_bytes(model),
+        "receptive_field": field,
+    }
+    for case in cases:
+        network, passes = (model, 1) if case.kind == "inference" else _supervised(case, spec)
+        found = cost.activations(network, *case.size)
+        report[case.kind] = {
+            "size": list(case.size),
+            "source": case.source,
+            "batch": case.batch,
+            "at_once": case.at_once,
+            "precision": case.precision,
+            "multiply_adds": case.batch * passes * measures.multiply_adds(network, *case.size),
+            "features": case.at_once * (found.inference if case.kind == "inference" else found.training),
+            "all_features": case.at_once * found.outputs,
+            "measured": None,
+        }
+    return {**report, "machine": speed.machine(), "commit": git_commit()}
+
+
+def _network(case, spec, **changes):
+    changes = case.config["evaluate"]["options"] if case.kind == "inference" else changes
+    return wiring.make_model(case.config, spec, case.precision, changes)
+
+
+def _supervised(case, spec):
+    """(the network of one pass of an update, with the outputs that the loss is of; how many passes there are)."""
+    # A shifted pass has one phase of the features, though testing may simulate with all four.
+    changes = {"simulation": False} if case.config["train"]["shifted_passes"] else {}
+    model = _network(case, spec, **changes)
+    supervision = wiring.make_supervision(case.config, tf.distribute.get_strategy(), model)
+    return supervision.network, len(supervision.passes)
+
+
+def _weight_bytes(model):
+    return sum(int(np.prod(v.shape)) * tf.as_dtype(v.dtype).size for v in model.variables)
+
+
+def _check_memory(cases, report):
+    """Raises `ConfigError` where a measurement would take more memory than is free."""
+    for case in cases:
+        needed, free = _needed(case, report), free_memory()
+        if needed > free:
+            raise ConfigError(
+                f"{case.kind} with {case.at_once} images of {_shown(case.size)} at once would take {needed / 1e9:.1f} "
+                f"GB of memory, and {free / 1e9:.1f} GB are free: measure less, by --size, --batch or --measure"
+            )
+
+
+def _needed(case, report):
+    """Bytes that a measurement takes, at most, on a CPU."""
+    if case.kind == "inference":
+        need = Need(Predictor(_network(case, wiring.make_spec(case.config)), outputs=["main"]), keep_all=False)
+        return case.at_once * need(case.size, 4)
+    # Weights, their gradients and two slots of the optimizer.
+    return FIXED + SPARE * report["training"]["features"] + 4 * report["weight_bytes"]
+
+
+def _apart(case, seconds):
+    """What is measured, in a process of its own: peaks are those of a process."""
+    spawn = multiprocessing.get_context("spawn")
+    measure = measure_inference if case.kind == "inference" else measure_training
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+        try:
+            return pool.submit(measure, case, seconds).result()
+        except BrokenProcessPool:
+            raise Failure(
+                f"{case.kind} of {case.batch} images of {_shown(case.size)} was killed while measured"
+            ) from None
+
+
+def measure_inference(case: Case, seconds: float) -> dict[str, Any]:
+    """What a forward pass for the output main takes, as for JSON: `speed.Measured`, and the machine."""
+    spec = wiring.make_spec(case.config)
+    model = _network(case, spec)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, spec.bands))])
+    def forward(images):
+        return model(images, training=False)["main"]
+
+    forward(tf.zeros((1, *(min(side, 65) for side in case.size), spec.bands)))  # whatever is loaded and traced once
+    held, images = speed.memory_held(), _noise(case, spec)
+    found = speed.measure(lambda: forward(images), held, seconds, "inference")
+    return {**found._asdict(), "machine": speed.machine()}
+
+
+def measure_training(case: Case, seconds: float) -> dict[str, Any]:
+    """What an update of the experiment's training takes, likewise."""
+    spec, strategy = wiring.make_spec(case.config), make_strategy(case.config["train"]["devices"])
+    keras.utils.set_random_seed(case.config["seed"])
+    with strategy.scope():
+        model = _network(case, spec)
+    held = speed.memory_held()
+    supervision = wiring.make_supervision(case.config, strategy, model)
+    step = wiring.make_train_step(case.config, strategy, model, _loss(case.config, spec), supervision)
+    batch = next(iter(strategy.experimental_distribute_dataset(_batches(case, spec))))
+    found = speed.measure(lambda: step(batch, tf.constant(0)), held, seconds, "training")
+    return {**found._asdict(), "machine": speed.machine()}
+
+
+def _loss(config, spec):
+    """The experiment's, but for class weights that only data could say: the loader is asked for its spec alone then."""
+    loader = SimpleNamespace(dataset=SimpleNamespace(spec=spec))
+    return wiring.make_pixel_loss({**config, "loss": {**config["loss"], "class_balance": 0.0}}, cast(Any, loader))
+
+
+def _batches(case, spec):
+    """Data set of one batch, as training has them."""
+    places = case.size if spec.task == "segmentation" else ()
+    labels = np.random.default_rng(0).integers(0, spec.num_classes, (case.batch, *places), np.int32)
+    batch = {"image": _noise(case, spec), "label": labels}
+    return tf.data.Dataset.from_tensor_slices(batch).batch(case.batch, drop_remainder=True)
+
+
+def _noise(case, spec):
+    pixels = np.random.default_rng(0).normal(spec.mean, spec.std, (case.batch, *case.size, spec.bands))
+    return tf.constant(pixels, tf.float32)
+
+
+def _text(report):
+    field = "x".join("all" if side is None else f"{side:.0f}" for side in report["receptive_field"])
+    lines = [
+        f"{report['experiment']}: {report['model']}, {report['parameters'] / 1e6:.2f}M parameters "
+        f"({report['weight_bytes'] / 1e6:.1f} MB), receptive field {field}"
+    ]
+    for kind in KINDS:
+        lines += _section(kind, report[kind])
+    measured = next((report[kind]["measured"] for kind in KINDS if report[kind]["measured"]), None)
+    if measured:
+        lines.append(
+            "on {device}, {cores} cores, load {load:.1f}; TensorFlow {tensorflow}, Keras {keras}".format(
+                **measured["machine"]
+            )
+        )
+    return "\n".join(lines)
+
+
+def _section(kind, part):
+    what = "image" if kind == "inference" else "crop"
+    lines = [
+        f"{kind}, {part['batch']} x {_shown(part['size'])} ({part['source']}), {part['precision']}:",
+        f"  multiply-adds  {part['multiply_adds'] / 1e9:.2f} G{', forward alone' if kind == 'training' else ''}",
+    ]
+    held = "at once" if kind == "inference" else "kept for the backward pass"
+    every = f" ({part['at_once']} {what}s at once)" if part["at_once"] < part["batch"] else ""
+    features, every_layer = (f"{part[key] / 1e6:.0f} MB" for key in ("features", "all_features"))
+    lines.append(f"  features       {features} {held}{every}, {every_layer} in all layers")
+    if found := part["measured"]:
+        rate = part["batch"] / found["seconds"]
+        lines.append(
+            f"  measured       {found['seconds']:.4g} s +- {found['spread']:.2g} (median of {found['calls']}), "
+            f"{rate:.3g} {what}s per second, peak memory {found['memory'] / 1e9:.2f} GB beside the weights"
+        )
+    return lines
+
+
+def _shown(size):
+    return "x".join(map(str, size))
+
+
+def launch() -> None:
+    """What the command line starts."""
+    cli.run_bare(main)

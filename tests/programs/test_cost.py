@@ -1,0 +1,127 @@
+"""`make cost`: what it counts, what it refuses to measure, and (slow) what it measures."""
+
+import json
+
+import program
+import pytest
+import tiny
+
+from did_tf import wiring
+from did_tf.analysis import cost as counts
+from did_tf.analysis import measures
+from did_tf.programs import cost
+
+SMALL = [f"--config.{key}={value}".replace(" ", "") for key, value in tiny.OVERRIDES.items()]
+EXPERIMENT = ("--experiment=did_synthetic", "--run=/nonexistent", *SMALL)
+
+
+def report(monkeypatch, capsys, *arguments, experiment=None):
+    chosen = EXPERIMENT if experiment is None else (f"--experiment={experiment}", "--run=/nonexistent")
+    assert program.run(monkeypatch, cost, *chosen, *arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def model():
+    config = tiny.config()
+    return wiring.make_model(config, wiring.make_spec(config))
+
+
+def test_what_is_counted(monkeypatch, capsys, model):
+    """Of the first image to be scored, and of the crops of an update."""
+    found = report(monkeypatch, capsys, "--config.train.accumulate=2")
+    image, crop = counts.activations(model, 48, 64), counts.activations(model, 33, 33)
+    assert found["parameters"] == measures.parameters(model)
+    assert tuple(found["receptive_field"]) == measures.receptive_field(model)
+    inference, training = found["inference"], found["training"]
+    assert (inference["size"], inference["source"], inference["batch"]) == ([48, 64], "the first of synthetic val", 1)
+    assert (inference["features"], inference["all_features"]) == (image.inference, image.outputs)
+    assert inference["multiply_adds"] == measures.multiply_adds(model, 48, 64)
+    assert (training["size"], training["batch"], training["at_once"]) == ([33, 33], 4, 2)
+    assert (training["features"], training["all_features"]) == (2 * crop.training, 2 * crop.outputs)
+    assert training["multiply_adds"] == 4 * measures.multiply_adds(model, 33, 33)
+    assert inference["measured"] is training["measured"] is None
+
+
+def test_size_and_batch_can_be_others(monkeypatch, capsys, model):
+    found = report(monkeypatch, capsys, "--size=64x96", "--batch=3")
+    expected = counts.activations(model, 64, 96)
+    assert found["inference"]["features"] == 3 * expected.inference
+    assert found["training"]["features"] == 3 * expected.training
+    assert found["training"]["source"] == "--size"
+
+
+def test_losses_on_features_keep_less(monkeypatch, capsys):
+    """The logits are not enlarged."""
+    full, coarse = (report(monkeypatch, capsys, f"--config.loss.resolution={how}") for how in ("full", "features"))
+    assert coarse["training"]["features"] < full["training"]["features"]
+
+
+def test_shifted_passes_go_one_after_the_other(monkeypatch, capsys):
+    """Four times the work with the features of one, though the network simulates with four at once in testing."""
+    fcrn = [f"--config.model.{key}={value}" for key, value in {"name": "fcrn", "depth": 14, "width": 8}.items()]
+    fcrn += ["--config.loss.resolution=features", "--size=64x64"]
+    once = report(monkeypatch, capsys, *fcrn, experiment="fcrn50_camvid")
+    shifted = ["--config.train.shifted_passes=True", "--config.model.simulation=True"]
+    four = report(monkeypatch, capsys, *fcrn, *shifted, experiment="fcrn50_camvid")
+    assert four["training"]["features"] == once["training"]["features"]
+    assert four["training"]["multiply_adds"] == 4 * once["training"]["multiply_adds"]
+    assert (
+        once["inference"]["multiply_adds"] < four["inference"]["multiply_adds"] < 4 * once["inference"]["multiply_adds"]
+    )
+
+
+def test_it_is_printed_for_people(monkeypatch, capsys, model):
+    assert program.run(monkeypatch, cost, *EXPERIMENT) == 0
+    lines = capsys.readouterr().out.splitlines()
+    side, _ = measures.receptive_field(model)
+    assert lines[0].startswith("did_synthetic: did, ") and lines[0].endswith(f"receptive field {side:.0f}x{side:.0f}")
+    assert lines[1] == "inference, 1 x 48x64 (the first of synthetic val), float32:"
+    assert lines[3].endswith("MB in all layers")
+    assert lines[4] == "training, 4 x 33x33 (the training crop), float32:"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--size=448"], "--size=448: it must be HEIGHTxWIDTH in pixels, such as 448x1024"),
+        (["--size=0x9"], "--size=0x9: it must be HEIGHTxWIDTH"),
+        (["--measure=all"], "--measure"),
+    ],
+)
+def test_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, message):
+    assert program.run(monkeypatch, cost, *EXPERIMENT, *arguments) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and errors[0].startswith("error:") and message in errors[0]
+
+
+@pytest.mark.parametrize("kind", cost.KINDS)
+def test_what_would_exhaust_the_machine_is_not_measured(monkeypatch, capsys, kind):
+    monkeypatch.setattr(cost, "free_memory", lambda: 10**8)
+    monkeypatch.setattr(cost, "_apart", None)
+    assert program.run(monkeypatch, cost, *EXPERIMENT, f"--measure={kind}") == 2
+    error = capsys.readouterr().err
+    assert kind in error and "GB of memory, and 0.1 GB are free: measure less, by --size" in error
+
+
+def test_inference_is_measured():
+    case = cost._inference(tiny.config(), (48, 64), 2)
+    found = cost.measure_inference(case, 0.0)
+    assert found["seconds"] > 0 and found["calls"] == 3 and found["machine"]["cores"] >= 1
+
+
+@pytest.mark.slow
+def test_both_are_measured_apart(monkeypatch, capsys):
+    found = report(monkeypatch, capsys, "--measure=both", "--seconds=0.1")
+    for kind in cost.KINDS:
+        measured = found[kind]["measured"]
+        assert measured["calls"] >= 3 and 0 < measured["seconds"] < 20 and 0 <= measured["memory"] < 3e9
+    assert found["training"]["measured"]["seconds"] > found["inference"]["measured"]["seconds"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [{"class_balance": 0.5}, {"resolution": "features"}, {"ohem_keep": 8}])
+def test_an_update_of_the_experiment_is_measured(loss):
+    """Whatever its loss is, and without data to weigh classes by."""
+    config = tiny.config(**{f"loss__{key}": value for key, value in loss.items()})
+    assert cost.measure_training(cost._training(config, None, 2), 0.0)["seconds"] > 0
