@@ -11,6 +11,7 @@ OLDEST_PYTHON ?= $(call python_of,3.10)
 EXP ?=
 DATA ?=
 RUN ?=
+RUNS ?=
 SPLIT ?= val
 INPUT ?=
 OUTPUT ?=
@@ -42,9 +43,9 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train evaluate predict export submit data describe-data check-data prepare show-data \
-	tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench mutate receptive-field table cost \
-	draw clean
+.PHONY: help setup demo train evaluate predict export submit compare search-crf data describe-data check-data prepare \
+	show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench mutate receptive-field \
+	table cost draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -94,6 +95,13 @@ show-data: setup ## pictures of what training with EXP sees: crops with their la
 submit: setup ## label SPLIT (default test) as EXP's benchmark wants it: files written, checked and packed
 	$(WITH_ARGS) $(RUN_IN) -m did_tf submit $(COMMON) $(if $(filter-out file,$(origin SPLIT)),--split=$(call quoted,SPLIT)) \
 		$(call option,--output,OUTPUT)
+
+compare: setup ## compare RUNS on SPLIT: what each class gains on the first, pictures of where they differ, into OUTPUT
+	$(WITH_ARGS) $(RUN_IN) -m did_tf compare $(call option,--runs,RUNS) $(call option,--data,DATA) \
+		--split=$(call quoted,SPLIT) $(call option,--output,OUTPUT)
+
+search-crf: setup ## find the parameters of the CRF (evaluate ARGS=--crf) for EXP on its validation split
+	$(WITH_ARGS) $(RUN_IN) -m did_tf search-crf $(COMMON)
 
 receptive-field: setup ## what EXP's output sees: theoretical field, gradient and gridding, with a picture
 	$(WITH_ARGS) $(RUN_IN) -m did_tf receptive-field $(COMMON)

@@ -18,6 +18,8 @@ COMMANDS = {
     "predict": ("did_tf.programs.predict", "segment an image or a folder of images"),
     "export": ("did_tf.programs.export_model", "write a run as a SavedModel, checked before it is called written"),
     "submit": ("did_tf.programs.submit", "label a split as its benchmark's server takes it, checked and packed"),
+    "compare": ("did_tf.programs.compare", "compare runs: gains per class, and pictures of where they differ"),
+    "search-crf": ("did_tf.programs.search_crf", "find the parameters of the CRF on a validation split"),
     "data": ("data_pipelines.programs.fetch", "fetch a data set, or say where to get it"),
     "describe-data": ("data_pipelines.programs.describe", "draft the dataset.yaml of your own images and labels"),
     "check-data": ("data_pipelines.programs.audit", "audit a data set: damage, unknown ids, duplicates, class shares"),

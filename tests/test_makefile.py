@@ -19,6 +19,8 @@ TARGETS = {
     "predict": ["-m", "did_tf", "predict", "--experiment="],
     "export": ["-m", "did_tf", "export", "--experiment="],
     "submit": ["-m", "did_tf", "submit", "--experiment="],
+    "compare": ["-m", "did_tf", "compare", "--split=val"],
+    "search-crf": ["-m", "did_tf", "search-crf", "--experiment="],
     "data": ["-m", "did_tf", "data", "--dataset=camvid"],
     "describe-data": ["-m", "did_tf", "describe-data"],
     "check-data": ["-m", "did_tf", "check-data", "--dataset=camvid"],

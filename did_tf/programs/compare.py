@@ -1,0 +1,149 @@
+"""Compares runs on the same images: `did_tf compare --runs="runs/a runs/b" [--split=val] [--output=dir]`.
+
+Prints what each class gains against the first run, and writes it with pictures of the images that differ most: image,
+label, predictions, where they differ and who is right there, and an enlarged part. Settings are each run's own.
+"""
+
+from __future__ import annotations
+
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from data_pipelines.learnable import check_scored
+from data_pipelines.spec import IGNORE
+from did_tf import wiring
+from did_tf.common import files, visualize
+from did_tf.common.damage import Damage
+from did_tf.common.errors import ConfigError, about
+from did_tf.inference import memory
+from did_tf.runs import manifest
+from did_tf.runs.run_folder import RunFolder
+from did_tf.scoring import comparison
+from did_tf.scoring.comparison import Comparison
+from did_tf.scoring.evaluation import MAIN
+
+flags.DEFINE_spaceseplist("runs", [], "Run folders, two or more; the first is what others gain on.", comma_compat=True)
+flags.DEFINE_string("split", "val", "Split of the data set.")
+flags.DEFINE_string("protocol", "whole", f"One of {', '.join(wiring.PROTOCOLS)}, for all runs.")
+flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
+flags.DEFINE_integer("pictures", 4, "Of how many images, those that differ most.", lower_bound=0)
+flags.DEFINE_string("output", None, "Folder of the results. Default: FIRST_RUN/comparison/OTHERS.")
+FLAGS = flags.FLAGS
+
+
+def main() -> None:
+    """Compares the runs, prints the gains and writes text, JSON and pictures.
+
+    Raises:
+      ConfigError, DataError: fewer than two runs, runs of different data, no weights, or images can't be read.
+      OSError: a file can't be written.
+    """
+    if len(FLAGS.runs) < 2:
+        raise ConfigError('compare takes two or more run folders: --runs="runs/a runs/b" (make: RUNS="runs/a runs/b")')
+    if FLAGS.split == "test":
+        raise ConfigError("the test split is for `evaluate` and `submit` alone: compare on --split=val")
+    runs = [RunFolder(run) for run in FLAGS.runs]
+    configs = [_settings(run) for run in runs]
+    _check_same_data(runs, configs)
+    dataset = wiring.make_dataset(configs[0])
+    check_scored(dataset, FLAGS.split, FLAGS.limit)
+    output = Path(FLAGS.output or runs[0].folder / "comparison" / "_".join(run.folder.name for run in runs[1:]))
+    files.check_output(output)
+    samples = dataset.samples(FLAGS.split)[: FLAGS.limit]
+    networks = _networks(runs, configs, memory.sizes_of(dataset, samples))
+    found = Comparison(list(networks), dataset.spec, FLAGS.pictures)
+    _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
+    text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {FLAGS.protocol!r}\n{found.table()}"
+    different, labelled = found.differing
+    text += f"\n{100 * different / max(labelled, 1):.1f} % of the labelled pixels differ"
+    print(f"\n{text}")
+    facts = {
+        "runs": {name: fact for name, (_, fact) in networks.items()},
+        "data": manifest.content(dataset, samples, FLAGS.split),
+        **manifest.version(),
+    }
+    _write(found, output, text, facts, dataset, samples)
+
+
+def _settings(run):
+    """The settings of a run, of segmentation."""
+    experiment = run.trained_by()
+    if experiment is None or not run.config.is_file():
+        raise ConfigError(f"{run.folder} is no run that was trained: it has no config.json and manifest.json")
+    config = cli.resolve(experiment, run, cli.config_arguments(), training=False)
+    if FLAGS.data:
+        config["dataset"]["folder"] = FLAGS.data
+    if wiring.make_spec(config).task == "classification":
+        raise ConfigError(f"{run.folder} classifies images: compare is for segmentation")
+    return config
+
+
+def _check_same_data(runs, configs):
+    """Raises `ConfigError` where a run is of other data than the first."""
+    first, *others = (
+        {"data set": config["dataset"]["name"], "classes": spec.classes, "bands": spec.bands, "dtype": spec.dtype}
+        for config, spec in ((config, wiring.make_spec(config)) for config in configs)
+    )
+    for run, facts in zip(runs[1:], others):
+        for key, value in facts.items():
+            if value != first[key]:
+                raise ConfigError(
+                    f"{run.folder} is of other data than {runs[0].folder}: its {key} {value!s:.100}, there "
+                    f"{first[key]!s:.100}; compare runs of the same data"
+                )
+
+
+def _networks(runs, configs, sizes):
+    """{name: (predictor of "main" alone, facts of the weights)} of each run."""
+    names, found = _names(runs), {}
+    for name, run, config in zip(names, runs, configs):
+        model, spec, weights = wiring.load_network(config, run.folder)
+        fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN])
+        way = fitting.all(sizes)
+        found[name] = fitting.make(way), {"weights": weights.recorded(run.folder), "protocol": way}
+    return found
+
+
+def _names(runs):
+    """Names of the runs for people: of their folders, or as they were given where two are called alike."""
+    times = Counter(run.folder.name for run in runs)
+    names = [run.folder.name if times[run.folder.name] == 1 else str(run.folder) for run in runs]
+    if len({*names}) < len(names):
+        raise ConfigError(f"a run is given twice: {' '.join(names)}")
+    return names
+
+
+def _compare(found, predictors, dataset, samples):
+    damage = Damage()
+    for number, sample in enumerate(tqdm(samples, desc=FLAGS.split, unit="image", disable=not sys.stderr.isatty())):
+        with damage.of(sample.name), about(sample.name):
+            image, label = dataset.read(sample)
+            predictions = {name: predict(image)[MAIN].argmax(axis=-1) for name, predict in predictors.items()}
+            found.update(number, label, predictions)
+    damage.tell(f"{FLAGS.split} can't be compared without: mend it, or take it out of the data")
+
+
+def _write(found, output, text, facts, dataset, samples):
+    spec = dataset.spec
+    files.write_file(output / f"{FLAGS.split}.txt", f"{text}\n".encode())
+    files.write_json(output / f"{FLAGS.split}.json", {"split": FLAGS.split, **found.report(), **facts})
+    visualize.save_figure(output / f"{FLAGS.split}_gains.png", found.figure())
+    names = [*comparison.MEANINGS, *spec.classes]
+    visualize.save_png(output / "legend.png", visualize.legend(names, [*comparison.COLOURS, *spec.palette]))
+    for place, (number, predictions) in enumerate(found.most_different(), 1):
+        image, label, mask = dataset.read_unmasked(samples[number])
+        label = label if mask is None else np.where(mask, np.uint8(IGNORE), label)
+        visualize.save_png(output / f"{FLAGS.split}_{place}.png", found.picture(image, label, predictions))
+    print(f"{output}/{FLAGS.split}.txt, {FLAGS.split}.json, {FLAGS.split}_gains.png, legend.png and pictures")
+
+
+def launch() -> None:
+    """What the command line starts."""
+    cli.run_bare(main)
