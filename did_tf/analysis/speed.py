@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import platform
 import time
@@ -13,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 import tensorflow as tf
-from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.memory import peak
@@ -71,14 +71,14 @@ def memory_held() -> int:
 
 def machine() -> dict[str, Any]:
     """Processor or GPU, cores, and versions, for the record. A process that sees no GPU tells the processor."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
     return {
         "device": ", ".join(names) or _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": psutil.getloadavg()[0],
         "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+        "keras": importlib.metadata.version("keras"),
     }
 
 

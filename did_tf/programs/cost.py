@@ -23,7 +23,6 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from tensorflow import keras
 
 from data_pipelines import DataError
 from data_pipelines.memory import free_memory
@@ -33,6 +32,7 @@ from did_tf.common.errors import ConfigError, Failure
 from did_tf.inference.memory import FIXED, SPARE, Need
 from did_tf.inference.predictor import Predictor
 from did_tf.runs.manifest import git_commit
+from did_tf.settings import check_shares
 from did_tf.training.distribution import make_strategy
 
 KINDS = ("inference", "training")
@@ -92,22 +92,18 @@ def _inference(config, size, batch):
 
 
 def _training(config, size, batch):
-    config = json.loads(json.dumps(config))
-    config["data"]["crop"] = list(size or config["data"]["crop"])
-    train = config["train"]
-    train["batch_size"] = batch or train["batch_size"]
-    at_once = math.ceil(train["batch_size"] / train["accumulate"])
-    source = "--size" if size else "the training crop"
-    crop = tuple(config["data"]["crop"])
-    return Case("training", config, crop, train["batch_size"], at_once, train["precision"], source)
+    train, crop = config["train"], size or tuple(config["data"]["crop"])
+    batch, source = batch or train["batch_size"], "--size" if size else "the training crop"
+    own = {"data": {**config["data"], "crop": list(crop)}, "train": {**train, "batch_size": batch}}
+    at_once = math.ceil(batch / train["accumulate"])
+    return Case("training", {**config, **own}, crop, batch, at_once, train["precision"], source)
 
 
 def _size(text):
     """(height, width) of HEIGHTxWIDTH."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not found:
-        raise ConfigError(f"--size={text}: it must be HEIGHTxWIDTH in pixels, such as 448x1024")
-    return int(found[1]), int(found[2])
+    if found := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text):
+        return int(found[1]), int(found[2])
+    raise ConfigError(f"--size={text}: it must be HEIGHTxWIDTH in pixels, such as 448x1024")
 
 
 def _image_size(config):
@@ -115,9 +111,8 @@ def _image_size(config):
     split = config["dataset"]["val_split"] or "val"
     try:
         dataset = wiring.make_dataset(config)
-        return tuple(
-            dataset.read_image(dataset.samples(split)[0]).shape[:2]
-        ), f"the first of {dataset.spec.name} {split}"
+        height, width = dataset.read_image(dataset.samples(split)[0]).shape[:2]
+        return (height, width), f"the first of {dataset.spec.name} {split}"
     except (DataError, IndexError):
         if FLAGS.data:
             raise
@@ -150,7 +145,7 @@ def _counted(experiment, cases):
             "all_features": case.at_once * found.outputs,
             "measured": None,
         }
-    return {**report, "machine": speed.machine(), "commit": git_commit()}
+    return {**report, "commit": git_commit()}
 
 
 def _network(case, spec, **changes):
@@ -187,8 +182,8 @@ def _needed(case, report):
     if case.kind == "inference":
         need = Need(Predictor(_network(case, wiring.make_spec(case.config)), outputs=["main"]), keep_all=False)
         return case.at_once * need(case.size, 4)
-    # Weights, their gradients and two slots of the optimizer.
-    return FIXED + SPARE * report["training"]["features"] + 4 * report["weight_bytes"]
+    # Weights, their gradients and two slots of the optimizer; and what tracing an update takes.
+    return 2 * FIXED + SPARE * report["training"]["features"] + 4 * report["weight_bytes"]
 
 
 def _apart(case, seconds):
@@ -221,8 +216,11 @@ def measure_inference(case: Case, seconds: float) -> dict[str, Any]:
 
 def measure_training(case: Case, seconds: float) -> dict[str, Any]:
     """What an update of the experiment's training takes, likewise."""
-    spec, strategy = wiring.make_spec(case.config), make_strategy(case.config["train"]["devices"])
-    keras.utils.set_random_seed(case.config["seed"])
+    devices = case.config["train"]["devices"]
+    if devices.startswith("cpu"):
+        tf.config.set_visible_devices([], "GPU")
+    spec, strategy = wiring.make_spec(case.config), make_strategy(devices)
+    check_shares(case.config["train"], strategy.num_replicas_in_sync)
     with strategy.scope():
         model = _network(case, spec)
     held = speed.memory_held()

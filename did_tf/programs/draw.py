@@ -63,7 +63,7 @@ def architecture(found: list[blocks.Block], title: str) -> Figure:
     places = [(column * (WIDTH + GAP), -ROW * strides.index(b.stride)) for column, b in zip(columns, found)]
     arrows = [(places[taken], places[number]) for number, block in enumerate(found) for taken in block.takes]
     # A bow is half as high as its middle is drawn aside.
-    top = max(y0 + (x1 - x0) * BOW / 2 for (x0, y0), (x1, y1) in arrows if y0 == y1) + HEIGHT
+    top = max([0.0, *(y0 + (x1 - x0) * BOW / 2 for (x0, y0), (x1, y1) in arrows if y0 == y1)]) + HEIGHT
     width, bottom = (max(columns) + 1) * (WIDTH + GAP), -ROW * (len(strides) - 1) - HEIGHT
     figure = Figure(figsize=(width + 0.6, top - bottom + 0.4), layout="constrained")
     axes = figure.add_subplot(title=title, xlim=(-0.6, width), ylim=(bottom, top))
@@ -115,7 +115,7 @@ def _curve(seen, experiment):
     for part, colour in LINES.items():
         own = [(i, max(field.size)) for i, field in enumerate(seen) if models.part(field.layer) == part]
         if finite := [(i, size) for i, size in own if math.isfinite(size)]:
-            axes.plot(*zip(*finite), ".-", color=colour, label=part, markersize=4, linewidth=0.7)
+            axes.plot(*zip(*finite), ".", color=colour, label=part, markersize=5)
         for i, _ in (place for place in own if math.isinf(place[1])):
             axes.axvline(i, color=colour, alpha=0.3, linestyle=":")
     axes.set_yscale("log", base=2)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from data_pipelines.spec import DatasetSpec
 from did_tf import wiring
-from did_tf.analysis import measures
+from did_tf.analysis import cost, measures
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.runs import ledger, results
 from did_tf.runs.run_folder import RunFolder
@@ -52,6 +52,7 @@ FURTHER = math.inf
 """Number of the table of what a paper has outside of its tables."""
 NOTES = """
 parameters: trainable, in millions, of all outputs. multiply-adds: of convolutions, for one training crop, in billions.
+inference, training: what its features take of memory, at once and for the backward pass, in float32 (`make cost`).
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
 *: the run had other settings than its experiment has now. !: the run has other weights now than those scored.
 (9 of 11): the mean is of so many classes, for the others are neither in the labels nor predicted.
@@ -169,7 +170,8 @@ def _compute(configs):
         model = wiring.make_model(config, spec)
         shared = {"parameters": measures.parameters(model), "field": measures.receptive_field(model)}
         for name in names:
-            own = {"multiply_adds": measures.multiply_adds(model, *configs[name]["data"]["crop"])}
+            crop = configs[name]["data"]["crop"]
+            own = {"multiply_adds": measures.multiply_adds(model, *crop), "features": cost.columns(model, crop)}
             if "field_of_view" in configs[name]["paper"]:
                 own["field_of_view"] = measures.field_of_view(model)
             computed[name] = {**shared, **own}
@@ -188,6 +190,7 @@ def _row(names, name, config, computed):
         ("paper", _figure(paper.get("parameters"))),
         ("crop", "x".join(map(str, config["data"]["crop"]))),
         ("multiply-adds, G", f"{computed['multiply_adds'] / 1e9:.2f}"),
+        *computed["features"].items(),
         ("field, px", _side(computed["field"])),
         ("view, px", _figure(computed.get("field_of_view"))),
         ("paper", _figure(paper.get("field_of_view"))),

@@ -167,8 +167,8 @@ def test_columns_are_of_one_crop_in_megabytes():
 
 
 def test_output_strides_of_sunet():
-    """Section 7.2: with 16 in place of 8 there is room for larger batches, and twice the speed."""
-    shape = {"filters": 16, "depth": 1, "widths": (64, 128, 192, 256)}
+    """Section 7.2: 16 in place of 8 takes less memory, and much less work."""
+    shape = {"filters": 16, "depth": 2, "widths": (64, 128, 512, 1024)}  # most of the work in blocks 3 and 4
     fine, coarse = (models.build("sunet", 21, output_stride=stride, **shape) for stride in (8, 16))
     assert cost.activations(fine, 512, 512).training > 1.1 * cost.activations(coarse, 512, 512).training
-    assert measures.multiply_adds(fine, 512, 512) > 1.5 * measures.multiply_adds(coarse, 512, 512)
+    assert measures.multiply_adds(fine, 512, 512) > 1.3 * measures.multiply_adds(coarse, 512, 512)

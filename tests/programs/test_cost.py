@@ -125,3 +125,15 @@ def test_an_update_of_the_experiment_is_measured(loss):
     """Whatever its loss is, and without data to weigh classes by."""
     config = tiny.config(**{f"loss__{key}": value for key, value in loss.items()})
     assert cost.measure_training(cost._training(config, None, 2), 0.0)["seconds"] > 0
+
+
+def test_what_was_measured_is_printed_with_its_spread():
+    measured = {"seconds": 0.5, "spread": 0.01, "calls": 9, "memory": 250_000_000}
+    part = {"size": [48, 64], "source": "--size", "batch": 4, "at_once": 2, "precision": "bfloat16"}
+    part |= {"multiply_adds": 10**9, "features": 10**6, "all_features": 10**7, "measured": measured}
+    assert cost._section("training", part) == [
+        "training, 4 x 48x64 (--size), bfloat16:",
+        "  multiply-adds  1.00 G, forward alone",
+        "  features       1 MB kept for the backward pass (2 crops at once), 10 MB in all layers",
+        "  measured       0.5 s +- 0.01 (median of 9), 8 crops per second, peak memory 0.25 GB beside the weights",
+    ]

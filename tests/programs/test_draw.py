@@ -41,6 +41,10 @@ def test_the_drawing_says_what_each_block_is():
     boxes = [text.split("\n") for text in texts if "channels" in text]
     assert {lines[0] for lines in boxes} == {block.name for block in found}
     assert {"1/2", "1/4", "1/16"} <= texts
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for box in axes.patches:
+        (x0, y0), (x1, y1) = box.get_path().get_extents().get_points()
+        assert left < x0 < x1 < right and bottom < y0 < y1 < top
     arrows = sum(1 for text in axes.texts if not text.get_text())
     assert arrows == sum(len(block.takes) for block in found)
 

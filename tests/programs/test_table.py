@@ -11,7 +11,7 @@ import pytest
 from absl.testing import flagsaver
 
 from did_tf import models, wiring
-from did_tf.analysis import measures
+from did_tf.analysis import cost, measures
 from did_tf.programs import cli, table
 from did_tf.runs import checkpoints, results, weights
 from did_tf.runs.run_folder import RunFolder
@@ -98,17 +98,18 @@ def test_rows_have_what_is_computed_and_what_the_paper_says(family, monkeypatch,
     model = models.build("did", classes, growth=4, units=(1, 1, 1, 1))
     parameters, (side, _) = measures.parameters(model), measures.receptive_field(model)
     for line, name, crop, paper in ((first, "row1", (33, 33), ("-", "-")), (second, "row2", (49, 33), ("7.6", "51.5"))):
-        assert columns(line)[:6] == [
+        assert columns(line)[:8] == [
             f"{FAMILY}:{name}",
             f"{parameters / 1e6:.2f}",
             paper[0],
             "x".join(map(str, crop)),
             f"{measures.multiply_adds(model, *crop) / 1e9:.2f}",
+            *cost.columns(model, crop).values(),
             str(side),
         ]
-        assert columns(line)[7] == paper[1]
-    assert columns(first)[6] == columns(first)[8] == "-"
-    assert (columns(second)[6], columns(second)[8]) == ("43.21", "test, whole")
+        assert columns(line)[9] == paper[1]
+    assert columns(first)[8] == columns(first)[10] == "-"
+    assert (columns(second)[8], columns(second)[10]) == ("43.21", "test, whole")
 
 
 def test_a_mean_that_leaves_classes_out_says_so(family, monkeypatch, capsys, tmp_path):
