@@ -31,7 +31,12 @@ flags.DEFINE_spaceseplist(
 )
 flags.DEFINE_string("runs", "runs", "Folder of the run folders.")
 flags.DEFINE_bool("markdown", False, "Print Markdown.")
-flags.DEFINE_string("output", None, "Folder for ledger.md and ledger.csv, or one such file, in place of printing.")
+flags.DEFINE_string(
+    "output",
+    None,
+    "Folder for ledger.md and ledger.csv, or one such file, in place of printing.",
+    allow_override=True,  # show-data has one as well, and tests import both
+)
 FLAGS = flags.FLAGS
 
 TITLES = {
