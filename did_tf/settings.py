@@ -38,7 +38,7 @@ PROTOCOLS = ("whole", "scales", "tiles", "tiles_once")
 FREQUENCIES = ("all", "segnet")
 """What the frequency of a class is its pixels over: those of all images, or those of the images that have the class."""
 _WEIGHT = number("[0, inf)")
-_WIDTH = number("[0.5, 200]")  # pixels: narrower ones would overflow the CRF's lattice, wider ones make tiles large
+_WIDTH = number("[1, 200]")  # pixels: the CRF's lattice counts in 16 bits; and wider ones make its tiles larger
 _SHARE, _RANGE = number("[0, 1)"), pair(number("(0, inf)"), "(low, high)")
 
 KINDS: dict[str, Kind] = {
@@ -117,7 +117,7 @@ KINDS: dict[str, Kind] = {
     "crf.iterations": whole("[1, 1000]"),
     "crf.appearance_weight": _WEIGHT,
     "crf.appearance_xy": _WIDTH,
-    "crf.appearance_colour": number("[0.5, 255]"),
+    "crf.appearance_colour": number("[1, 255]"),
     "crf.smoothness_weight": _WEIGHT,
     "crf.smoothness_xy": _WIDTH,
     "paper": mapping(ANY),

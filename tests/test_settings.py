@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import tiny
 
@@ -10,6 +11,7 @@ from data_pipelines import DataError
 from data_pipelines.augment import Augmentation
 from did_tf import models, settings, wiring
 from did_tf.common.errors import ConfigError
+from did_tf.inference import crf
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder, flatten
 from experiments import base
@@ -42,6 +44,10 @@ REFUSED = {
     "loss.class_frequency": ("eigen", ""),
     "loss.class_weights": ((-1, *(1,) * 10), (NAN,) * 11, "1" * 11, 1.0),
     "loss.output_weights": ({"main": -1}, {"main": NAN}, {"main": "1"}, (1,)),
+    "crf.iterations": (0, 1.5, True),
+    "crf.appearance_weight": (-1, INF),
+    "crf.appearance_xy": (0, 201, NAN),
+    "crf.appearance_colour": (0.5, 256, "3"),
     "optimizer.weight_decay": (-1e-4, NAN, INF, True),
     "optimizer.multipliers": ({"encoder": -1}, {"encoder": NAN}, {"backbone": 1}),
     "optimizer.undecayed": ("head", ("head", "head"), ("logits",)),
@@ -74,6 +80,19 @@ def test_a_value_out_of_its_range_is_refused_by_name(key, value):
     with pytest.raises(ConfigError) as caught:
         settings.check(config)
     assert str(caught.value).startswith(f"{key} must be ") and "\n" not in str(caught.value)
+
+
+def test_coordinates_of_the_crfs_lattice_fit_into_16_bits_at_the_ends_of_all_settings():
+    """The package's permutohedral lattice has them as short, scaled by sqrt(2/3) (d + 1) / sqrt((j + 1) (j + 2))."""
+    least, most = 1.0, 200.0
+    for key in ("appearance_xy", "smoothness_xy", "appearance_colour"):
+        kind = settings.KINDS[f"crf.{key}"]
+        assert kind.holds(least) and not kind.holds(0.99 * least)
+        assert key == "appearance_colour" or (kind.holds(most) and not kind.holds(1.01 * most))
+    bands, side = crf.MOST_BANDS, crf.TILE + 2 * crf.REACH * most
+    features = [side / least] * 2 + [max(map(abs, crf._CLIP)) / least] * bands
+    scaled = [value / np.sqrt((j + 1) * (j + 2)) for j, value in enumerate(features)]
+    assert np.sqrt(2 / 3) * (len(features) + 1) * sum(scaled) < 2**15
 
 
 WEIGHTS = (1.0,) * 11

@@ -34,7 +34,7 @@ MOST_BANDS = 8
 REACH = 3
 """Margin of a tile in standard deviations of the wider kernel, beyond which a kernel has 1 % of its height."""
 _FLOOR = np.float32(1e-5)  # of probabilities, whose logarithms must be finite: that of pydensecrf's own tools
-_CLIP = (-255.0, 510.0)  # scaled values of bands: the lattice counts in 16 bits
+_CLIP = (-255.0, 510.0)  # scaled values of bands: the package's lattice counts in 16 bits, and tells no overflow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,9 +46,10 @@ class Processes:
             done.set_result(function(*arguments))
             return done
         if not self._pool:
-            # Forked, a process would have TensorFlow's locks without its threads.
-            context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(self.count, context, _ignore_interrupts)
+            # Forked, a process would have TensorFlow's locks without its threads. Ctrl-C goes to all of them: the one
+            # that started the others ends them.
+            context, deaf = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
+            self._pool = concurrent.futures.ProcessPoolExecutor(self.count, context, signal.signal, deaf)
         return self._pool.submit(function, *arguments)
 
 
@@ -174,8 +175,3 @@ def _around(tile, scored):
     """What a CRF takes of a tile."""
     mask = None if scored.mask is None else scored.mask[tile.around]
     return scored.image[tile.around], scored.probabilities[MAIN][tile.around], mask
-
-
-def _ignore_interrupts():
-    """Ctrl-C goes to all processes of a terminal: the one that started these ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
 from program import PROJECT
 
+import data_pipelines
 from data_pipelines import DataError
 from did_tf import models
 from did_tf.common.errors import ConfigError, Failure
@@ -326,3 +328,15 @@ def test_help_on_an_experiment(monkeypatch, capsys):
     output = capsys.readouterr().out
     assert "--config.model.output_stride=16\n" in output and "--config.evaluate.options.simulation=True\n" in output
     assert "model.growth" not in output and "config.paper" not in output
+
+
+def test_settings_of_the_crf_without_it_are_told_and_it_is_not_for_classification(monkeypatch, capsys):
+    config, spec = tiny.config(), data_pipelines.spec_of("synthetic")
+    monkeypatch.setattr(sys, "argv", ["did_tf", "--config.crf.iterations=5", "--config.evaluate.flip=True"])
+    assert cli.make_refiner(config, spec, wanted=False) is None
+    assert capsys.readouterr().out == "note: crf.iterations has no effect: it needs --crf\n"
+    with pytest.raises(ConfigError, match="imagenet is for classification: no --crf"):
+        cli.make_refiner(config, data_pipelines.spec_of("imagenet"), wanted=True)
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    with pytest.raises(ConfigError, match="pip install 'did_tf.crf.'"):
+        cli.make_refiner(config, spec, wanted=True)

@@ -1,0 +1,75 @@
+"""`did_tf compare` of two runs of the drawn scenes, and what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+from program import PROJECT
+
+from did_tf import wiring
+from did_tf.common.files import write_json
+from did_tf.scoring import evaluation
+
+# One process, for each import of TensorFlow takes seconds.
+STORY = """
+import sys
+from did_tf.programs import cli, compare
+
+def compared(*more):
+    sys.argv = [sys.argv[0], *more]
+    cli.FLAGS.unparse_flags()
+    try:
+        cli.run_bare(compare.main)
+        print("status 0")
+    except SystemExit as end:
+        print("status", end.code)
+
+a, b, other = sys.argv[1:]
+compared(f"--runs={a} {b}", "--pictures=2", "--limit=2")
+compared(f"--runs={a}")
+compared(f"--runs={a},{a}")
+compared(f"--runs={a},{b}", "--split=test")
+compared(f"--runs={a},{other}")
+compared(f"--runs={a},{a}/best")
+"""
+
+
+@pytest.mark.slow
+def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
+    config, other = tiny.config(), tiny.config(dataset__options={**tiny.config()["dataset"]["options"], "bands": 5})
+    models = [wiring.make_model(config, wiring.make_spec(config)) for _ in range(2)]
+    runs = [tiny.save_run(tmp_path / name, config, model) for name, model in zip("ab", models)]
+    runs.append(tiny.save_run(tmp_path / "other", other, wiring.make_model(other, wiring.make_spec(other))))
+    for run in runs:
+        write_json(run.manifest, {"experiment": "did_synthetic"})
+    command = [sys.executable, "-c", STORY, *(str(run.folder) for run in runs)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("status")] == ["status 0", *["status 2"] * 5]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    for error, words in zip(
+        errors,
+        (
+            "compare takes two or more run folders",
+            "a run is given twice",
+            "the test split is for `evaluate` and `submit` alone",
+            f"{runs[2].folder} is of other data than {runs[0].folder}: its bands 5, there 3",
+            f"{runs[0].folder}/best is no run that was trained",
+        ),
+    ):
+        assert words in error
+    output = runs[0].folder / "comparison" / "b"
+    names = {path.name for path in output.iterdir()}
+    assert {"val.txt", "val.json", "val_gains.png", "legend.png", "val_1.png"} <= names
+    report = json.loads((output / "val.json").read_text())
+    dataset, ious = wiring.make_dataset(config), []
+    for name, model in zip("ab", models):
+        scored = evaluation.evaluate(wiring.make_predictor(config, model), dataset, "val", progress=False, limit=2)
+        ious.append(scored.matrices["main"].iou())
+        assert report["networks"][name] == scored.matrices["main"].report(dataset.spec.classes)
+    expected = [None if np.isnan(gain) else pytest.approx(gain) for gain in ious[1] - ious[0]]
+    assert list(report["gains"]["b"].values()) == expected
+    assert (output / "val.txt").read_text().strip() in done.stdout
