@@ -78,7 +78,8 @@ def main() -> None:
         for title, names in tables.items()
     }
     if files:
-        ledger.write(files, found, NOTES, f"make table OUTPUT={FLAGS.output}")
+        runs = "" if FLAGS.runs == "runs" else f" ARGS=--runs={FLAGS.runs}"
+        ledger.write(files, found, NOTES, f"make table OUTPUT={FLAGS.output}{runs}")
         print(f"wrote {' and '.join(map(str, files))}")
         return
     for title, rows in found.items():
