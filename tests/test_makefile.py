@@ -104,6 +104,7 @@ def test_args_of_the_environment_arrive_as_given(make):
         "show-data": {"OUTPUT": "--output"},
         "prepare": {"DATASET": "--dataset", "DATA": "--folder", "OUTPUT": "--output"},
         "table": {"TABLE": "--tables"},
+        "compare": {"RUNS": "--runs", "DATA": "--data", "SPLIT": "--split", "OUTPUT": "--output"},
     }.items(),
 )
 def test_settings_may_be_of_any_characters(make, target, settings):

@@ -50,6 +50,7 @@ def main() -> None:
     if FLAGS.split == "test":
         raise ConfigError("the test split is for `evaluate` and `submit` alone: compare on --split=val")
     runs = [RunFolder(run) for run in FLAGS.runs]
+    names = _names(runs)
     configs = [_settings(run) for run in runs]
     _check_same_data(runs, configs)
     dataset = wiring.make_dataset(configs[0])
@@ -57,7 +58,7 @@ def main() -> None:
     output = Path(FLAGS.output or runs[0].folder / "comparison" / "_".join(run.folder.name for run in runs[1:]))
     files.check_output(output)
     samples = dataset.samples(FLAGS.split)[: FLAGS.limit]
-    networks = _networks(runs, configs, memory.sizes_of(dataset, samples))
+    networks = _networks(names, runs, configs, memory.sizes_of(dataset, samples))
     found = Comparison(list(networks), dataset.spec, FLAGS.pictures)
     _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
     text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {FLAGS.protocol!r}\n{found.table()}"
@@ -100,9 +101,9 @@ def _check_same_data(runs, configs):
                 )
 
 
-def _networks(runs, configs, sizes):
+def _networks(names, runs, configs, sizes):
     """{name: (predictor of "main" alone, facts of the weights)} of each run."""
-    names, found = _names(runs), {}
+    found = {}
     for name, run, config in zip(names, runs, configs):
         model, spec, weights = wiring.load_network(config, run.folder)
         fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN])

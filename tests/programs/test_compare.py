@@ -32,8 +32,8 @@ compared(f"--runs={a} {b}", "--pictures=2", "--limit=2")
 compared(f"--runs={a}")
 compared(f"--runs={a},{a}")
 compared(f"--runs={a},{b}", "--split=test")
-compared(f"--runs={a},{other}")
-compared(f"--runs={a},{a}/best")
+compared(f"--runs={a},{other}", "--split=val")
+compared(f"--runs={a},{a}/best", "--split=val")
 """
 
 
