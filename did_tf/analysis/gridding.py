@@ -20,7 +20,7 @@ class Report:
     """What `check` finds.
 
     Attributes:
-      max_distance: M2 of equation 2, in pixels.
+      max_distance: the largest M2 of equation 2 of the chain's `groups`, in pixels.
       passes: whether M2 is at most the kernel's size, the paper's design goal.
       common_factor: greatest common divisor of the rates; above 1 the chain sees one pixel in so many, whatever M2 is.
       increase: pixels that the chain adds to the receptive field along one dimension.
@@ -37,13 +37,15 @@ class Report:
 def check(rates: Sequence[int], kernel: int = 3) -> Report:
     """`Report` on a chain of rates whose kernels are `kernel` wide.
 
-    Equation 2 takes the first rate to be 1. A chain that starts with 1 and passes leaves no holes; one that does not
-    pass may leave none either, and of chains that start otherwise, like [2, 2, 2], it says nothing: see `covered`.
+    Equation 2 is about one group of a chain that repeats it; common factor, increase and what is covered are about the
+    chain as it is. Equation 2 takes the first rate to be 1. A group that starts with 1 and passes leaves no holes; one
+    that does not pass may leave none either, and of groups that start otherwise, like [2, 2, 2], it says nothing: see
+    `covered`.
 
     Raises:
       ConfigError: no rates, a rate that is not a positive whole number, or an even kernel.
     """
-    distance = max_distance(rates)
+    distance = max(max_distance(group) for group in groups(rates))
     return Report(
         max_distance=distance,
         passes=distance <= kernel,
@@ -51,6 +53,21 @@ def check(rates: Sequence[int], kernel: int = 3) -> Report:
         increase=increase(rates, kernel),
         covered=float(coverage(rates, kernel).mean()),
     )
+
+
+def groups(rates: Sequence[int]) -> list[list[int]]:
+    """The group that a chain repeats, and what is left at its end; the chain itself where it repeats none.
+
+    "A number of layers are grouped together to form the rising edge of the wave, and the next group repeats the same
+    pattern": [1, 2, 5, 1, 2, 5, 1] has the group [1, 2, 5] and [1] left, which is always shorter than the group.
+    """
+    rates = list(rates)
+    for length in range(1, len(rates) // 2 + 1):
+        times = len(rates) // length
+        if rates[: times * length] == rates[:length] * times:
+            rest = rates[times * length :]
+            return [rates[:length], *([rest] if rest else [])]
+    return [rates]
 
 
 def max_distance(rates: Sequence[int]) -> int:

@@ -150,22 +150,19 @@ def _draw_box(axes, size, colour, label):
 def _checked(rates, kernel=3):
     """The gridding check of a list of dilations as text."""
     report = gridding.check(rates, kernel)
-    text = f"dilation {_listed(rates)}: M2 = {report.max_distance} {'<=' if report.passes else '>'} kernel {kernel}"
+    group = " of a group" if len(gridding.groups(rates)[0]) < len(rates) else ""
+    text = (
+        f"dilation {_listed(rates)}: M2{group} = {report.max_distance} {'<=' if report.passes else '>'} kernel {kernel}"
+    )
     text += f", common factor {report.common_factor}" if report.common_factor > 1 else ""
     return f"{text}; field + {report.increase}, {100 * report.covered:.1f} % of it reached by these alone"
 
 
 def _listed(rates):
-    """ "1,2,5,1,2,5,1" -> "(1,2,5)x2,1": the shortest way to write a repeated group."""
-    best = ",".join(map(str, rates))
-    for length in range(1, len(rates) // 2 + 1):
-        group, times = list(rates[:length]), 1
-        while list(rates[times * length : (times + 1) * length]) == group:
-            times += 1
-        rest = "".join(f",{rate}" for rate in rates[times * length :])
-        text = f"({','.join(map(str, group))})x{times}{rest}"
-        best = text if times > 1 and len(text) < len(best) else best
-    return best
+    """ "1,2,5,1,2,5,1" -> "(1,2,5)x2,1"."""
+    group, *rest = (",".join(map(str, part)) for part in gridding.groups(rates))
+    times = len(rates) // len(gridding.groups(rates)[0])
+    return ",".join([f"({group})x{times}" if times > 1 else group, *rest])
 
 
 def _size(size):

@@ -65,6 +65,31 @@ def test_check_reports_all_of_it(rates, expected):
     assert gridding.check(rates) == expected
 
 
+@pytest.mark.parametrize(
+    "rates, groups",
+    [
+        ([1, 2, 5, 9] * 5 + [1, 2, 5], [[1, 2, 5, 9], [1, 2, 5]]),
+        ([1, 2, 3] * 7 + [2, 2], [[1, 2, 3], [2, 2]]),
+        ([2, 1] * 11 + [2], [[2, 1], [2]]),
+        ([2] * 23, [[2]]),
+        ([5, 9, 17], [[5, 9, 17]]),
+        ([1, 1, 2, 2], [[1, 1, 2, 2]]),
+        ([1, 2, 1], [[1, 2, 1]]),
+    ],
+)
+def test_groups_are_what_a_chain_repeats(rates, groups):
+    """Those of section 4.1.3; two rates in a row alike are no group of one."""
+    assert gridding.groups(rates) == groups
+
+
+def test_equation_2_is_of_the_group_and_all_else_of_the_chain():
+    """res4b of "dilation bigger", and four groups of section 3.2's example that doesn't work."""
+    rates = [1, 2, 5, 9] * 5 + [1, 2, 5]
+    assert gridding.max_distance(rates) == 3
+    assert gridding.check(rates) == gridding.Report(2, True, 1, 2 * sum(rates), 1.0)
+    assert gridding.check([1, 2, 9] * 4).max_distance == 5 < gridding.max_distance([1, 2, 9] * 4)
+
+
 def test_check_measures_the_distance_with_the_kernel():
     assert not gridding.check([1, 4], kernel=3).passes
     assert gridding.check([1, 4], kernel=5).passes

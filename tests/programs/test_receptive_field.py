@@ -78,7 +78,7 @@ def test_rates_need_no_experiment(monkeypatch, capsys, tmp_path, rates):
     report, path = gridding.check(rates), tmp_path / f"coverage_{'_'.join(map(str, rates))}.png"
     first, second = capsys.readouterr().out.splitlines()
     sign = "<=" if report.passes else ">"
-    assert f"M2 = {report.max_distance} {sign} kernel 3" in first
+    assert f"M2{' of a group' * (rates == (2, 2, 2))} = {report.max_distance} {sign} kernel 3" in first
     assert f"field + {report.increase}, {100 * report.covered:.1f} %" in first
     assert second == f"picture: {path}"
     # The map takes some five sixths of the picture.
