@@ -37,6 +37,8 @@ PROTOCOLS = ("whole", "scales", "tiles", "tiles_once")
 """How an image goes through the network in testing, see `wiring.make_predictor`."""
 FREQUENCIES = ("all", "segnet")
 """What the frequency of a class is its pixels over: those of all images, or those of the images that have the class."""
+FREEZES = ("", "statistics", "all")
+"""What of batch norm is fixed in training."""
 _WEIGHT = number("[0, inf)")
 _WIDTH = number("[1, 200]")  # pixels: the CRF's lattice counts in 16 bits; and wider ones make its tiles larger
 _SHARE, _RANGE = number("[0, 1)"), pair(number("(0, inf)"), "(low, high)")
@@ -62,6 +64,7 @@ KINDS: dict[str, Kind] = {
     "data.light_bands": sequence(TEXT, distinct=True),
     "data.saturation": number("[0, 1]"),
     "data.hue": number("[0, 0.5]"),
+    "data.colour_noise": number("[0, 10]"),
     "data.noise": number("[0, 10]"),
     "data.blur": number("[0, 100]"),
     "data.area": either(EMPTY, pair(number("(0, 1]"), "(low, high)")),
@@ -97,7 +100,8 @@ KINDS: dict[str, Kind] = {
     "train.devices": pattern("auto, cpu, gpu, gpu:N or cpu*N", r"auto|cpu(\*[1-9]\d*)?|gpu(:\d+)?"),
     "train.sync_batch_norm": FLAG,
     "train.ema": _SHARE,
-    "train.freeze_batch_norm": FLAG,
+    "train.freeze_batch_norm": choice(FREEZES),
+    "train.freeze_batch_norm_from": whole("[0, inf)"),
     "train.shifted_passes": FLAG,
     "train.init": TEXT,
     "train.init_options": sequence(TEXT, distinct=True),
@@ -147,6 +151,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "loss.ohem_scope": ("loss.ohem_keep", lambda c: c["loss"]["ohem_keep"] > 0),
     "loss.class_frequency": ("loss.class_balance", lambda c: c["loss"]["class_balance"] > 0),
+    "train.freeze_batch_norm_from": ("train.freeze_batch_norm", lambda c: bool(c["train"]["freeze_batch_norm"])),
     "schedule.boundaries": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.divisor": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.power": ("schedule.name=poly", lambda c: c["schedule"]["name"] == "poly"),
@@ -190,16 +195,6 @@ def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
         )
     if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
         raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
-
-
-def check_shares(train: Mapping[str, Any], devices: int) -> None:
-    """Raises `ConfigError` where a batch of the section `train` can't be shared evenly by devices and micro-batches."""
-    size, parts = train["batch_size"], devices * train["accumulate"]
-    if size % parts:
-        raise ConfigError(
-            f"train.batch_size={size} can't be shared by {devices} devices x {train['accumulate']} micro-batches: "
-            f"use a multiple of {parts}"
-        )
 
 
 def without_effect(config: Config, keys: Iterable[str]) -> list[str]:
@@ -290,8 +285,11 @@ def _conflicts_of_training(config):
             f"train.encoder={train['encoder']} would replace the encoder of train.init={train['init']}: "
             "leave one empty, as --config.train.encoder="
         )
-    if train["sync_batch_norm"] and train["freeze_batch_norm"]:
+    frozen_from = train["freeze_batch_norm_from"]
+    if train["sync_batch_norm"] and train["freeze_batch_norm"] and not frozen_from:
         yield "train.sync_batch_norm has nothing to do where train.freeze_batch_norm is set: choose one"
+    if train["freeze_batch_norm"] and frozen_from >= train["steps"] + train["extend"]:
+        yield f"train.freeze_batch_norm_from={frozen_from} must be less than train.steps={train['steps']}"
     if train["shifted_passes"] and config["loss"]["resolution"] != "features":
         yield 'train.shifted_passes needs loss.resolution="features"'
     if all(factors.get(part) == 0 for part in models.PARTS):

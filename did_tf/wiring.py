@@ -32,9 +32,9 @@ from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
-from did_tf.settings import PROTOCOLS, check, check_loss, check_shares
+from did_tf.settings import PROTOCOLS, check, check_loss
 from did_tf.training import losses
-from did_tf.training.distribution import make_strategy, set_precision
+from did_tf.training.distribution import check_shares, make_strategy, set_precision
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.readiness import check_learnable, check_model

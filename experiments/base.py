@@ -32,6 +32,7 @@ def get_config():
     c.data.light_bands = ()  # names of the bands that both are of; empty: all but depth, heights and the like
     c.data.saturation = 0.0  # red, green and blue: distances from grey times 1 -+ up to this
     c.data.hue = 0.0  # likewise: turned by up to this part of the colour circle either way
+    c.data.colour_noise = 0.0  # likewise: moved along the principal components of ImageNet's (Krizhevsky: 0.1)
     c.data.noise = 0.0  # Gaussian, its standard deviation up to this part of each band's own
     c.data.blur = 0.0  # Gaussian, its standard deviation up to this many pixels of the crop
     c.data.area = ()  # classification: the crop is a box of this part (low, high) of the image; empty: scale and aspect
@@ -75,7 +76,8 @@ def get_config():
     c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use
     c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off
-    c.train.freeze_batch_norm = False  # moving statistics in place of the batch's; scales and offsets fixed too
+    c.train.freeze_batch_norm = ""  # "statistics": moving ones in place of the batch's; "all": scales and offsets too
+    c.train.freeze_batch_norm_from = 0  # step from which it is so
     c.train.shifted_passes = False  # four shifted passes per update (FCRN section 3.2)
     c.train.init = ""  # run folder or weights file to start from
     c.train.init_options = ()  # options of the model that are meant to be others than in that run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-TURN, BOXES, BALANCE, BLUR, TINT, NOISE = range(1, 7)
+TURN, BOXES, BALANCE, BLUR, TINT, NOISE, COLOUR = range(1, 8)
 
 
 def stream(seed: tf.Tensor, number: int) -> tf.Tensor:

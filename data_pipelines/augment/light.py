@@ -1,4 +1,4 @@
-"""Blur, brightness, contrast, colour and noise of a crop, in this order. What is off adds no ops.
+"""Blur, brightness, contrast, colour and its noise, and noise of a crop, in this order. What is off adds no ops.
 
 Brightness and contrast are those of light: bands that measure something else, depth or temperature, stay as they are.
 """
@@ -11,13 +11,21 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines.augment.draws import BLUR, NOISE, TINT, between, stream
+from data_pipelines.augment.draws import BLUR, COLOUR, NOISE, TINT, between, stream
 from data_pipelines.augment.options import Augmentation
 from data_pipelines.spec import DatasetSpec
 
 # Red, green and blue to luma and two axes of colour, in which grey is the origin: Y, U and V of the PAL standard.
 LUMA = np.array([0.299, 0.587, 0.114])
 TO_YUV = np.array([LUMA, 0.492 * (np.array([0, 0, 1]) - LUMA), 0.877 * (np.array([1, 0, 0]) - LUMA)])
+
+# Columns: principal components of red, green and blue over ImageNet, each as long as its deviation in 8-bit values. The
+# constants in use everywhere since fb.resnet.torch; Krizhevsky et al. 2012, section 4.1, print none.
+COMPONENTS = (
+    255.0
+    * np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    * np.array([0.2175, 0.0188, 0.0045])
+)
 
 
 def change_light(
@@ -43,9 +51,12 @@ def change_light(
         image = _plus(_times(image, gains), (1 - gains) * _means(image))
     if options.hue or options.saturation:
         image = _tinted(image, tf.unstack(tf.random.stateless_uniform([2], stream(seed, TINT))), options, spec)
+    if options.colour_noise:
+        image = _plus(image, _colour_noise(stream(seed, COLOUR), options, spec))
     if options.noise:
         image = _noisy(image, stream(seed, NOISE), options, spec)
-    changed = options.brightness or options.contrast or options.hue or options.saturation or options.noise
+    colours = options.hue or options.saturation or options.colour_noise
+    changed = options.brightness or options.contrast or colours or options.noise
     return tf.clip_by_value(image, 0.0, spec.largest) if changed and math.isfinite(spec.largest) else image
 
 
@@ -89,6 +100,13 @@ def _tinted(image, draw, options, spec):
     grey, colour, across = (np.float32(place.T @ part @ place) for part in (grey, colour, across))
     matrix = np.float32(others) + grey + gain * (tf.cos(angle) * colour + tf.sin(angle) * across)
     return tf.reshape(tf.matmul(tf.reshape(image, [-1, spec.bands]), matrix, transpose_b=True), tf.shape(image))
+
+
+def _colour_noise(seed, options, spec):
+    """[C]: the principal components of the colours, each times a Gaussian number; 0 for other bands."""
+    place = np.eye(spec.bands)[list(spec.rgb)]
+    shares = options.colour_noise * tf.random.stateless_normal([3], seed)
+    return tf.linalg.matvec(np.float32(place.T @ COMPONENTS), shares)
 
 
 def _noisy(image, seed, options, spec):

@@ -14,6 +14,7 @@ UNLIT = {
     *("radar", "sar", "vv", "vh", "hh", "hv", "ndvi", "ndwi", "ndbi", "nbr", "mask"),
 }
 """Words in names of bands that measure something else than light, or what light doesn't change."""
+_HIGHEST = {"balance": 1.0, "saturation": 1.0, "hue": 0.5, "colour_noise": 10.0, "noise": 10.0, "blur": 100.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Augmentation:
         of `UNLIT`.
       saturation: distances of red, green and blue from their grey times 1 -+ up to this.
       hue: colours turned by up to this part (0..0.5) of the colour circle either way.
+      colour_noise: along each principal component of ImageNet's colours all pixels move by this part of its deviation,
+        times a Gaussian number (Krizhevsky et al. 2012: 0.1). Of 8-bit red, green and blue.
       noise: Gaussian, of a standard deviation of up to this part of each band's own in the data set.
 
     Raises:
@@ -61,6 +64,7 @@ class Augmentation:
     noise: float = 0.0
     blur: float = 0.0
     light_bands: tuple[str, ...] = ()
+    colour_noise: float = 0.0
 
     def __post_init__(self) -> None:
         for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
@@ -81,7 +85,7 @@ class Augmentation:
         for name in ("aspect", "brightness", "contrast"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"data.{name} must be in [0, 1), got {getattr(self, name)}")
-        for name, high in (("balance", 1.0), ("saturation", 1.0), ("hue", 0.5), ("noise", 10.0), ("blur", 100.0)):
+        for name, high in _HIGHEST.items():
             if not 0 <= getattr(self, name) <= high:
                 raise DataError(f"data.{name} must be 0 to {high:g}, got {getattr(self, name)}")
 
@@ -108,6 +112,11 @@ class Augmentation:
             raise DataError(
                 f"data.hue and data.saturation need the bands red, green and blue; {spec.name} has {bands}: "
                 "name its bands, or set both to 0"
+            )
+        if self.colour_noise and (spec.rgb is None or spec.dtype != "uint8"):
+            raise DataError(
+                f"data.colour_noise is along the principal components of 8-bit red, green and blue, which {spec.name} "
+                "has not: set it to 0"
             )
         if self.balance and spec.task == "classification":
             raise DataError(f"data.balance needs a class per pixel; {spec.name} is for classification: set it to 0")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.reading.images import read_image
-from data_pipelines.spec import DataError, DatasetSpec, Sample
+from data_pipelines.spec import DTYPES, DataError, DatasetSpec, Sample
 
 SPEC = DatasetSpec(
     name="imagenet",
@@ -22,13 +23,22 @@ SPEC = DatasetSpec(
     std=(58.395, 57.12, 57.375),
     task="classification",
 )
-EXTENSIONS = {".jpeg", ".jpg", ".png"}
+EXTENSIONS = {".jpeg", ".jpg", ".png", ".tif", ".tiff"}
 
 
 class ImageNet(FileDataset):
     """Images under `folder`; the classes are the folders in train, sorted by name, any number of them.
 
     `spec.splits` are ImageNet's own numbers, whatever is in the folder.
+
+    Args:
+      folder: of the data set.
+      bands: names of the images' bands, in their order, where they are not red, green and blue.
+      dtype: of their values: "uint8", "uint16" or "float32".
+      mean, std: per band, in pixel values; empty: ImageNet's, which are of 8-bit RGB.
+
+    Raises:
+      DataError: no such folder, no classes in it, or options that contradict each other.
     """
 
     spec = SPEC
@@ -37,17 +47,34 @@ class ImageNet(FileDataset):
     layout = "train/CLASS/*.JPEG and val/CLASS/*.JPEG"
     parts = ("train",)
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        bands: Sequence[str] = (),
+        dtype: str = "uint8",
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
+    ) -> None:
         super().__init__(folder)
+        spec = _of_pixels(tuple(bands), dtype, tuple(mean), tuple(std))
         classes = _folders(self.folder / "train")
         if not classes:
             raise DataError(f"no folders of classes in {self.folder / 'train'}: expected {self.layout}")
-        self.spec = dataclasses.replace(SPEC, classes=tuple(classes))
+        self.spec = dataclasses.replace(spec, classes=tuple(classes))
 
     @classmethod
-    def describe(cls, folder: str | Path) -> DatasetSpec:
+    def describe(
+        cls,
+        folder: str | Path,
+        bands: Sequence[str] = (),
+        dtype: str = "uint8",
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
+    ) -> DatasetSpec:
         """Of the classes in the folder; where it isn't there, of ImageNet's 1000, without their names."""
-        return cls(folder).spec if Path(folder, "train").is_dir() else SPEC
+        if Path(folder, "train").is_dir():
+            return cls(folder, bands, dtype, mean, std).spec
+        return _of_pixels(tuple(bands), dtype, tuple(mean), tuple(std))
 
     def places(self, split: str) -> list[Path]:
         """Its folder."""
@@ -69,9 +96,24 @@ class ImageNet(FileDataset):
         return samples
 
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """(image [H, W, 3] uint8, class id, an int32 scalar). Raises `DataError`."""
+        """(image [H, W, bands] of `spec.dtype`, class id, an int32 scalar). Raises `DataError`."""
         assert sample.image is not None
-        return read_image(sample.image), np.array(sample.class_id, np.int32)
+        return read_image(sample.image, self.spec), np.array(sample.class_id, np.int32)
+
+
+def _of_pixels(bands, dtype, mean, std):
+    """`SPEC` with what the options say of pixels. Raises `DataError`."""
+    if not (bands or mean or std) and dtype == SPEC.dtype:
+        return SPEC
+    count = len(bands) or SPEC.bands
+    if dtype not in DTYPES:
+        raise DataError(f"option dtype of imagenet must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    if len(mean) != count or len(std) != count or min(std) <= 0:
+        raise DataError(
+            f"options mean and std of imagenet must have a number for each of {count} bands, std above 0: got {mean} "
+            f"and {std}"
+        )
+    return dataclasses.replace(SPEC, band_names=bands, dtype=dtype, mean=mean, std=std)
 
 
 def _folders(parent):

@@ -11,6 +11,7 @@ from tensorflow import keras
 
 from did_tf.common import kinds
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.models.classifier import classifier
 from did_tf.models.did import did
 from did_tf.models.duc import duc
 from did_tf.models.fc_densenet import fc_densenet
@@ -20,6 +21,7 @@ from did_tf.models.placement import NO_STEPS, Placed
 from did_tf.models.sunet import sunet
 
 _BUILDERS: Mapping[str, Callable[..., keras.Model]] = {
+    "classifier": classifier,
     "did": did,
     "duc": duc,
     "fc_densenet": fc_densenet,
@@ -45,7 +47,8 @@ TRAINING_OPTIONS = ("dropout", "dropouts", "bn_momentum")
 _FROM_DATA = ("mean", "std")
 # Options that the layers of the encoder don't depend on.
 _BEYOND_ENCODER: Mapping[str, tuple[str, ...]] = {
-    "did": ("decoder", "smoothing", "deep_supervision", "placement"),
+    "classifier": (),
+    "did": ("task", "decoder", "smoothing", "deep_supervision", "placement"),
     "duc": ("aspp", "cell", "upsampling", "placement"),
     "fc_densenet": (),
     "fcrn": ("kernel", "dilation", "placement"),

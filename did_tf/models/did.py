@@ -13,11 +13,13 @@ from did_tf.common.kinds import number
 from did_tf.models.densenet import dense_block, transition
 from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
+    TASKS,
     ImageShape,
     Units,
     check_choices,
     check_counts,
     check_lengths,
+    classify,
     image_input,
     resize,
     resize_to_image,
@@ -43,6 +45,7 @@ def did(
     stem_norm: bool = True,
     stem_pool: int = 3,
     compression: float = 1.0,
+    task: str = "segmentation",
     decoder: str = "did",
     smoothing: int = 1,
     deep_supervision: bool = True,
@@ -54,7 +57,8 @@ def did(
 ) -> keras.Model:
     """DID network: [N, H, W, C] pixel values -> dict of float32 logits [N, H, W, num_classes].
 
-    "main" is the paper's block1-output (the finest); with deep supervision "block2" and "block3" join it.
+    "main" is the paper's block1-output (the finest); with deep supervision "block2" and "block3" join it. For
+    classification "main" alone, [N, num_classes], of the same encoder, which segmentation can start from.
 
     Args:
       num_classes: number of classes.
@@ -66,6 +70,7 @@ def did(
       stem_norm: BN and ReLU after each convolution of the 3x3 stem; off as in the authors' code.
       stem_pool: kernel of the stem's max pool: 3 (Table 1) or 2 (text and code).
       compression: channels kept by the first two transitions and the third (section 3.1).
+      task: "segmentation" or "classification". Decoder, smoothing, supervision and resizing are of segmentation alone.
       decoder: "did" (Fig. 2), or "plain": one head on block 4 (rows 3-12 of Table 3).
       smoothing: kernel of the two convolutions after the additions: 1 ("did1") or 3 ("did3").
       deep_supervision: whether the coarser outputs are there to be supervised.
@@ -78,7 +83,7 @@ def did(
       ConfigError: an option has an unknown value or one out of its range, or the input is smaller than 17 pixels.
     """
     check_choices("did", stem=(stem, STEMS), decoder=(decoder, DECODERS), smoothing=(smoothing, (1, 3)))
-    check_choices("did", stem_pool=(stem_pool, (2, 3)), placement=(placement, PLACEMENTS))
+    check_choices("did", stem_pool=(stem_pool, (2, 3)), placement=(placement, PLACEMENTS), task=(task, TASKS))
     check_lengths("did", 4, units=units, dilations=dilations)
     check_counts("did", growth=growth, units=units, dilations=dilations)
     number("(0, 1]").check("did: compression", compression)
@@ -87,6 +92,9 @@ def did(
     image, x = image_input("did", input_shape, mean, std, MINIMUM)
     x = _stem(make, x, stem, stem_norm, stem_pool, growth)
     taps = _encoder(make, x, growth, units, dilations, compression)
+    if task == "classification":
+        logits = classify(make.bn_relu(taps[-1], "head.main"), num_classes)
+        return keras.Model(image, {"main": logits}, name=name)
     features = _did_decoder(make, taps, smoothing, placement) if decoder == "did" else {"main": taps[-1]}
     if not deep_supervision:
         features = {"main": features["main"]}

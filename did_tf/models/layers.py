@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.ambient import Ambient
 from did_tf.common.errors import ConfigError
 from did_tf.models.placement import NO_STEPS, PLACEMENTS, Step, interpolation_matrix
 
@@ -19,28 +18,22 @@ Shape = tuple[int | None, ...]
 """Of a tensor, batch first; None where a size is not known."""
 
 
-class Ambient(threading.local):
-    """What layers look up while they are called or traced: a value that holds within a block, in one thread."""
-
-    value: Any = None
-
-    @contextlib.contextmanager
-    def holding(self, value: Any) -> Iterator[None]:
-        """Context in which `value` holds."""
-        previous, self.value = self.value, value
-        try:
-            yield
-        finally:
-            self.value = previous
-
-
 _seed = Ambient()
 _looking = Ambient()
+_frozen = Ambient()
 
 
 def only_looking() -> AbstractContextManager[None]:
     """Within it, a network that is called in training moves none of its statistics: it will be called again."""
     return _looking.holding(True)
+
+
+def frozen_batch_norm(mode: str) -> AbstractContextManager[None]:
+    """Within it, batch norm takes its moving statistics in training too, and leaves them.
+
+    Scales and offsets are trained with "statistics", not with "all"; with "" all is as outside.
+    """
+    return _frozen.holding(mode)
 
 
 def random_seed(seed: tf.Tensor) -> AbstractContextManager[None]:
@@ -122,9 +115,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """[N, H, W, C] in the dtype of the inputs: normalised by the batch in training, else by the moving statistics.
 
-        A layer that is not trainable uses the moving statistics in training too, and leaves them. `mask` is ignored.
+        A layer that is not trainable, or is in a context `frozen_batch_norm`, uses the moving statistics in training
+        too, and leaves them. `mask` is ignored.
         """
-        if not (training and self.trainable):
+        if not (training and self.trainable) or _frozen.value:
             mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
             return self._fused(inputs, mean, variance)
         replicas = tf.distribute.get_replica_context()
@@ -138,10 +132,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
     def _fused(self, inputs, mean, variance, training=False):
+        scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if _frozen.value == "all":
+            scale, offset = tf.stop_gradient(scale), tf.stop_gradient(offset)
         result = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
+            scale=scale,
+            offset=offset,
             mean=mean,
             variance=variance,
             epsilon=self.epsilon,

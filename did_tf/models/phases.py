@@ -15,8 +15,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.ambient import Ambient
 from did_tf.common.errors import ConfigError
-from did_tf.models.layers import Ambient, Shape
+from did_tf.models.layers import Shape
 from did_tf.models.placement import Step
 
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))

@@ -15,6 +15,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.models.layers import Shape
 from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
+    TASKS,
     XAVIER,
     ImageShape,
     Initializer,
@@ -22,6 +23,7 @@ from did_tf.models.units import (
     check_choices,
     check_counts,
     check_lengths,
+    classify,
     image_input,
     kaiming,
     resize_to_image,
@@ -30,7 +32,6 @@ from did_tf.models.units import (
 layers = keras.layers
 
 MINIMUM = 17  # two cells at output stride 16: with one there is nothing to interpolate between
-TASKS = ("segmentation", "classification")
 STRIDES = (32, 16, 8)
 
 
@@ -84,7 +85,7 @@ def sunet(
     image, x = image_input("sunet", input_shape, mean, std, MINIMUM)
     if task == "classification":
         x = _encoder(make, x, filters, depth, widths, 32, multigrid)
-        return keras.Model(image, {"main": _classifier(x, num_classes)}, name=name)
+        return keras.Model(image, {"main": classify(x, num_classes)}, name=name)
     x = _encoder(make, x, filters, depth, widths, output_stride, multigrid)
     x = _degrid(make, x) if degridding else x
     # Kaiming over a fan-out of so few classes would start with logits in the tens.
@@ -174,11 +175,6 @@ def _degrid(make, x):
     for i, dilation in ((1, 2), (2, 1)):
         x = make.conv_bn_relu(x, 512, 3, f"decoder.degrid{i}", dilation=dilation)
     return x
-
-
-def _classifier(x, num_classes):
-    x = layers.GlobalAveragePooling2D(dtype="float32", name="head.main.pool")(x)
-    return layers.Dense(num_classes, dtype="float32", name="head.main.dense")(x)
 
 
 @keras.utils.register_keras_serializable("did_tf")

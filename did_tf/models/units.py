@@ -19,6 +19,8 @@ ImageShape = tuple[int | None, int | None, int]
 Initializer: TypeAlias = "str | keras.initializers.Initializer"
 
 XAVIER = "glorot_uniform"
+TASKS = ("segmentation", "classification")
+"""What a network with an option `task` can be for."""
 _SHARE, _EPSILON = kinds.number("[0, 1)"), kinds.number("(0, 1]")
 _COUNT = kinds.whole("[1, 10000]")
 _COUNTS = kinds.either(_COUNT, kinds.sequence(_COUNT, least=1))
@@ -176,6 +178,12 @@ def resize_to_image(
     The layer is called head.OUTPUT.up: what goes into it are the logits at the network's own resolution.
     """
     return resize(logits, image, placement, f"head.{output}.up", dtype="float32")
+
+
+def classify(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
+    """Float32 logits [N, classes] of activated features [N, h, w, C]: their means, and one dense layer."""
+    x = layers.GlobalAveragePooling2D(dtype="float32", name="head.main.pool")(x)
+    return layers.Dense(num_classes, dtype="float32", name="head.main.dense")(x)
 
 
 def check_choices(model: str, **options: tuple[Any, Collection[Any]]) -> None:

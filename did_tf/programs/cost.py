@@ -32,8 +32,7 @@ from did_tf.common.errors import ConfigError, Failure
 from did_tf.inference.memory import FIXED, SPARE, Need
 from did_tf.inference.predictor import Predictor
 from did_tf.runs.manifest import git_commit
-from did_tf.settings import check_shares
-from did_tf.training.distribution import make_strategy
+from did_tf.training.distribution import check_shares, make_strategy
 
 KINDS = ("inference", "training")
 

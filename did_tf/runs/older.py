@@ -9,6 +9,9 @@ from typing import Any
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's config.json, nested, with every setting by the name and the value that it has here."""
     found = {**config, "model": network(config.get("model", {}))}
+    train = config.get("train", {})
+    if isinstance(frozen := train.get("freeze_batch_norm"), bool):
+        found["train"] = {**train, "freeze_batch_norm": "all" if frozen else ""}
     if "evaluate" in config:
         options = config["evaluate"].get("options", {})
         found["evaluate"] = {**config["evaluate"], "options": _placed(options)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -37,6 +39,16 @@ def make_strategy(devices: str) -> tf.distribute.Strategy:
     if match[1]:
         return tf.distribute.MirroredStrategy(_logical_cpus(int(match[1])))
     return tf.distribute.OneDeviceStrategy(f"/{devices if ':' in devices else devices + ':0'}")
+
+
+def check_shares(train: Mapping[str, Any], devices: int) -> None:
+    """Raises `ConfigError` where a batch of the section `train` can't be shared evenly by devices and micro-batches."""
+    size, parts = train["batch_size"], devices * train["accumulate"]
+    if size % parts:
+        raise ConfigError(
+            f"train.batch_size={size} can't be shared by {devices} devices x {train['accumulate']} micro-batches: "
+            f"use a multiple of {parts}"
+        )
 
 
 def set_precision(precision: str) -> None:

@@ -43,6 +43,34 @@ _ELSEWHERE = {
 """Arguments of Keras' optimizers with the setting that does it here: the two would get in each other's way."""
 
 
+class LossScale:
+    """Dynamic loss scaling for float16: halved where a gradient overflows, doubled after `patience` good steps.
+
+    Args:
+      enabled: whether there is any; the scale stays at 1 otherwise.
+      initial: the scale at first. It is never below 1.
+      patience: number of steps.
+
+    Attributes:
+      scale: what the loss is multiplied by, a float32 variable.
+      good_steps: since the last overflow or doubling, an int32 variable.
+    """
+
+    def __init__(self, enabled: bool, initial: float = 2.0**15, patience: int = 2000) -> None:
+        self.enabled, self.patience = enabled, patience
+        self.scale = tf.Variable(initial if enabled else 1.0, trainable=False)
+        self.good_steps = tf.Variable(0, trainable=False)
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Call once a step, with whether all gradients were finite, a bool scalar."""
+        if self.enabled:
+            good = tf.where(finite, self.good_steps + 1, 0)
+            grown = good >= self.patience
+            factor = tf.where(finite, tf.where(grown, 2.0, 1.0), 0.5)
+            self.scale.assign(tf.maximum(self.scale * factor, 1.0))
+            self.good_steps.assign(tf.where(grown, 0, good))
+
+
 def make(
     name: str,
     schedule: float | keras.optimizers.schedules.LearningRateSchedule,

@@ -170,7 +170,9 @@ def _of_encoder(file, own):
     was, now = (models.of_encoder(models.described(of["network"])) for of in (found, own))
     if was["name"] == now["name"]:
         return identity.network_differences(was, now)
-    return [f"of {was['name']}, here {now['name']}"]
+    common = [{key: of[key] for key in ("name", *was) if key in now} for of in (was, now)]
+    others = identity.network_differences({**common[0], "name": now["name"]}, common[1])
+    return [f"of {was['name']}, here {now['name']}", *others]
 
 
 def _is_encoder(name):

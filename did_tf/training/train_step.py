@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
-from did_tf.models.layers import FusedBatchNormalization, only_looking, random_seed
+from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm, only_looking, random_seed
 from did_tf.runs import checkpoints
 from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
@@ -20,34 +20,6 @@ from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 
 _SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
-
-
-class LossScale:
-    """Dynamic loss scaling for float16: halved where a gradient overflows, doubled after `patience` good steps.
-
-    Args:
-      enabled: whether there is any; the scale stays at 1 otherwise.
-      initial: the scale at first. It is never below 1.
-      patience: number of steps.
-
-    Attributes:
-      scale: what the loss is multiplied by, a float32 variable.
-      good_steps: since the last overflow or doubling, an int32 variable.
-    """
-
-    def __init__(self, enabled: bool, initial: float = 2.0**15, patience: int = 2000) -> None:
-        self.enabled, self.patience = enabled, patience
-        self.scale = tf.Variable(initial if enabled else 1.0, trainable=False)
-        self.good_steps = tf.Variable(0, trainable=False)
-
-    def update(self, finite: tf.Tensor) -> None:
-        """Call once a step, with whether all gradients were finite, a bool scalar."""
-        if self.enabled:
-            good = tf.where(finite, self.good_steps + 1, 0)
-            grown = good >= self.patience
-            factor = tf.where(finite, tf.where(grown, 2.0, 1.0), 0.5)
-            self.scale.assign(tf.maximum(self.scale * factor, 1.0))
-            self.good_steps.assign(tf.where(grown, 0, good))
 
 
 class TrainStep:
@@ -91,10 +63,11 @@ class TrainStep:
         self.clip_norm = settings["clip_norm"]
         decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
         self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
-        for layer in model.layers:
-            if isinstance(layer, FusedBatchNormalization):
-                layer.synchronized = train["sync_batch_norm"]
-                layer.trainable = not train["freeze_batch_norm"]
+        self._freezes, self._freezes_from = train["freeze_batch_norm"], train["freeze_batch_norm_from"]
+        for layer in self._batch_norms():
+            layer.synchronized = train["sync_batch_norm"]
+            # What is fixed from the start has no slots in the optimizer and no averages.
+            layer.trainable = self._freezes != "all" or self._freezes_from > 0
         self.multipliers = _multipliers(model, settings["multipliers"])
         with strategy.scope():
             self.optimizer = optimizers.make(
@@ -106,7 +79,7 @@ class TrainStep:
                 model.trainable_variables,
                 settings["undecayed"],
             )
-            self.loss_scale = LossScale(train["precision"] == "float16")
+            self.loss_scale = optimizers.LossScale(train["precision"] == "float16")
             self.averages = [tf.Variable(v, trainable=False) for v in self._weights()] if self.ema_decay else []
         self.metrics = [
             "loss",
@@ -126,15 +99,20 @@ class TrainStep:
         state.update({"loss_scale/scale": self.loss_scale.scale, "loss_scale/good_steps": self.loss_scale.good_steps})
         return state
 
-    @tf.function
-    def __call__(self, batch: Mapping[str, Any], step: tf.Tensor) -> tf.Tensor:
+    def __call__(self, batch: Mapping[str, Any], step: int | tf.Tensor) -> tf.Tensor:
         """One update; gives the values of `metrics`, then those of `health.VITALS`: a float32 vector.
 
         Args:
           batch: distributed {"image": [N, H, W, C], "label": [N, H, W] or [N]}.
-          step: number of the update, from 0, an int32 scalar.
+          step: number of the update, from 0. From `train.freeze_batch_norm_from` on batch norm is frozen.
         """
-        values = self.strategy.run(self._replica_step, (batch["image"], batch["label"], step))
+        frozen = self._freezes if int(step) >= self._freezes_from else ""
+        return self._update_of(batch, tf.cast(step, tf.int32), frozen)
+
+    @tf.function
+    def _update_of(self, batch, step, frozen):
+        """As `__call__`, traced once for each of what is frozen."""
+        values = self.strategy.run(self._replica_step, (batch["image"], batch["label"], step, frozen))
         # Every replica holds the same values, reduced already.
         return self.strategy.experimental_local_results(values)[0]
 
@@ -176,9 +154,10 @@ class TrainStep:
         """How many the optimizer has counted, which scales its rate by them: those that were skipped are none."""
         return tf.convert_to_tensor(self.optimizer.iterations)
 
-    def _replica_step(self, images, labels, step):
+    def _replica_step(self, images, labels, step, frozen):
         context = tf.distribute.get_replica_context()
-        gradients, losses, mining = self._gradients(context, images, labels, step)
+        with frozen_batch_norm(frozen):
+            gradients, losses, mining = self._gradients(context, images, labels, step)
         gradients = context.all_reduce(_SUM, gradients)
         scale, rate = tf.identity(self.loss_scale.scale), self.schedule(self._updates_made())
         gradients = [self._decayed(g / scale, v) for g, v in zip(gradients, self._weights())]
@@ -186,7 +165,7 @@ class TrainStep:
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
         finite = tf.math.is_finite(norm)
-        self._apply(context, gradients, finite)
+        self._apply(context, gradients, finite, frozen)
         skipped = []
         if self.loss_scale.enabled:
             norm, skipped = tf.where(finite, norm, 0.0), [tf.cast(~finite, tf.float32)]
@@ -258,22 +237,32 @@ class TrainStep:
         decays = self.l2 and optimizers.decays(variable, self.undecayed)
         return gradient + self.l2 * variable if decays else gradient
 
-    def _apply(self, context, gradients, finite):
+    def _factors(self, frozen):
+        """`multipliers`, and 0 for what is frozen though it was trained: momentum would move it on."""
+        fixed = {id(v) for layer in self._batch_norms() for v in (layer.gamma, layer.beta)} if frozen == "all" else ()
+        trained = zip(self.model.trainable_variables, self.multipliers)
+        return [0 if id(variable) in fixed else factor for variable, factor in trained]
+
+    def _batch_norms(self):
+        return [layer for layer in self.model.layers if isinstance(layer, FusedBatchNormalization)]
+
+    def _apply(self, context, gradients, finite, frozen):
         if self.loss_scale.enabled:
             # Outside of the replicas: inside of a condition they can't wait for each other, as optimizers do.
-            context.merge_call(self._apply_where_finite, (gradients, finite))
+            context.merge_call(self._apply_where_finite, (gradients, finite, frozen))
             self.loss_scale.update(finite)
         else:
-            self._update(gradients)
+            self._update(gradients, frozen)
 
-    def _apply_where_finite(self, strategy, gradients, finite):
+    def _apply_where_finite(self, strategy, gradients, finite, frozen):
         def apply():
-            strategy.extended.call_for_each_replica(self._update, (gradients,))
+            strategy.extended.call_for_each_replica(self._update, (gradients, frozen))
 
         tf.cond(strategy.experimental_local_results(finite)[0], apply, lambda: None)
 
-    def _update(self, gradients):
-        before = [(v, tf.identity(v), factor) for v, factor in zip(self._weights(), self.multipliers) if factor != 1]
+    def _update(self, gradients, frozen):
+        factors = zip(self._weights(), self._factors(frozen))
+        before = [(v, tf.identity(v), factor) for v, factor in factors if factor != 1]
         compat.apply_reduced(self.optimizer, gradients, self.model.trainable_variables)
         for variable, old, factor in before:
             # Whatever the optimizer's rule, its change is what the learning rate scales.

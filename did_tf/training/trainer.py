@@ -139,7 +139,7 @@ class Trainer:
         bar = tqdm(total=steps, initial=first, desc=self.run.folder.name, unit="step", disable=self._bar_off())
         with self._signals(), bar:
             for done, batch in zip(range(first + 1, steps + 1), batches):
-                pending.append(self.train_step(batch, tf.constant(done - 1, tf.int32)))
+                pending.append(self.train_step(batch, done - 1))
                 bar.update()
                 log, validate, save = (self._due(done, name) for name in ("log", "validate", "checkpoint"))
                 if not (log or validate or save or self.stop_signal):

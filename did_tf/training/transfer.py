@@ -13,6 +13,7 @@ from tensorflow import keras
 from data_pipelines.spec import COLOURS
 from did_tf import models
 from did_tf.common import compat
+from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.checkpoints import MODEL
 
@@ -43,6 +44,10 @@ def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], fre
         weights.load(model, file)
         return f"{file}, which does not say what network it is of: that is not checked"
     network, training = models.described(found["network"]), {*models.TRAINING_OPTIONS}
+    if network["name"] != (name := own["network"]["name"]):
+        raise ConfigError(
+            f"{file} is of the network {network['name']}, here it is {name}: train.encoder takes its encoder alone"
+        )
     identity.check_network(file, network, own["network"], {*free, *training}, "train.init_options")
     state, left = checkpoints.model_state(model), ""
     classes, were = own["data"]["classes"], found["data"].get("classes")

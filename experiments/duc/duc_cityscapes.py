@@ -20,6 +20,8 @@ What we do otherwise, and why:
 from experiments import base
 
 FRAMES, EPOCHS = 2975, 20
+LEARNT = 10
+"""Epochs before these in which batch norm is learnt, of ResNet-152 alone."""
 
 # crop, patches and their number in a frame, batch, then the place in the paper and its mIoU (%)
 ROWS = {
@@ -49,11 +51,17 @@ def get_config(arg=None):
     c.train.steps = steps(FRAMES, count, batch)
     c.train.validate_every = 5000
     c.train.encoder = "imagenet"
-    c.train.freeze_batch_norm = True
+    c.train.freeze_batch_norm = "all"
     c.paper = {"row": row, "data": "Cityscapes val", "split": "val", "miou": miou}
     return c
 
 
-def steps(frames, patches, batch):
-    """Updates in the paper's epochs, where every frame gives so many patches."""
-    return EPOCHS * frames * patches // batch
+def steps(frames, patches, batch, epochs=EPOCHS):
+    """Updates in the paper's epochs, or in others, where every frame gives so many patches."""
+    return epochs * frames * patches // batch
+
+
+def learn_batch_norm(c, frames, patches):
+    """Gives `c` the epochs in which ResNet-152 learns its batch norm, before those in which that is fixed."""
+    c.train.freeze_batch_norm_from = steps(frames, patches, c.train.batch_size, LEARNT)
+    c.train.steps = steps(frames, patches, c.train.batch_size, LEARNT + EPOCHS)

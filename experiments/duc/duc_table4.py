@@ -5,10 +5,11 @@ and "coarse" are not counted.
 
 Rows 5 and 7 we read as the ResNet-101 networks of `duc_table3`, rows 2 and 3: section 4.1.4 begins its "better network"
 (row 8) from "the original ResNet-101". That has three 3x3 convolutions in place of the 7x7 one, is otherwise row 7, and
-uses no CRF. Its ImageNet weights can't be downloaded: they are those of a classification run, whose encoder
-runs/imagenet_resnet101_3x3 must hold; `ARGS=--config.train.encoder=runs/other` starts from another. Not said: whether
-the others are after a CRF, and whether val was trained on. Here neither.
+uses no CRF. Its ImageNet weights can't be downloaded: they are those of `imagenet:resnet101_3x3`;
+`ARGS=--config.train.encoder=runs/other` starts from another run. Not said: whether the others are after a CRF, and
+whether val was trained on. Here neither.
 
+  make train EXP=imagenet:resnet101_3x3 && make train EXP=duc_table4:row8
   make train EXP=duc_table4:row5 && make submit EXP=duc_table4:row5 SPLIT=test
 """
 

@@ -8,9 +8,9 @@ images padded to 512x512; "all other training strategies are the same as Citysca
 What the paper doesn't say, and what we do:
 - It shows results on val after a conditional random field (Figure 7), and not whether the figure has one. None here.
 - Which images of MS-COCO: those with at least 1000 pixels of VOC's classes, as in sunet.md, some 90,000 of train and
-  val, so that 20 epochs of the first stage are 168K updates, and of the second 20K.
-- On Cityscapes it trained the statistics of ResNet-152's batch norm for 10 epochs, then froze them. Ours are frozen
-  from the start, at ImageNet's, as in `duc_table3`.
+  val, so that 20 epochs of the first stage are 168K updates (30 are 251K), and of the second 20K.
+- On Cityscapes, ResNet-152 learns its batch norm for 10 epochs before the 20 in which that is fixed. So it does here
+  in the first stage, as in `duc_table3`.
 - The rate of the second stage: the same again, with the same decay.
 There is no figure on val. In the first stage VOC's val is watched, on which it isn't trained. Data: data/coco_for_voc
 (`make data DATASET=coco_for_voc` says how), with VOC in data/pascal_voc (`ARGS=--config.dataset.options.voc=...` for
@@ -44,5 +44,7 @@ def get_config(arg=None):
     if start:
         c.train.init = start
         c.train.encoder = ""
+    else:
+        duc_cityscapes.learn_batch_norm(c, images, 1)
     c.paper = {"row": "Table 6 row 3", "data": "VOC test", "split": "test", "miou": miou} if miou else {}
     return c

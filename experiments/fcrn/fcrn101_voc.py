@@ -38,7 +38,7 @@ def get_config():
     c.schedule.learning_rate = 2.5e-4
     c.train.steps = 30_000
     c.train.batch_size = 16
-    c.train.freeze_batch_norm = True
+    c.train.freeze_batch_norm = "statistics"
     c.train.encoder = "imagenet"
     c.paper.update(row="Table 4 row 5", data="VOC val", split="val", miou=75.45, accuracy=94.27, mean_accuracy=84.82)
     return c

@@ -21,6 +21,6 @@ def get_config(arg=None):
     c.schedule.learning_rate = 2e-5
     c.train.encoder = ""
     c.train.init = arg or "runs/sunet_cityscapes"
-    c.train.freeze_batch_norm = True
+    c.train.freeze_batch_norm = "all"
     c.train.steps = 10_000
     return c

@@ -3,8 +3,8 @@
 Paper: the errors and parameters below, on val (224x224 from the middle of images resized to 256). Our parameters are
 6.91M, 24.70M and 37.73M: of the 24.6M that the paper prints for SUNet-128, the layers of its Table 1 explain 24.70M.
 The third block of SUNet-7-128 has 1792 features, since Table 1 is illegible there and the authors' code has 2048, with
-which the network has 39.1M. Moving statistics as in PyTorch (0.9). Colours change in brightness and contrast by 0.4, as
-in the authors' code, which also changes saturation and adds noise along the colours' principal components.
+which the network has 39.1M. Moving statistics as in PyTorch (0.9). Colours change in brightness, contrast and
+saturation by 0.4, and by noise along their principal components, as in the authors' code.
 
   make train EXP=sunet_imagenet:64 && make evaluate EXP=sunet_imagenet:64
 """
@@ -41,6 +41,8 @@ def get_config(arg=None):
     c.data.area = (0.08, 1.0)
     c.data.brightness = 0.8
     c.data.contrast = 0.4
+    c.data.saturation = 0.4
+    c.data.colour_noise = 0.1
     c.data.cache = False
     c.optimizer.name = "sgd"
     c.optimizer.options.update(momentum=0.9, nesterov=True)

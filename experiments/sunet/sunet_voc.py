@@ -71,7 +71,7 @@ def get_config(arg=None):
         _go_on(c, "trainaug")
         c.dataset.train_split = "trainval"
         c.dataset.val_split = ""
-        c.train.freeze_batch_norm = True
+        c.train.freeze_batch_norm = "all"
     if miou:
         c.paper.update(row=place, data=f"VOC {split}", split=split, miou=miou)
     return c

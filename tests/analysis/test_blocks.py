@@ -13,7 +13,7 @@ def found(name, **options):
     return blocks.blocks(models.build(name, 5, **{**TINY[name][0], **options}))
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", TINY)
 def test_every_layer_and_every_parameter_is_in_one_block(name):
     model = models.build(name, 5, **TINY[name][0])
     made = blocks.blocks(model)
@@ -22,7 +22,7 @@ def test_every_layer_and_every_parameter_is_in_one_block(name):
     assert all(block.takes for block in made if block.name != "image")
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", TINY)
 def test_a_block_stands_beyond_what_it_takes_and_none_on_another(name):
     made = found(name)
     columns = blocks.columns(made)

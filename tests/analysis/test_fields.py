@@ -57,7 +57,7 @@ def test_a_module_of_sunet_from_its_own_input():
     assert "block1.unet1.expand.conv" not in found, "which comes before"
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", TINY)
 def test_spans_are_those_of_the_way_back(name):
     """The box around all that is reached from a place, at the centre and at both ends, for every sixth layer."""
     model = models.build(name, 5, **TINY[name][0])

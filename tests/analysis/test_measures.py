@@ -202,7 +202,7 @@ def tiny(name):
     return transparent(models.build(name, 5, **TINY[name][0], **options))
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", TINY)
 def test_networks_reach_where_their_gradients_are(name):
     """At the outputs, at the last layers of a few others on the way, and off the centre."""
     model, size = tiny(name), (65, 98)
@@ -216,7 +216,7 @@ def test_networks_reach_where_their_gradients_are(name):
         np.testing.assert_array_equal(measures.reach(model, *size, inner), moved_by(model, size, inner), inner)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", TINY)
 def test_rows_and_columns_alone_give_the_box_of_the_map(name):
     model = tiny(name)
     graph = Graph(model, 97, 130)

@@ -37,7 +37,8 @@ CHOICES = {
     "evaluate.protocols": PROTOCOLS,
 }
 OPTION_CHOICES = {
-    "did": {"stem": "STEMS", "decoder": "DECODERS"},
+    "classifier": {"encoder": "DENSENETS RESNETS"},
+    "did": {"task": "TASKS", "stem": "STEMS", "decoder": "DECODERS"},
     "duc": {"dilation": "DILATIONS", "upsampling": "UPSAMPLINGS"},
     "fcrn": {"kernel": "KERNELS", "output_stride": "STRIDES"},
     "ladder": {"encoder": "DENSENETS RESNETS", "context": "CONTEXTS", "decoder": "DECODERS"},

@@ -1,4 +1,7 @@
-"""What every architecture promises (docs/explanation/architecture.md). A new one needs a line in `TINY`."""
+"""What every architecture for segmentation promises (docs/explanation/architecture.md).
+
+A new one needs a line in `TINY`.
+"""
 
 import functools
 
@@ -24,7 +27,7 @@ TINY = {
 }
 # name: other values of the options that the encoder does not depend on
 BEYOND = {
-    "did": {"smoothing": 3, "deep_supervision": False, "placement": "exact"},
+    "did": {"task": "classification", "smoothing": 3, "deep_supervision": False, "placement": "exact"},
     "duc": {"aspp": 4, "cell": 1, "upsampling": "bilinear", "placement": "areas"},
     "fc_densenet": {},
     "fcrn": {"kernel": 3, "dilation": 6, "placement": "corners"},
@@ -34,7 +37,11 @@ BEYOND = {
 # The smallest, 16n+1, even and odd; not square.
 SIZES = [(17, 17), (33, 49), (40, 31)]
 
-pytestmark = pytest.mark.parametrize("name", models.names())
+pytestmark = pytest.mark.parametrize("name", TINY)
+
+
+def test_every_architecture_for_segmentation_is_here(name):
+    assert {*TINY, "classifier"} == {*models.names()}
 
 
 def build(name, shape=(None, None, 3), **options):

@@ -10,6 +10,7 @@ from did_tf.models.layers import (
     FusedBatchNormalization,
     Normalize,
     ResizeBilinear,
+    frozen_batch_norm,
     random_seed,
 )
 from did_tf.models.placement import PLACEMENTS, Step, interpolation_matrix
@@ -123,6 +124,30 @@ def test_fused_batch_norm_infers_like_keras_and_keeps_its_statistics(policy, tra
     assert result.dtype == ours.compute_dtype
     np.testing.assert_allclose(flat(result), reference, rtol=1e-5 + ROUNDING[policy], atol=1e-5)
     for weight, old in zip(ours.get_weights(), before):
+        np.testing.assert_array_equal(weight, old)
+
+
+@POLICIES
+@pytest.mark.parametrize("mode", ["statistics", "all"])
+def test_frozen_batch_norm_has_the_gradients_of_its_formula(policy, mode):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta with the moving statistics, which stay."""
+    keras.mixed_precision.set_global_policy(policy)
+    shape = (3, 6, 5, 4)
+    layer, x, direction = twins(shape)[0], drawn(shape), drawn(shape, 1, 0, 1)
+    before = layer.get_weights()
+    gamma, beta, mean, variance = (w.astype(np.float64) for w in before)
+    with frozen_batch_norm(mode):
+        result, *gradients = outputs_and_gradients(layer, x, direction)
+    normal = (values(x) - mean) / np.sqrt(variance + layer.epsilon)
+    back = values(direction)
+    expected = [normal * gamma + beta, back * gamma / np.sqrt(variance + layer.epsilon)]
+    if mode == "statistics":
+        expected += [(back * normal).sum((0, 1, 2)), back.sum((0, 1, 2))]
+    else:
+        assert gradients[1:] == [None, None]
+    for found, wanted in zip([result, *gradients], expected):
+        np.testing.assert_allclose(values(found), wanted, rtol=2e-5 + ROUNDING[policy], atol=1e-5)
+    for weight, old in zip(layer.get_weights(), before):
         np.testing.assert_array_equal(weight, old)
 
 

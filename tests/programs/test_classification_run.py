@@ -4,6 +4,7 @@ import json
 
 import folders
 import numpy as np
+import own_data
 import program
 import pytest
 import tensorflow as tf
@@ -82,13 +83,49 @@ def test_it_is_exported(trained, tmp_path):
     assert classes == probabilities.argmax() and probabilities.shape == (3,)
 
 
-def test_a_segmentation_starts_from_its_encoder(trained, tmp_path):
-    _, run, _ = trained
-    segmenter = wiring.make_trainer(tiny.config(model=SUNET, train__encoder=str(run.folder)), RunFolder(tmp_path))
-    with np.load(run.best / "weights.npz") as best:
-        for name, variable in checkpoints.model_state(segmenter.model).items():
+RESNET = {
+    "name": "classifier",
+    **models.own_options("classifier"),
+    "encoder": "resnet14",
+    "width": 8,
+    "bn_epsilon": 1e-6,
+}
+FCRN = {"name": "fcrn", **models.own_options("fcrn"), "depth": 14, "width": 8, "kernel": 3, "dilation": 2}
+BANDS = ("red", "green", "blue", "nir")
+
+
+@pytest.fixture
+def four_bands(tmp_path):
+    """Settings of a classification of TIFFs with four bands."""
+    draw = np.random.default_rng(0)
+    for number in range(8):
+        path = tmp_path / "data" / ("train", "val")[number // 6] / f"class{number % 2}" / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own_data.write_tiff(path, draw.integers(0, 4000, (40, 44, 4)).astype(np.uint16))
+    pixels = {"bands": BANDS, "dtype": "uint16", "mean": (2000.0,) * 4, "std": (1000.0,) * 4}
+    dataset = {**tiny.config()["dataset"], "name": "imagenet", "folder": str(tmp_path / "data"), "options": pixels}
+    small = {"train__steps": 2, "train__validate_every": 2, "train__batch_size": 2, "schedule__warmup": 0}
+    return settings(tmp_path / "data", dataset=dataset, model=RESNET, **small)
+
+
+def test_a_classifier_of_four_bands_lends_its_encoder_to_segmentation(four_bands, tmp_path, capsys):
+    """The first kernel keeps what the colours have in it, and all else is the same."""
+    pretrained = RunFolder(tmp_path / "pretrained")
+    wiring.make_trainer(four_bands, pretrained).fit()
+    segmentation = tiny.config(model=FCRN, data__crop=(33, 33), train__encoder=str(pretrained.folder))
+    model = wiring.make_trainer(segmentation, RunFolder(tmp_path / "run")).model
+    told = (
+        "trained with other settings: of classifier, here fcrn, bn_epsilon (1e-06, here 1e-05); its first layer, which"
+    )
+    assert told in capsys.readouterr().out
+    taken = []
+    with np.load(pretrained.best / "weights.npz") as best:
+        for name, variable in checkpoints.model_state(model).items():
             if models.part(name[len("model/") :]) == "encoder":
-                np.testing.assert_array_equal(tf.convert_to_tensor(variable), best[name], err_msg=name)
+                expected = best[name] if "stem.conv1.conv" not in name else best[name][:, :, :3] * np.float32(4 / 3)
+                np.testing.assert_array_equal(tf.convert_to_tensor(variable), expected, err_msg=name)
+                taken.append(name)
+    assert len(taken) > 60 and any("moving_mean" in name for name in taken)
 
 
 @pytest.mark.parametrize(

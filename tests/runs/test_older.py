@@ -30,6 +30,12 @@ def test_aligned_corners_are_a_placement(aligned, placement):
     assert older.settings(config) == {**config, "evaluate": {"options": {"placement": placement}}}
 
 
+def test_frozen_batch_norm_was_all_of_it():
+    for was, now in ((True, "all"), (False, "")):
+        found = older.settings({"model": {"name": "did"}, "train": {"freeze_batch_norm": was, "steps": 3}})
+        assert found["train"] == {"freeze_batch_norm": now, "steps": 3}
+
+
 def test_settings_of_today_stay_as_they_are():
     for name in models.names():
         settings = cli.defaults(name)

@@ -22,7 +22,7 @@ RECIPE = {
     "optimizer__name": "adam",
     "optimizer__multipliers": {"encoder": 0.2},
     "schedule__learning_rate": 0.01,
-    "train__freeze_batch_norm": True,
+    "train__freeze_batch_norm": "all",
     "train__shifted_passes": True,
 }
 # settings, and the part of the batch

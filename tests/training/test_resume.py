@@ -17,6 +17,8 @@ from did_tf.runs.run_folder import RunFolder, flatten, read_json, read_metrics
 SETTINGS = {
     "model__dropout": 0.2,
     "train__ema": 0.9,
+    "train__freeze_batch_norm": "all",
+    "train__freeze_batch_norm_from": 4,
     "train__steps": 6,
     "train__log_every": 3,
     "train__checkpoint_every": 3,
@@ -31,7 +33,10 @@ def make(folder, **overrides):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Folder of an undisturbed run of six steps, with dropout, an average of the weights and validation."""
+    """Folder of an undisturbed run of six steps, with dropout, an average of the weights and validation.
+
+    Its batch norm is frozen after four: whoever goes on from the third step comes by that.
+    """
     folder = tmp_path_factory.mktemp("whole")
     make(folder).fit()
     return folder

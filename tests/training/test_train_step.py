@@ -15,9 +15,10 @@ from did_tf.models.phases import PHASES
 from did_tf.training import health
 from did_tf.training.distribution import make_strategy
 from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.optimizers import LossScale
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
-from did_tf.training.train_step import LossScale, TrainStep
+from did_tf.training.train_step import TrainStep
 
 SHAPE, CLASSES, BASE, STEPS = (4, 3, 5, 2), 3, 0.5, 10
 OUTPUTS = {"main": 0.7, "side": 0.3}
@@ -25,7 +26,8 @@ LAYERS = {"stem": (2, 4), "decoder.mix": (4, 4), "head.main.conv": (4, CLASSES),
 DECAYED = {"stem": True, "decoder.mix": True, "head.main.conv": False, "head.side.conv": False}
 SETTINGS = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": 0.0, "clip_norm": 0.0}
 SETTINGS |= {"undecayed": ("head",), "multipliers": {}}
-TRAIN = {"accumulate": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False, "freeze_batch_norm": False}
+TRAIN = {"accumulate": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
+TRAIN |= {"freeze_batch_norm": "", "freeze_batch_norm_from": 0}
 
 
 def network():
@@ -309,7 +311,7 @@ def normalised():
 
 @pytest.mark.parametrize("synchronised, frozen", [(False, False), (True, True)])
 def test_batch_norm_is_synchronised_and_frozen_as_said(synchronised, frozen):
-    train = {"sync_batch_norm": synchronised, "freeze_batch_norm": frozen}
+    train = {"sync_batch_norm": synchronised, "freeze_batch_norm": "all" if frozen else ""}
     train_step = step_of(normalised, outputs={"main": 1.0}, train=train)
     model = train_step.model
     layer = model.get_layer("stem.bn")
@@ -326,6 +328,27 @@ def test_batch_norm_is_synchronised_and_frozen_as_said(synchronised, frozen):
         np.testing.assert_allclose(v.numpy(), value)
 
 
+@pytest.mark.parametrize("frozen, moving", [("statistics", [True, True, False, False]), ("all", [False] * 4)])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_batch_norm_is_frozen_from_its_step_on(frozen, moving, precision):
+    """Momentum of the steps before moves nothing that is fixed, nor do its gradients count in the norm."""
+    train = {"freeze_batch_norm": frozen, "freeze_batch_norm_from": 2, "precision": precision}
+    momentum = {"options": {"momentum": 0.9}}
+    train_step = step_of(normalised, outputs={"main": 1.0}, settings=momentum, train=train)
+    moved, told = [], []
+    for step in range(4):
+        before = train_step.model.get_layer("stem.bn").get_weights()
+        told.append(took(train_step, *batch(), step))
+        after = train_step.model.get_layer("stem.bn").get_weights()
+        moved.append([not np.array_equal(a, b) for a, b in zip(after, before)])
+    assert moved == [[True] * 4, [True] * 4, moving, moving]
+    assert not any(values.get("skipped") for values in told)
+    start = step_of(normalised, outputs={"main": 1.0}, settings=momentum, train={**train, "freeze_batch_norm_from": 0})
+    start.model.set_weights(train_step.model.get_weights())
+    norms = [took(one, *batch(), 9)["gradient_norm"] for one in (train_step, start)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
 STILL = {"multipliers": {"encoder": 0, "head": 0}}
 
 
@@ -334,7 +357,7 @@ def test_every_step_and_seed_drops_otherwise():
     images, labels = batch(ignored=0)
     seen = []
     for seed in (1, 2):
-        train_step = step_of(normalised, None, {"main": 1.0}, STILL, {"freeze_batch_norm": True}, seed)
+        train_step = step_of(normalised, None, {"main": 1.0}, STILL, {"freeze_batch_norm": "all"}, seed)
         for v in train_step.model.trainable_variables:
             v.assign(tf.ones(v.shape) * tf.reshape(tf.range(float(v.shape[-1])), [1] * (len(v.shape) - 1) + [-1]))
         seen.append([took(train_step, images, labels, step)["loss"] for step in (0, 1, 2, 3, 0, 1)])
@@ -366,7 +389,7 @@ def test_passes_are_numbered_through_steps_and_replicas(monkeypatch, accumulate,
 def test_two_micro_batches_drop_what_two_steps_would():
     (images, labels), losses = batch(ignored=0), {}
     for accumulate in (1, 2):
-        train = {"accumulate": accumulate, "freeze_batch_norm": True}
+        train = {"accumulate": accumulate, "freeze_batch_norm": "all"}
         keras.utils.set_random_seed(0)
         train_step = step_of(normalised, None, {"main": 1.0}, STILL, train)
         parts = np.split(images, 3 - accumulate), np.split(labels, 3 - accumulate)

@@ -15,7 +15,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 from did_tf.training.health import TrainingFailed
-from did_tf.training.train_step import LossScale
+from did_tf.training.optimizers import LossScale
 
 SGD = {
     "optimizer__name": "sgd",
@@ -24,7 +24,7 @@ SGD = {
     "schedule__warmup": 0,
     "dataset__val_split": "",
 }
-FROZEN = {"train__freeze_batch_norm": True}
+FROZEN = {"train__freeze_batch_norm": "all"}
 FCRN = {"model": {"name": "fcrn", "depth": 14, "width": 4, "kernel": 3}, "loss__resolution": "features"}
 
 

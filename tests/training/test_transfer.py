@@ -119,6 +119,11 @@ def test_a_network_with_other_options_is_refused(source):
         transfer.load_all(network(), source[0], {**own(), "network": {**NETWORK, "growth": 8}})
 
 
+def test_another_network_is_told_with_the_way_to_its_encoder(source):
+    with pytest.raises(ConfigError, match="of the network did, here it is duc: train.encoder takes its encoder alone"):
+        transfer.load_all(network(), source[0], {**own(), "network": models.described({"name": "duc"})})
+
+
 @pytest.mark.parametrize("bands", [("a", "b"), ("", "", "", ""), ("x", "a", "b")])
 def test_the_sum_over_the_bands_stays_as_large(bands):
     kernel = np.random.default_rng(2).normal(size=(3, 3, 2, 5)).astype(np.float32)

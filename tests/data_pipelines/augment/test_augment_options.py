@@ -63,7 +63,7 @@ def test_16_bit_values_are_copied():
 
 
 NEW = {"balance": 0.5, "hue": 0.2, "saturation": 0.3, "noise": 0.3, "blur": 1.5, "rotation": 20.0}
-NEW.update({"brightness": 0.2, "contrast": 0.2})
+NEW.update({"brightness": 0.2, "contrast": 0.2, "colour_noise": 0.3})
 
 
 def ops(**settings):
@@ -196,6 +196,22 @@ def test_grey_has_no_colour_to_change():
         np.testing.assert_allclose(image, plain, rtol=1e-5)
 
 
+def test_colour_noise_is_gaussian_along_imagenets_principal_components():
+    """One shift for all pixels of a crop; back along the orthogonal components it has their deviations."""
+    vectors = np.array([(-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203)])
+    deviations = 255 * np.array((0.2175, 0.0188, 0.0045))
+    shifts = []
+    for image, plain in changed(300, crop=(4, 5), colour_noise=0.1):
+        shift = image - plain
+        np.testing.assert_allclose(shift, np.broadcast_to(shift[0, 0], shift.shape), atol=1e-3)
+        assert not shift[..., [0, 4]].any()
+        shifts.append(shift[0, 0, [3, 2, 1]] @ vectors / deviations)
+    shifts = np.array(shifts)
+    np.testing.assert_allclose(shifts.mean(axis=0), 0, atol=0.03)
+    np.testing.assert_allclose(shifts.std(axis=0), 0.1, rtol=0.15)
+    np.testing.assert_allclose(np.corrcoef(shifts.T), np.eye(3), atol=0.2)
+
+
 def test_noise_is_gaussian_of_a_part_of_each_bands_deviation():
     strengths, fields = [], []
     for image, plain in changed(60, noise=0.5):
@@ -257,6 +273,12 @@ WHOLE = DatasetSpec("whole", (), (), {}, (0.0,) * 3, (1.0,) * 3, task="classific
     [
         ({"hue": 0.1}, GREY, "need the bands red, green and blue; grey has 1 without names: name its bands"),
         ({"saturation": 0.1}, FALSE_COLOUR, "false has infrared, red, green"),
+        (
+            {"colour_noise": 0.1},
+            FALSE_COLOUR,
+            "colour_noise is along .* 8-bit red, green and blue, which false has not",
+        ),
+        ({"colour_noise": 0.1}, SPEC, "which five has not: set it to 0"),
         ({"balance": 0.1}, WHOLE, "data.balance needs a class per pixel; whole is for classification"),
     ],
 )
@@ -272,6 +294,7 @@ def test_what_the_data_cannot_have_is_told(settings, spec, message):
     [
         ({"balance": 1.5}, "data.balance must be 0 to 1, got 1.5"),
         ({"hue": 0.6}, "data.hue must be 0 to 0.5, got 0.6"),
+        ({"colour_noise": 11}, "data.colour_noise must be 0 to 10, got 11"),
         ({"saturation": -0.1}, "data.saturation must be 0 to 1, got -0.1"),
         ({"noise": float("nan")}, "data.noise must be 0 to 10, got nan"),
         ({"blur": -1.0}, "data.blur must be 0 to 100, got -1.0"),

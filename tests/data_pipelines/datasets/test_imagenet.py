@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from folders import make_imagenet, write_image
+from own_data import write_tiff
 
 from data_pipelines import DataError, load, spec_of
 from data_pipelines.spec import AbsentSplit
@@ -101,3 +102,37 @@ def test_missing_folders_are_named(folder):
         DataError, match=r"no ImageNet in .* \(it has no folder train\).*did_tf data --dataset=imagenet"
     ):
         load("imagenet", folder)
+
+
+FOUR = {"bands": ("red", "green", "blue", "nir"), "dtype": "uint16", "mean": (1.0, 2.0, 3.0, 4.0), "std": (5.0,) * 4}
+
+
+def test_images_of_other_bands(folder):
+    pixels = np.arange(4 * 6 * 7, dtype=np.uint16).reshape(6, 7, 4) * 50
+    path = folder / "val" / CLASSES[2] / "own.tif"
+    write_tiff(path, pixels)
+    dataset = load("imagenet", folder, **FOUR)
+    spec = dataset.spec
+    assert (spec.bands, spec.dtype, spec.rgb, spec.mean) == (4, "uint16", (0, 1, 2), FOUR["mean"])
+    image, label = dataset.read(dataset.samples("val")[-1])
+    np.testing.assert_array_equal(image, pixels)
+    assert label == 2
+    with pytest.raises(DataError, match="has 3 bands, but imagenet has 4"):
+        dataset.read(dataset.samples("val")[0])
+    without = spec_of("imagenet", folder / "nowhere", **FOUR)
+    assert (without.num_classes, without.std) == (1000, FOUR["std"])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"bands": ("a", "b")}, r"mean and std of imagenet must have a number for each of 2 bands, .*got \(\) and"),
+        ({"dtype": "uint16"}, "mean and std of imagenet must have a number for each of 3 bands"),
+        ({**FOUR, "std": (5.0, 5.0, 5.0, 0.0)}, "std above 0"),
+        ({**FOUR, "dtype": "int8"}, "dtype of imagenet must be one of uint8, uint16, float32, got 'int8'"),
+    ],
+)
+def test_options_that_do_not_say_what_pixels_are(folder, options, message):
+    for where in (folder, folder / "nowhere"):
+        with pytest.raises(DataError, match=message):
+            spec_of("imagenet", where, **options)
