@@ -209,7 +209,7 @@ def _model(network):
     stem = keras.layers.Conv2D(FEATURES, 3, padding="same", name="stem")(image)
     outputs = {}
     for output, (views, kernel, _) in NETWORKS[network].items():
-        x = Phases(stride=1, name="phases")(stem) if views is SHIFTED else stem
+        x = Phases(name="phases")(stem) if views is SHIFTED else stem
         stride = 1 if views is SHIFTED else views[0][0].step
         name = f"head.{output}"
         x = keras.layers.Conv2D(CLASSES, kernel, stride, padding="same", name=f"{name}.conv")(x)

@@ -83,6 +83,7 @@ def test_the_notebook_is_the_tutorial():
     assert nbformat.read(tutorials.NOTEBOOK, 4) == tutorials.notebook("own-data")
 
 
+@pytest.mark.slow
 def test_your_own_data_as_a_notebook(tmp_path, monkeypatch):
     """Its cells are the blocks of the tutorial, whose commands are run so. The programs are processes of their own."""
     program = tmp_path / "bin" / "did_tf"

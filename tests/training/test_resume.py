@@ -156,6 +156,7 @@ def aged(run):
     write_json(run / "manifest.json", {**made, "data": {**made["data"], "fingerprint": "of sizes"}})
 
 
+@pytest.mark.slow
 def test_a_run_of_version_0_2_is_gone_on_from_in_another(whole, half, tmp_path):
     """Its crops were drawn otherwise; its averages, which it numbers, are the weights that another starts from."""
     averages = checkpoints.read(half / "checkpoints" / "step_00000003.npz", ("average/",))
