@@ -44,6 +44,7 @@ def read(path):
     return pixels
 
 
+@pytest.mark.slow
 def test_camvid_in_an_hour(tmp_path):
     train, evaluate = (f"did_tf {command} --experiment=did_camvid_quick\n" for command in ("train", "evaluate"))
     changes = {
