@@ -50,7 +50,10 @@ def assert_same(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("depth, cityscapes, voc", [(50, 24.48, 24.58), (101, 43.47, 43.58), (152, 59.12, 59.22)])
+@pytest.mark.parametrize(
+    "depth, cityscapes, voc",
+    [(50, 24.48, 24.58), (101, 43.47, 43.58), pytest.param(152, 59.12, 59.22, marks=pytest.mark.slow)],
+)
 def test_parameter_counts(depth, cityscapes, voc):
     """Of 19 and 21 classes; all that a class adds is its part of the classifier."""
     model = models.build("fcrn", 19, depth=depth)
