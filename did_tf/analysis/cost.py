@@ -14,7 +14,7 @@ from tensorflow import keras
 
 from did_tf.analysis.graph import TRANSPOSED, Graph
 from did_tf.models.ladder import GridPooling
-from did_tf.models.layers import DenseUpsampling, Dropout, Normalize, ResizeBilinear
+from did_tf.models.layers import DenseUpsampling, Dropout, Normalize, ResizeBilinear, check_size
 from did_tf.models.phases import Interleave, Phases
 
 layers = keras.layers
@@ -48,8 +48,12 @@ def activations(model: keras.Model, height: int, width: int, output: str = "main
       output: the one that is wanted in inference.
 
     Raises:
+      ConfigError: the network takes no images as small as that.
       ValueError: as `Graph` does, or nobody knows what the backward pass needs of a layer.
     """
+    for layer in model.layers:
+        if isinstance(layer, Normalize):
+            check_size((None, height, width), layer.minimum)
     graph = Graph(model, height, width)
     taken = {name: takes(graph, name) for name in graph.feeds}
     sizes = {name: _bytes(graph, name) for name in graph.feeds}

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from data_pipelines.programs.command import literal
 from did_tf import models, settings
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.runs import older
 
 
 def changes(overrides: Iterable[str]) -> dict[str, str]:
@@ -53,6 +54,8 @@ def _check_keys(texts, config):
         if key in settings.OPEN:
             raise ConfigError(f"{key} is set key by key: --config.{key}.KEY=VALUE")
         if key not in known:
+            if key in older.RENAMED:
+                raise ConfigError(f"setting {key!r} is --config.{older.RENAMED[key]}")
             raise ConfigError(f"unknown setting {key!r}{nearest(key, known)}; --help lists them")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+RENAMED = {"model.align_corners": "model.placement=corners (or areas, where it was False)"}
+"""Settings that have another name here, and what to say in place of them."""
+
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's config.json, nested, with every setting by the name and the value that it has here."""

@@ -10,6 +10,7 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.analysis import cost, measures
+from did_tf.common.errors import ConfigError
 from did_tf.inference.memory import most_at_once
 from did_tf.inference.predictor import Predictor
 
@@ -164,6 +165,12 @@ def test_what_nobody_knows_of_a_layer_is_told(monkeypatch):
 
 def test_columns_are_of_one_crop_in_megabytes():
     assert cost.columns(small(), (1000, 500)) == {"inference, MB": "36", "training, MB": "36"}
+
+
+def test_images_that_the_network_does_not_take_are_told():
+    model = models.build("did", 2, **TINY["did"][0])
+    with pytest.raises(ConfigError, match="image width 16 is too small for the network: it takes 17 or more"):
+        cost.activations(model, 17, 16)
 
 
 def test_output_strides_of_sunet():

@@ -84,6 +84,11 @@ def test_unknown_setting_names_the_nearest(key, nearest):
         resolve(f"--config.{key}=1")
 
 
+def test_a_setting_of_older_versions_names_what_it_is():
+    with pytest.raises(ConfigError, match=r"setting 'model.align_corners' is --config.model.placement=corners"):
+        resolve("--config.model.align_corners=True")
+
+
 def test_settings_of_another_experiments_run_are_announced(monkeypatch, capsys, tmp_path):
     config = resolve("--config.model.growth=7")
     RunFolder(tmp_path, "did_synthetic").start(config, {})
