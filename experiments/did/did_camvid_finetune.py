@@ -15,11 +15,15 @@ FRAMES, EPOCHS = 367 + 101, 100
 
 def get_config(arg=None):
     """`arg`: run folder or weights file to start from; default runs/did_camvid."""
-    c = did_camvid.get_config()
-    c.dataset.train_split = "train+val"
+    return last_stage(did_camvid.get_config(), arg or "runs/did_camvid", FRAMES)
+
+
+def last_stage(c, start, images, split="train+val"):
+    """The settings `c` for section 3.3's last stage: from weights in `start`, on so many images of a split."""
+    c.dataset.train_split = split
     c.dataset.val_split = ""
     c.schedule.name = "constant"
     c.schedule.learning_rate = 1e-4
-    c.train.init = arg or "runs/did_camvid"
-    c.train.steps = math.ceil(EPOCHS * FRAMES / c.train.batch_size)
+    c.train.init = start
+    c.train.steps = math.ceil(EPOCHS * images / c.train.batch_size)
     return c

@@ -8,17 +8,11 @@ fine frames are 173,750 updates of 2 crops. There is no validation: val is train
 """
 
 from experiments.did import did_cityscapes
+from experiments.did.did_camvid_finetune import last_stage
 
-FRAMES, EPOCHS = 2975 + 500, 100
+FRAMES = 2975 + 500
 
 
 def get_config(arg=None):
     """`arg`: run folder or weights file to start from; default runs/did_cityscapes."""
-    c = did_cityscapes.get_config()
-    c.dataset.train_split = "train+val"
-    c.dataset.val_split = ""
-    c.schedule.name = "constant"
-    c.schedule.learning_rate = 1e-4
-    c.train.init = arg or "runs/did_cityscapes"
-    c.train.steps = EPOCHS * FRAMES // c.train.batch_size
-    return c
+    return last_stage(did_cityscapes.get_config(), arg or "runs/did_cityscapes", FRAMES)

@@ -8,17 +8,11 @@ all 18,000 patches of the 180 tiles, so that 100 are 180,000 updates of 10. Ther
 """
 
 from experiments.did import did_inria
+from experiments.did.did_camvid_finetune import last_stage
 
-PATCHES, EPOCHS = 180 * 100, 100
+PATCHES = 180 * 100
 
 
 def get_config(arg=None):
     """`arg`: run folder or weights file to start from; default runs/did_inria."""
-    c = did_inria.get_config()
-    c.dataset.train_split = "trainval"
-    c.dataset.val_split = ""
-    c.schedule.name = "constant"
-    c.schedule.learning_rate = 1e-4
-    c.train.init = arg or "runs/did_inria"
-    c.train.steps = EPOCHS * PATCHES // c.train.batch_size
-    return c
+    return last_stage(did_inria.get_config(), arg or "runs/did_inria", PATCHES, "trainval")
