@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from tensorflow import keras
 
-from did_tf.common.errors import ConfigError
 from did_tf.models import densenet, resnet
 from did_tf.models.ladder import DENSENETS, RESNETS
 from did_tf.models.units import (
     ImageShape,
     Units,
+    check_absent,
     check_choices,
     check_counts,
     check_lengths,
@@ -72,7 +72,8 @@ def classifier(
     check_lengths("classifier", 4, units=units)
     check_counts("classifier", growth=growth, width=width, **({} if units is None else {"units": units}))
     chosen = {"stem": stem, "width": width, "growth": growth, "units": units, "stem_pool": stem_pool}
-    _check_has(encoder, {**chosen, "dropout": dropout}, _OF_DENSENETS if encoder in RESNETS else _OF_RESNETS)
+    absent = _OF_DENSENETS if encoder in RESNETS else _OF_RESNETS
+    check_absent("classifier", encoder, {**chosen, "dropout": dropout}, absent)
     make = Units(dropout, use_bias=False, momentum=bn_momentum, epsilon=bn_epsilon, initializer=kaiming)
     image, x = image_input("classifier", input_shape, mean, std, MINIMUM)
     if encoder in RESNETS:
@@ -81,10 +82,3 @@ def classifier(
         x = densenet.encoder(make, x, units or DENSENETS[encoder], growth, stem_pool=stem_pool)[32]
         x = make.bn_relu(x, "head.main")
     return keras.Model(image, {"main": classify(x, num_classes)}, name=name)
-
-
-def _check_has(encoder, chosen, others):
-    """Raises ConfigError where `chosen` differs from `others`, {option that the encoder has not: its default}."""
-    for option, plain in others.items():
-        if chosen[option] != plain:
-            raise ConfigError(f"classifier: {encoder} has no {option}: it must be {plain!r}, got {chosen[option]!r}")

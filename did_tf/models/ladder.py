@@ -18,6 +18,7 @@ from did_tf.models.placement import PLACEMENTS
 from did_tf.models.units import (
     ImageShape,
     Units,
+    check_absent,
     check_choices,
     check_counts,
     check_lengths,
@@ -32,6 +33,7 @@ layers = keras.layers
 MINIMUM = 17  # two cells at stride 16; the levels below may have a single one
 DENSENETS = {f"densenet{depth}": units for depth, units in densenet.UNITS.items()}
 RESNETS = {f"resnet{depth}": depth for depth in resnet.UNITS}
+_OF_DENSENETS = {"growth": 32, "units": None, "split": (), "stem_pool": 3, "dropout": 0.0}
 CONTEXTS = ("block", "spp")
 DECODERS = ("ladder", "plain")
 GRIDS = (1, 2, 3, 6)  # of PSPNet's pyramid (Zhao et al. 2017), which the paper's is "similar to"
@@ -99,7 +101,7 @@ def ladder(
     image, x = image_input("ladder", input_shape, mean, std, MINIMUM)
     if encoder in RESNETS:
         chosen = {"growth": growth, "units": units, "split": tuple(split), "stem_pool": stem_pool, "dropout": dropout}
-        _check_resnet(encoder, chosen)
+        check_absent("ladder", encoder, chosen, _OF_DENSENETS)
         taps = resnet.encoder(make, x, RESNETS[encoder], output_stride)
     else:
         units = units or DENSENETS[encoder]
@@ -113,14 +115,6 @@ def ladder(
     else:
         features = {"main": _way_up(make, coarsest, taps, width, placement), **({"aux": coarsest} if aux else {})}
     return keras.Model(image, _heads(features, image, num_classes, placement), name=name)
-
-
-def _check_resnet(encoder, chosen):
-    """Raises ConfigError where `chosen` {option: value} has something that a ResNet hasn't got."""
-    plain = {"growth": 32, "units": None, "split": (), "stem_pool": 3, "dropout": 0.0}
-    for option, value in chosen.items():
-        if value != plain[option]:
-            raise ConfigError(f"ladder: {encoder} has no {option}: it must be {plain[option]!r}, got {value!r}")
 
 
 def _context(make, x, kind, width, placement):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tensorflow import keras
@@ -203,6 +203,13 @@ def check_rates(model: str, **options: Sequence[float]) -> None:
     """Raises ConfigError where an entry of an option is no number in [0, 1)."""
     for option, values in options.items():
         kinds.sequence(_SHARE).check(f"{model}: {option}", values)
+
+
+def check_absent(model: str, encoder: str, chosen: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
+    """Raises ConfigError where `chosen` differs from `plain`, {option that the encoder has not: its default}."""
+    for option, default in plain.items():
+        if chosen[option] != default:
+            raise ConfigError(f"{model}: {encoder} has no {option}: it must be {default!r}, got {chosen[option]!r}")
 
 
 def check_lengths(model: str, length: int, **options: Any) -> None:
