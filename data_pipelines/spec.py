@@ -209,6 +209,11 @@ class Sample:
     content: str = ""
 
 
+def voided(label: np.ndarray, void: np.ndarray | None) -> np.ndarray:
+    """The label [H, W], and `IGNORE` where `void`, [H, W] bool or None, is True."""
+    return label if void is None else np.where(void, np.uint8(IGNORE), label)
+
+
 class Dataset(abc.ABC):
     """A data set: a `spec`, the samples of each split, and how one is read.
 

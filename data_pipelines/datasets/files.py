@@ -12,7 +12,7 @@ from data_pipelines.reading.images import check_sizes, read_label, read_masked
 from data_pipelines.reading.labels import distances
 from data_pipelines.reading.masks import mask_distances, read_masks
 from data_pipelines.reading.places import check_places
-from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
+from data_pipelines.spec import AbsentSplit, DataError, Dataset, Sample, voided
 
 
 class FileDataset(Dataset):
@@ -76,9 +76,7 @@ class FileDataset(Dataset):
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """(image [H, W, bands] of `spec.dtype`, label [H, W] uint8). Raises `DataError`, also where files don't fit."""
         image, label, void = self._read_unmasked(sample)
-        if void is not None:
-            label[void] = IGNORE
-        return image, label
+        return image, voided(label, void)
 
     def read_image(self, sample: Sample) -> np.ndarray:
         """The image [H, W, bands] of `spec.dtype` alone. Raises `DataError`."""

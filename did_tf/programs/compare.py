@@ -12,12 +12,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
 from data_pipelines.learnable import check_scored
-from data_pipelines.spec import IGNORE
 from did_tf import wiring
 from did_tf.common import files, visualize
 from did_tf.common.damage import Damage
@@ -139,9 +137,8 @@ def _write(found, output, text, facts, dataset, samples):
     names = [*comparison.MEANINGS, *spec.classes]
     visualize.save_png(output / "legend.png", visualize.legend(names, [*comparison.COLOURS, *spec.palette]))
     for place, (number, predictions) in enumerate(found.most_different(), 1):
-        image, label, mask = dataset.read_unmasked(samples[number])
-        label = label if mask is None else np.where(mask, np.uint8(IGNORE), label)
-        visualize.save_png(output / f"{FLAGS.split}_{place}.png", found.picture(image, label, predictions))
+        picture = found.picture(*dataset.read(samples[number]), predictions)
+        visualize.save_png(output / f"{FLAGS.split}_{place}.png", picture)
     print(f"{output}/{FLAGS.split}.txt, {FLAGS.split}.json, {FLAGS.split}_gains.png, legend.png and pictures")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.spec import IGNORE, Dataset, Sample
+from data_pipelines.spec import IGNORE, Dataset, Sample, voided
 from did_tf.common import visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import about
@@ -100,7 +100,7 @@ def evaluate(
     for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
         with damage.of(sample.name):
             image, label, mask = dataset.read_unmasked(sample)
-            label = label if mask is None else np.where(mask, np.uint8(IGNORE), label)
+            label = voided(label, mask)
         if damage.reasons:
             continue
         with about(sample.name), damage.of(sample.name):
