@@ -1,4 +1,4 @@
-"""What memory there is for this process."""
+"""What memory there is for this process, and how many cores."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def peak() -> int:
     if resource is None:
         return psutil.Process().memory_info().peak_wset
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _left_of_limit():

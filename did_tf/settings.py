@@ -27,7 +27,7 @@ from did_tf.common.kinds import (
     sequence,
     whole,
 )
-from did_tf.runs.identity import PROTOCOLS_WITH
+from did_tf.runs.identity import PROTOCOLS_WITH, last_step
 from did_tf.training import distribution, losses, optimizers, schedules, supervision
 
 Config = Mapping[str, Any]
@@ -288,7 +288,7 @@ def _conflicts_of_training(config):
     frozen_from = train["freeze_batch_norm_from"]
     if train["sync_batch_norm"] and train["freeze_batch_norm"] and not frozen_from:
         yield "train.sync_batch_norm has nothing to do where train.freeze_batch_norm is set: choose one"
-    if train["freeze_batch_norm"] and frozen_from >= train["steps"] + train["extend"]:
+    if train["freeze_batch_norm"] and frozen_from >= last_step(train):
         yield f"train.freeze_batch_norm_from={frozen_from} must be less than train.steps={train['steps']}"
     if train["shifted_passes"] and config["loss"]["resolution"] != "features":
         yield 'train.shifted_passes needs loss.resolution="features"'

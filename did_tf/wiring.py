@@ -26,7 +26,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.inference import export, inputs, trained
 from did_tf.inference.memory import Fitting, sizes_of
 from did_tf.inference.predictor import Predictor
-from did_tf.runs.identity import PROTOCOLS_WITH
+from did_tf.runs.identity import PROTOCOLS_WITH, last_step
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
@@ -208,7 +208,7 @@ def make_train_step(
 def make_schedule(config: Config) -> Schedule:
     """The `Schedule` of `config.schedule` over all steps, those of `train.extend` too. Raises ValueError."""
     names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
-    settings = {**config["schedule"], "steps": config["train"]["steps"] + config["train"]["extend"]}
+    settings = {**config["schedule"], "steps": last_step(config["train"])}
     return Schedule(*(settings[name] for name in names))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tensorflow import keras
 
 from did_tf.analysis.graph import Graph
-from did_tf.analysis.measures import SIDES
+from did_tf.analysis.measures import SIDES, image_of
 from did_tf.common.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def fields(model: keras.Model, source: str | None = None) -> list[Field]:
     sizes: list[dict[str, tuple[float, ...]]] = []
     for side in SIDES:
         graph = Graph(model, side, side)
-        start = source or next(name for name, feeds in graph.feeds.items() if not feeds)
+        start = source or image_of(graph)
         axes = [{name: _at_centre(span) for name, span in spans(graph, start, axis)} for axis in (0, 1)]
         sizes.append({name: tuple(along[name] for along in axes) for name in axes[0]})
         if sizes[:-1] and sizes[-1] == sizes[-2]:

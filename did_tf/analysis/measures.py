@@ -64,7 +64,7 @@ def reach(
     """
     graph, start = Graph(model, height, width), _layer(model, output)
     place = position or tuple(size // 2 for size in graph.sizes[start][1:])
-    return graph.reach(start, place, _layer(model, source) if source else _image(graph))
+    return graph.reach(start, place, _layer(model, source) if source else image_of(graph))
 
 
 def receptive_field(model: keras.Model, output: str = "main") -> tuple[float, float]:
@@ -78,7 +78,7 @@ def receptive_field(model: keras.Model, output: str = "main") -> tuple[float, fl
     spans: list[tuple[int, ...]] = [(0, 0)]
     for side in SIDES:
         graph, start = Graph(model, side, side), _layer(model, output)
-        lines = [graph.reach(start, (graph.sizes[start][1 + axis] // 2,), _image(graph), (axis,)) for axis in (0, 1)]
+        lines = [graph.reach(start, (graph.sizes[start][1 + axis] // 2,), image_of(graph), (axis,)) for axis in (0, 1)]
         spans.append(tuple(map(extent, lines)))
         if spans[-1] == spans[-2]:
             break
@@ -162,5 +162,6 @@ def _layer(model, output):
     return output
 
 
-def _image(graph):
+def image_of(graph: Graph) -> str:
+    """Name of the layer that is the image."""
     return next(name for name, feeds in graph.feeds.items() if not feeds)

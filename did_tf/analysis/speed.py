@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import psutil
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_pipelines.memory import peak
+from data_pipelines.memory import cores, peak
 
 LEAST, MOST = 3, 200
 """How often a call is measured."""
@@ -75,7 +74,7 @@ def machine() -> dict[str, Any]:
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
     return {
         "device": ", ".join(names) or _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "load": psutil.getloadavg()[0],
         "tensorflow": tf.__version__,
         "keras": importlib.metadata.version("keras"),

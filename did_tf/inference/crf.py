@@ -64,15 +64,9 @@ class CRF:
     @property
     def margin(self) -> int:
         """Pixels around a tile that are computed with it, and dropped."""
-        used = [
-            xy
-            for xy, weight in (
-                (self.appearance_xy, self.appearance_weight),
-                (self.smoothness_xy, self.smoothness_weight),
-            )
-            if weight
-        ]
-        return math.ceil(REACH * max(used))
+        appearance = self.appearance_xy if self.appearance_weight else 0
+        smoothness = self.smoothness_xy if self.smoothness_weight else 0
+        return math.ceil(REACH * max(appearance, smoothness))
 
     def bytes_per_tile(self, classes: int) -> float:
         """Memory that a tile takes at most, as measured on noise."""

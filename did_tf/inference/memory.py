@@ -18,6 +18,7 @@ import tensorflow as tf
 from data_pipelines.memory import free_memory
 from data_pipelines.reading.images import size_of
 from data_pipelines.spec import DataError, Dataset, Sample
+from did_tf.common.errors import ConfigError
 from did_tf.inference.predictor import Predictor
 
 IN_TILES = "tiles_once"
@@ -103,6 +104,13 @@ class Fitting:
         return (
             f"({size[0]}x{size[1]}) would take {needed:.1f} GB of memory by protocol {way}, and {free:.1f} GB are free"
         )
+
+
+def check_free(needed: float, what: str, way: str) -> None:
+    """Raises `ConfigError` where `what` would take more than the memory that is free; `way` says what to do."""
+    free = free_memory()
+    if needed > free:
+        raise ConfigError(f"{what} would take {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: {way}")
 
 
 class Need:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines.memory import free_memory
+from data_pipelines.memory import cores, free_memory
 from did_tf.common.errors import Failure
 from did_tf.inference.crf import CRF, Tile, spans, tiles
 from did_tf.scoring.evaluation import MAIN, Predict, Scored
@@ -35,8 +34,7 @@ class Processes:
     """
 
     def __init__(self, bytes_each: float) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.count = max(1, min(cores, int(free_memory() / 2 // bytes_each)))
+        self.count = max(1, min(cores(), int(free_memory() / 2 // bytes_each)))
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:

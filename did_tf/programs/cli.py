@@ -16,13 +16,14 @@ from pathlib import Path
 from types import ModuleType
 
 from absl import flags, logging
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from tensorflow import keras
 
 import experiments
 from data_pipelines.spec import DatasetSpec
 from did_tf import models, settings, wiring
-from did_tf.common import failures
+from did_tf.common import failures, visualize
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.inference import crf
 from did_tf.inference.refining import Refiner
@@ -137,6 +138,12 @@ def network(config: Config, run: RunFolder) -> tuple[keras.Model, DatasetSpec, s
     keras.utils.set_random_seed(config["seed"])
     spec = wiring.make_spec(config)
     return wiring.make_model(config, spec, changes=config["evaluate"]["options"]), spec, "random weights"
+
+
+def save_picture(path: Path, figure: Figure) -> None:
+    """Writes a figure as PNG and says where. Raises OSError where it can't be written."""
+    visualize.save_figure(path, figure)
+    print(f"picture: {path}")
 
 
 def defaults(model: str) -> Config:

@@ -25,11 +25,10 @@ import tensorflow as tf
 from absl import flags
 
 from data_pipelines import DataError
-from data_pipelines.memory import free_memory
 from did_tf import wiring
 from did_tf.analysis import cost, measures, speed
 from did_tf.common.errors import ConfigError, Failure
-from did_tf.inference.memory import FIXED, SPARE, Need
+from did_tf.inference.memory import FIXED, SPARE, Need, check_free
 from did_tf.inference.predictor import Predictor
 from did_tf.runs.manifest import git_commit
 from did_tf.training.distribution import check_shares, make_strategy
@@ -168,12 +167,8 @@ def _weight_bytes(model):
 def _check_memory(cases, report):
     """Raises `ConfigError` where a measurement would take more memory than is free."""
     for case in cases:
-        needed, free = _needed(case, report), free_memory()
-        if needed > free:
-            raise ConfigError(
-                f"{case.kind} with {case.at_once} images of {_shown(case.size)} at once would take {needed / 1e9:.1f} "
-                f"GB of memory, and {free / 1e9:.1f} GB are free: measure less, by --size, --batch or --measure"
-            )
+        what = f"{case.kind} with {case.at_once} images of {_shown(case.size)} at once"
+        check_free(_needed(case, report), what, "measure less, by --size, --batch or --measure")
 
 
 def _needed(case, report):

@@ -21,14 +21,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from tensorflow import keras
 
-from data_pipelines.memory import free_memory
 from did_tf import models, wiring
 from did_tf.analysis import blocks, cost, fields
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file
 from did_tf.inference import inputs
-from did_tf.inference.memory import FIXED, SPARE
+from did_tf.inference.memory import FIXED, SPARE, check_free
 
 flags.DEFINE_string(
     "image", None, "Image of the activation maps. Default: the first of the validation split, or noise."
@@ -50,11 +49,13 @@ def main() -> None:
     image = _image(config, spec, run.folder)
     _check_memory(model, image)
     found = blocks.blocks(model)
-    _save(run.folder / "architecture.png", architecture(found, f"{run.experiment}: {config['model']['name']}"))
+    cli.save_picture(
+        run.folder / "architecture.png", architecture(found, f"{run.experiment}: {config['model']['name']}")
+    )
     seen = [field for field in fields.fields(model, FLAGS.source) if _acts(model.get_layer(field.layer))]
-    _save(run.folder / "fields.png", _curve(seen, run.experiment))
+    cli.save_picture(run.folder / "fields.png", _curve(seen, run.experiment))
     _write_fields(run.folder / "fields.csv", seen)
-    _save(run.folder / "activations.png", _maps(model, found, image, spec, f"{run.experiment}, {weights}"))
+    cli.save_picture(run.folder / "activations.png", _maps(model, found, image, spec, f"{run.experiment}, {weights}"))
 
 
 def architecture(found: list[blocks.Block], title: str) -> Figure:
@@ -158,12 +159,9 @@ def _image(config, spec, folder):
 
 def _check_memory(model, image):
     """Raises `ConfigError` where activation maps of the image would take more memory than is free."""
-    needed, free = SPARE * cost.activations(model, *image.shape[:2]).inference + FIXED, free_memory()
-    if needed > free:
-        raise ConfigError(
-            f"an image of {image.shape[0]}x{image.shape[1]} would take {needed / 1e9:.1f} GB of memory, and "
-            f"{free / 1e9:.1f} GB are free: give a smaller one by --image"
-        )
+    height, width = image.shape[:2]
+    needed = SPARE * cost.activations(model, height, width).inference + FIXED
+    check_free(needed, f"an image of {height}x{width}", "give a smaller one by --image")
 
 
 def _maps(model, found, image, spec, title):
@@ -209,11 +207,6 @@ def _sheet(panels, title):
             axes.imshow(values, cmap=colours or None, aspect=ratio * values.shape[1] / values.shape[0])
             axes.set_title(name, fontsize=8)
     return figure
-
-
-def _save(path, figure):
-    visualize.save_figure(path, figure)
-    print(f"picture: {path}")
 
 
 def launch() -> None:

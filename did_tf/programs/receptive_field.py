@@ -22,7 +22,6 @@ from matplotlib.patches import Rectangle
 from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.analysis import gridding, measures
-from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
 
 flags.DEFINE_list("rates", [], "Dilations of convolutions in a row, such as 1,2,5,9; no experiment is needed.")
@@ -52,7 +51,7 @@ def _show_rates(rates, kernel, folder):
     print(_checked(rates, kernel))
     figure = Figure(figsize=(5, 5.4), layout="constrained")
     _draw_rates(figure.add_subplot(), rates, kernel, f"dilation {_listed(rates)}")
-    _save(folder / f"coverage_{'_'.join(map(str, rates))}.png", figure)
+    cli.save_picture(folder / f"coverage_{'_'.join(map(str, rates))}.png", figure)
 
 
 def _show_network(config, run):
@@ -76,7 +75,9 @@ def _show_network(config, run):
     print(f"measured, {weights}, {source} of {size}: {used}")
     for stage, rates in stages.items():
         print(f"{stage}: {_checked(rates)}")
-    _save(run.folder / "receptive_field.png", _picture(run, reached, theory, measured, f"{weights}: {used}", stages))
+    cli.save_picture(
+        run.folder / "receptive_field.png", _picture(run, reached, theory, measured, f"{weights}: {used}", stages)
+    )
 
 
 def _images(config, spec):
@@ -160,8 +161,9 @@ def _checked(rates, kernel=3):
 
 def _listed(rates):
     """ "1,2,5,1,2,5,1" -> "(1,2,5)x2,1"."""
-    group, *rest = (",".join(map(str, part)) for part in gridding.groups(rates))
-    times = len(rates) // len(gridding.groups(rates)[0])
+    found = gridding.groups(rates)
+    group, *rest = (",".join(map(str, part)) for part in found)
+    times = len(rates) // len(found[0])
     return ",".join([f"({group})x{times}" if times > 1 else group, *rest])
 
 
@@ -174,11 +176,6 @@ def _whole_numbers(texts):
         return [int(text) for text in texts]
     except ValueError:
         raise ConfigError(f"--rates takes whole numbers such as 1,2,5, got {','.join(texts)!r}") from None
-
-
-def _save(path, figure):
-    visualize.save_figure(path, figure)
-    print(f"picture: {path}")
 
 
 def launch() -> None:

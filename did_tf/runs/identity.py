@@ -48,6 +48,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def last_step(train: Mapping[str, Any]) -> int:
+    """How many steps a training makes by its section `train`, which of an older run may lack "extend"."""
+    return train["steps"] + train.get("extend", 0)
+
+
 def may_differ(name: str) -> bool:
     """Whether `MAY_DIFFER` has the setting or fact `name`, or a group that it is of."""
     return any(name == known or name.startswith(f"{known}.") for known in MAY_DIFFER)

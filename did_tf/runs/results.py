@@ -91,10 +91,9 @@ def _results(run, config, metric):
     # Settings that are younger than the run had no effect on it.
     own = flatten(run.settings()) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
-    for of_paper, score, where, scored, classes, last, report in _scores(run, config, metric):
-        if score is not None:
-            outdated = _outdated(run, scored)
-            yield of_paper, Result(score, where, altered, run.folder, outdated, classes, last, report)
+    for of_paper, scored, figures in _scores(run, config, metric):
+        if figures["score"] is not None:
+            yield of_paper, Result(**figures, altered=altered, run=run.folder, outdated=_outdated(run, scored))
 
 
 def _outdated(run, scored):
@@ -104,7 +103,7 @@ def _outdated(run, scored):
 
 
 def _scores(run, config, metric):
-    """[(on the paper's split?, score, where, what is said of the weights, `classes`, `last`, `report`)] of a run."""
+    """[(whether on the paper's split, what is said of the weights, what of a `Result` is known then)] of a run."""
     validation = config["dataset"]["val_split"]
     papers = config["paper"].get("split")
     for split in {papers, validation} - {None, ""}:
@@ -112,16 +111,20 @@ def _scores(run, config, metric):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
                 report = read_json(path)
                 protocol = report["protocol"].get("name", "centre crops")
-                scored = report.get("identity", {}).get("weights", {})
-                main = report["outputs"]["main"]
-                score, last = _figure(report, metric), _last(report, metric)
-                yield split == papers, score, f"{split}, {protocol}", scored, _classes(main), last, path
+                figures = {
+                    "score": _figure(report, metric),
+                    "where": f"{split}, {protocol}",
+                    "classes": _classes(report["outputs"]["main"]),
+                    "last": _last(report, metric),
+                    "report": path,
+                }
+                yield split == papers, report.get("identity", {}).get("weights", {}), figures
     if metric in _IN_TRAINING and (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
-            last = selection.last_scores(run)
-            of_last = _IN_TRAINING[metric](last) if last else None
-            yield False, _IN_TRAINING[metric](scores), f"{validation}, in training", {}, None, of_last, None
+            last, of = selection.last_scores(run), _IN_TRAINING[metric]
+            figures = {"score": of(scores), "where": f"{validation}, in training", "last": of(last) if last else None}
+            yield False, {}, figures
 
 
 def _last(report, metric):

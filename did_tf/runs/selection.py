@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorflow import keras
 
-from did_tf.runs import checkpoints, weights
+from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 
 VALIDATION = "val_"
@@ -87,8 +87,7 @@ def of_run(run: RunFolder) -> Selection | None:
     config, step, validated = read_json(run.config), read_json(files[1])["step"], _validations(run)
     if len(validated) < 2:
         return None
-    train = config["train"]
-    last = train["steps"] + train.get("extend", 0)
+    last = identity.last_step(config["train"])
     saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
     return Selection(config["dataset"]["val_split"], len(validated), step, last, saved.get(last))
 

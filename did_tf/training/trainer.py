@@ -17,7 +17,7 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
-from did_tf.runs import checkpoints
+from did_tf.runs import checkpoints, identity
 from did_tf.runs.curves import plot_metrics
 from did_tf.runs.manifest import of_weights
 from did_tf.runs.run_folder import MetricsFile, RunFolder
@@ -82,7 +82,7 @@ class Trainer:
         self.strategy, self.model = train_step.strategy, train_step.model
         self.loader, self.augmentation = loader, augmentation
         self.validation, self.val_split = validation, val_split
-        self.steps = settings["steps"] + settings["extend"]
+        self.steps = identity.last_step(settings)
         self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
         self.window = tf.Variable(tf.zeros([1 + len(train_step.metrics)], tf.float64))
         self.stop_signal: int | None = None

@@ -9,6 +9,7 @@ import tiny
 from did_tf import wiring
 from did_tf.analysis import cost as counts
 from did_tf.analysis import measures
+from did_tf.inference import memory
 from did_tf.programs import cost
 
 SMALL = [f"--config.{key}={value}".replace(" ", "") for key, value in tiny.OVERRIDES.items()]
@@ -97,7 +98,7 @@ def test_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, messag
 
 @pytest.mark.parametrize("kind", cost.KINDS)
 def test_what_would_exhaust_the_machine_is_not_measured(monkeypatch, capsys, kind):
-    monkeypatch.setattr(cost, "free_memory", lambda: 10**8)
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**8)
     monkeypatch.setattr(cost, "_apart", None)
     assert program.run(monkeypatch, cost, *EXPERIMENT, f"--measure={kind}") == 2
     error = capsys.readouterr().err

@@ -10,6 +10,7 @@ import tiny
 
 from did_tf import wiring
 from did_tf.analysis import blocks, measures
+from did_tf.inference import memory
 from did_tf.programs import draw
 
 SMALL = [f"--config.{key}={value}" for key, value in tiny.OVERRIDES.items() if key.startswith(("model", "data"))]
@@ -59,7 +60,7 @@ def test_the_strongest_channel_has_the_largest_total_magnitude():
 
 def test_an_image_of_ones_own_that_takes_too_much_memory_is_refused(monkeypatch, capsys, tmp_path):
     cv2.imwrite(str(tmp_path / "own.png"), np.full((40, 50, 3), 90, np.uint8))
-    monkeypatch.setattr(draw, "free_memory", lambda: 10**6)
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**6)
     arguments = ("--experiment=did_synthetic", f"--run={tmp_path}", *SMALL, f"--image={tmp_path / 'own.png'}")
     assert program.run(monkeypatch, draw, *arguments) == 2
     assert "an image of 40x50 would take 0.3 GB of memory, and 0.0 GB are free" in capsys.readouterr().err
