@@ -26,7 +26,7 @@ HOLDS = {"trainval": ("train", "val"), "trainaug": ("train",)}
 def unread(monkeypatch):
     """No sample of synthetic is read, and no network built."""
     monkeypatch.setattr(Synthetic, "read", None)
-    monkeypatch.setattr(wiring, "make_model", None)
+    monkeypatch.setattr(wiring.training, "make_model", None)
 
 
 # Splits
@@ -57,13 +57,13 @@ def test_joined_splits_that_overlap_are_refused(unread, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "samples", {"train": data.samples("train"), "all": data.samples("train")[2:3]}.get)
     config = tiny.config(dataset__train_split="train+all", dataset__val_split="")
     with pytest.raises(DataError, match="1 of 1 samples of 'all' are in 'train' too.*leave one out"):
-        wiring._splits(config, data)
+        wiring.training._splits(config, data)
 
 
 def test_splits_that_are_apart_are_taken(tmp_path):
     data = load("folders", make_five_bands(tmp_path / "data"))
-    assert wiring._splits(tiny.config(), data) == ("train", "val")
-    assert wiring._splits(tiny.config(dataset__val_split=""), data) == ("train", "")
+    assert wiring.training._splits(tiny.config(), data) == ("train", "val")
+    assert wiring.training._splits(tiny.config(dataset__val_split=""), data) == ("train", "")
 
 
 def test_no_experiment_validates_on_what_it_trains_on():

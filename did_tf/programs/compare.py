@@ -16,7 +16,7 @@ from absl import flags
 from tqdm import tqdm
 
 from data_pipelines.learnable import check_scored
-from did_tf import wiring
+from did_tf import settings, wiring
 from did_tf.common import files, visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
@@ -29,7 +29,7 @@ from did_tf.scoring.evaluation import MAIN
 
 flags.DEFINE_spaceseplist("runs", [], "Run folders, two or more; the first is what others gain on.", comma_compat=True)
 flags.DEFINE_string("split", "val", "Split of the data set.")
-flags.DEFINE_string("protocol", "whole", f"One of {', '.join(wiring.PROTOCOLS)}, for all runs.")
+flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}, for all runs.")
 flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
 flags.DEFINE_integer("pictures", 4, "Of how many images, those that differ most.", lower_bound=0)
 flags.DEFINE_string("output", None, "Folder of the results. Default: FIRST_RUN/comparison/OTHERS.")

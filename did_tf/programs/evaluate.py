@@ -17,7 +17,7 @@ from tensorflow import keras
 
 from data_pipelines.learnable import check_scored
 from data_pipelines.spec import Dataset
-from did_tf import wiring
+from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
 from did_tf.inference.refining import RefinedScores
@@ -31,7 +31,7 @@ from did_tf.scoring.metrics import ConfusionMatrix
 
 flags.DEFINE_string("split", "val", "Split of the data set.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
-flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: config.evaluate.protocols.")
+flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: config.evaluate.protocols.")
 flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
 flags.DEFINE_bool("last_step", True, "Also score the last step's weights where the best were chosen on the split.")
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")

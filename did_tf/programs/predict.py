@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from data_pipelines import identity
 from data_pipelines.spec import DataError
-from did_tf import models, wiring
+from did_tf import models, settings, wiring
 from did_tf.common import files
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
@@ -29,7 +29,7 @@ from did_tf.runs.run_folder import RunFolder
 flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
 flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/predictions.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
-flags.DEFINE_string("protocol", "whole", f"One of {', '.join(wiring.PROTOCOLS)}; settings: config.evaluate.")
+flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}; settings: config.evaluate.")
 flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, float32.")
 flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
 FLAGS = flags.FLAGS

@@ -26,7 +26,7 @@ from did_tf.scoring import evaluation
 from did_tf.scoring.evaluation import MAIN
 
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
-flags.DEFINE_string("protocol", "whole", f"One of {', '.join(wiring.PROTOCOLS)}; settings: config.evaluate.")
+flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}; settings: config.evaluate.")
 flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
 flags.DEFINE_list("appearance_weight", "1,3,5", "Values of crf.appearance_weight.")
 flags.DEFINE_list("appearance_xy", "15,30,60", "Values of crf.appearance_xy.")

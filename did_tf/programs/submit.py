@@ -10,7 +10,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
-from did_tf import wiring
+from did_tf import settings, wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference import memory
@@ -23,7 +23,7 @@ from did_tf.scoring.official import submission
 flags.DEFINE_string("split", "test", "Split of the data set; its labels need not be there.")
 flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/submission/SPLIT.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
-flags.DEFINE_string("protocol", None, f"One of {', '.join(wiring.PROTOCOLS)}. Default: the last of the settings.")
+flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: the last of the settings.")
 flags.DEFINE_bool("crf", False, "Refine the labels by a fully connected CRF: config.crf.")
 FLAGS = flags.FLAGS
 

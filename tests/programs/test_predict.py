@@ -15,7 +15,7 @@ from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference.predictor import Predictor
 
-PROJECT = Path(wiring.__file__).parents[1]
+PROJECT = Path(wiring.__file__).parents[2]
 KINDS = ("label", "color", "overlay", "outputs")
 
 

@@ -1,0 +1,87 @@
+"""What every setting of experiments/base.py may be: its kind and range, what it excludes, and what it needs.
+
+All is checked before data are read or a network is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from data_pipelines.spec import DatasetSpec
+from did_tf import models
+from did_tf.common.errors import ConfigError, nearest
+from did_tf.settings.conflicts import Config, conflicts
+from did_tf.settings.effects import EFFECTS
+from did_tf.settings.kinds import KINDS, OPEN, PROTOCOLS
+from did_tf.training import losses, optimizers
+
+__all__ = ["KINDS", "OPEN", "PROTOCOLS", "check", "check_loss", "without_effect"]
+
+_TESTING = ("dataset.", "model.", "data.crop", "evaluate.", "crf.")
+
+
+def check(config: Config, training: bool = True) -> None:
+    """Raises `ConfigError` for the first setting that is missing, unknown, of another kind, or at odds with another.
+
+    Args:
+      config: resolved settings, as plain dicts.
+      training: whether it is to be trained with. Else only what testing uses is looked at, and what the settings of an
+        older run lack or have besides is nobody's fault.
+    """
+    if training:
+        _check_names(config)
+    for key, kind in KINDS.items():
+        if training or key.startswith(_TESTING):
+            kind.check(key, _value(config, key))
+    model = {key: value for key, value in config["model"].items() if key != "name"}
+    models.check_options(config["model"]["name"], model)
+    models.check_options(config["model"]["name"], config["evaluate"]["options"], "evaluate.options")
+    if training:
+        models.check_names(config["model"]["name"], config["train"]["init_options"], "train.init_options")
+        optimizers.check_options(config["optimizer"]["name"], config["optimizer"]["options"])
+        for conflict in conflicts(config):
+            raise ConfigError(conflict)
+
+
+def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
+    """Raises `ConfigError` where settings of the section `loss` don't go with the data set."""
+    classifies = spec.task == "classification"
+    losses.class_weights(loss["class_weights"], spec)
+    if classifies and loss["class_balance"] and loss["class_frequency"] == "segnet":
+        raise ConfigError(
+            f"loss.class_frequency=segnet is for segmentation: {spec.name} has one class per image, which would all "
+            "weigh 1; set it to all"
+        )
+    if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
+        raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
+
+
+def without_effect(config: Config, keys: Iterable[str]) -> list[str]:
+    """A line for each setting among `keys`, as they were given, that changes nothing in a valid `config`."""
+    idle = [key for key in EFFECTS if key in keys and not EFFECTS[key][1](config)]
+    return [f"{key}={_value(config, key)} has no effect: it needs {EFFECTS[key][0]}" for key in idle]
+
+
+def _value(config, key):
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            raise ConfigError(f"the setting {key} is missing")
+        config = config[part]
+    return config
+
+
+def _check_names(config):
+    """Raises `ConfigError` for a setting that nothing reads, as a slip in an experiment's file is."""
+    for key in _keys(config):
+        if key not in KINDS and not key.startswith("model."):
+            raise ConfigError(f"unknown setting {key!r}{nearest(key, KINDS)}")
+
+
+def _keys(config, prefix=""):
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in KINDS:
+            yield from _keys(value, f"{key}.")
+        else:
+            yield key

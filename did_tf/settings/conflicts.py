@@ -1,0 +1,81 @@
+"""What settings exclude of each other, though each is all right by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from did_tf import models
+from did_tf.runs.identity import last_step
+
+Config = Mapping[str, Any]
+"""Resolved settings: a plain dict of the sections that experiments/base.py explains."""
+
+
+def conflicts(config: Config) -> Iterator[str]:
+    """What is wrong with settings that are each all right, one by one."""
+    yield from _of_data(config["dataset"])
+    yield from _of_loss(config)
+    yield from _of_schedule(config["schedule"], config["train"]["steps"])
+    yield from _of_training(config)
+
+
+def _of_data(dataset):
+    train, val = dataset["train_split"].split("+"), dataset["val_split"]
+    if "test" in train or val == "test":
+        yield "the test split is for `evaluate` alone: train on train or train+val, validate on val"
+    if len(set(train)) < len(train):
+        yield f"dataset.train_split={dataset['train_split']} has a split twice: name each once"
+
+
+def _of_loss(config):
+    loss, (height, width) = config["loss"], config["data"]["crop"]
+    weights, outputs, keep = loss["class_weights"], loss["output_weights"], loss["ohem_keep"]
+    if weights and loss["class_balance"]:
+        yield (
+            "loss.class_weights and loss.class_balance exclude each other: "
+            "set --config.loss.class_balance=0, or leave the weights out"
+        )
+    if weights and not isinstance(weights, Mapping) and not any(weights):
+        yield f"loss.class_weights must have one above 0, got {tuple(weights)}"
+    if outputs and not any(outputs.values()):
+        yield f"loss.output_weights leaves nothing to train: {dict(outputs)}"
+    pixels = height * width * (config["train"]["batch_size"] if loss["ohem_scope"] == "batch" else 1)
+    if keep and keep >= pixels:
+        yield f"loss.ohem_keep={keep} keeps everything: data.crop has {pixels} pixels per {loss['ohem_scope']}"
+
+
+def _of_schedule(schedule, steps):
+    warmup, boundaries = schedule["warmup"], list(schedule["boundaries"])
+    if warmup >= steps:
+        yield f"schedule.warmup={warmup} must be less than train.steps={steps}"
+    if boundaries != sorted(boundaries):
+        yield f"schedule.boundaries must rise, got {tuple(boundaries)}"
+    if schedule["name"] == "step" and round(boundaries[0] * steps) < warmup:
+        yield (
+            f"schedule.boundaries begin at step {round(boundaries[0] * steps)} of train.steps={steps}, "
+            f"within schedule.warmup={warmup}: shorten that"
+        )
+
+
+def _of_training(config):
+    train, factors = config["train"], config["optimizer"]["multipliers"]
+    if train["batch_size"] % train["accumulate"]:
+        yield (
+            f"train.batch_size={train['batch_size']} can't be shared by {train['accumulate']} micro-batches: "
+            f"use a multiple of {train['accumulate']}"
+        )
+    if train["init"] and train["encoder"]:
+        yield (
+            f"train.encoder={train['encoder']} would replace the encoder of train.init={train['init']}: "
+            "leave one empty, as --config.train.encoder="
+        )
+    frozen_from = train["freeze_batch_norm_from"]
+    if train["sync_batch_norm"] and train["freeze_batch_norm"] and not frozen_from:
+        yield "train.sync_batch_norm has nothing to do where train.freeze_batch_norm is set: choose one"
+    if train["freeze_batch_norm"] and frozen_from >= last_step(train):
+        yield f"train.freeze_batch_norm_from={frozen_from} must be less than train.steps={train['steps']}"
+    if train["shifted_passes"] and config["loss"]["resolution"] != "features":
+        yield 'train.shifted_passes needs loss.resolution="features"'
+    if all(factors.get(part) == 0 for part in models.PARTS):
+        yield f"optimizer.multipliers leaves nothing to train: {dict(factors)}"

@@ -1,0 +1,32 @@
+"""From a resolved config (a plain dict) to the parts of a run: the one place that knows its sections by name."""
+
+from did_tf.wiring.data import Config, example_images, make_augmentation, make_dataset, make_parts, make_spec
+from did_tf.wiring.networks import (
+    load_network,
+    make_classifier,
+    make_fitting,
+    make_model,
+    make_predictor,
+    make_validation,
+)
+from did_tf.wiring.training import make_pixel_loss, make_schedule, make_supervision, make_train_step, make_trainer
+
+__all__ = [
+    "Config",
+    "make_dataset",
+    "make_spec",
+    "make_parts",
+    "make_augmentation",
+    "example_images",
+    "make_model",
+    "load_network",
+    "make_predictor",
+    "make_fitting",
+    "make_classifier",
+    "make_validation",
+    "make_trainer",
+    "make_supervision",
+    "make_train_step",
+    "make_schedule",
+    "make_pixel_loss",
+]

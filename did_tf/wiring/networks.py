@@ -1,0 +1,126 @@
+"""Networks of a config, and what runs them: predictors, classifiers, validation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorflow import keras
+
+from data_pipelines.spec import Dataset, DatasetSpec
+from did_tf import models
+from did_tf.common.errors import ConfigError
+from did_tf.inference import trained
+from did_tf.inference.memory import Fitting, sizes_of
+from did_tf.inference.predictor import Predictor
+from did_tf.runs.identity import PROTOCOLS_WITH
+from did_tf.runs.weights import Weights
+from did_tf.scoring.classification import Classifier
+from did_tf.scoring.evaluation import MAIN
+from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
+from did_tf.settings import PROTOCOLS
+from did_tf.training.distribution import set_precision
+from did_tf.wiring.data import Config, make_spec
+
+
+def make_model(
+    config: Config, spec: DatasetSpec, precision: str = "float32", changes: Mapping[str, Any] | None = None
+) -> keras.Model:
+    """The network of `config.model`, with new weights.
+
+    Args:
+      config: resolved settings.
+      spec: whose classes, bands, mean and std the network has.
+      precision: of its activations, "float32", "bfloat16" or "float16".
+      changes: options of the network in place of those of `config.model`.
+
+    Raises:
+      ConfigError: the network is not for the task of `spec`.
+      ValueError: unknown name, option or precision, or a bad value.
+    """
+    set_precision(precision)
+    options = {key: value for key, value in config["model"].items() if key != "name"}
+    options.update(changes or {})
+    shape = (None, None, spec.bands)
+    model = models.build(config["model"]["name"], spec.num_classes, shape, mean=spec.mean, std=spec.std, **options)
+    if (task := models.task(model)) != spec.task:
+        raise ConfigError(
+            f"the model {config['model']['name']} is for {task}, the data set {spec.name} for {spec.task}"
+        )
+    return model
+
+
+def load_network(config: Config, source: str | Path) -> tuple[keras.Model, DatasetSpec, Weights]:
+    """A trained network, in float32 and with the options of `evaluate.options`.
+
+    The files of its data set need not be there.
+
+    Args:
+      config: resolved settings.
+      source: run folder or weights file, see `weights.file_of`.
+
+    Returns:
+      The network; the descriptor of its data set; and the weights.
+
+    Raises:
+      ConfigError: there are no such weights, or they don't fit, or are of other things than the settings say; see
+        `trained.find`.
+      DataError: unknown data set or option.
+    """
+    spec, changes = make_spec(config), config["evaluate"]["options"]
+    found = trained.find(source, config["model"], changes, spec)
+    model = make_model(config, spec, changes=changes)
+    found = found.loaded_into(model)
+    print(f"weights from {found.file}")
+    return model, spec, found
+
+
+def make_predictor(
+    config: Config, model: keras.Model, protocol: str = "whole", outputs: Sequence[str] | None = None
+) -> Predictor:
+    """A `Predictor` for a protocol of `config.evaluate`.
+
+    Args:
+      config: resolved settings.
+      model: the network.
+      protocol: of `PROTOCOLS`: the "whole" image, the whole image at the "scales" of the settings, "tiles" of the
+        training crop's size at these scales, or "tiles_once", at scale 1 alone.
+      outputs: those that are wanted, None for all.
+
+    Raises:
+      ConfigError: unknown protocol.
+      ValueError: a setting is out of range, or the network doesn't take such tiles.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    settings = config["evaluate"]
+    in_tiles, at_scales = (protocol in PROTOCOLS_WITH[f"evaluate.{key}"] for key in ("overlap", "scales"))
+    tile = tuple(config["data"]["crop"]) if in_tiles else None
+    scales = tuple(settings["scales"]) if at_scales else (1.0,)
+    return Predictor(model, tile, settings["overlap"], scales, settings["flip"], outputs=outputs)
+
+
+def make_fitting(config: Config, model: keras.Model, spec: DatasetSpec, protocol: str, **options: Any) -> Fitting:
+    """The `Fitting` of a protocol, with `outputs` as of `make_predictor`, which raises, and further `options`."""
+    make = functools.partial(make_predictor, config, model, outputs=options.pop("outputs", None))
+    return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, **options)
+
+
+def make_classifier(config: Config, model: keras.Model) -> Classifier:
+    """A `Classifier` of centre crops of the size of the training crops, `config.data.crop`."""
+    return Classifier(model, config["data"]["crop"])
+
+
+def make_validation(
+    config: Config, model: keras.Model, dataset: Dataset
+) -> SegmentationValidation | ClassificationValidation:
+    """What scores `model` during training: as `train.validation`, or on centre crops where images are classified."""
+    if dataset.spec.task == "classification":
+        return ClassificationValidation(make_classifier(config, model), dataset)
+    split, how = config["dataset"]["val_split"], config["train"]["validation"]
+    fitting = make_fitting(config, model, dataset.spec, how, outputs=[MAIN])
+    predictor = fitting.make(fitting.all(sizes_of(dataset, dataset.samples(split) if split else [])))
+    return SegmentationValidation(predictor, dataset, config["train"]["panels"])

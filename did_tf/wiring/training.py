@@ -1,0 +1,122 @@
+"""All that one training of a config takes."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import keras
+
+from data_pipelines.learnable import check_classes, check_scored
+from data_pipelines.pipeline import Loader, check_apart
+from data_pipelines.spec import IGNORE
+from did_tf import models
+from did_tf.runs.identity import last_step
+from did_tf.runs.run_folder import RunFolder
+from did_tf.settings import check, check_loss
+from did_tf.training import losses
+from did_tf.training.distribution import check_shares, make_strategy
+from did_tf.training.losses import PixelCrossEntropy
+from did_tf.training.origin import check_sources, manifest_of
+from did_tf.training.readiness import check_learnable, check_model
+from did_tf.training.schedules import Schedule
+from did_tf.training.supervision import Supervision
+from did_tf.training.train_step import TrainStep
+from did_tf.training.trainer import Trainer
+from did_tf.wiring.data import Config, make_augmentation, make_dataset
+from did_tf.wiring.networks import make_model, make_validation
+
+NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
+
+
+def make_trainer(config: Config, run: RunFolder) -> Trainer:
+    """The `Trainer` of `config` in a `RunFolder`, which goes on where an earlier process stopped.
+
+    Raises:
+      ConfigError, DataError, ValueError: a setting, the data or the folder is no good; nothing has been trained.
+    """
+    check(config)
+    train = config["train"]
+    augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
+    augmentation.check(dataset.spec)
+    check_classes(dataset.spec)
+    check_loss(config["loss"], dataset.spec)
+    train_split, val_split = _splits(config, dataset)
+    check_sources(train, run)
+    strategy = make_strategy(train["devices"])
+    check_shares(train, strategy.num_replicas_in_sync)
+    keras.utils.set_random_seed(config["seed"])  # of the initial weights
+    with strategy.scope():
+        model = make_model(config, dataset.spec, train["precision"])
+    check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
+    supervision = make_supervision(config, strategy, model)
+    if val_split:
+        check_scored(dataset, val_split)
+    loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
+    pixel_loss = make_pixel_loss(config, loader)
+    check_learnable(loader, augmentation, config["seed"], supervision, pixel_loss)
+    train_step = make_train_step(config, strategy, model, pixel_loss, supervision)
+    validation = make_validation(config, model, dataset)
+    network, seed, precision = models.described(config["model"]), config["seed"], train["precision"]
+    depends = manifest_of(train_step, loader, val_split, seed, network, precision, train["progress"])
+    return Trainer(run, config, depends, train, seed, train_step, loader, augmentation, validation, val_split)
+
+
+def make_supervision(config: Config, strategy: tf.distribute.Strategy, model: keras.Model) -> Supervision:
+    """The `Supervision` of `model`, which was made in the scope of `strategy`. Raises `ConfigError`."""
+    loss, train = config["loss"], config["train"]
+    with strategy.scope():
+        weights, resolution = loss["output_weights"], loss["resolution"]
+        return Supervision(model, config["data"]["crop"], weights, resolution, train["shifted_passes"])
+
+
+def make_train_step(
+    config: Config,
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    pixel_loss: PixelCrossEntropy,
+    supervision: Supervision,
+) -> TrainStep:
+    """The `TrainStep` of `model`, which was made in the scope of `strategy`. Raises `ConfigError` for a bad setting."""
+    optimizer, train, seed = config["optimizer"], config["train"], config["seed"]
+    with strategy.scope():
+        return TrainStep(strategy, model, pixel_loss, supervision, make_schedule(config), optimizer, train, seed)
+
+
+def make_schedule(config: Config) -> Schedule:
+    """The `Schedule` of `config.schedule` over all steps, those of `train.extend` too. Raises ValueError."""
+    names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
+    settings = {**config["schedule"], "steps": last_step(config["train"])}
+    return Schedule(*(settings[name] for name in names))
+
+
+def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
+    """The loss of `config.loss`; class weights are measured on `loader` where they are asked for.
+
+    Raises:
+      ConfigError: class weights that don't fit the classes, or can't be weights; an option of mining is out of range.
+      DataError: weights are asked for, and a file is bad.
+    """
+    loss, spec = config["loss"], loader.dataset.spec
+    check_loss(loss, spec)
+    given = losses.class_weights(loss["class_weights"], spec)
+    weights = given or _balance(loader, loss["class_balance"], loss["class_frequency"])
+    if ignored := [name for name, weight in zip(spec.classes, weights) if not weight]:
+        print(f"classes of weight 0, which are not trained: {', '.join(ignored)}")
+    ohem = {key: loss[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
+    ignore = NO_LABEL if spec.task == "classification" else IGNORE
+    return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
+
+
+def _splits(config, dataset):
+    """Names of the splits to train and to validate on, the latter maybe empty. Raises where two share samples."""
+    train, val = config["dataset"]["train_split"], config["dataset"]["val_split"]
+    check_apart(dataset, train, val)
+    return train, val
+
+
+def _balance(loader, power, frequency):
+    """(median frequency / frequency) ** power per class; classes never seen weigh 1. Empty without a power."""
+    if not power:
+        return ()
+    counts = loader.class_counts()
+    weights = counts.median_frequency_weights() if frequency == "segnet" else counts.balance_weights()
+    return tuple((weights**power).tolist())
