@@ -25,11 +25,17 @@ COMMANDS = {
     "check-data": ("data_pipelines.programs.audit", "audit a data set: damage, unknown ids, duplicates, class shares"),
     "show-data": ("did_tf.programs.show_data", "pictures of what training sees: crops, labels, augmentation"),
     "prepare": ("did_tf.programs.prepare", "write the data of an experiment (or --dataset=NAME) as TFRecords"),
-    "table": ("did_tf.programs.table", "every row of the papers' tables: cost, field, best run beside the paper's"),
-    "cost": ("did_tf.programs.cost", "what a network costs: counted, and measured on the device at hand"),
-    "draw": ("did_tf.programs.draw", "pictures of a network: its blocks, what each layer sees, activation maps"),
+    "table": (
+        "did_tf.programs.networks.table",
+        "every row of the papers' tables: cost, field, best run beside the paper's",
+    ),
+    "cost": ("did_tf.programs.networks.cost", "what a network costs: counted, and measured on the device at hand"),
+    "draw": (
+        "did_tf.programs.networks.draw",
+        "pictures of a network: its blocks, what each layer sees, activation maps",
+    ),
     "receptive-field": (
-        "did_tf.programs.receptive_field",
+        "did_tf.programs.networks.receptive_field",
         "what an output sees: theory, gradient, gridding, picture",
     ),
 }

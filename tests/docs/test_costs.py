@@ -8,7 +8,7 @@ import program
 import pytest
 from program import PROJECT
 
-from did_tf.programs import cost
+from did_tf.programs.networks import cost
 
 PAGE = (PROJECT / "docs" / "how-to" / "cost.md").read_text(encoding="utf-8")
 ROWS = re.findall(

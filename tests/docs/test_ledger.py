@@ -6,7 +6,7 @@ import program
 import pytest
 from program import PROJECT
 
-from did_tf.programs import table
+from did_tf.programs.networks import table
 
 FOLDER = PROJECT / "docs" / "reference"
 COUNTED = ("parameters, M", "multiply-adds, G", "field, px", "view, px", "inference, MB", "training, MB")

@@ -10,7 +10,7 @@ from did_tf import wiring
 from did_tf.analysis import cost as counts
 from did_tf.analysis import measures
 from did_tf.inference import memory
-from did_tf.programs import cost
+from did_tf.programs.networks import cost
 
 SMALL = [f"--config.{key}={value}".replace(" ", "") for key, value in tiny.OVERRIDES.items()]
 EXPERIMENT = ("--experiment=did_synthetic", "--run=/nonexistent", *SMALL)

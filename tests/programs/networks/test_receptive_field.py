@@ -8,7 +8,7 @@ import tiny
 
 from did_tf import wiring
 from did_tf.analysis import gridding, measures
-from did_tf.programs import receptive_field
+from did_tf.programs.networks import receptive_field
 
 SMALL = [f"--config.{key}={value}" for key, value in tiny.OVERRIDES.items() if key.startswith(("model", "data."))]
 SMALL = [override.replace(" ", "") for override in SMALL]

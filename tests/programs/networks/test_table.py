@@ -12,7 +12,8 @@ from absl.testing import flagsaver
 
 from did_tf import models, wiring
 from did_tf.analysis import cost, measures
-from did_tf.programs import cli, table
+from did_tf.programs import cli
+from did_tf.programs.networks import table
 from did_tf.runs import checkpoints, results, weights
 from did_tf.runs.run_folder import RunFolder
 from experiments import base

@@ -11,7 +11,7 @@ import tiny
 from did_tf import wiring
 from did_tf.analysis import blocks, measures
 from did_tf.inference import memory
-from did_tf.programs import draw
+from did_tf.programs.networks import draw
 
 SMALL = [f"--config.{key}={value}" for key, value in tiny.OVERRIDES.items() if key.startswith(("model", "data"))]
 SMALL = [override.replace(" ", "") for override in SMALL]
