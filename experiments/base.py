@@ -72,7 +72,7 @@ def get_config():
     c.train.extend = 0  # so many more for a run that has made them; the schedule is then that of all
     c.train.batch_size = 22  # global: over all devices and micro-batches
     c.train.accumulate = 1  # micro-batches per update
-    c.train.precision = "float32"  # "float32", "bfloat16", "float16"
+    c.train.precision = "float32"  # "float32_fast", "bfloat16", "float16"; "auto": the fastest here
     c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use
     c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off

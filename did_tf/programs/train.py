@@ -53,7 +53,7 @@ def _gentler(config, run, checkpoint):
         "schedule.learning_rate": config["schedule"]["learning_rate"] / GENTLER,
         "optimizer.clip_norm": config["optimizer"]["clip_norm"] or 1.0,
     }
-    if config["train"]["precision"] == "float16":
+    if run.settings()["train"]["precision"] == "float16":
         changes["train.precision"] = "float32"
     if checkpoint:
         changes.update({"train.init": checkpoint, "train.encoder": ""})

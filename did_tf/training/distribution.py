@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +10,17 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+PRECISIONS = {
+    "float32": "float32",
+    "float32_fast": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 """Names of Keras' policies by our own."""
+_TENSOR_CORES, _BFLOAT16_CORES = (7, 0), (8, 0)  # compute capabilities of the first GPUs that have them
 
 
 def make_strategy(devices: str) -> tf.distribute.Strategy:
@@ -52,10 +60,49 @@ def check_shares(train: Mapping[str, Any], devices: int) -> None:
 
 
 def set_precision(precision: str) -> None:
-    """Sets Keras' global policy: activations of one of `PRECISIONS`; weights stay float32. Raises `ConfigError`."""
+    """Sets Keras' global policy: activations of one of `PRECISIONS`; weights stay float32. Raises `ConfigError`.
+
+    "float32_fast" holds for the whole process, and must come before the first convolution, when oneDNN looks for it.
+    """
     if precision not in PRECISIONS:
         raise ConfigError(f"train.precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "float32_fast":
+        os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = "BF16"
     keras.mixed_precision.set_global_policy(PRECISIONS[precision])
+
+
+def best_precision(devices: str) -> tuple[str, str]:
+    """(the one of `PRECISIONS` that trains fastest on `devices`, why it is), see `make_strategy`.
+
+    Never one that is emulated there. What can't be told of a device, such as on macOS and Windows, counts as missing.
+    """
+    if devices.startswith("cpu") or not tf.config.list_physical_devices("GPU"):
+        if not processor.multiplies_bfloat16():
+            return "float32", f"{processor.name()} is not known to compute in bfloat16"
+        # TensorFlow has bfloat16's layers for x86 alone.
+        precision = "bfloat16" if processor.has_bfloat16() else "float32_fast"
+        return precision, f"{processor.name()} multiplies in bfloat16"
+    capability = min(_capability(gpu) for gpu in tf.config.list_physical_devices("GPU"))
+    told = f"the GPU has compute capability {'.'.join(map(str, capability))}"
+    if capability >= _BFLOAT16_CORES:
+        return "bfloat16", told
+    return ("float16" if capability >= _TENSOR_CORES else "float32"), told
+
+
+def emulated(precision: str, devices: str) -> str:
+    """What is wrong with a precision on `devices`, in a sentence: that it is emulated, or has no effect. Or empty."""
+    if tf.config.list_physical_devices("GPU") and not devices.startswith("cpu"):
+        return ""
+    if precision == "bfloat16" and not processor.has_bfloat16():
+        return f"{processor.name()} is not known to compute in it: it may take minutes a step"
+    if precision == "float32_fast" and not processor.multiplies_bfloat16():
+        return f"{processor.name()} is not known to multiply in bfloat16: as float32"
+    return ""
+
+
+def _capability(gpu):
+    """(major, minor) of what an NVIDIA GPU can; (0, 0) of others."""
+    return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
 
 
 def _logical_cpus(count):

@@ -9,6 +9,7 @@ from did_tf.wiring.networks import (
     make_predictor,
     make_validation,
 )
+from did_tf.wiring.resolved import resolved
 from did_tf.wiring.training import make_pixel_loss, make_schedule, make_supervision, make_train_step, make_trainer
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "make_fitting",
     "make_classifier",
     "make_validation",
+    "resolved",
     "make_trainer",
     "make_supervision",
     "make_train_step",

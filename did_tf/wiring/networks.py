@@ -34,7 +34,7 @@ def make_model(
     Args:
       config: resolved settings.
       spec: whose classes, bands, mean and std the network has.
-      precision: of its activations, "float32", "bfloat16" or "float16".
+      precision: of its activations, one of `distribution.PRECISIONS`.
       changes: options of the network in place of those of `config.model`.
 
     Raises:

@@ -23,6 +23,7 @@ from did_tf.training.train_step import TrainStep
 from did_tf.training.trainer import Trainer
 from did_tf.wiring.data import Config, make_augmentation, make_dataset
 from did_tf.wiring.networks import make_model, make_validation
+from did_tf.wiring.resolved import resolved
 
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
@@ -34,6 +35,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
       ConfigError, DataError, ValueError: a setting, the data or the folder is no good; nothing has been trained.
     """
     check(config)
+    config = resolved(config, run)
     train = config["train"]
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)

@@ -29,6 +29,7 @@ def get_config():
     c.schedule.warmup = 100
     c.train.steps = 4000
     c.train.batch_size = 8
+    c.train.precision = "auto"
     c.train.validate_every = 400
     c.evaluate.protocols = ("whole", "tiles")
     return c

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorflow import keras
 
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError
-from did_tf.training.distribution import make_strategy, set_precision
+from did_tf.training import distribution
+from did_tf.training.distribution import best_precision, emulated, make_strategy, set_precision
 
 TESTS = Path(__file__).parents[1]
 ONE, TWO = {"train__devices": "cpu"}, {"train__devices": "cpu*2"}
@@ -102,5 +105,74 @@ def test_unknown_devices(devices):
 
 
 def test_unknown_precision():
-    with pytest.raises(ConfigError, match="float32, bfloat16, float16"):
+    with pytest.raises(ConfigError, match="float32, float32_fast, bfloat16, float16"):
         set_precision("float64")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Sets what TensorFlow and the system say of GPUs (their compute capabilities) and of the processor."""
+
+    def set_to(gpus=(), layers=False, products=False):
+        config = distribution.tf.config
+        monkeypatch.setattr(config, "list_physical_devices", lambda kind: list(gpus) if kind == "GPU" else ["cpu"])
+        monkeypatch.setattr(config.experimental, "get_device_details", dict)
+        monkeypatch.setattr(processor, "has_bfloat16", lambda: layers)
+        monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: layers or products)
+
+    return set_to
+
+
+def gpu(*capability):
+    """What TensorFlow tells of a GPU; nothing of those that are not NVIDIA's."""
+    return [("compute_capability", capability)] if capability else []
+
+
+# (the machine, train.devices, the best precision)
+BEST = [
+    ({}, "auto", "float32"),
+    ({"layers": True}, "auto", "bfloat16"),
+    ({"layers": True}, "cpu*2", "bfloat16"),
+    ({"products": True}, "cpu", "float32_fast"),
+    ({"gpus": [gpu(8, 0)]}, "auto", "bfloat16"),
+    ({"gpus": [gpu(7, 5)], "layers": True}, "auto", "float16"),
+    ({"gpus": [gpu(9, 0), gpu(7, 0)]}, "auto", "float16"),
+    ({"gpus": [gpu(6, 1)]}, "gpu:0", "float32"),
+    ({"gpus": [gpu()]}, "gpu", "float32"),
+    ({"gpus": [gpu(8, 0)]}, "cpu", "float32"),
+]
+
+
+@pytest.mark.parametrize("has, devices, precision", BEST)
+def test_the_best_precision_is_one_that_the_machine_has(machine, has, devices, precision):
+    machine(**has)
+    assert best_precision(devices)[0] == precision
+
+
+@pytest.mark.parametrize("has, devices, precision", BEST)
+def test_the_best_precision_is_never_emulated(machine, has, devices, precision):
+    machine(**has)
+    assert emulated(precision, devices) == ""
+
+
+@pytest.mark.parametrize(
+    "has, devices, precision, told",
+    [
+        ({}, "auto", "bfloat16", "minutes a step"),
+        ({"products": True}, "cpu*2", "bfloat16", "minutes a step"),
+        ({"gpus": [gpu(8, 0)]}, "cpu", "bfloat16", "minutes a step"),
+        ({}, "cpu", "float32_fast", "as float32"),
+    ],
+)
+def test_what_is_emulated_is_told(machine, has, devices, precision, told):
+    machine(**has)
+    assert told in emulated(precision, devices)
+
+
+def test_fast_float32_is_asked_of_onednn(monkeypatch):
+    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE", raising=False)
+    set_precision("float32")
+    assert "ONEDNN_DEFAULT_FPMATH_MODE" not in os.environ
+    set_precision("float32_fast")
+    assert os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] == "BF16"
+    assert keras.mixed_precision.global_policy().name == "float32"

@@ -11,11 +11,13 @@ from __future__ import annotations
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import math
 import multiprocessing
 import re
+import sys
 from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 from typing import Any, cast
@@ -73,7 +75,7 @@ def main() -> None:
     if on_gpu:  # left to the processes that measure
         tf.config.set_visible_devices([], "GPU")
     given = _size(FLAGS.size) if FLAGS.size else None
-    cases = [_inference(config, given, FLAGS.batch), _training(config, given, FLAGS.batch)]
+    cases = [_inference(config, given, FLAGS.batch), _training(config, run, given, FLAGS.batch)]
     report = _counted(run.experiment, cases)
     wanted = [case for case in cases if FLAGS.measure in (case.kind, "both")]
     if not on_gpu:
@@ -89,8 +91,10 @@ def _inference(config, size, batch):
     return Case("inference", config, found, batch, batch, "float32", source)
 
 
-def _training(config, size, batch):
-    train, crop = config["train"], size or tuple(config["data"]["crop"])
+def _training(config, run, size, batch):
+    with contextlib.redirect_stdout(sys.stderr):  # the report alone goes to where --json is read
+        train = wiring.resolved(config, run)["train"]
+    crop = size or tuple(config["data"]["crop"])
     batch, source = batch or train["batch_size"], "--size" if size else "the training crop"
     own = {"data": {**config["data"], "crop": list(crop)}, "train": {**train, "batch_size": batch}}
     at_once = math.ceil(batch / train["accumulate"])

@@ -11,6 +11,7 @@ from did_tf.analysis import cost as counts
 from did_tf.analysis import measures
 from did_tf.inference import memory
 from did_tf.programs.networks import cost
+from did_tf.runs.run_folder import RunFolder
 
 SMALL = [f"--config.{key}={value}".replace(" ", "") for key, value in tiny.OVERRIDES.items()]
 EXPERIMENT = ("--experiment=did_synthetic", "--run=/nonexistent", *SMALL)
@@ -125,7 +126,7 @@ def test_both_are_measured_apart(monkeypatch, capsys):
 def test_an_update_of_the_experiment_is_measured(loss):
     """Whatever its loss is, and without data to weigh classes by."""
     config = tiny.config(**{f"loss__{key}": value for key, value in loss.items()})
-    assert cost.measure_training(cost._training(config, None, 2), 0.0)["seconds"] > 0
+    assert cost.measure_training(cost._training(config, RunFolder("nowhere"), None, 2), 0.0)["seconds"] > 0
 
 
 def test_what_was_measured_is_printed_with_its_spread():

@@ -1,0 +1,78 @@
+"""Settings that are "auto" come to a value, which a run that goes on keeps, and which is told."""
+
+import json
+
+import pytest
+import tiny
+
+from did_tf import settings, wiring
+from did_tf.common import processor
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Sets whether the processor has bfloat16."""
+
+    def set_to(there):
+        monkeypatch.setattr(processor, "has_bfloat16", lambda: there)
+        monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: there)
+
+    return set_to
+
+
+def started(folder, precision):
+    """`RunFolder` of a run with that precision; None for one that has not been started."""
+    run = RunFolder(folder)
+    if precision:
+        run.folder.mkdir()
+        run.config.write_text(json.dumps(tiny.config(train__precision=precision)))
+    return run
+
+
+@pytest.mark.parametrize(
+    "there, was, expected, told",
+    [
+        (True, None, "bfloat16", ["train.precision=auto: bfloat16, for "]),
+        (False, None, "float32", ["train.precision=auto: float32, for "]),
+        (
+            True,
+            "float32",
+            "float32",
+            ["train.precision=auto: float32, for the run was started so (here it would be bf"],
+        ),
+        (
+            False,
+            "bfloat16",
+            "bfloat16",
+            ["train.precision=auto: bfloat16, for the run", "note: train.precision=bfloat16"],
+        ),
+    ],
+)
+def test_the_precision_is_the_runs_or_the_best(bfloat16, tmp_path, capsys, there, was, expected, told):
+    bfloat16(there)
+    config = tiny.config(train__precision="auto", train__devices="cpu")
+    assert wiring.resolved(config, started(tmp_path / "run", was))["train"]["precision"] == expected
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(told) and all(line.startswith(start) for line, start in zip(lines, told))
+    assert config["train"]["precision"] == "auto"
+
+
+@pytest.mark.parametrize(
+    "precision, there, notes", [("bfloat16", False, 1), ("bfloat16", True, 0), ("float32", False, 0)]
+)
+def test_a_precision_that_is_given_is_taken_and_told_where_it_is_emulated(
+    bfloat16, tmp_path, capsys, precision, there, notes
+):
+    bfloat16(there)
+    config = tiny.config(train__precision=precision, train__devices="cpu")
+    assert wiring.resolved(config, started(tmp_path / "run", None)) == config
+    assert capsys.readouterr().out.count("note: ") == notes
+
+
+@pytest.mark.parametrize("name", ["did_camvid_quick", "did_folders"])
+def test_experiments_for_any_machine_leave_the_precision_to_it(name):
+    config = cli.resolve(name, RunFolder("/nonexistent"), [])
+    assert config["train"]["precision"] == "auto"
+    settings.check(config)
