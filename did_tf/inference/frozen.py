@@ -1,0 +1,108 @@
+"""A trained network as a graph of constants, for inference alone: batch norms folded into the convolutions before them.
+
+A batch norm that follows a convolution, with nothing but dropout between, is a factor and an offset of each filter, and
+costs nothing then. One after a concatenation, as in networks of dense blocks, stays: one multiply-add with constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from did_tf.models.layers import Dropout
+
+_DROPOUTS = (Dropout, keras.layers.Dropout, keras.layers.SpatialDropout2D)
+
+
+def freeze(
+    model: keras.Model, outputs: Sequence[str], finish: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+) -> Callable[[Any], list[tf.Tensor]]:
+    """The network with the weights that it has at this moment, as a function of images; later ones do not reach it.
+
+    Args:
+      model: functional keras.Model whose layers are called once each, [N, H, W, C] raw pixel values -> dict of logits.
+      outputs: names of those that are wanted; what leads to others alone is left out.
+      finish: what is made of the float32 logits of an output, within the graph.
+
+    Returns:
+      A concrete function of float32 [N, H, W, C] that returns the list of what `finish` gives, in the order of
+      `outputs`. It holds no variables.
+    """
+    _, height, width, bands = model.input_shape
+
+    @tf.function(input_signature=[tf.TensorSpec((None, height, width, bands), tf.float32, name="image")])
+    def forward(image):
+        logits = folded(model, outputs, image)
+        return [finish(tf.cast(logits[name], tf.float32)) for name in outputs]
+
+    return convert_variables_to_constants_v2(forward.get_concrete_function())
+
+
+def folded(model: keras.Model, outputs: Sequence[str], image: tf.Tensor) -> dict[str, tf.Tensor]:
+    """{output: logits} of images [N, H, W, C] in inference, as `model` gives them up to rounding."""
+    norms = norms_after_convolutions(model)
+    values = {id(model.input): image}
+    for layer in _needed(model, outputs):
+        inputs = tf.nest.map_structure(lambda tensor: values[id(tensor)], layer.input)
+        if layer.name in norms.values() or isinstance(layer, _DROPOUTS):
+            values[id(layer.output)] = inputs
+        elif layer.name in norms:
+            values[id(layer.output)] = _convolved(inputs, layer, model.get_layer(norms[layer.name]))
+        else:
+            values[id(layer.output)] = layer(inputs)
+    return {name: values[id(model.output[name])] for name in outputs}
+
+
+def norms_after_convolutions(model: keras.Model) -> dict[str, str]:
+    """{convolution: the batch norm that alone takes its output, through dropout or at once}, by their names."""
+    takers: dict[int, list[Any]] = {id(tensor): [None] for tensor in model.output.values()}
+    for layer in _computing(model):
+        for tensor in tf.nest.flatten(layer.input):
+            takers.setdefault(id(tensor), []).append(layer)
+    found = {}
+    for layer in _computing(model):
+        if type(layer) is keras.layers.Conv2D and layer.groups == 1 and _is_linear(layer):
+            taker = layer
+            while taker and (taker is layer or isinstance(taker, _DROPOUTS)):
+                taker = takers[id(taker.output)][0] if len(takers[id(taker.output)]) == 1 else None
+            if isinstance(taker, keras.layers.BatchNormalization):
+                found[layer.name] = taker.name
+    return found
+
+
+def _convolved(inputs, convolution, norm):
+    """A convolution whose filters have the batch norm's scale, and whose bias is what the norm adds."""
+    scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
+    bias = convolution.bias if convolution.use_bias else 0.0
+    offset = norm.beta + (bias - norm.moving_mean) * scale
+    dtype = convolution.compute_dtype
+    outputs = tf.nn.conv2d(
+        tf.cast(inputs, dtype),
+        tf.cast(convolution.kernel * scale, dtype),
+        convolution.strides,
+        convolution.padding.upper(),
+        dilations=convolution.dilation_rate,
+    )
+    return tf.nn.bias_add(outputs, tf.cast(offset, dtype))
+
+
+def _needed(model, outputs):
+    """The layers that lead to `outputs`, in the order in which they are computed."""
+    wanted, layers = {id(model.output[name]) for name in outputs}, []
+    for layer in reversed(_computing(model)):
+        if id(layer.output) in wanted:
+            wanted.update(id(tensor) for tensor in tf.nest.flatten(layer.input))
+            layers.append(layer)
+    return layers[::-1]
+
+
+def _computing(model):
+    return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def _is_linear(layer):
+    return layer.activation is keras.activations.linear
