@@ -6,15 +6,18 @@ costs nothing then. One after a concatenation, as in networks of dense blocks, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from did_tf.models.layers import Dropout
 
+Forward = Callable[[np.ndarray], Mapping[str, Any]]
+"""Images [N, H, W, C] float32 -> {output: values}, as arrays or tensors."""
 _DROPOUTS = (Dropout, keras.layers.Dropout, keras.layers.SpatialDropout2D)
 
 

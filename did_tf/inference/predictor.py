@@ -5,6 +5,7 @@ The protocol is that of the DID authors' evaluation code (papers.md section 1, "
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,6 +16,8 @@ from tensorflow import keras
 
 from data_pipelines.spec import DataError
 from did_tf.common.errors import ConfigError, NotFinite
+from did_tf.common.streams import side_by_side
+from did_tf.inference.frozen import Forward
 from did_tf.models.layers import Normalize
 
 
@@ -27,12 +30,15 @@ class Predictor:
       overlap: of neighbouring tiles, as a fraction of the tile; the stride is ceil((1 - overlap) * tile).
       scales: factors by which the image is resized; probabilities are averaged over them.
       flip: whether to average with the prediction for the mirrored image (left to right).
-      batch_size: number of tiles that go through the network at once.
+      batch_size: number of tiles that go through the network at once, in all streams.
       outputs: names of the outputs that are wanted, None for all: those of a large image take memory.
+      forward: gives the probabilities of a batch by output, those of `outputs` and in their order, in place of a call
+        of `model`, as `engines.Engine.forward` makes it; from several threads where there are several streams.
+      streams: how many batches share these tiles, side by side.
 
     Attributes:
       tile: (height, width) or None.
-      overlap, scales, flip, batch_size: as given.
+      overlap, scales, flip, batch_size, streams: as given.
       bands: number of bands that the model takes.
       classes: output -> number of its classes, of the outputs that are wanted.
 
@@ -49,6 +55,8 @@ class Predictor:
         flip: bool = False,
         batch_size: int = 4,
         outputs: Sequence[str] | None = None,
+        forward: Forward | None = None,
+        streams: int = 1,
     ) -> None:
         outputs = list(model.output) if outputs is None else outputs
         if unknown := set(outputs) - set(model.output):
@@ -60,6 +68,7 @@ class Predictor:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
         self.overlap, self.scales, self.flip, self.batch_size = overlap, tuple(scales), flip, batch_size
+        self.streams = streams
 
         _, height, width, self.bands = model.input_shape
         normalize = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
@@ -70,11 +79,11 @@ class Predictor:
 
         # One signature for all sizes, so that the network is traced once.
         @tf.function(input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
-        def forward(images):
+        def call(images):
             logits = model(images, training=False)
             return {name: tf.nn.softmax(logits[name]) for name in outputs}
 
-        self._forward = forward
+        self._call, self._forward = call, forward or call
 
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Class probabilities of one image.
@@ -116,7 +125,7 @@ class Predictor:
     def graph(self, size: Sequence[int]) -> tuple[tf.Graph, list[tf.Tensor]]:
         """What one image or tile of a (height, width) runs through, for looking at; and the tensors that it ends in."""
         image = tf.TensorSpec((1, *(max(side, self._minimum) for side in size), self.bands), tf.float32)
-        found = tf.function(self._forward.python_function).get_concrete_function(image)
+        found = tf.function(self._call.python_function).get_concrete_function(image)
         return found.graph, list(found.outputs)
 
     def _over_scales(self, image):
@@ -163,16 +172,21 @@ class Predictor:
     def _parts(self, image, tile, starts):
         """(first row, first column, probabilities [*tile, num_classes] by output) of every tile, row by row."""
         places = [(y, x) for y in starts[0] for x in starts[1]]
-        for first in range(0, len(places), self.batch_size):
-            batch = places[first : first + self.batch_size]
-            pixels = np.empty((len(batch), *tile, self.bands), np.float32)
-            pixels[:] = self._padding  # what is normalised to zero, at the bottom and right
-            for padded, (y, x) in zip(pixels, batch):
-                part = image[y : y + tile[0], x : x + tile[1]]
-                padded[: part.shape[0], : part.shape[1]] = part
-            outputs = {name: np.asarray(values) for name, values in self._forward(pixels).items()}
+        size = max(1, self.batch_size // self.streams)
+        batches = [places[first : first + size] for first in range(0, len(places), size)]
+        for batch, found in side_by_side(functools.partial(self._predict, image, tile), batches, self.streams):
+            outputs = found()
             for number, (y, x) in enumerate(batch):
                 yield y, x, {name: values[number] for name, values in outputs.items()}
+
+    def _predict(self, image, tile, batch):
+        """Probabilities [N, *tile, num_classes] by output of the tiles that begin at the places of `batch`."""
+        pixels = np.empty((len(batch), *tile, self.bands), np.float32)
+        pixels[:] = self._padding  # what is normalised to zero, at the bottom and right
+        for padded, (y, x) in zip(pixels, batch):
+            part = image[y : y + tile[0], x : x + tile[1]]
+            padded[: part.shape[0], : part.shape[1]] = part
+        return {name: np.asarray(values) for name, values in self._forward(pixels).items()}
 
     def _checked_tile(self, tile, fixed):
         """(height, width), or None for whole images. `fixed`: what the model was built for, None where it is free."""

@@ -25,7 +25,7 @@ from did_tf.runs import manifest, selection
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
-from did_tf.scoring import classification, evaluation, official
+from did_tf.scoring import baselines, classification, evaluation, official
 from did_tf.scoring.details import DetailScores
 from did_tf.scoring.metrics import ConfusionMatrix
 
@@ -239,7 +239,7 @@ def _details(predictor):
 
 def _baselines(config, dataset):
     train_split = config["dataset"]["train_split"].split("+")[0]
-    found = evaluation.baselines(dataset, train_split, FLAGS.split)
+    found = baselines.baselines(dataset, train_split, FLAGS.split)
     print(f"\nbaselines, fitted on {train_split}")
     print("\n".join(f"{name}: mIoU {100 * miou:.1f} %" for name, miou in found.items()))
     return found

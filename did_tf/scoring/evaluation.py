@@ -6,6 +6,7 @@ Scores are fractions in the objects and files, and percent where people read the
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.spec import IGNORE, Dataset, Sample, voided
+from data_pipelines.spec import Dataset, Sample, voided
 from did_tf.common import visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import about
 from did_tf.common.files import write_json
+from did_tf.common.streams import side_by_side
 from did_tf.common.text import aligned, beside, of_paper, percent
 from did_tf.scoring.metrics import ConfusionMatrix, left_out
 
@@ -27,7 +29,6 @@ REFINED = "main+crf"
 """What a CRF makes of the output that counts."""
 LAST = "last step"
 """Column of the output that counts by the weights of the last step, beside those that were chosen."""
-BINS = 8  # per band, of the colour baseline
 PANEL = 1024
 """Pixels of a side that images in pictures are thinned out to where they are larger."""
 
@@ -78,6 +79,7 @@ def evaluate(
     progress: bool = True,
     limit: int | None = None,
     watch: Callable[[Scored], object] | None = None,
+    streams: int = 1,
 ) -> Evaluation:
     """Scores every output of `predictor` on `split`; of several also the mean of their probabilities, "blend".
 
@@ -87,35 +89,29 @@ def evaluate(
       split: name of one of its splits.
       progress: whether to show a progress bar.
       limit: take the first so many images only.
-      watch: function that is given each image's `Scored`, for pictures and further scores.
+      watch: function that is given each image's `Scored`, for pictures and further scores; in the order of the split.
+      streams: how many images are under way at once, from as many threads.
 
     Raises:
       DataError: images or labels can't be read. All others are read first, and a line on stderr names each that can't:
         scores of the rest would be those of another split.
       NotFinite: the network gives probabilities that are not finite; the message names the image.
     """
+    damage, images = Damage(), []
     matrices: dict[str, ConfusionMatrix] = {}
-    images, damage = [], Damage()
-    samples = dataset.samples(split)[:limit]
-    for number, sample in enumerate(tqdm(samples, desc=split, unit="image", disable=not progress)):
+    samples = tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=not progress)
+    score = functools.partial(_score, predictor, dataset, damage)
+    for (_, sample), found in side_by_side(score, enumerate(samples), streams):
+        scored = None
         with damage.of(sample.name):
-            image, label, mask = dataset.read_unmasked(sample)
-            label = voided(label, mask)
-        if damage.reasons:
+            scored, counted = found()
+        if scored is None or damage.reasons:
             continue
-        with about(sample.name), damage.of(sample.name):
-            probabilities = predictor(image)
-        if damage.reasons:
-            continue
-        predictions = _predictions(probabilities)
-        for output, prediction in predictions.items():
-            matrix = ConfusionMatrix(dataset.spec.num_classes)
-            matrix.update(label, prediction)
+        for output, matrix in counted.items():
             matrices[output] = matrices[output] + matrix if output in matrices else matrix
-            if output == MAIN:
-                images.append((sample.name, matrix.mean_iou()))
+        images.append((sample.name, counted[MAIN].mean_iou()))
         if watch:
-            watch(Scored(number, sample, image, label, probabilities, predictions, mask))
+            watch(scored)
     damage.tell(f"{split} has no score without: mend it, or take it out of the data")
     return Evaluation(matrices, images)
 
@@ -205,41 +201,26 @@ def table(
     return aligned(beside(cells, of_paper(paper), [*figures, *[None] * len(accuracies)]), ruled=(1, 1 + len(classes)))
 
 
-def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float]:
-    """mIoU on `split` of two classifiers that see no shapes, fitted on `train_split`.
-
-    "most frequent class" always answers the class with the most training pixels. "colour alone" answers, for each of
-    8x8x8 bins of the first three bands (or as many as there are), the class with the most training pixels in the bin;
-    where a bin is new, the most frequent class. Bins divide 0..255, or of other data two deviations about the mean.
-
-    Returns:
-      The mIoU of each by these names, fractions.
-
-    Raises:
-      DataError: the data can't be read.
-    """
-    num_classes = dataset.spec.num_classes
-    counts = np.zeros((BINS ** min(3, dataset.spec.bands), num_classes), np.int64)
-    for sample in dataset.samples(train_split):
-        image, label = dataset.read(sample)
-        valid = label != IGNORE
-        cells = _colour_bins(image, dataset.spec)[valid] * num_classes + label[valid]
-        counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
-    frequent = counts.sum(axis=0).argmax()
-    by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), frequent)
-
-    matrices = {"most frequent class": ConfusionMatrix(num_classes), "colour alone": ConfusionMatrix(num_classes)}
-    for sample in dataset.samples(split):
-        image, label = dataset.read(sample)
-        matrices["most frequent class"].update(label, np.full(label.shape, frequent))
-        matrices["colour alone"].update(label, by_colour[_colour_bins(image, dataset.spec)])
-    return {name: matrix.mean_iou() for name, matrix in matrices.items()}
-
-
 def coarse_to_fine(outputs: Collection[str]) -> list[str]:
     """Outputs in the order of pictures: side outputs, which count down towards "main", then what comes of it."""
     last = (MAIN, BLEND, REFINED)
     return [*sorted({*outputs} - {*last}, reverse=True), *(name for name in last if name in outputs)]
+
+
+def _score(predictor, dataset, damage, numbered):
+    """(`Scored`, output name -> its ConfusionMatrix) of (number, sample); None and {} once others can't be read."""
+    number, sample = numbered
+    image, label, mask = dataset.read_unmasked(sample)
+    label = voided(label, mask)
+    if damage.reasons:
+        return None, {}
+    with about(sample.name):
+        probabilities = predictor(image)
+    predictions, counted = _predictions(probabilities), {}
+    for output, prediction in predictions.items():
+        counted[output] = ConfusionMatrix(dataset.spec.num_classes)
+        counted[output].update(label, prediction)
+    return Scored(number, sample, image, label, probabilities, predictions, mask), counted
 
 
 def _predictions(probabilities):
@@ -281,13 +262,3 @@ def _panels(dataset, sample, predictor, score, refine):
             picture[mask[::step, ::step]] = visualize.void_colour(dataset.spec)
     titles = {MAIN: f"{MAIN if len(order) > 1 else 'prediction'}, mIoU {percent(score)} %"}
     return visualize.side_by_side(pictures, (sample.name, "label", *(titles.get(name, name) for name in order)))
-
-
-def _colour_bins(image, spec):
-    """[H, W, bands] -> bin number [H, W] by the first three bands."""
-    pixels, low, high = image[..., :3], 0, 256
-    if spec.dtype != "uint8":
-        mean, std = np.array(spec.mean[:3]), np.array(spec.std[:3])
-        low, high = mean - 2 * std, mean + 2 * std
-    levels = np.clip((pixels - low) / (high - low) * BINS, 0, BINS - 1)
-    return levels.astype(np.int64) @ BINS ** np.arange(levels.shape[-1])

@@ -14,7 +14,7 @@ from did_tf.common.files import write_json
 from did_tf.programs import evaluate
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.selection import Selection
-from did_tf.scoring import evaluation
+from did_tf.scoring import baselines, evaluation
 from did_tf.scoring.details import DetailScores
 
 # One process, for each import of TensorFlow takes seconds.
@@ -101,7 +101,7 @@ def test_partial_report_of_another_split_has_its_own_place_and_says_what_the_pap
 
 def test_baselines_are_printed(evaluated):
     config, _, _, printed = evaluated
-    for name, miou in evaluation.baselines(wiring.make_dataset(config), "train", "val").items():
+    for name, miou in baselines.baselines(wiring.make_dataset(config), "train", "val").items():
         assert f"{name}: mIoU {100 * miou:.1f} %" in printed
 
 

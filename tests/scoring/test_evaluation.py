@@ -6,7 +6,7 @@ import pytest
 
 from data_pipelines.spec import DataError, Dataset, DatasetSpec, Sample
 from did_tf.common import visualize
-from did_tf.scoring.evaluation import Evaluation, baselines, evaluate, table, write_report
+from did_tf.scoring.evaluation import Evaluation, evaluate, table, write_report
 from did_tf.scoring.metrics import ConfusionMatrix
 
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -257,31 +257,3 @@ def test_each_column_says_how_many_classes_its_means_are_of():
 def test_table_without_a_paper():
     text = table(Evaluation({"main": ConfusionMatrix(2, np.eye(2, dtype=int))}, []), ("a", "b"))
     assert text.splitlines()[0] == "IoU, %           main" and "paper" not in text
-
-
-def row(*pixels):
-    return np.array([pixels], np.uint8)
-
-
-def test_baselines_worked_out_by_hand():
-    red, dark_red, green, grey = (250, 0, 0), (230, 31, 0), (0, 250, 0), (99, 99, 99)
-    # Road wins overall, 4 of 7. Red's bin (7, 0, 0) holds dark red too: sky twice, road once.
-    train = [
-        (row(red, dark_red, red, green), row(0, 0, 1, 1)),
-        (row(green, green, green), row(1, 1, 2)),
-        (row(red, red, red), row(255, 255, 255)),
-    ]
-    val = [(row(dark_red, red, green, grey, grey), row(0, 1, 1, 1, 255))]
-    scores = baselines(InMemory(train=train, val=val), "train", "val")
-    # Always road: road 3 of 4, sky 0 of 1. By colour (sky, sky, road, road): sky 1 of 2, road 2 of 3.
-    assert scores == pytest.approx({"most frequent class": (3 / 4 + 0) / 2, "colour alone": (1 / 2 + 2 / 3) / 2})
-
-
-@pytest.mark.parametrize(("bands", "dtype"), [(1, "uint8"), (2, "uint8"), (5, "uint8"), (2, "uint16"), (3, "float32")])
-def test_baselines_of_any_bands(bands, dtype):
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (20, 20, bands)).astype(dtype)
-    label = (image[..., min(bands, 3) - 1] >= 128).astype(np.uint8)  # told by the last band that counts
-    scores = baselines(InMemory(bands, dtype, 128.0, 64.0, train=[(image, label)]), "train", "train")
-    assert scores["colour alone"] == 1
-    assert scores["most frequent class"] < 0.5
