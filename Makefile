@@ -21,6 +21,8 @@ LABELS ?=
 TABLE ?=
 CASES ?=
 FILE ?= did_tf/training/losses.py
+A ?=
+B ?=
 ARGS ?=
 # What is given reaches the programs as it is, dollars included: make reads none of it.
 override ARGS := $(value ARGS)
@@ -44,8 +46,8 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train evaluate predict export submit compare search-crf data describe-data check-data prepare \
-	show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench mutate receptive-field \
-	table cost draw clean
+	show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
+	receptive-field table cost draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -158,8 +160,11 @@ $(VENV)/.docs: $(VENV)/.ready
 	$(RUN_IN) -m pip install -qq -e .[docs]
 	@touch $@
 
-bench: setup ## measure speed and memory
+bench: setup ## measure speed and memory of every network; ARGS=peers: of DID beside PyTorch, OpenVINO and others
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.run
+
+bench-compare: setup ## say which differences between the reports A and B of `make bench` exceed the noise
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.report $(call quoted,A) $(call quoted,B)
 
 mutate: $(VENV)/.mutation ## change FILE (default the losses) in one place at a time, and tell which changes no test of it notices
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.mutation $(call quoted,FILE)
@@ -169,4 +174,4 @@ $(VENV)/.mutation: $(VENV)/.ready
 	@touch $@
 
 clean: ## delete the environments (runs and data stay)
-	rm -rf .venv .venv-addons .venv-oldest *.egg-info
+	rm -rf .venv .venv-addons .venv-oldest .bench-env *.egg-info

@@ -32,6 +32,7 @@ TARGETS = {
     "test": ["-m", "pytest", "-q", "-n", "2", "--dist=worksteal", "-m", "not slow"],
     "test-slow": ["-m", "pytest", "-q", "-m", "slow"],
     "bench": ["-m", "benchmarks.run"],
+    "bench-compare": ["-m", "benchmarks.report", "", ""],
     "mutate": ["-m", "benchmarks.mutation", "did_tf/training/losses.py"],
 }
 # ARGS: the arguments that they are, quotes read as a shell does.

@@ -1,0 +1,73 @@
+"""did_tf measured: an update of an experiment's training through the trainer, or the labelling of one image.
+
+A process of `benchmarks.turns`. Images are drawn, of CamVid's classes, in place of those of the experiment's data.
+"""
+
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
+
+import contextlib
+import tempfile
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from benchmarks import worker
+from did_tf import wiring
+from did_tf.analysis import measures
+from did_tf.models import units
+from did_tf.runs.run_folder import RunFolder
+
+
+def on_drawn_frames(experiment, overrides):
+    """Settings of an experiment with two batches of drawn frames of CamVid's size in place of its data."""
+    config = cli.resolve(experiment, RunFolder("nowhere"), overrides)
+    config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": "", "train_split": "train"}
+    sizes = {"train": 2 * config["train"]["batch_size"]}
+    config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": sizes}
+    config["train"]["progress"] = False
+    return config
+
+
+def prepare(told):
+    """({"parameters": of the network}, function to time).
+
+    Args:
+      told: "kind", "training" or "inference"; "experiment"; "settings", {key: value} that differ; for inference "side"
+        of the image, and "protocol", "options" of `wiring.make_predictor`; and "layers", "keras" for Keras' own batch
+        normalisation and dropout in the place of did_tf's.
+    """
+    overrides = [f"--config.{key}={value}" for key, value in told.get("settings", {}).items()]
+    config = on_drawn_frames(told["experiment"], overrides)
+    with _layers(told.get("layers")):
+        model, call = (_training if told["kind"] == "training" else _inference)(config, told)
+    return {"parameters": measures.parameters(model)}, call
+
+
+def _training(config, told):
+    folder = tempfile.mkdtemp()
+    trainer = wiring.make_trainer(config, RunFolder(folder))
+    batch = next(iter(trainer._batches(0)))
+    return trainer.model, lambda: trainer.train_step(batch, tf.constant(0, tf.int32)).numpy()
+
+
+def _inference(config, told):
+    spec = wiring.make_spec(config)
+    model = wiring.make_model(config, spec, told.get("precision", "float32"), config["evaluate"]["options"])
+    predictor = wiring.make_predictor(config, model, outputs=["main"], **told.get("options", {}))
+    image = np.random.default_rng(0).integers(0, 256, (told["side"], told["side"], spec.bands), np.uint8)
+    return model, lambda: predictor(image)
+
+
+@contextlib.contextmanager
+def _layers(whose):
+    own = {"FusedBatchNormalization": keras.layers.BatchNormalization, "Dropout": keras.layers.Dropout}
+    with contextlib.ExitStack() as stack:
+        for name, layer in own.items() if whose == "keras" else ():
+            stack.enter_context(mock.patch.object(units, name, layer))
+        yield
+
+
+if __name__ == "__main__":
+    worker.serve(prepare)

@@ -1,0 +1,86 @@
+"""The paper's DID (11.65M), done by did_tf and by others: `make bench ARGS=peers`.
+
+Training on 4 crops of 321x321, inference of one; all of a precision in turns, the ratio to PyTorch without compiling.
+That it is the same network is checked first: parameters, logits, loss and gradient with the weights carried over.
+"""
+
+import json
+import subprocess
+import sys
+
+from benchmarks import turns
+from benchmarks.peers.environments import FOLDER, python_of
+from benchmarks.turns import Case
+
+SIDE, CROPS = 321, 4
+REFERENCE = FOLDER / "did"
+LIMITS = {"logits": 1e-3, "loss": 1e-4, "gradient": 1e-3, "parameters": 0}
+"""The largest differences that rounding may make."""
+OPTIONS = {}
+"""Rows of did_tf's training with settings that differ: {name: settings}."""
+ENGINES = {}
+"""Rows of did_tf's inference: {name: arguments of `wiring.make_predictor`}."""
+
+
+def check():
+    """Makes what is missing, and prints how far PyTorch's network is from did_tf's. Raises where it is another."""
+    subprocess.run([sys.executable, "-m", "benchmarks.peers.reference", str(REFERENCE)], check=True)
+    command = [python_of("torch"), "-m", "benchmarks.peers.same", str(REFERENCE), str(SIDE)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout.strip().splitlines()[0])
+    print(f"the same network: {', '.join(f'{what} {value:.2g} apart' for what, value in found.items())}", flush=True)
+    if others := [what for what, value in found.items() if value > LIMITS[what.split()[0]]]:
+        raise RuntimeError(f"PyTorch's network is not did_tf's: {', '.join(others)} differ")
+
+
+def training(precisions, seconds):
+    """Entries of the report."""
+    _check_once()
+    return [
+        entry
+        for precision in precisions
+        for entry in turns.measure(f"DID, training, {precision}", _training(precision), seconds or 150)
+    ]
+
+
+def inference(precisions, seconds):
+    """Likewise."""
+    _check_once()
+    return [
+        entry
+        for precision in precisions
+        for entry in turns.measure(f"DID, inference, {precision}", _inference(precision), seconds or 60)
+    ]
+
+
+def _check_once():
+    if not (REFERENCE / "network.onnx").exists():
+        check()
+
+
+def _training(precision):
+    own = {"data.crop": (SIDE, SIDE), "train.batch_size": CROPS, "train.precision": precision}
+    yield from _pytorch({"kind": "training", "batch": CROPS, "side": SIDE, "precision": precision}, CROPS)
+    told = {"kind": "training", "experiment": "did_camvid"}
+    yield Case("Keras' own layers", {**told, "settings": own, "layers": "keras"}, images=CROPS)
+    for name, settings in {"did_tf": {}, **OPTIONS}.items():
+        yield Case(name, {**told, "settings": {**own, **settings}}, images=CROPS)
+
+
+def _inference(precision):
+    told = {"kind": "inference", "side": SIDE, "precision": precision}
+    yield from _pytorch(told)
+    others = {"python": python_of("runtimes"), "module": "benchmarks.peers.runtimes"}
+    yield Case("OpenVINO", {**told, "runtime": "openvino", "folder": str(REFERENCE)}, **others)
+    if precision == "float32":  # on CPUs it has no other
+        yield Case("ONNX Runtime", {**told, "runtime": "onnxruntime", "folder": str(REFERENCE)}, **others)
+    told["experiment"] = "did_camvid"
+    yield Case("Keras' own layers", {**told, "layers": "keras"})
+    for name, options in {"did_tf": {}, **ENGINES}.items():
+        yield Case(name, {**told, "options": options})
+
+
+def _pytorch(told, images=1):
+    for name, compiled in (("PyTorch, eager", False), ("PyTorch, compiled", True)):
+        told = {**told, "compiled": compiled, "reference": str(REFERENCE / "network.npz")}
+        yield Case(name, told, "benchmarks.peers.pytorch", python_of("torch"), images=images)

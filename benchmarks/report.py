@@ -1,0 +1,125 @@
+"""What was measured as a table, and as JSON, with all that it depends on; and two of these compared.
+
+`python -m benchmarks.report A.json B.json`, or `make bench-compare A=... B=...`.
+"""
+
+import datetime
+import json
+import math
+import platform
+import sys
+from pathlib import Path
+
+import psutil
+
+from data_pipelines.memory import cores
+
+GIB = 2**30
+SAME_MEMORY = 0.02
+"""Peaks of one thing differ by up to this part from process to process."""
+
+
+def header(machine):
+    """One line on the machine."""
+    bfloat16 = "bfloat16 in hardware" if machine["bfloat16"] else "no bfloat16 in hardware"
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return f"{machine['processor']}, {machine['cores']} cores, {bfloat16}, load {machine['load']:.1f}; {versions}"
+
+
+def rows(entries):
+    """The table of one group: lines of text."""
+    width = max(len(entry["name"]) for entry in entries)
+    columns = f"{'parameters':>10}  {'seconds a call':>18}  {'images/s':>8}  {'ratio to the first':>18}  peak, GiB"
+    yield f"  {'':{width}}  {columns}"
+    for entry in entries:
+        yield f"  {entry['name']:{width}}  {_row(entry)}"
+
+
+def _row(entry):
+    if "error" in entry:
+        return f"not measured: {entry['error']}"
+    parameters = f"{entry['parameters'] / 1e6:.2f}M" if "parameters" in entry else ""
+    seconds = f"{entry['median']:.4g} +- {entry['spread']:.2g}"
+    ratio = f"{entry['ratio']:.3f} +- {entry['ratio_spread']:.3f}"
+    rate = f"{entry['images'] / entry['median']:.3g}"
+    return f"{parameters:>10}  {seconds:>18}  {rate:>8}  {ratio:>18}  {entry['peak'] / GIB:9.2f}"
+
+
+def write(folder, parts, machine, entries):
+    """Writes JSON into the folder; returns its path."""
+    made = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = Path(folder, f"{made}-{'-'.join(parts)}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"made": made, "parts": parts, "machine": machine, "entries": entries}, indent=1))
+    return path
+
+
+def machine(commit, versions):
+    """What figures depend on beside the code."""
+    flags = _cpu("flags")
+    return {
+        "commit": commit,
+        "processor": _cpu("model name") or platform.processor() or platform.machine(),
+        "cores": cores(),
+        "bfloat16": bool({"avx512_bf16", "amx_bf16"} & {*flags.split()}),
+        "load": psutil.getloadavg()[0],
+        "versions": {"Python": platform.python_version(), **versions},
+    }
+
+
+def compare(before, after):
+    """Lines that say of each row of both reports how it differs.
+
+    Times and ratios differ beyond the noise where they do so by more than both spreads together, peaks where they do by
+    more than `SAME_MEMORY`. Seconds are of a machine; where that or its load is another, the ratios within a run say
+    more.
+    """
+    for key in ("processor", "cores", "versions"):
+        if before["machine"][key] != after["machine"][key]:
+            yield f"note: other {key}: {before['machine'][key]} and {after['machine'][key]}"
+    yield f"commits {before['machine']['commit']} and {after['machine']['commit']}"
+    old = {(entry["group"], entry["name"]): entry for entry in before["entries"]}
+    new = {(entry["group"], entry["name"]): entry for entry in after["entries"]}
+    for key in old:
+        if key not in new:
+            yield f"{': '.join(key)}: in the first alone"
+    for key, entry in new.items():
+        yield f"{': '.join(key)}: {_difference(old.get(key), entry)}"
+
+
+def _difference(old, new):
+    if old is None:
+        return "in the second alone"
+    if failed := [entry["error"] for entry in (old, new) if "error" in entry]:
+        return f"not measured in one of them: {failed[0]}"
+    told = [
+        _changed("time", old["median"], new["median"], old["spread"] + new["spread"]),
+        _changed("ratio to the first", old["ratio"], new["ratio"], old["ratio_spread"] + new["ratio_spread"]),
+        _changed("peak", old["peak"], new["peak"], SAME_MEMORY * old["peak"]),
+    ]
+    return ", ".join(told)
+
+
+def _changed(what, old, new, noise):
+    beyond = abs(new - old) > noise and not math.isclose(new, old)
+    return f"{what} x {new / old:.3f} ({'CHANGED' if beyond else 'within the noise'})"
+
+
+def _cpu(entry):
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == entry), "")
+
+
+def main():
+    paths = [Path(argument) for argument in sys.argv[1:] if argument]
+    if len(paths) != 2 or not all(path.is_file() for path in paths):
+        missing = [str(path) for path in paths if not path.is_file()]
+        what = f"there is no file {missing[0]}" if missing else "two reports of `make bench` are needed, A= and B="
+        print(f"error: {what}; they are in runs/bench", file=sys.stderr)
+        raise SystemExit(2)
+    print("\n".join(compare(*(json.loads(path.read_text()) for path in paths))))
+
+
+if __name__ == "__main__":
+    main()
