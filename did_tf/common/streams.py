@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def side_by_side(work: Callable[[T], R], things: Iterable[T], streams: int) -> Iterator[tuple[T, Callable[[], R]]]:

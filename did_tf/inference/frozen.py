@@ -21,9 +21,7 @@ Forward = Callable[[np.ndarray], Mapping[str, Any]]
 _DROPOUTS = (Dropout, keras.layers.Dropout, keras.layers.SpatialDropout2D)
 
 
-def freeze(
-    model: keras.Model, outputs: Sequence[str], finish: Callable[[tf.Tensor], tf.Tensor] = tf.identity
-) -> Callable[[Any], list[tf.Tensor]]:
+def freeze(model: keras.Model, outputs: Sequence[str], finish: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> Any:
     """The network with the weights that it has at this moment, as a function of images; later ones do not reach it.
 
     Args:
@@ -32,7 +30,7 @@ def freeze(
       finish: what is made of the float32 logits of an output, within the graph.
 
     Returns:
-      A concrete function of float32 [N, H, W, C] that returns the list of what `finish` gives, in the order of
+      A `tf.ConcreteFunction` of float32 [N, H, W, C] that returns the list of what `finish` gives, in the order of
       `outputs`. It holds no variables.
     """
     _, height, width, bands = model.input_shape

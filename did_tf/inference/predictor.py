@@ -20,6 +20,9 @@ from did_tf.common.streams import side_by_side
 from did_tf.inference.frozen import Forward
 from did_tf.models.layers import Normalize
 
+BATCH = 4
+"""Tiles that go through the network at once where nothing else is said."""
+
 
 class Predictor:
     """Calls `model` on one image, whole or in tiles: `predictor(image)` gives the probabilities of every output.
@@ -53,7 +56,7 @@ class Predictor:
         overlap: float = 1 / 3,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
-        batch_size: int = 4,
+        batch_size: int = BATCH,
         outputs: Sequence[str] | None = None,
         forward: Forward | None = None,
         streams: int = 1,

@@ -20,6 +20,7 @@ from data_pipelines.spec import Dataset
 from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
+from did_tf.inference.engines import ENGINES, PRECISIONS, Engine
 from did_tf.inference.refining import RefinedScores
 from did_tf.runs import manifest, selection
 from did_tf.runs.run_folder import RunFolder
@@ -37,6 +38,8 @@ flags.DEFINE_bool("last_step", True, "Also score the last step's weights where t
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
 flags.DEFINE_bool("details", False, "Also score the borders of the classes, and objects by their size.")
 flags.DEFINE_bool("crf", False, "Also score a fully connected CRF over the output that counts: config.crf.")
+flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
 OFFICIAL = "official"
@@ -54,17 +57,20 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
     _check_paper(config, dataset)
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
-    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
-    subject = Subject(config["dataset"]["name"], dataset, model, weights)
-    if dataset.spec.task == "classification":
+    segments = dataset.spec.task == "segmentation"
+    sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit]) if segments else {}
+    protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
+    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, protocols, sizes, len(sizes))
+    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
+    subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
+    if not segments:
         _classify(config, run, subject)
         return
     baselines = _baselines(config, dataset) if FLAGS.baselines else None
-    sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit])
-    done, protocols = set(), [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
     cli.tell_idle(config, protocols)
+    done = set()
     for protocol in protocols:
-        fitting = wiring.make_fitting(config, model, dataset.spec, protocol)
+        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=engine)
         way = fitting.all(sizes)
         if way not in done:
             _evaluate(config, run, subject, fitting.make(way), way, baselines, refiner)
@@ -80,12 +86,14 @@ class Subject:
       dataset: `Dataset`, of which that of --split, and of its samples those of --limit.
       model: the network.
       weights: that it has.
+      engine: what computes it.
     """
 
     name: str
     dataset: Dataset
     model: keras.Model
     weights: Weights
+    engine: Engine
 
     @functools.cached_property
     def content(self) -> dict[str, Any]:
@@ -99,7 +107,7 @@ class Subject:
 
 
 def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
-    dataset = subject.dataset
+    dataset, engine = subject.dataset, subject.engine
     further = _further_scores(dataset)
     refined = RefinedScores({evaluation.REFINED: refiner.crf}, refiner) if refiner else None
 
@@ -109,19 +117,25 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
         if refined:
             refined.update(scored)
 
-    result = evaluation.evaluate(predictor, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit, watch)
+    result = _scored(engine, predictor, dataset, watch)
     if refined:
         result.matrices.update(refined.matrices())
     paper, images = _paper(config), len(result.images)
     report = functools.partial(ConfusionMatrix.report, class_names=dataset.spec.classes)
-    last, chosen = _of_last_step(subject, lambda: _main_alone(predictor, dataset), report)
-    print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}")
+    last, chosen = _of_last_step(subject, lambda: _main_alone(config, subject, protocol), report)
+    print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(engine)}")
     _tell(subject, paper)
     print(evaluation.table(result, dataset.spec.classes, paper, last))
     for name, scores in further.items():
         print(f"\n{scores.title}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
-    folder = _report_folder(run, protocol)
-    details = {"name": protocol, **_details(predictor), "images": images, **_network(config, subject.weights)}
+    folder = _report_folder(run, protocol, engine)
+    details = {
+        "name": protocol,
+        **_details(predictor),
+        **engine.told(),
+        "images": images,
+        **_network(config, subject.weights),
+    }
     details.update({"crf": config["crf"]} if refiner else {})
     more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
     more.update(selection=chosen, identity=_identity(config, run, subject))
@@ -140,14 +154,16 @@ def _further_scores(dataset):
     return further
 
 
-def _main_alone(predictor, dataset):
+def _main_alone(config, subject, protocol):
     """Confusion matrix of the output that counts, by the weights that the network has."""
+    predictor = wiring.make_predictor(config, subject.model, protocol, [evaluation.MAIN], subject.engine)
+    return _scored(subject.engine, predictor, subject.dataset).matrices[evaluation.MAIN]
 
-    def main_alone(image):
-        return {evaluation.MAIN: predictor(image)[evaluation.MAIN]}
 
-    found = evaluation.evaluate(main_alone, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
-    return found.matrices[evaluation.MAIN]
+def _scored(engine, predictor, dataset, watch=None):
+    streams = 1 if predictor.tile else engine.streams  # of tiles they are the predictor's own
+    show, limit = sys.stderr.isatty(), FLAGS.limit
+    return evaluation.evaluate(predictor, dataset, FLAGS.split, show, limit, watch, streams)
 
 
 def _of_last_step(subject, score, figures):
@@ -182,21 +198,27 @@ def _tell(subject, paper):
 
 
 def _classify(config, run, subject):
-    dataset = subject.dataset
+    dataset, engine = subject.dataset, subject.engine
     if FLAGS.protocol or FLAGS.baselines or FLAGS.details:
         raise ConfigError(f"{dataset.spec.name} is for classification: no --protocol, --baselines or --details")
     cli.tell_idle(config, [])
-    classifier = wiring.make_classifier(config, subject.model)
 
-    def score():
+    def score():  # anew, for it may be of other weights
+        classifier = wiring.make_classifier(config, subject.model, engine)
         return classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
 
-    result, paper, folder = score(), _paper(config), _report_folder(run, "whole")
+    result, paper, folder = score(), _paper(config), _report_folder(run, "whole", engine)
     last, chosen = _of_last_step(subject, score, classification.errors)
-    print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops")
+    print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops{_unusual(engine)}")
     _tell(subject, paper)
     print(classification.table(result, paper, last))
-    details = {"crop": classifier.crop, "resize": classifier.resize, **_network(config, subject.weights)}
+    classifier = wiring.make_classifier(config, subject.model)
+    details = {
+        "crop": classifier.crop,
+        "resize": classifier.resize,
+        **engine.told(),
+        **_network(config, subject.weights),
+    }
     more = {"selection": chosen, "identity": _identity(config, run, subject)}
     classification.write_report(result, folder, FLAGS.split, details, paper, **more)
     print(f"report: {folder / FLAGS.split}.json")
@@ -228,8 +250,14 @@ def _check_paper(config, dataset):
             )
 
 
-def _report_folder(run, protocol):
-    folder = run.evaluation if protocol == "whole" else run.evaluation / protocol
+def _unusual(engine):
+    return "".join(f", {value}" for value in engine.unusual().values())
+
+
+def _report_folder(run, protocol, engine):
+    """Figures of another precision than float32 have a folder of their own."""
+    name = "_".join([protocol, *([engine.precision] if "precision" in engine.unusual() else [])])
+    folder = run.evaluation if name == "whole" else run.evaluation / name
     return folder / f"first_{FLAGS.limit}" if FLAGS.limit else folder
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
+import functools
 from pathlib import Path
 
 from absl import flags
@@ -21,7 +22,9 @@ from did_tf import models, settings, wiring
 from did_tf.common import files
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
+from did_tf.common.streams import side_by_side
 from did_tf.inference import inputs, outputs
+from did_tf.inference.engines import ENGINES, PRECISIONS
 from did_tf.inference.folder import Predictions
 from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
@@ -32,6 +35,8 @@ flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the b
 flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}; settings: config.evaluate.")
 flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, float32.")
 flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
+flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
 SAMPLES = 4  # of the validation split, where no images are given
@@ -49,17 +54,25 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     output = Path(FLAGS.output or run.folder / "predictions")
     images = _images(config, output)  # a wrong path fails before anything is built
     refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
-    model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
+    damage = Damage()
+    sizes = _sizes(images, damage)
+    together = not (FLAGS.probabilities or refiner)  # these take an image's strips one after the other
+    engine = wiring.make_engine(
+        config, FLAGS.engine, FLAGS.precision, [FLAGS.protocol], sizes, len(sizes) if together else 1
+    )
+    model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])
-    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False)
-    depends = _depends(config, weights, spec, fitting.make(FLAGS.protocol))
-    damage = Damage()
+    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False, engine=engine)
+    predictor = fitting.make(FLAGS.protocol)
+    depends = _depends(config, weights, spec, predictor, engine)
+    streams = engine.streams if together and not predictor.tile else 1
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names) as folder:
-        done = _predict_all(images, fitting, refiner, folder, spec, damage)
+        left = _left(images, sizes, folder, damage)
+        done = _predict_all(left, sizes, fitting, streams, refiner, folder, spec, damage)
         for name, reason in damage.reasons.items():
             folder.leave_out(name, reason)
     _tell(output, spec, done, len(images) - len(damage.reasons) - done)
@@ -72,52 +85,74 @@ def _images(config, output):
     return inputs.split_images(wiring.make_dataset(config), config["dataset"]["val_split"] or "val", SAMPLES)
 
 
-def _depends(config, weights, spec, predictor):
+def _sizes(images, damage):
+    """{name: (height, width)} of the images, but for those that can't be read, which are kept in `damage`."""
+    found = {}
+    for image in images:
+        with damage.of(image.name):
+            found[image.name] = image.size()
+    return found
+
+
+def _depends(config, weights, spec, predictor, engine):
     """What all results depend on beside their images."""
     return {
         "weights": weights.digest,
         "network": models.described({**config["model"], **config["evaluate"]["options"]}),
         "protocol": FLAGS.protocol,
         **{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")},
+        **engine.unusual(),
         **({"crf": config["crf"]} if FLAGS.crf else {}),
         "data": identity.meaning(spec),
         "palette": spec.palette,
     }
 
 
-def _predict_all(images, fitting, refiner, folder, spec, damage):
-    """Predicts what isn't done yet. Returns how many that were."""
-    contents, sizes = inputs.contents(images, damage), {}
+def _left(images, sizes, folder, damage):
+    """{image: what its files hold} of what isn't done yet and can be read."""
+    contents = inputs.contents(images, damage)
     wanted = [*KINDS, "probabilities"] if FLAGS.probabilities else KINDS
-    left = [image for image in images if image.name in contents]
-    left = [image for image in left if not folder.has(image.name, contents[image.name], wanted)]
-    for image in left:
-        with damage.of(image.name):
-            sizes[image.name] = image.size()
-    left = [image for image in left if image.name in sizes]
-    ways, done = fitting.each(sizes), 0
-    for image in tqdm(left, desc="predict", unit="image", disable=None):
-        with damage.of(image.name):
-            if not ways[image.name]:
-                raise DataError(fitting.too_large(image.name, sizes[image.name]))
-            pixels, mask = image.read()
-            facts = {"content": contents[image.name], "protocol": ways[image.name]}
-            with folder.writing(image.name, **facts) as place, about(image.name):
+    readable = [image for image in images if image.name in contents and image.name in sizes]
+    return {
+        image: contents[image.name] for image in readable if not folder.has(image.name, contents[image.name], wanted)
+    }
+
+
+def _predict_all(left, sizes, fitting, streams, refiner, folder, spec, damage):
+    """Predicts what is `left`. Returns how many that were."""
+    ways, done = fitting.each({image.name: sizes[image.name] for image in left}), 0
+    for way in {*ways.values()} - {""}:
+        fitting.make(way)  # once, before several threads ask for it
+    see = functools.partial(_see, fitting, ways, sizes, bool(FLAGS.probabilities or refiner))
+    found = side_by_side(see, left, streams)
+    for image, seen in tqdm(found, desc="predict", unit="image", total=len(left), disable=None):
+        with damage.of(image.name), about(image.name):
+            pixels, mask, classes = seen()
+            facts = {"content": left[image], "protocol": ways[image.name]}
+            with folder.writing(image.name, **facts) as place:
                 strips = refiner.strips(pixels, mask) if refiner else None
-                _predict(image, pixels, mask, fitting.make(ways[image.name]), strips, place, spec)
+                if classes is None:
+                    classes = _see_in_strips(image, pixels, mask, fitting.make(ways[image.name]), strips, place, spec)
+                outputs.write_pictures(place, image.name, pixels, classes, spec, image.place())
             done += 1
     return done
 
 
-def _predict(image, pixels, mask, predictor, refine, folder, spec):
-    place = image.place()
+def _see(fitting, ways, sizes, in_strips, image):
+    """(pixels, mask, classes as of `outputs.see`, or None where they are to be seen strip by strip)."""
+    if not ways[image.name]:
+        raise DataError(fitting.too_large(image.name, sizes[image.name]))
+    pixels, mask = image.read()
+    return pixels, mask, None if in_strips else outputs.see(fitting.make(ways[image.name]), pixels, mask)
+
+
+def _see_in_strips(image, pixels, mask, predictor, refine, folder, spec):
     with contextlib.ExitStack() as stack:
         keep = None
         if FLAGS.probabilities:
-            file = outputs.probability_file(folder, image.name, pixels.shape[:2], spec, place)
+            file = outputs.probability_file(folder, image.name, pixels.shape[:2], spec, image.place())
             keep = stack.enter_context(file)
-        seen = outputs.see(predictor, pixels, mask, keep, refine)
-    outputs.write_pictures(folder, image.name, pixels, seen, spec, place)
+        return outputs.see(predictor, pixels, mask, keep, refine)
 
 
 def _tell(output, spec, done, before):

@@ -14,6 +14,7 @@ from did_tf import settings, wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference import memory
+from did_tf.inference.engines import ENGINES, PRECISIONS
 from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import official
@@ -25,6 +26,8 @@ flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/submiss
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: the last of the settings.")
 flags.DEFINE_bool("crf", False, "Refine the labels by a fully connected CRF: config.crf.")
+flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
 
@@ -42,11 +45,14 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     dataset = wiring.make_dataset(config)
     images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
-    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
+    sizes = memory.sizes_of(dataset, images)
+    together = 1 if refiner else len(sizes)  # a CRF takes all cores for one image
+    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [protocol], sizes, together)
+    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
     cli.tell_idle(config, [protocol])
-    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN])
-    protocol = fitting.all(memory.sizes_of(dataset, images))
+    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine)
+    protocol = fitting.all(sizes)
     folder = FLAGS.output or run.folder / "submission" / FLAGS.split
     files.check_output(folder)
     settings = {
@@ -54,6 +60,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         "images": manifest.content(dataset, images, FLAGS.split),
         "protocol": protocol,
         "crop": config["data"]["crop"],
+        **engine.unusual(),
         **{key: config[key] for key in ("model", "evaluate", *(["crf"] if refiner else []))},
     }
     predictor = fitting.make(protocol)
@@ -63,6 +70,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         FLAGS.split,
         folder,
         settings,
+        streams=1 if refiner or predictor.tile else engine.streams,
     )
     print(f"{count} files written and checked in {folder}; upload {packed} to {benchmark.title}")
 

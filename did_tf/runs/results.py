@@ -110,10 +110,9 @@ def _scores(run, config, metric):
         for path in (run.evaluation / f"{split}.json", *run.evaluation.glob(f"*/{split}.json")):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
                 report = read_json(path)
-                protocol = report["protocol"].get("name", "centre crops")
                 figures = {
                     "score": _figure(report, metric),
-                    "where": f"{split}, {protocol}",
+                    "where": f"{split}, {_way(report['protocol'])}",
                     "classes": _classes(report["outputs"]["main"]),
                     "last": _last(report, metric),
                     "report": path,
@@ -125,6 +124,12 @@ def _scores(run, config, metric):
             last, of = selection.last_scores(run), _IN_TRAINING[metric]
             figures = {"score": of(scores), "where": f"{validation}, in training", "last": of(last) if last else None}
             yield False, {}, figures
+
+
+def _way(protocol):
+    """How a report's figures were made, in which precision if it is another than float32."""
+    name, precision = protocol.get("name", "centre crops"), protocol.get("precision", "float32")
+    return name if precision == "float32" else f"{name}, {precision}"
 
 
 def _last(report, metric):

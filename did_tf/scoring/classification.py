@@ -6,7 +6,7 @@ Scores are fractions in the objects and files, and percent where people read the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Classifier:
       crop: height and width of what the network sees, as one int or a pair.
       resize: the image's shorter side before the crop is cut; None: the crop's longer side times 256/224.
       batch_size: images that go through the network at once in `evaluate`.
+      forward: gives {"main": logits} of crops [N, height, width, C] float32, in place of a call of `model`; or None.
 
     Attributes:
       crop: (height, width).
@@ -62,7 +63,12 @@ class Classifier:
     """
 
     def __init__(
-        self, model: keras.Model, crop: int | Sequence[int] = 224, resize: int | None = None, batch_size: int = 32
+        self,
+        model: keras.Model,
+        crop: int | Sequence[int] = 224,
+        resize: int | None = None,
+        batch_size: int = 32,
+        forward: Callable[[np.ndarray], Mapping[str, Any]] | None = None,
     ) -> None:
         self.crop: tuple[int, ...] = tuple(crop) if isinstance(crop, Iterable) else (crop, crop)
         self.resize = round(max(self.crop) * MARGIN) if resize is None else resize
@@ -76,10 +82,10 @@ class Classifier:
 
         # One signature for all batches, so that the network is traced once.
         @tf.function(input_signature=[tf.TensorSpec((None, *self.crop, model.input_shape[-1]), tf.float32)])
-        def forward(images):
-            return tf.cast(model(images, training=False)[MAIN], tf.float32)
+        def call(images):
+            return {MAIN: tf.cast(model(images, training=False)[MAIN], tf.float32)}
 
-        self._forward = forward
+        self._forward = forward or call
 
     def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Logits [N, num_classes] float32 of a list of N images [H, W, C] of any sizes."""
@@ -97,7 +103,7 @@ class Classifier:
 
     def logits(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """Logits [N, num_classes] float32 of a list of N crops as `prepare` makes them. Raises `NotFinite`."""
-        logits = self._forward(np.stack(crops).astype(np.float32)).numpy()
+        logits = np.asarray(self._forward(np.stack(crops).astype(np.float32))[MAIN])
         if not np.isfinite(logits.sum()):
             raise NotFinite("the network's logits are not finite: its training went wrong")
         return logits

@@ -4,6 +4,7 @@ from did_tf.wiring.data import Config, example_images, make_augmentation, make_d
 from did_tf.wiring.networks import (
     load_network,
     make_classifier,
+    make_engine,
     make_fitting,
     make_model,
     make_predictor,
@@ -21,6 +22,7 @@ __all__ = [
     "example_images",
     "make_model",
     "load_network",
+    "make_engine",
     "make_predictor",
     "make_fitting",
     "make_classifier",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from tensorflow import keras
 from data_pipelines.spec import Dataset, DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError
-from did_tf.inference import trained
-from did_tf.inference.memory import Fitting, sizes_of
-from did_tf.inference.predictor import Predictor
+from did_tf.inference import engines, trained
+from did_tf.inference.engines import Engine
+from did_tf.inference.memory import Fitting, Size, sizes_of
+from did_tf.inference.predictor import BATCH, Predictor, tile_starts, tile_stride
 from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
@@ -53,14 +55,17 @@ def make_model(
     return model
 
 
-def load_network(config: Config, source: str | Path) -> tuple[keras.Model, DatasetSpec, Weights]:
-    """A trained network, in float32 and with the options of `evaluate.options`.
+def load_network(
+    config: Config, source: str | Path, precision: str = "float32"
+) -> tuple[keras.Model, DatasetSpec, Weights]:
+    """A trained network, with the options of `evaluate.options`.
 
     The files of its data set need not be there.
 
     Args:
       config: resolved settings.
       source: run folder or weights file, see `weights.file_of`.
+      precision: as of `make_model`.
 
     Returns:
       The network; the descriptor of its data set; and the weights.
@@ -72,14 +77,18 @@ def load_network(config: Config, source: str | Path) -> tuple[keras.Model, Datas
     """
     spec, changes = make_spec(config), config["evaluate"]["options"]
     found = trained.find(source, config["model"], changes, spec)
-    model = make_model(config, spec, changes=changes)
+    model = make_model(config, spec, precision, changes)
     found = found.loaded_into(model)
     print(f"weights from {found.file}")
     return model, spec, found
 
 
 def make_predictor(
-    config: Config, model: keras.Model, protocol: str = "whole", outputs: Sequence[str] | None = None
+    config: Config,
+    model: keras.Model,
+    protocol: str = "whole",
+    outputs: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> Predictor:
     """A `Predictor` for a protocol of `config.evaluate`.
 
@@ -89,6 +98,8 @@ def make_predictor(
       protocol: of `PROTOCOLS`: the "whole" image, the whole image at the "scales" of the settings, "tiles" of the
         training crop's size at these scales, or "tiles_once", at scale 1 alone.
       outputs: those that are wanted, None for all.
+      engine: what computes the network, with the weights that it has at this moment; None for the model itself, with
+        those that it has when it is called.
 
     Raises:
       ConfigError: unknown protocol.
@@ -100,18 +111,40 @@ def make_predictor(
     in_tiles, at_scales = (protocol in PROTOCOLS_WITH[f"evaluate.{key}"] for key in ("overlap", "scales"))
     tile = tuple(config["data"]["crop"]) if in_tiles else None
     scales = tuple(settings["scales"]) if at_scales else (1.0,)
-    return Predictor(model, tile, settings["overlap"], scales, settings["flip"], outputs=outputs)
+    options: dict[str, Any] = {"overlap": settings["overlap"], "scales": scales, "flip": settings["flip"]}
+    if engine:
+        options["forward"] = engine.forward(model, outputs or list(model.output))
+        options.update({"streams": engine.streams, "batch_size": max(BATCH, engine.streams)} if tile else {})
+    return Predictor(model, tile, outputs=outputs, **options)
+
+
+def make_engine(
+    config: Config, name: str, precision: str, protocols: Sequence[str], sizes: Mapping[str, Size], images: int
+) -> Engine:
+    """What computes a network, before it is made: see `engines.choose`, which raises.
+
+    Args:
+      config: resolved settings.
+      name, precision: of the engine.
+      protocols: as of `make_predictor`, that it is for: images go side by side where they go whole, else their tiles.
+      sizes: of the images, by their names.
+      images: how many of them can be under way at once.
+    """
+    streams = [_streams(config, protocol, sizes, images) for protocol in protocols] if sizes else []
+    return engines.choose(name, precision, min(streams, default=1))
 
 
 def make_fitting(config: Config, model: keras.Model, spec: DatasetSpec, protocol: str, **options: Any) -> Fitting:
-    """The `Fitting` of a protocol, with `outputs` as of `make_predictor`, which raises, and further `options`."""
-    make = functools.partial(make_predictor, config, model, outputs=options.pop("outputs", None))
+    """The `Fitting` of a protocol: `outputs` and `engine` as of `make_predictor`, which raises; further `options`."""
+    given = {key: options.pop(key) for key in ("outputs", "engine") if key in options}
+    make = functools.partial(make_predictor, config, model, **given)
     return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, **options)
 
 
-def make_classifier(config: Config, model: keras.Model) -> Classifier:
-    """A `Classifier` of centre crops of the size of the training crops, `config.data.crop`."""
-    return Classifier(model, config["data"]["crop"])
+def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:
+    """A `Classifier` of centre crops of the size of the training crops; `engine` as of `make_predictor`."""
+    forward = engine.forward(model, [MAIN], probabilities=False) if engine else None
+    return Classifier(model, config["data"]["crop"], forward=forward)
 
 
 def make_validation(
@@ -124,3 +157,14 @@ def make_validation(
     fitting = make_fitting(config, model, dataset.spec, how, outputs=[MAIN])
     predictor = fitting.make(fitting.all(sizes_of(dataset, dataset.samples(split) if split else [])))
     return SegmentationValidation(predictor, dataset, config["train"]["panels"])
+
+
+def _streams(config, protocol, sizes, images):
+    settings, largest = config["evaluate"], max(sizes.values(), key=lambda size: size[0] * size[1])
+    scale = max(1.0, *settings["scales"]) if protocol in PROTOCOLS_WITH["evaluate.scales"] else 1.0
+    height, width = (math.ceil(scale * side) for side in largest)
+    if protocol not in PROTOCOLS_WITH["evaluate.overlap"]:
+        return engines.streams_for(images, height * width)
+    crop, overlap = config["data"]["crop"], settings["overlap"]
+    tiles = [len(tile_starts(n, t, tile_stride(t, overlap))) for n, t in zip((height, width), crop)]
+    return engines.streams_for(math.prod(tiles), math.prod(crop))

@@ -306,3 +306,21 @@ def test_what_is_not_finite_is_found_in_any_strip():
     image[-1, -1] = np.nan
     with pytest.raises(DataError, match="not finite"):
         Predictor(network(kernel=1), 7)(image)
+
+
+@pytest.mark.parametrize(("streams", "batch_size"), [(2, 4), (3, 2), (5, 5)])
+def test_tiles_in_several_streams_give_the_same(streams, batch_size):
+    model, image = network(), picture(29, 41)
+    options = {"tile": (9, 12), "scales": (0.75, 1.0), "flip": True, "batch_size": batch_size}
+    same(Predictor(model, streams=streams, **options)(image)["main"], Predictor(model, **options)(image)["main"])
+
+
+def test_tiles_at_once_are_those_of_all_streams():
+    model, image, sizes = network(kernel=1), picture(20, 60), []
+
+    def forward(pixels):
+        sizes.append(len(pixels))
+        return {"main": direct(model, pixels[0])[None].repeat(len(pixels), 0)}
+
+    Predictor(model, 20, 0, outputs=["main"], forward=forward, batch_size=4, streams=2)(image)
+    assert sorted(sizes) == [1, 2]  # of three tiles, no batch has more than its stream's half of four

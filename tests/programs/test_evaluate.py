@@ -24,6 +24,8 @@ from did_tf.programs import cli, evaluate
 cli.run(evaluate.main, training=False)
 sys.argv += ["--protocol=tiles", "--limit=2", "--split=test"]
 cli.run(evaluate.main, training=False)
+sys.argv += ["--precision=bfloat16", "--limit=1"]
+cli.run(evaluate.main, training=False)
 """
 
 
@@ -65,6 +67,8 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
         "overlap": predictor.overlap,
         "scales": [0.75, 1.0] if protocol == "tiles" else [1.0],
         "flip": False,
+        "engine": "tensorflow",
+        "precision": "float32",
         "images": 3,
         "weights": str(run.best / "weights.npz"),
         "model": json.loads(json.dumps(config["model"])),
@@ -85,6 +89,14 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
     assert {**selection, "last": None} == {"split": "val", "validations": 2, "step": 12, "last_step": 20, "last": None}
     assert evaluation.table(expected, dataset.spec.classes, config["paper"], matrix) in printed
     assert "weights of step 12, the best of 2 validations on val: slightly favourable; the last step is 20" in printed
+
+
+def test_figures_in_bfloat16_are_kept_apart_and_say_so(evaluated):
+    _, _, run, printed = evaluated
+    report = read(run.evaluation / "tiles_bfloat16" / "first_1" / "test.json")
+    assert (report["protocol"]["name"], report["protocol"]["precision"]) == ("tiles", "bfloat16")
+    assert "synthetic test, 1 images, protocol 'tiles', bfloat16\n" in printed
+    assert not (run.evaluation / "tiles" / "first_1").exists()
 
 
 def test_partial_report_of_another_split_has_its_own_place_and_says_what_the_paper_is_of(evaluated):

@@ -109,6 +109,24 @@ def test_evaluate_one_output_and_a_limit(problem):
     assert oracle.calls == [0, 1] and len(evaluation.images) == 2
 
 
+def test_images_side_by_side_give_the_same_in_the_same_order(problem):
+    dataset, oracle = problem
+    seen = []
+    one, many = (evaluate(oracle, dataset, "val", False, None, seen.append, streams) for streams in (1, 3))
+    assert [scored.number for scored in seen] == [0, 1, 2, 3] * 2
+    np.testing.assert_equal(many.images, one.images)
+    for output, matrix in one.matrices.items():
+        np.testing.assert_array_equal(many.matrices[output].counts, matrix.counts)
+
+
+def test_side_by_side_too_every_damaged_image_is_told_and_no_score_given(problem, capsys):
+    dataset, oracle = problem
+    dataset.pairs["val"][1] = dataset.pairs["val"][3] = "not an image"
+    with pytest.raises(DataError, match="2 images can't be read"):
+        evaluate(oracle, dataset, "val", progress=False, streams=2)
+    assert capsys.readouterr().err == "val1: not an image\nval3: not an image\n"
+
+
 def test_progress_is_shown_on_request(problem, capsys):
     dataset, oracle = problem
     evaluate(oracle, dataset, "val", progress=False)

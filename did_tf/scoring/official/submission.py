@@ -14,6 +14,7 @@ from tqdm import tqdm
 from data_pipelines import DataError
 from did_tf.common.errors import ConfigError, about
 from did_tf.common.files import write_file, write_json
+from did_tf.common.streams import side_by_side
 from did_tf.runs.run_folder import read_json
 from did_tf.scoring.evaluation import MAIN, Predict
 from did_tf.scoring.official import Benchmark
@@ -26,6 +27,7 @@ def write(
     folder: str | Path,
     settings: Mapping[str, Any],
     progress: bool | None = None,
+    streams: int = 1,
 ) -> tuple[int, Path]:
     """Labels every image of a split and packs the results.
 
@@ -39,6 +41,7 @@ def write(
       folder: where the results go; FOLDER.zip (or what the benchmark takes) and FOLDER.json are beside it.
       settings: JSON-serialisable dict of what the results depend on.
       progress: whether to show a bar; None: on terminals.
+      streams: how many images are under way at once, from as many threads.
 
     Returns:
       Number of files, and path of the packed one.
@@ -55,8 +58,10 @@ def write(
     _check_same(folder, settings, places)
     packed.unlink(missing_ok=True)
     bar = tqdm(samples, desc=split, unit="image", disable=None if progress is None else not progress)
-    for place, sample in zip(places, bar):
-        _label(benchmark, predictor, sample, folder / place)
+    for _, done in side_by_side(
+        lambda one: _label(benchmark, predictor, one[1], folder / one[0]), zip(places, bar), streams
+    ):
+        done()
     _pack(packed, folder, places)
     return len(samples), packed
 

@@ -283,6 +283,16 @@ def test_the_papers_split_comes_before_better_scores_on_another(family, tmp_path
     )
 
 
+def test_a_figure_in_another_precision_says_so(family, tmp_path):
+    folder = record(tmp_path / "a", {"whole_bfloat16/val.json": (0.7, "whole")}, experiment=f"{FAMILY}:row2")
+    file = folder / "evaluation" / "whole_bfloat16" / "val.json"
+    report = json.loads(file.read_text())
+    for precision, where in (("float32", "val, whole"), ("bfloat16", "val, whole, bfloat16")):
+        report["protocol"]["precision"] = precision
+        write(file, report)
+        assert best(tmp_path).where == where
+
+
 def test_what_a_run_was_trained_on_is_no_result(family, tmp_path):
     """Without a validation split, "val" is among what it was trained on."""
     name = f"{FAMILY}:row2"

@@ -1,0 +1,79 @@
+import sys
+
+import numpy as np
+import pytest
+from tensorflow import keras
+
+from did_tf.common.errors import ConfigError
+from did_tf.inference import engines
+from did_tf.inference.engines import Engine, choose, streams_for
+from did_tf.inference.predictor import Predictor
+
+
+def network():
+    image = keras.Input((None, None, 3))
+    outputs = {name: keras.layers.Conv2D(4, 3, padding="same", name=name)(image) for name in ("main", "side")}
+    return keras.Model(image, outputs)
+
+
+def test_tensorflow_computes_what_the_model_does():
+    model, image = network(), np.random.default_rng(0).integers(0, 9, (12, 15, 3)).astype(np.uint8)
+    forward = Engine().forward(model, ["side"])
+    found, expected = Predictor(model, outputs=["side"], forward=forward)(image), Predictor(model)(image)
+    assert {*found} == {"side"}
+    np.testing.assert_allclose(found["side"], expected["side"], rtol=0, atol=1e-6)
+    logits = Engine().forward(model, ["main"], probabilities=False)(image[None].astype(np.float32))["main"]
+    np.testing.assert_allclose(logits, model(image[None])["main"], rtol=0, atol=1e-5)
+
+
+def test_unknown_names_are_refused_and_the_known_told():
+    with pytest.raises(ConfigError, match="--engine must be one of tensorflow, openvino, got 'onnx'"):
+        choose("onnx", "float32")
+    with pytest.raises(ConfigError, match="--precision must be one of .*bfloat16, auto, got 'int8'"):
+        choose("tensorflow", "int8")
+
+
+def test_a_missing_package_is_told_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(
+        ConfigError, match=r"--engine=openvino needs the package openvino.*pip install 'did_tf\[openvino\]'"
+    ):
+        choose("openvino", "float32")
+
+
+@pytest.mark.parametrize(("best", "taken"), [("bfloat16", "bfloat16"), ("float32", "float32"), ("float16", "float32")])
+def test_auto_takes_the_best_that_inference_has_and_says_so(monkeypatch, capsys, best, taken):
+    monkeypatch.setattr(engines, "best_precision", lambda devices: (best, "the processor is drawn"))
+    assert choose("tensorflow", "auto") == Engine(precision=taken)
+    assert capsys.readouterr().out == f"--precision=auto: {taken}, for the processor is drawn\n"
+
+
+def test_openvino_takes_no_precision_that_it_has_not(monkeypatch):
+    monkeypatch.setattr(engines.open_vino, "check_package", lambda: None)
+    monkeypatch.setattr(engines, "best_precision", lambda devices: ("float32_fast", "it is ARM's"))
+    assert choose("openvino", "auto").precision == "float32"
+    with pytest.raises(ConfigError, match="--engine=openvino has the precisions float32, bfloat16, not float32_fast"):
+        choose("openvino", "float32_fast")
+
+
+@pytest.mark.parametrize("warning", ["", "an abacus computes in it"])
+def test_what_is_emulated_is_noted_once(monkeypatch, capsys, warning):
+    monkeypatch.setattr(engines, "emulated", lambda precision, devices: warning)
+    choose("tensorflow", "bfloat16")
+    assert capsys.readouterr().err == (f"note: --precision=bfloat16: {warning}\n" if warning else "")
+
+
+def test_results_depend_on_what_is_unusual_alone():
+    assert Engine().unusual() == {} and Engine().told() == {"engine": "tensorflow", "precision": "float32"}
+    assert Engine(precision="bfloat16").unusual() == {"precision": "bfloat16"}
+    assert Engine(precision="bfloat16").precision_of_model == "bfloat16"
+    assert Engine("openvino", "bfloat16").precision_of_model == "float32"
+
+
+def test_streams_are_as_many_as_cores_images_and_room(monkeypatch):
+    monkeypatch.setattr(engines, "cores", lambda: 8)
+    monkeypatch.setattr(engines, "free_memory", lambda: 5.5 * engines.ROUGH * 1000)
+    assert [streams_for(count, 100) for count in (1, 3, 8, 100)] == [1, 3, 8, 8]
+    assert [streams_for(100, pixels) for pixels in (1000, 2000, 10_000)] == [5, 2, 1]
+    monkeypatch.setattr(engines.tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    assert streams_for(100, 100) == 1
