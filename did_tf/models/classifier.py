@@ -47,16 +47,17 @@ def classifier(
 ) -> keras.Model:
     """Encoder, global average pooling and one dense layer: [N, H, W, C] -> {"main": float32 logits [N, num_classes]}.
 
-    The encoder's weights have the names and shapes that they have in the networks for segmentation: a ResNet's those in
-    `duc`, `fcrn` and `ladder`, a DenseNet's those in `ladder`. The last BN-ReLU of a DenseNet is of its classifier.
+    The encoder's weights have the names and shapes that they have in the networks for segmentation: those in `ladder`,
+    and a ResNet's of bottlenecks (not 18 and 34) those in `duc` and `fcrn` too. The last BN-ReLU of a DenseNet is of
+    its classifier.
 
     Args:
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None.
       mean, std: one value per band, in pixel values; default 127.5.
-      encoder: "resnet50" and others of `resnet.UNITS`; "densenet121", "densenet169", "densenet201".
+      encoder: "resnet50" and others of `RESNETS`; "densenet121", "densenet169", "densenet201".
       stem: of a ResNet: "7x7", or "3x3", three convolutions (duc_hdc.md section 4.1.4).
-      width: filters of a ResNet's stem and of stage 1's bottlenecks.
+      width: filters of a ResNet's stem and of stage 1's 3x3 convolutions.
       growth: maps that a dense unit adds.
       units: of the four dense blocks, in place of the encoder's own.
       stem_pool: kernel of a DenseNet's max pool: 3, or 2.

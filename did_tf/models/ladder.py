@@ -32,7 +32,7 @@ layers = keras.layers
 
 MINIMUM = 17  # two cells at stride 16; the levels below may have a single one
 DENSENETS = {f"densenet{depth}": units for depth, units in densenet.UNITS.items()}
-RESNETS = {f"resnet{depth}": depth for depth in resnet.UNITS}
+RESNETS = {f"resnet{depth}": depth for depth in (*resnet.BASIC, *resnet.UNITS)}
 _OF_DENSENETS = {"growth": 32, "units": None, "split": (), "stem_pool": 3, "dropout": 0.0}
 CONTEXTS = ("block", "spp")
 DECODERS = ("ladder", "plain")
@@ -70,7 +70,7 @@ def ladder(
       num_classes: number of classes.
       input_shape: (H, W, C); H and W may be None, and are best multiples of 64.
       mean, std: one value per band, in pixel values; default 127.5.
-      encoder: "densenet121", "densenet169", "densenet201", or "resnet50" and others of `resnet.UNITS`.
+      encoder: "densenet121", "densenet169", "densenet201", or "resnet50" and others of `RESNETS`.
       growth: maps that a dense unit adds.
       units: of the four dense blocks, in place of the encoder's own.
       split: numbers of the dense blocks halved by pooling (section 3): (4,) for 1/64, (3, 4) for 1/128, () for 1/32.

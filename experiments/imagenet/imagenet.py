@@ -1,4 +1,4 @@
-"""Encoders on ImageNet, for segmentation to start from: ResNet-50, -101, -152, DenseNet-121 to -201, and DID's own.
+"""Encoders on ImageNet, for segmentation to start from: ResNet-18 to -152, DenseNet-121 to -201, and DID's own.
 
 `EXP=imagenet:resnet101_3x3`. Paper: no recipe; the papers took weights that others had trained. Theirs is that of the
 official PyTorch implementation, whose figures sunet.md Table 2 quotes, and of He et al. and Huang et al.: SGD with
@@ -21,6 +21,7 @@ IMAGES, EPOCHS, BATCH = 1_281_167, 90, 256
 _RESNETS = {f"resnet{depth}": {"encoder": f"resnet{depth}"} for depth in (50, 101, 152)}
 # row: options of the model
 ROWS = {
+    **{f"resnet{depth}": {"encoder": f"resnet{depth}"} for depth in (18, 34)},
     **_RESNETS,
     **{f"{row}_3x3": {**options, "stem": "3x3", "bn_epsilon": 1e-6} for row, options in _RESNETS.items()},
     **{f"densenet{depth}": {"encoder": f"densenet{depth}"} for depth in (121, 169, 201)},

@@ -1,9 +1,9 @@
 """SUNets, ResNets and DenseNets on ImageNet: sunet.md Table 2.
 
 `EXP=sunet_table2:row6`. Paper: top-1 and top-5 errors on val and parameters. Rows 6 to 8 are the three networks of
-`sunet_imagenet` (the columns of Table 1), from whose run folders segmentation starts. Rows 2 to 5 are quoted from the
+`sunet_imagenet` (the columns of Table 1), from whose run folders segmentation starts. Rows 1 to 5 are quoted from the
 official PyTorch implementation, whose recipe is that of `imagenet`; of the 28.5M that the paper prints for DenseNet-161
-its layers explain 28.7M. Row 1, ResNet-18, is of units that no network for segmentation here has.
+its layers explain 28.7M.
 """
 
 from experiments import base
@@ -12,6 +12,7 @@ from experiments.sunet import sunet_imagenet
 
 # row of `sunet_imagenet`; or row of `imagenet`, then the paper's top-1 and top-5 errors (%) and parameters (M)
 ROWS = {
+    "row1": ("resnet18", 30.24, 10.92, 11.7),
     "row2": ("resnet50", 23.85, 7.13, 25.6),
     "row3": ("resnet101", 22.63, 6.44, 44.5),
     "row4": ("densenet201", 22.80, 6.43, 20.0),
@@ -23,7 +24,7 @@ ROWS = {
 
 
 def get_config(arg=None):
-    """`arg`: "row2" to "row8". Raises ValueError for another."""
+    """`arg`: "row1" to "row8". Raises ValueError for another."""
     network, *figures = base.choose(ROWS, arg)
     if not figures:
         return sunet_imagenet.get_config(network)

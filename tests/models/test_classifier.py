@@ -14,6 +14,7 @@ RESIDUAL = {"encoder": "resnet14", "width": 8}
 DID = {"growth": 4, "units": (1, 1, 1, 1)}
 # classification network, then network for segmentation: name and options
 PAIRS = [
+    (("classifier", {"encoder": "resnet18"}), ("ladder", {"encoder": "resnet18", "width": 8, "split": ()})),
     (("classifier", RESIDUAL), ("duc", {"depth": 14, "width": 8, "aspp": 0})),
     (("classifier", {**RESIDUAL, "stem": "3x3"}), ("duc", {"depth": 14, "width": 8, "aspp": 0, "stem": "3x3"})),
     (("classifier", RESIDUAL), ("fcrn", {"depth": 14, "width": 8, "kernel": 3})),
@@ -60,6 +61,12 @@ def test_parameters_are_those_of_keras_applications(encoder):
     assert sum(int(np.prod(v.shape)) for v in model.weights) == total - biases
 
 
+@pytest.mark.parametrize("encoder, count", [("resnet18", 11_689_512), ("resnet34", 21_797_672)])
+def test_parameters_of_basic_units_are_those_of_torchvision(encoder, count):
+    model = models.build("classifier", 1000, encoder=encoder)
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == count
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["ResNet50", "ResNet101", "ResNet152", "DenseNet121", "DenseNet169", "DenseNet201"])
 def test_those_are_the_parameters_of_keras_applications(network):
@@ -68,7 +75,7 @@ def test_those_are_the_parameters_of_keras_applications(network):
     assert PARAMETERS[network.lower()] == (theirs.count_params(), sum(int(np.prod(v.shape)) for v in biases))
 
 
-@pytest.mark.parametrize("name, options", [pair[0] for pair in PAIRS[3:]])
+@pytest.mark.parametrize("name, options", [pair[0] for pair in PAIRS[4:]])
 def test_logits_are_a_dense_layer_of_the_mean_features(name, options):
     """With statistics that are not the initial ones. The last features are activated, a DenseNet's in its head."""
     model, x = models.build(name, 7, **options), images()
@@ -114,7 +121,7 @@ def test_any_number_of_bands_and_any_size():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"encoder": "resnet18"}, "encoder must be one of .*'densenet121'.*'resnet101'.*got 'resnet18'"),
+        ({"encoder": "resnet20"}, "encoder must be one of .*'densenet121'.*'resnet101'.*got 'resnet20'"),
         ({"encoder": "resnet14", "growth": 4}, "resnet14 has no growth: it must be 32, got 4"),
         ({"encoder": "densenet121", "stem": "3x3"}, "densenet121 has no stem: it must be '7x7', got '3x3'"),
         ({"encoder": "densenet121", "units": (1, 2)}, "units must have 4 entries"),

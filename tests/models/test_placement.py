@@ -31,6 +31,11 @@ VARIANTS = {
     "did, 7x7 stem, pool of 2, 3x3 smoothing": ("did", {"stem": "7x7", "stem_pool": 2, "smoothing": 3}, None),
     "did, plain decoder": ("did", {"decoder": "plain"}, None),
     "ladder on resnet14": ("ladder", {"encoder": "resnet14", "growth": 32, "units": None, "split": ()}, None),
+    "ladder on resnet18, dilated": (
+        "ladder",
+        {"encoder": "resnet18", "growth": 32, "units": None, "split": (), "output_stride": 16},
+        None,
+    ),
     "ladder to 1/128": ("ladder", {"units": (1, 1, 2, 2), "split": (3, 4)}, None),
     "ladder, pool of 2, dilated": ("ladder", {"stem_pool": 2, "output_stride": 8, "split": ()}, None),
     "duc, bilinear": ("duc", {"aspp": 0, "upsampling": "bilinear"}, None),

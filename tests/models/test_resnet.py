@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.models import resnet
@@ -34,10 +35,10 @@ def convolutions(model, ending, stage):
     return [x for x in model.layers if x.name.startswith(f"stage{stage}.") and x.name.endswith(f"{ending}.conv")]
 
 
-@pytest.mark.parametrize("stem", resnet.STEMS)
+@pytest.mark.parametrize("depth, stem", [*((26, stem) for stem in resnet.STEMS), (18, "7x7")])
 @pytest.mark.parametrize("output_stride", [16, 8, 4])
-def test_dilation_gives_on_the_subsampled_grid_what_strides_give(output_stride, stem):
-    strided, dilated = network(stem=stem), network(stem=stem, output_stride=output_stride)
+def test_dilation_gives_on_the_subsampled_grid_what_strides_give(output_stride, depth, stem):
+    strided, dilated = (network(depth=depth, stem=stem, output_stride=stride) for stride in (32, output_stride))
     dilated.set_weights(randomize(strided))
     x = image((67, 90))
     coarse, fine = strided(x), dilated(x)
@@ -46,6 +47,8 @@ def test_dilation_gives_on_the_subsampled_grid_what_strides_give(output_stride, 
     assert fine[output_stride].shape[1:3] == (-(-67 // output_stride), -(-90 // output_stride))
     np.testing.assert_allclose(fine[output_stride][:, ::step, ::step], coarse[32], rtol=1e-4, atol=1e-4)
     assert coarse[32].numpy().std() > 0.1
+    if depth in resnet.BASIC:
+        return
     # Undilated, it is something else.
     plain = network(stem=stem, output_stride=output_stride, dilations=dict.fromkeys(range(1, 5), (1, 1)))
     plain.set_weights(strided.get_weights())
@@ -130,14 +133,36 @@ def test_units_are_bottlenecks_of_four_times_their_width():
         assert {(x.filters, x.kernel_size) for x in layers["conv3"]} == {(4 * width, (1, 1))}
 
 
-def test_dropouts_are_before_the_last_convolution_of_the_units():
-    model = network(dropouts=(0, 0, 0.3, 0.5))
+def test_a_basic_unit_is_two_3x3_convolutions_and_a_shortcut():
+    """The first unit of stage 2, whose stride is on its first convolution, by TensorFlow's own operations."""
+    model = network((16, 22), depth=18)
+    randomize(model)
+    x, end = (model.get_layer(f"stage{name}.relu").output for name in ("1.basic2", "2.basic1"))
+    x, found = (value.numpy() for value in keras.Model(model.input, [x, end])(image((16, 22))))
+
+    def conv_bn(x, name, strides, pad):
+        conv, bn = (model.get_layer(f"stage2.basic1.{name}.{kind}") for kind in ("conv", "bn"))
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        scale, offset, mean, variance = bn.get_weights()
+        new = tf.nn.conv2d(padded, conv.get_weights()[0], strides, "VALID").numpy()
+        return (new - mean) / np.sqrt(variance + bn.epsilon) * scale + offset
+
+    new = np.maximum(conv_bn(x, "conv1", 2, 1), 0)
+    expected = np.maximum(conv_bn(new, "conv2", 1, 1) + conv_bn(x, "shortcut", 2, 0), 0)
+    assert expected.shape == (2, 2, 3, 8)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert not [layer for layer in model.layers if layer.name.startswith("stage1.") and "shortcut" in layer.name]
+
+
+@pytest.mark.parametrize("depth, unit, before, last", [(26, "unit", "conv2", "conv3"), (18, "basic", "conv1", "conv2")])
+def test_dropouts_are_before_the_last_convolution_of_the_units(depth, unit, before, last):
+    model = network(depth=depth, dropouts=(0, 0, 0.3, 0.5))
     rates = {x.name: x.rate for x in model.layers if x.name.endswith(".dropout")}
     assert rates == {
-        f"stage{stage}.unit{unit}.conv2.dropout": rate for stage, rate in ((3, 0.3), (4, 0.5)) for unit in (1, 2)
+        f"stage{stage}.{unit}{i}.{before}.dropout": rate for stage, rate in ((3, 0.3), (4, 0.5)) for i in (1, 2)
     }
     for name in rates:
-        assert model.get_layer(name.replace("conv2.dropout", "conv3.conv")).input is model.get_layer(name).output
+        assert model.get_layer(name.replace(f"{before}.dropout", f"{last}.conv")).input is model.get_layer(name).output
 
 
 def test_the_last_halving_can_be_given():
@@ -160,7 +185,8 @@ def test_the_last_halving_can_be_given():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"depth": 34}, "resnet: depth must be one of .*50, 101, 152.*, got 34"),
+        ({"depth": 20}, "resnet: depth must be one of .*50, 101, 152, 18, 34.*, got 20"),
+        ({"depth": 18, "dilations": {3: (1, 2)}}, "units of depth 18 take neither dilations nor halve"),
         ({"output_stride": 2}, "output_stride must be one of .*, got 2"),
         ({"stem": "5x5"}, "stem must be one of .*7x7.*3x3.*, got '5x5'"),
         ({"dropouts": (0.5,)}, "dropouts must have 4 entries"),

@@ -269,6 +269,8 @@ def test_networks_without_an_imagenet_encoder_are_told():
         models.build("did", 5, **DID), "imagenet", r"model 'did' has no encoder .* none of DenseNet121, .*ResNet152"
     )
     unchanged(models.build("fcrn", 5, depth=26, width=8), "imagenet", "model 'fcrn' has no encoder")
+    # As many units as a ResNet-50, but other ones.
+    unchanged(models.build("classifier", 5, encoder="resnet34", width=8), "imagenet", "'classifier' has no encoder")
 
 
 def test_a_run_with_another_encoder_is_told_by_its_layers(tmp_path):
