@@ -58,6 +58,8 @@ setup(
         "cityscapes": [CITYSCAPES],
         # `--crf`. Comes as source: it wants a C++ compiler, and what its Cython 0.29 writes is none of Python 3.13's.
         "crf": ["pydensecrf2>=1.1,<2; python_version<'3.13'"],
+        # `--engine=openvino`. From the version that was compared with TensorFlow; earlier ones refuse newer NumPys.
+        "openvino": ["openvino>=2026.4,<2027"],
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
         # `make mutate`: its operators alone, through what 8.7 names `mutate_code` and `ast_nodes`.
