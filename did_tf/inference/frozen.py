@@ -66,7 +66,7 @@ def norms_after_convolutions(model: keras.Model) -> dict[str, str]:
             takers.setdefault(id(tensor), []).append(layer)
     found = {}
     for layer in _computing(model):
-        if type(layer) is keras.layers.Conv2D and layer.groups == 1 and _is_linear(layer):
+        if isinstance(layer, keras.layers.Conv2D) and _is_plain(layer):
             taker = layer
             while taker and (taker is layer or isinstance(taker, _DROPOUTS)):
                 taker = takers[id(taker.output)][0] if len(takers[id(taker.output)]) == 1 else None
@@ -105,5 +105,6 @@ def _computing(model):
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def _is_linear(layer):
-    return layer.activation is keras.activations.linear
+def _is_plain(layer):
+    others = (keras.layers.Conv2DTranspose, keras.layers.DepthwiseConv2D)  # which Keras 2 takes for a Conv2D
+    return not isinstance(layer, others) and layer.groups == 1 and layer.activation is keras.activations.linear

@@ -11,6 +11,7 @@ from tensorflow import keras
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
+from did_tf.inference.engines import Engine
 from did_tf.programs import evaluate
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.selection import Selection
@@ -56,7 +57,7 @@ def read(path):
 def test_report_of_each_protocol(evaluated, protocol, folder):
     config, (model, last), run, printed = evaluated
     dataset = wiring.make_dataset(config)
-    predictor = wiring.make_predictor(config, model, protocol)
+    predictor = wiring.make_predictor(config, model, protocol, engine=Engine())
     expected = evaluation.evaluate(predictor, dataset, "val", progress=False)
     report = read(run.evaluation / folder / "val.json")
     assert report["outputs"]["main"] == expected.matrices["main"].report(dataset.spec.classes)
@@ -80,7 +81,9 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
     assert (recorded["did_tf"], recorded["git_commit"]) == tuple(manifest.version().values())
     assert (run.evaluation / folder / "val_confusion.png").is_file()
     assert f"synthetic val, 3 images, protocol '{protocol}'" in printed
-    of_last = evaluation.evaluate(wiring.make_predictor(config, last, protocol), dataset, "val", progress=False)
+    of_last = evaluation.evaluate(
+        wiring.make_predictor(config, last, protocol, engine=Engine()), dataset, "val", progress=False
+    )
     matrix = of_last.matrices["main"]
     assert matrix.mean_iou() != expected.matrices["main"].mean_iou()
     selection = report["selection"]
@@ -131,7 +134,7 @@ def test_details_are_printed_and_reported(evaluated):
 @pytest.mark.parametrize("file", ["", "damaged.npz"])
 def test_without_weights_of_the_last_step_the_others_are_scored_all_the_same(file, tmp_path, capsys):
     (tmp_path / "damaged.npz").write_bytes(b"nothing")
-    subject = evaluate.Subject("synthetic", None, tiny_model(), None)
+    subject = evaluate.Subject("synthetic", None, tiny_model(), None, Engine())
     subject.selection = Selection("val", 2, 10, 20, tmp_path / file if file else None)
     with flagsaver.flagsaver():
         evaluate.FLAGS.mark_as_parsed()

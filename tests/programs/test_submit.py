@@ -14,6 +14,7 @@ from kitti_folder import make_kitti
 from PIL import Image
 
 from did_tf import wiring
+from did_tf.inference.engines import Engine
 from did_tf.runs import weights
 from did_tf.scoring import official
 
@@ -49,7 +50,7 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
     done = launch_twice("evaluate", arguments, ["--split=train", "--limit=1"])
     assert done.returncode == 0, done.stderr
     dataset = wiring.make_dataset(settings)
-    benchmark, predictor = official.find("kitti_road")(dataset), wiring.make_predictor(settings, model)
+    benchmark, predictor = official.find("kitti_road")(dataset), wiring.make_predictor(settings, model, engine=Engine())
     for sample in dataset.samples("val"):
         image, label = dataset.read(sample)
         benchmark.update(sample, label, predictor(image)["main"])
@@ -79,5 +80,6 @@ def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):
     (sample, *_) = dataset.images("test")
     again = folder / "again.png"
     benchmark = official.find("kitti_road")(dataset)
-    benchmark.write(again, wiring.make_predictor(settings, model)(dataset.read_image(sample))["main"], sample)
+    predictor = wiring.make_predictor(settings, model, engine=Engine())
+    benchmark.write(again, predictor(dataset.read_image(sample))["main"], sample)
     np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(folder / names[0])))
