@@ -16,6 +16,7 @@ from PIL import Image
 from did_tf import wiring
 from did_tf.inference.engines import Engine
 from did_tf.runs import weights
+from did_tf.runs.identity import flatten
 from did_tf.scoring import official
 
 # One process, for each import of TensorFlow takes seconds.
@@ -54,7 +55,8 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
     for sample in dataset.samples("val"):
         image, label = dataset.read(sample)
         benchmark.update(sample, label, predictor(image)["main"])
-    assert json.loads((run.evaluation / "val.json").read_text())["official"] == benchmark.scores()
+    reported = json.loads((run.evaluation / "val.json").read_text())["official"]
+    assert flatten(reported) == pytest.approx(flatten(benchmark.scores()), abs=1e-5)  # by other threads
     assert f"{benchmark.title}\n{benchmark.table(settings['paper'])}" in done.stdout
 
     assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in done.stdout
@@ -82,4 +84,5 @@ def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):
     benchmark = official.find("kitti_road")(dataset)
     predictor = wiring.make_predictor(settings, model, engine=Engine())
     benchmark.write(again, predictor(dataset.read_image(sample))["main"], sample)
-    np.testing.assert_array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(folder / names[0])))
+    bytes_of = [np.asarray(Image.open(file)).astype(int) for file in (again, folder / names[0])]
+    assert np.ptp(bytes_of[0]) > 50 and np.abs(bytes_of[0] - bytes_of[1]).max() <= 1  # rounded, by other threads
