@@ -3,6 +3,14 @@
 A process of `benchmarks.turns`. Images are drawn, of CamVid's classes, in place of those of the experiment's data.
 """
 
+import json
+import sys
+
+from did_tf.common import processor
+
+if __name__ == "__main__" and json.loads(sys.argv[-1])["kind"] == "training":  # before TensorFlow, as `did_tf train`
+    processor.ask_for_onednn()
+
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
@@ -36,7 +44,7 @@ def prepare(told):
     Args:
       told: "kind", "training" or "inference"; "experiment"; "settings", {key: value} that differ; for inference "side"
         of the image, and "protocol", "options" of `wiring.make_predictor`; and "layers", "keras" for Keras' own batch
-        normalisation and dropout in the place of did_tf's.
+        normalisation and dropout in the place of did_tf's, "kernels" for Keras' own convolution.
     """
     overrides = [f"--config.{key}={value}" for key, value in told.get("settings", {}).items()]
     config = on_drawn_frames(told["experiment"], overrides)
@@ -60,11 +68,16 @@ def _inference(config, told):
     return model, lambda: predictor(image)
 
 
+_OTHERS = {
+    "keras": {"FusedBatchNormalization": keras.layers.BatchNormalization, "Dropout": keras.layers.Dropout},
+    "kernels": {"Convolution": keras.layers.Conv2D},
+}
+
+
 @contextlib.contextmanager
 def _layers(whose):
-    own = {"FusedBatchNormalization": keras.layers.BatchNormalization, "Dropout": keras.layers.Dropout}
     with contextlib.ExitStack() as stack:
-        for name, layer in own.items() if whose == "keras" else ():
+        for name, layer in _OTHERS.get(whose, {}).items():
             stack.enter_context(mock.patch.object(units, name, layer))
         yield
 

@@ -20,6 +20,7 @@ from benchmarks.health import health
 from benchmarks.input import input_speed
 from benchmarks.peers import table as peers
 from benchmarks.scaling import scaling
+from benchmarks.step import filters, step
 from benchmarks.systems import memory, systems
 from did_tf.runs.manifest import git_commit
 
@@ -27,6 +28,8 @@ PARTS = {
     "systems": systems,
     "memory": memory,
     "scaling": scaling,
+    "step": step,
+    "filters": filters,
     "peers-training": peers.training,
     "peers-inference": peers.inference,
     "input": lambda precisions, seconds: input_speed(),

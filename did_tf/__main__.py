@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from did_tf import __version__
+from did_tf.common import processor
 from did_tf.common.errors import nearest
 
 COMMANDS = {
@@ -91,6 +92,8 @@ def _run(name: str, arguments: list[str]) -> None:
     """Runs a command, which finds its name and `arguments` in `sys.argv`. Others' modules are not imported."""
     given = {argument.split("=")[0] for argument in arguments}
     sys.argv = [f"did_tf {name}", *arguments]
+    if name == "train":
+        processor.ask_for_onednn()
     try:
         _imported(_module(name, given), debug="--debug" in given).launch()
     except KeyboardInterrupt:  # programs catch their own: this one came while TensorFlow was imported

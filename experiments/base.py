@@ -71,7 +71,8 @@ def get_config():
     c.train.steps = 1000  # updates
     c.train.extend = 0  # so many more for a run that has made them; the schedule is then that of all
     c.train.batch_size = 22  # global: over all devices and micro-batches
-    c.train.accumulate = 1  # micro-batches per update
+    c.train.accumulate = 1  # micro-batches per update, one after the other
+    c.train.parts = 1  # of each, side by side; as many as cores is fastest on few
     c.train.precision = "float32"  # "float32_fast", "bfloat16", "float16"; "auto": the fastest here
     c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use

@@ -112,9 +112,9 @@ def batches(network):
             yield f"{name}, level", level, images, patterns[name]
 
 
-def make_train_step(strategy, model, pixel_loss, supervision, rule, accumulate, precision="float32"):
+def make_train_step(strategy, model, pixel_loss, supervision, rule, accumulate, precision="float32", parts=1):
     """A `TrainStep` of plain SGD at rate 1: what it adds to the weights is the gradient."""
-    train = {"accumulate": accumulate, "ema": rule.ema, "precision": precision}
+    train = {"accumulate": accumulate, "parts": parts, "ema": rule.ema, "precision": precision}
     train |= {"sync_batch_norm": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
     settings = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": rule.weight_decay}
     settings |= {key: getattr(rule, key) for key in ("clip_norm", "undecayed", "multipliers")}

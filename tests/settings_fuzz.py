@@ -75,6 +75,7 @@ GOOD = {
     "train.steps": (1, 2, 20, 1000),
     "train.batch_size": (1, 2, 3, 4),
     "train.accumulate": (1, 2, 3),
+    "train.parts": (1, 2),
     "train.precision": ("float32", "bfloat16", "float16", "auto"),
     "train.devices": ("auto", "cpu", "gpu", "gpu:7", "cpu*0", "tpu"),
     "train.sync_batch_norm": (True, False),

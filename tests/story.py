@@ -22,6 +22,7 @@ SHORT = {
     "train.steps": 2,
     "train.batch_size": 2,
     "train.accumulate": 1,
+    "train.parts": 1,
     "train.encoder": "",
     "train.init": "",
     "train.log_every": 1,

@@ -14,12 +14,14 @@ from program import PROJECT
 
 import did_tf
 from did_tf.__main__ import COMMANDS, main
+from did_tf.common import processor
 
 
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Function: (exit status, stdout, stderr) of `did_tf ARGUMENTS`, run in this process."""
     before = signal.getsignal(signal.SIGPIPE)
+    monkeypatch.setattr(processor, "ask_for_onednn", lambda: None)  # which would hold for all later tests
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["/somewhere/did_tf", *arguments])
@@ -91,6 +93,14 @@ def test_a_data_set_is_prepared_without_an_experiment(call, programs, flags):
 def test_a_programs_exit_status_is_passed_on(call, programs):
     programs["did_tf.programs.train"] = lambda *_: sys.exit(1)
     assert call("train") == (1, "", "")
+
+
+def test_training_alone_asks_for_onednn(call, programs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(processor, "ask_for_onednn", lambda: asked.append(sys.argv[0]))
+    for command in COMMANDS:
+        call(command)
+    assert asked == ["did_tf train"]
 
 
 def test_an_interrupt_before_the_program_runs_is_no_traceback(call, programs):

@@ -13,6 +13,7 @@ from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.pipeline import Loader
 from data_pipelines.spec import IGNORE, DataError
 from did_tf import settings, wiring
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.inference import memory
 from did_tf.programs import cli
@@ -206,5 +207,21 @@ def test_validation_is_by_its_protocol_or_by_what_memory_allows(protocol, free, 
     config = tiny.config(train__validation=protocol, dataset__options__height=height, dataset__options__width=height)
     dataset = wiring.make_dataset(config)
     validation = wiring.make_validation(config, wiring.make_model(config, dataset.spec), dataset)
-    assert validation.predictor.tile == tile and validation.predictor.scales == (1.0,)
+    predictor = validation.make_predictor()
+    assert predictor.tile == tile and predictor.scales == (1.0,)
     assert ("(protocol tiles_once)" in capsys.readouterr().err) == (free < 1e9)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_each_validation_is_of_the_weights_of_its_moment(monkeypatch, constant):
+    """Also where oneDNN computes, for which they are constants."""
+    monkeypatch.setattr(processor, "onednn_is_asked_for", lambda: constant)
+    config = tiny.config()
+    dataset = wiring.make_dataset(config)
+    model = wiring.make_model(config, dataset.spec)
+    validation = wiring.make_validation(config, model, dataset)
+    image = noise(1, (48, 64))
+    for _ in range(2):
+        model.set_weights([1.1 * value for value in model.get_weights()])
+        expected = wiring.make_predictor(config, model)(image)["main"]
+        np.testing.assert_allclose(validation.make_predictor()(image)["main"], expected, rtol=0, atol=1e-4)

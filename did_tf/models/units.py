@@ -9,7 +9,14 @@ from tensorflow import keras
 
 from did_tf.common import kinds
 from did_tf.common.errors import ConfigError
-from did_tf.models.layers import Dropout, FusedBatchNormalization, Normalize, ResizeBilinear, check_size
+from did_tf.models.layers import (
+    Convolution,
+    Dropout,
+    FusedBatchNormalization,
+    Normalize,
+    ResizeBilinear,
+    check_size,
+)
 from did_tf.models.placement import NO_STEPS, steps_between
 
 layers = keras.layers
@@ -80,7 +87,7 @@ class Units:
         if padding == "symmetric" and kernel > 1:
             x = layers.ZeroPadding2D(dilation * (kernel // 2), name=f"{name}.pad")(x)
             padding = "valid"
-        return layers.Conv2D(
+        return Convolution(
             filters,
             kernel,
             strides=strides,

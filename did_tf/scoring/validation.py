@@ -19,7 +19,7 @@ class SegmentationValidation:
     """Mean IoU and pixel accuracy of whole images; IoU per class and pictures for TensorBoard.
 
     Args:
-      predictor: as for `evaluation.evaluate`.
+      make_predictor: gives what `evaluation.evaluate` takes, for the weights of the moment; called for each validation.
       dataset: `Dataset` for segmentation.
       panels: how many images are shown.
 
@@ -30,8 +30,8 @@ class SegmentationValidation:
     scores = {"miou": "mIoU", "accuracy": "accuracy"}
     """Scores with what people call them. The first decides which weights are kept."""
 
-    def __init__(self, predictor: Predict, dataset: Dataset, panels: int) -> None:
-        self.predictor, self.dataset, self.panels = predictor, dataset, panels
+    def __init__(self, make_predictor: Callable[[], Predict], dataset: Dataset, panels: int) -> None:
+        self.make_predictor, self.dataset, self.panels = make_predictor, dataset, panels
         self.remark = ""
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
@@ -56,7 +56,7 @@ class SegmentationValidation:
                 shown = visualize.panels(scored.image, ids, self.dataset.spec)
                 panels.append(visualize.side_by_side(shown, ["image", "label", "prediction"]))
 
-        result = evaluation.evaluate(self.predictor, self.dataset, split, progress, watch=watch)
+        result = evaluation.evaluate(self.make_predictor(), self.dataset, split, progress, watch=watch)
         matrix = result.matrices[evaluation.MAIN]
         shown, classes = known(matrix.iou()), self.dataset.spec.num_classes
         self.remark = f"mIoU over {shown} of {classes} classes" if shown < classes else ""
@@ -75,7 +75,7 @@ class ClassificationValidation:
     """Top-1 and top-5 accuracy on centre crops.
 
     Args:
-      classifier: `Classifier`.
+      make_classifier: gives a `Classifier` for the weights of the moment; called for each validation.
       dataset: `Dataset` for classification.
     """
 
@@ -83,10 +83,10 @@ class ClassificationValidation:
     """As of `SegmentationValidation`."""
     remark = ""
 
-    def __init__(self, classifier: Classifier, dataset: Dataset) -> None:
-        self.classifier, self.dataset = classifier, dataset
+    def __init__(self, make_classifier: Callable[[], Classifier], dataset: Dataset) -> None:
+        self.make_classifier, self.dataset = make_classifier, dataset
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """As of `SegmentationValidation`; there is nothing more to show."""
-        result = classification.evaluate(self.classifier, self.dataset, split, progress)
+        result = classification.evaluate(self.make_classifier(), self.dataset, split, progress)
         return {f"top{k}_accuracy": 1 - result.error(k) for k in (1, 5)}, lambda: None

@@ -60,10 +60,10 @@ def _of_schedule(schedule, steps):
 
 def _of_training(config):
     train, factors = config["train"], config["optimizer"]["multipliers"]
-    if train["batch_size"] % train["accumulate"]:
+    if train["batch_size"] % (train["accumulate"] * train["parts"]):
         yield (
-            f"train.batch_size={train['batch_size']} can't be shared by {train['accumulate']} micro-batches: "
-            f"use a multiple of {train['accumulate']}"
+            f"train.batch_size={train['batch_size']} can't be shared by {train['accumulate']} micro-batches x "
+            f"{train['parts']} parts: use a multiple of {train['accumulate'] * train['parts']}"
         )
     if train["init"] and train["encoder"]:
         yield (

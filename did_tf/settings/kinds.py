@@ -84,6 +84,7 @@ KINDS: dict[str, Kind] = {
     "train.extend": whole("[0, inf)"),
     "train.batch_size": whole("[1, inf)"),
     "train.accumulate": whole("[1, inf)"),
+    "train.parts": whole("[1, 1024]"),
     "train.precision": choice(("auto", *distribution.PRECISIONS)),
     "train.devices": pattern("auto, cpu, gpu, gpu:N or cpu*N", r"auto|cpu(\*[1-9]\d*)?|gpu(:\d+)?"),
     "train.sync_batch_norm": FLAG,

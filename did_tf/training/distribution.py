@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines import memory
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 
@@ -50,13 +52,25 @@ def make_strategy(devices: str) -> tf.distribute.Strategy:
 
 
 def check_shares(train: Mapping[str, Any], devices: int) -> None:
-    """Raises `ConfigError` where a batch of the section `train` can't be shared evenly by devices and micro-batches."""
-    size, parts = train["batch_size"], devices * train["accumulate"]
+    """Raises `ConfigError` where devices, micro-batches and parts can't share a batch of the section `train` evenly."""
+    size, parts = train["batch_size"], devices * train["accumulate"] * train["parts"]
     if size % parts:
         raise ConfigError(
-            f"train.batch_size={size} can't be shared by {devices} devices x {train['accumulate']} micro-batches: "
-            f"use a multiple of {parts}"
+            f"train.batch_size={size} can't be shared by {devices} devices x {train['accumulate']} micro-batches x "
+            f"{train['parts']} parts: use a multiple of {parts}"
         )
+
+
+def share_cores(parts: int) -> None:
+    """Gives each of `parts` that are computed side by side one core, where there are as many parts as cores.
+
+    Otherwise, and once TensorFlow computes, threads stay as they are: each operation may take all cores.
+    """
+    if parts == 1 or parts < memory.cores():
+        return
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(memory.cores())
 
 
 def set_precision(precision: str) -> None:

@@ -1,16 +1,18 @@
 """The passes of an update, and what each of their pixels is of its loss.
 
-A pass is a micro-batch, and with shifted passes one of the four over it. What they add up to is the update of the whole
-global batch: a pixel's share is decided and divided over all passes of all replicas.
+A pass is a part of a micro-batch, and with shifted passes one of the four over it. What they add up to is the update of
+the whole global batch: a pixel's share is decided and divided over all passes of all replicas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from did_tf.models.layers import FusedBatchNormalization, statistics_to
 from did_tf.training.losses import Chosen, PixelCrossEntropy
 from did_tf.training.supervision import Supervision
 
@@ -91,6 +93,16 @@ def shares(
     context = tf.distribute.get_replica_context()
     sums = [tf.reduce_sum(found.weights) for found in chosen]
     return Shares(weights, context.all_reduce(tf.distribute.ReduceOp.SUM, sums), chosen[0])
+
+
+@contextlib.contextmanager
+def side_by_side() -> Iterator[None]:
+    """Within it, passes move the statistics of batch norm once, by the mean of what they find, as devices do."""
+    found: dict[FusedBatchNormalization, list[tuple[tf.Tensor, tf.Tensor]]] = {}
+    with statistics_to(lambda layer, *statistics: found.setdefault(layer, []).append(statistics)):
+        yield
+    for layer, statistics in found.items():
+        layer.move(*(tf.add_n(values) / len(values) for values in zip(*statistics)))
 
 
 def _joined(parts, micro_batches):

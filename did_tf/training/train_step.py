@@ -15,7 +15,7 @@ from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm, onl
 from did_tf.runs import checkpoints
 from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
-from did_tf.training.passes import shares, split
+from did_tf.training.passes import shares, side_by_side, split
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
 
@@ -58,8 +58,9 @@ class TrainStep:
     ) -> None:
         self.strategy, self.model, self.pixel_loss = strategy, model, pixel_loss
         self.supervision, self.schedule, self.seed = supervision, schedule, seed
-        self.accumulate, self.ema_decay = train["accumulate"], train["ema"]
-        self._passes_per_step = self.accumulate * len(supervision.passes)
+        self.parts, self.ema_decay = train["parts"], train["ema"]
+        self.micro_batches = train["accumulate"] * self.parts
+        self._passes_per_step = self.micro_batches * len(supervision.passes)
         self.clip_norm = settings["clip_norm"]
         decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
         self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
@@ -160,7 +161,9 @@ class TrainStep:
             gradients, losses, mining = self._gradients(context, images, labels, step)
         gradients = context.all_reduce(_SUM, gradients)
         scale, rate = tf.identity(self.loss_scale.scale), self.schedule(self._updates_made())
-        gradients = [self._decayed(g / scale, v) for g, v in zip(gradients, self._weights())]
+        if self.loss_scale.enabled:
+            gradients = [g / scale for g in gradients]
+        gradients = [self._decayed(g, v) for g, v in zip(gradients, self._weights())]
         norm = tf.linalg.global_norm(gradients)
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, norm)
@@ -185,18 +188,19 @@ class TrainStep:
     def _gradients(self, context, images, labels, step):
         """This replica's share: (gradients, loss of each output, the first output's `Chosen`), over all its passes.
 
-        A pass is a micro-batch, and with shifted passes one of the four over it.
+        A pass is a part of a micro-batch, and with shifted passes one of the four over it.
         """
         first = (step * context.num_replicas_in_sync + context.replica_id_in_sync_group) * self._passes_per_step
-        passes = split(self.supervision, images, labels, self.accumulate, self.seed, first)
+        passes = split(self.supervision, images, labels, self.micro_batches, self.seed, first)
         known = self._known_shares(passes)
         gradients, losses = None, None
-        for number, one in enumerate(passes):
-            # One after the other, or nothing is saved: each waits for the gradients of the one before.
-            with tf.control_dependencies(gradients or (known.divisors if known else [])):
-                more, terms, known = self._pass_gradients(one, known, number)
-            gradients = [a + b for a, b in zip(gradients, more)] if gradients else more
-            losses = [a + b for a, b in zip(losses, terms)] if losses else terms
+        for start in range(0, len(passes), self.parts):
+            # One after the other, or nothing is saved: these parts wait for the gradients of those before.
+            with tf.control_dependencies(gradients or (known.divisors if known else [])), side_by_side():
+                for number in range(start, start + self.parts):
+                    more, terms, known = self._pass_gradients(passes[number], known, number)
+                    gradients = [a + b for a, b in zip(gradients, more)] if gradients else more
+                    losses = [a + b for a, b in zip(losses, terms)] if losses else terms
         return gradients, losses, known.chosen
 
     def _known_shares(self, passes):
@@ -212,7 +216,7 @@ class TrainStep:
         return self._shares(passes, looked_at)
 
     def _shares(self, passes, losses):
-        return shares(self.pixel_loss, passes, losses, self.accumulate)
+        return shares(self.pixel_loss, passes, losses, self.micro_batches)
 
     def _pixel_losses(self, one):
         """{output: [n, ...] float32} of a pass."""

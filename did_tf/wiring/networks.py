@@ -13,6 +13,7 @@ from tensorflow import keras
 
 from data_pipelines.spec import Dataset, DatasetSpec
 from did_tf import models
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.inference import engines, trained
 from did_tf.inference.engines import Engine
@@ -151,12 +152,16 @@ def make_validation(
     config: Config, model: keras.Model, dataset: Dataset
 ) -> SegmentationValidation | ClassificationValidation:
     """What scores `model` during training: as `train.validation`, or on centre crops where images are classified."""
+    # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew.
+    frozen = Engine() if processor.onednn_is_asked_for() else None
+    keep = (lambda make: make) if frozen else functools.cache
     if dataset.spec.task == "classification":
-        return ClassificationValidation(make_classifier(config, model), dataset)
+        return ClassificationValidation(keep(functools.partial(make_classifier, config, model, frozen)), dataset)
     split, how = config["dataset"]["val_split"], config["train"]["validation"]
     fitting = make_fitting(config, model, dataset.spec, how, outputs=[MAIN])
-    predictor = fitting.make(fitting.all(sizes_of(dataset, dataset.samples(split) if split else [])))
-    return SegmentationValidation(predictor, dataset, config["train"]["panels"])
+    way = fitting.all(sizes_of(dataset, dataset.samples(split) if split else []))
+    make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen))
+    return SegmentationValidation(make, dataset, config["train"]["panels"])
 
 
 def _streams(config, protocol, sizes, images):

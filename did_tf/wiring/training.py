@@ -13,7 +13,7 @@ from did_tf.runs.identity import last_step
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
 from did_tf.training import losses
-from did_tf.training.distribution import check_shares, make_strategy
+from did_tf.training.distribution import check_shares, make_strategy, share_cores
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.readiness import check_learnable, check_model
@@ -36,6 +36,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     """
     check(config)
     config = resolved(config, run)
+    share_cores(config["train"]["parts"])
     train = config["train"]
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)

@@ -1,11 +1,13 @@
 """What is read of processors: lists of features as Linux writes them, and none."""
 
+import os
+
 import pytest
 
 from did_tf.common import processor
 
-XEON = "model name\t: Intel(R) Xeon(R) Platinum 8481C\nflags\t\t: fpu avx512f amx_bf16 avx512_bf16 amx_tile\n"
-ZEN4 = "model name\t: AMD EPYC 9654\nflags\t\t: fpu avx2 avx512_bf16\n"
+XEON = "model name\t: Intel(R) Xeon(R) Platinum 8481C\nflags\t\t: fpu avx2 avx512f amx_bf16 avx512_bf16 amx_tile\n"
+ZEN4 = "model name\t: AMD EPYC 9654\nflags\t\t: fpu avx2 avx512f avx512_bf16\n"
 ZEN3 = "model name\t: AMD EPYC 7763\nflags\t\t: fpu avx2 fma\n"
 CLIENT = "model name\t: Intel(R) Core(TM) Ultra 5\nflags\t\t: fpu avx2 avx_ne_convert\n"
 GRAVITON = "processor\t: 0\nFeatures\t: fp asimd sve i8mm bf16\nCPU part\t: 0xd40\n"
@@ -32,6 +34,12 @@ def test_bfloat16_by_the_features(listed, text, layers, products):
     assert (processor.has_bfloat16(), processor.multiplies_bfloat16()) == (layers, products)
 
 
+@pytest.mark.parametrize("text, alone", [(XEON, False), (ZEN3, True), (CLIENT, True), (GRAVITON, False), (None, False)])
+def test_avx2_without_what_came_after_it(listed, text, alone):
+    listed(text)
+    assert processor.is_avx2_alone() is alone
+
+
 def test_a_feature_counts_by_its_whole_name(listed):
     listed("model name\t: a CPU with avx512_bf16\nflags\t\t: fpu avx512_bf16_less\n")
     assert not processor.has_bfloat16()
@@ -43,3 +51,17 @@ def test_a_feature_counts_by_its_whole_name(listed):
 def test_it_has_a_name(listed, text, name):
     listed(text)
     assert processor.name() == name
+
+
+@pytest.mark.parametrize(
+    "text, given, expected", [(ZEN3, None, "1"), (ZEN3, "0", "0"), (ZEN4, None, None), (None, None, None)]
+)
+def test_onednn_is_asked_for_where_tensorflow_leaves_it_out(listed, monkeypatch, text, given, expected):
+    listed(text)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given or "")
+    if given is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    processor.ask_for_onednn()
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == expected
+    assert processor.onednn_is_asked_for() is (expected == "1")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)

@@ -1,5 +1,6 @@
 """Two logical devices against one, each in a process of its own."""
 
+import functools
 import json
 import os
 import subprocess
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.training import distribution
-from did_tf.training.distribution import best_precision, emulated, make_strategy, set_precision
+from did_tf.training.distribution import best_precision, emulated, make_strategy, set_precision, share_cores
 
 TESTS = Path(__file__).parents[1]
 ONE, TWO = {"train__devices": "cpu"}, {"train__devices": "cpu*2"}
@@ -167,6 +169,24 @@ def test_the_best_precision_is_never_emulated(machine, has, devices, precision):
 def test_what_is_emulated_is_told(machine, has, devices, precision, told):
     machine(**has)
     assert told in emulated(precision, devices)
+
+
+@pytest.mark.parametrize(
+    "parts, cores, given", [(1, 1, {}), (2, 4, {}), (2, 2, {"intra": 1, "inter": 2}), (4, 2, {"intra": 1, "inter": 2})]
+)
+def test_parts_have_a_core_each_where_there_are_as_many(monkeypatch, parts, cores, given):
+    threading, found = distribution.tf.config.threading, {}
+    monkeypatch.setattr(distribution.memory, "cores", lambda: cores)
+    for kind in ("intra", "inter"):
+        keep = functools.partial(found.__setitem__, kind)
+        monkeypatch.setattr(threading, f"set_{kind}_op_parallelism_threads", keep)
+    share_cores(parts)
+    assert found == given
+
+
+def test_cores_stay_as_they_are_once_tensorflow_computes():
+    tf.zeros(()).numpy()
+    share_cores(1024)
 
 
 def test_fast_float32_is_asked_of_onednn(monkeypatch):

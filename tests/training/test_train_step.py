@@ -26,7 +26,7 @@ LAYERS = {"stem": (2, 4), "decoder.mix": (4, 4), "head.main.conv": (4, CLASSES),
 DECAYED = {"stem": True, "decoder.mix": True, "head.main.conv": False, "head.side.conv": False}
 SETTINGS = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": 0.0, "clip_norm": 0.0}
 SETTINGS |= {"undecayed": ("head",), "multipliers": {}}
-TRAIN = {"accumulate": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
+TRAIN = {"accumulate": 1, "parts": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
 TRAIN |= {"freeze_batch_norm": "", "freeze_batch_norm_from": 0}
 
 
@@ -395,6 +395,33 @@ def test_two_micro_batches_drop_what_two_steps_would():
         parts = np.split(images, 3 - accumulate), np.split(labels, 3 - accumulate)
         losses[accumulate] = [took(train_step, *part, step)["loss"] for step, part in enumerate(zip(*parts))]
     assert losses[2] == pytest.approx([np.mean(losses[1])], rel=1e-5)
+
+
+@pytest.mark.parametrize("cut", [{"parts": 2}, {"accumulate": 2, "parts": 2}])
+def test_parts_are_the_update_of_micro_batches(cut):
+    """Units dropped, gradients and losses; with batch norm, whose statistics are those of a part."""
+    images, labels = (np.repeat(array, 2, axis=0) for array in batch())
+    found = {}
+    for name, train in {"parts": cut, "micro-batches": {"accumulate": 2 * cut.get("accumulate", 1)}}.items():
+        keras.utils.set_random_seed(0)
+        train_step = step_of(normalised, None, {"main": 1.0}, None, train)
+        found[name] = {**took(train_step, images, labels), **values(train_step)}
+        found[name].pop("statistics_norm")
+    for name, value in found["micro-batches"].items():
+        np.testing.assert_allclose(found["parts"][name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_parts_move_the_statistics_of_batch_norm_once_by_their_mean():
+    images, labels = batch()
+    moving = []
+    for train, cut in (({}, slice(0, 2)), ({}, slice(2, 4)), ({"parts": 2}, slice(0, 4))):
+        keras.utils.set_random_seed(0)
+        train_step = step_of(normalised, None, {"main": 1.0}, None, train)
+        took(train_step, images[cut], labels[cut])
+        moving.append(train_step.model.get_layer("stem.bn").get_weights()[2:])
+    for first, second, both in zip(*moving):
+        np.testing.assert_allclose(both, (first + second) / 2, rtol=1e-5)
+        assert not np.allclose(first, second)
 
 
 @pytest.mark.parametrize("setting", ["multipliers", "undecayed"])

@@ -22,6 +22,7 @@ TRAIN = {
     "extend": 0,
     "batch_size": 4,
     "accumulate": 1,
+    "parts": 1,
     "ema": 0.0,
     "precision": "float32",
     "sync_batch_norm": False,

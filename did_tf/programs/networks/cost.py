@@ -29,6 +29,7 @@ from absl import flags
 from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.analysis import cost, measures, speed
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.inference.memory import FIXED, SPARE, Need, check_free
 from did_tf.inference.predictor import Predictor
@@ -187,8 +188,9 @@ def _needed(case, report):
 def _apart(case, seconds):
     """What is measured, in a process of its own: peaks are those of a process."""
     spawn = multiprocessing.get_context("spawn")
-    measure = measure_inference if case.kind == "inference" else measure_training
-    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+    trains = case.kind == "training"
+    measure, prepare = (measure_training, processor.ask_for_onednn) if trains else (measure_inference, None)
+    with concurrent.futures.ProcessPoolExecutor(1, spawn, prepare) as pool:
         try:
             return pool.submit(measure, case, seconds).result()
         except BrokenProcessPool:

@@ -1,0 +1,90 @@
+"""What makes the training step of the paper's DID faster on a CPU, each thing added to those before it, in turns:
+`make bench ARGS=step`; and by themselves the gradients of filters in two ways, `make bench ARGS=filters`.
+"""
+
+import functools
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import turns
+from benchmarks.turns import Case
+from data_pipelines import memory
+from did_tf.common import processor
+from did_tf.models.layers.convolution import filter_gradient
+
+CROPS = 4
+# side of the features, channels, filters, side of the filter; the first are of DID with crops of 321x321
+FILTERS = (
+    (161, 64, 64, 3),
+    (161, 64, 128, 3),
+    (81, 192, 48, 3),
+    (41, 192, 48, 3),
+    (21, 192, 48, 3),
+    (81, 368, 192, 1),
+    (41, 752, 192, 1),
+    (21, 1376, 192, 1),
+    (57, 128, 128, 3),
+    (65, 256, 256, 3),
+    (65, 512, 512, 3),
+    (129, 48, 12, 3),
+)
+
+
+def step(precisions, seconds):
+    """Entries of the report."""
+    return [
+        entry
+        for precision in precisions
+        for entry in turns.measure(f"DID, the step, {precision}", [*_cases(precision)], seconds or 150)
+    ]
+
+
+def _cases(precision):
+    cores = memory.cores()
+    plain = {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    yield Case("without oneDNN", _told(precision, layers="kernels"), environment=plain, images=CROPS)
+    yield Case("with oneDNN", _told(precision, layers="kernels"), images=CROPS)
+    yield Case("filters by products", _told(precision), images=CROPS)
+    if CROPS % cores == 0:
+        yield Case(f"train.parts={cores}", _told(precision, {"train.parts": cores}), images=CROPS)
+
+
+def _told(precision, more=None, layers=None):
+    settings = {"train.batch_size": CROPS, "train.precision": precision, **(more or {})}
+    return {"kind": "training", "experiment": "did_camvid", "settings": settings, "layers": layers}
+
+
+def filters(precisions, seconds):
+    """Prints milliseconds of the gradient of a filter, by TensorFlow's kernel and by products, and their ratio."""
+    whose = "oneDNN's" if processor.onednn_is_asked_for() else "TensorFlow's"
+    print(
+        f"\ngradients of filters, {CROPS} images, ms, {whose} operations: side, channels -> filters, the filter's side"
+    )
+    for precision in precisions:
+        for side, channels, count, size in FILTERS:
+            kernel, products = _medians(tf.as_dtype(precision), side, channels, count, size)
+            shape = f"{side:4} {channels:5} -> {count:3}, {size}x{size}"
+            print(
+                f"  {precision:9} {shape}: kernel {kernel:7.2f}  products {products:7.2f}  {kernel / products:5.2f} x"
+            )
+
+
+def _medians(dtype, side, channels, count, size):
+    x = tf.cast(tf.random.normal((CROPS, side, side, channels)), dtype)
+    slopes = tf.cast(tf.random.normal((CROPS, side, side, count)), dtype)
+    shape = (size, size, channels, count)
+    kernel = functools.partial(tf.raw_ops.Conv2DBackpropFilter, filter_sizes=shape, strides=[1] * 4, padding="SAME")
+    calls = (
+        tf.function(lambda: kernel(input=x, out_backprop=slopes), autograph=False),
+        tf.function(lambda: filter_gradient(x, slopes, (size, size), "same"), autograph=False),
+    )
+    times = [[_milliseconds(call) for call in calls] for _ in range(9)]
+    return np.median(times[2:], axis=0)
+
+
+def _milliseconds(call):
+    began = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - began)

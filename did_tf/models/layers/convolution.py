@@ -1,0 +1,96 @@
+"""Convolution with a faster gradient for its filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf.common import processor
+
+LEAST = 1024
+"""Positions of the features from which on products are faster for kernels of more than one tap (measured)."""
+_WORDS = 16
+"""Channels of float32 in 64 bytes, at which rows must begin to be taken without a copy."""
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class Convolution(keras.layers.Conv2D):
+    """Keras' convolution [N, H, W, C] -> [N, h, w, filters]: in training the gradient of its filter comes by products.
+
+    TensorFlow's kernel for it takes up to five times as long as the convolution itself on some processors; see
+    docs/explanation/cpu.md for which of them `faster_by_products` knows. Results differ by rounding alone.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """The convolution; its dtype is that of the inputs."""
+        if not (training and self._by_products(inputs)):
+            return super().call(inputs)
+        outputs = _convolve(inputs, tf.cast(tf.convert_to_tensor(self.kernel), inputs.dtype), self.padding)
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.cast(tf.convert_to_tensor(self.bias), inputs.dtype))
+        return self.activation(outputs)
+
+    def _by_products(self, inputs):
+        plain = self.strides == (1, 1) and self.dilation_rate == (1, 1) and self.groups == 1
+        return plain and None not in inputs.shape[1:] and faster_by_products(self.kernel_size, inputs)
+
+
+def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor) -> bool:
+    """Whether products are known to be faster for a filter of that size over `inputs` [N, H, W, C] on this machine.
+
+    They are in float32 with several taps on x86 processors with AVX2 and without AVX-512, and in bfloat16 with one tap
+    on those that have it.
+    """
+    _, height, width, channels = inputs.shape
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    if inputs.dtype == tf.bfloat16:
+        return kernel_size == (1, 1) and processor.has_bfloat16()
+    large = height * width >= LEAST and channels % _WORDS == 0
+    return kernel_size != (1, 1) and large and processor.is_avx2_alone()
+
+
+def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    """`inputs` with `kernel` [rows, columns, C, filters] at stride 1, "same" or "valid"."""
+    options: dict[str, Any] = {"strides": [1] * 4, "padding": padding.upper()}
+
+    @tf.custom_gradient
+    def convolved(x, filters):
+        def gradients(slopes):
+            own = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(x), filter=filters, out_backprop=slopes, **options
+            )
+            return own, filter_gradient(x, slopes, filters.shape[:2], padding)
+
+        return tf.raw_ops.Conv2D(input=x, filter=filters, **options), gradients
+
+    return convolved(inputs, kernel)
+
+
+def filter_gradient(x: tf.Tensor, slopes: tf.Tensor, size: tuple[int, int], padding: str) -> tf.Tensor:
+    """[rows, columns, C, filters]: the gradient of a convolution's filter of `size`, at stride 1.
+
+    For each tap it is one product over all positions. On one grid, flattened, features and slopes of a tap are a fixed
+    number of rows apart: every tap takes its rows of the features from where they lie.
+
+    Args:
+      x: features [N, H, W, C] that were convolved; H, W and C are known.
+      slopes: of what came out, [N, h, w, filters].
+      size: rows and columns of the filter.
+      padding: "same" or "valid".
+    """
+    more = [side - 1 for side in size]
+    around = [(side // 2, side - side // 2) if padding == "same" else (0, 0) for side in more]
+    width = x.shape[2] + sum(around[1])
+    features = _flat(tf.pad(x, [(0, 0), *around, (0, 0)]))
+    slopes = _flat(tf.pad(slopes, [(0, 0), (0, more[0]), (0, more[1]), (0, 0)]))
+    count = tf.shape(features)[0] - more[0] * width - more[1]
+    starts = [row * width + column for row in range(size[0]) for column in range(size[1])]
+    taps = [tf.matmul(features[start : start + count], slopes[:count], transpose_a=True) for start in starts]
+    return tf.reshape(tf.stack(taps), [*size, x.shape[-1], slopes.shape[-1]])
+
+
+def _flat(x):
+    return tf.reshape(x, [-1, x.shape[-1]])

@@ -1,0 +1,75 @@
+"""Dropout whose mask is cheap and can be drawn again."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf.common.ambient import Ambient
+from did_tf.common.errors import ConfigError
+from did_tf.models.layers.pixels import Shape
+
+_seed = Ambient()
+
+
+def random_seed(seed: tf.Tensor) -> AbstractContextManager[None]:
+    """Within it, every `Dropout` draws its mask from `seed` (int32 tensor [2]) and its own name.
+
+    The trainer passes (seed, step and replica): a step that is replayed after a restart then drops the same units.
+    """
+    return _seed.holding(seed)
+
+
+@keras.utils.register_keras_serializable("did_tf")
+class Dropout(keras.layers.Layer):
+    """Dropout [N, H, W, C] -> same, whose mask costs a quarter of the random numbers of Keras' own.
+
+    Four masks come from each 32-bit random number, so the rate is rounded to a multiple of 1/256 (0.2 -> 51/256).
+    Reproducible under `random_seed`; elsewhere the seed comes from TensorFlow's global generator.
+
+    Args:
+      rate: fraction of units to drop, in [0, 1).
+
+    Raises:
+      ConfigError: the rate is outside of that.
+    """
+
+    stands = (0, None)
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ConfigError(f"dropout must be in [0, 1), got {rate}")
+        self.rate = rate
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Inputs with units set to zero and the others scaled up; as they are unless `training`."""
+        dropped = round(self.rate * 256)
+        if not training or not dropped:
+            return inputs
+        shape = tf.shape(inputs)
+        size = tf.reduce_prod(shape)
+        draw = tf.reshape(tf.bitcast(self._random_words((size + 3) // 4), tf.uint8), [-1])
+        # With whole words per pixel nothing is left over, and cutting would cost a copy.
+        draw = draw if inputs.shape[-1] % 4 == 0 else draw[:size]
+        keep = tf.reshape(draw, shape) >= tf.cast(dropped, tf.uint8)
+        return inputs * (tf.cast(keep, inputs.dtype) * tf.cast(256 / (256 - dropped), inputs.dtype))
+
+    def _random_words(self, count):
+        seed = _seed.value
+        if seed is None:
+            seed = tf.random.uniform([2], tf.int32.min, tf.int32.max, tf.int32)
+        own = tf.constant([0, zlib.crc32(self.name.encode()) & 0x7FFFFFFF], tf.int32)
+        return tf.random.stateless_uniform([count], tf.bitwise.bitwise_xor(seed, own), None, None, tf.int32)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """That of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
+        return {**super().get_config(), "rate": self.rate}

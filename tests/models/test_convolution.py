@@ -1,0 +1,98 @@
+"""The filter's gradient by products is that of TensorFlow's own kernel, and is taken where it was measured faster."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from did_tf.common import processor
+from did_tf.models.layers import Convolution, convolution
+from did_tf.models.layers.convolution import faster_by_products, filter_gradient
+
+RNG = np.random.default_rng(0)
+
+
+def by_hand(x, slopes, size, padding):
+    """The definition, in float64: each tap is the features that it saw times the slopes of what it gave."""
+    around = [((side - 1) // 2, side // 2) if padding == "same" else (0, 0) for side in size]
+    x, (height, width) = np.pad(x.astype(float), [(0, 0), *around, (0, 0)]), slopes.shape[1:3]
+    seen = [[x[:, row : row + height, column : column + width] for column in range(size[1])] for row in range(size[0])]
+    return np.einsum("rcnhwi,nhwo->rcio", np.array(seen), slopes.astype(float))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(3, 3), (1, 1), (2, 4), (5, 3)])
+def test_the_filters_gradient_is_its_definition(size, padding):
+    x = RNG.normal(size=(2, 6, 7, 5)).astype(np.float32)
+    shape = (6, 7) if padding == "same" else (7 - size[0], 8 - size[1])
+    slopes = RNG.normal(size=(2, *shape, 3)).astype(np.float32)
+    found = filter_gradient(tf.constant(x), tf.constant(slopes), size, padding)
+    np.testing.assert_allclose(found, by_hand(x, slopes, size, padding), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("dtype, error", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
+def test_training_gives_what_keras_layer_gives(monkeypatch, padding, biased, dtype, error):
+    taken = []
+    monkeypatch.setattr(convolution, "faster_by_products", lambda *what: taken.append(what) or True)
+    options = {"padding": padding, "use_bias": biased, "bias_initializer": "normal", "dtype": dtype}
+    own, plain = Convolution(4, 3, **options), keras.layers.Conv2D(4, 3, **options)
+    x, results = tf.constant(RNG.normal(size=(2, 8, 9, 3)), tf.float32), []
+    for layer in (own, plain):
+        layer.build(x.shape)
+        layer.set_weights(own.get_weights())
+        weights = [tf.convert_to_tensor(v) for v in layer.trainable_variables]
+        results.append([weights, *gradients(layer, x)])
+    assert len(taken) == 1
+    for found, expected in zip(tf.nest.flatten(results[0]), tf.nest.flatten(results[1])):
+        assert found.dtype == expected.dtype
+        scale = np.abs(tf.cast(expected, tf.float32)).max()
+        np.testing.assert_allclose(
+            tf.cast(found, tf.float32), tf.cast(expected, tf.float32), rtol=0, atol=error * scale
+        )
+
+
+def gradients(layer, x):
+    """Outputs, and the gradients of inputs and weights, as training takes them."""
+    call = tf.function(lambda x: layer(x, training=True) if isinstance(layer, Convolution) else layer(x))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = call(x)
+        loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
+    variables = [v if isinstance(v, tf.Variable) else v.value for v in layer.trainable_variables]
+    return outputs, tape.gradient(loss, [x, *variables])
+
+
+@pytest.mark.parametrize("options", [{"strides": 2}, {"dilation_rate": 2}, {"groups": 3}])
+def test_what_is_no_plain_convolution_is_left_to_keras(monkeypatch, options):
+    monkeypatch.setattr(convolution, "faster_by_products", lambda *what: pytest.fail("it was asked for"))
+    layer = Convolution(6, 3, padding="same", **options)
+    layer(tf.zeros((1, 9, 9, 3)), training=True)
+
+
+def test_testing_is_keras_own(monkeypatch):
+    monkeypatch.setattr(convolution, "faster_by_products", lambda *what: pytest.fail("it was asked for"))
+    Convolution(6, 3)(tf.zeros((1, 9, 9, 3)), training=False)
+
+
+# (kernel, features, dtype, whether it is faster on a processor with AVX2 alone, with bfloat16)
+CASES = [
+    ((3, 3), (4, 81, 81, 192), tf.float32, True, False),
+    ((3, 3), (4, 31, 31, 192), tf.float32, False, False),
+    ((3, 3), (4, 81, 81, 3), tf.float32, False, False),
+    ((1, 1), (4, 81, 81, 192), tf.float32, False, False),
+    ((1, 1), (4, 21, 21, 272), tf.bfloat16, False, True),
+    ((3, 3), (4, 81, 81, 192), tf.bfloat16, False, False),
+]
+
+
+@pytest.mark.parametrize("size, shape, dtype, avx2, bfloat16", CASES)
+@pytest.mark.parametrize("gpus", [[], ["gpu"]])
+def test_products_are_taken_where_they_were_measured_faster(monkeypatch, size, shape, dtype, avx2, bfloat16, gpus):
+    monkeypatch.setattr(convolution.tf.config, "list_physical_devices", lambda kind: gpus)
+    inputs = tf.TensorSpec(shape, dtype)
+    for alone in (True, False):
+        monkeypatch.setattr(processor, "is_avx2_alone", lambda alone=alone: alone)
+        monkeypatch.setattr(processor, "has_bfloat16", lambda alone=alone: not alone)
+        assert faster_by_products(size, inputs) == (not gpus and (avx2 if alone else bfloat16))
