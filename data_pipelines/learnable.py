@@ -17,6 +17,8 @@ def one_class(spec: DatasetSpec) -> str:
     """A line on a data set with fewer than two classes; empty where there are more."""
     if spec.num_classes > 1:
         return ""
+    if spec.task == "classification":
+        return f"{spec.name} has one class, {spec.classes[0]}: there is nothing to tell it from; add a folder of others"
     return (
         f"{spec.name} has one class, {', '.join(spec.classes)}, and all else is void: there is nothing to tell it "
         "from; make the rest a class as well, by its id or colour in classes and not in void"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -90,7 +91,7 @@ def side_by_side(pictures: Sequence[np.ndarray], titles: Sequence[str] | None = 
 
 def legend(classes: Sequence[str], palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
     """Picture with a swatch and a name per class, one below the other; `palette` is (R, G, B) in 0..255 of each."""
-    row, size = 22, 0.45
+    row, size, classes = 22, 0.45, [drawable(name) for name in classes]
     width = max(cv2.getTextSize(name, FONT, size, THIN)[0][0] for name in classes)
     picture = np.full((row * len(classes), width + 36, 3), WHITE, np.uint8)
     for i, (name, colour) in enumerate(zip(classes, palette)):
@@ -99,9 +100,15 @@ def legend(classes: Sequence[str], palette: Sequence[tuple[int, int, int]]) -> n
     return picture
 
 
+def drawable(text: str) -> str:
+    """`text` in the letters that OpenCV draws, without accents; "?" for those of other scripts."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return plain.encode("ascii", "replace").decode("ascii")
+
+
 def _title(text, height, width):
     """White strip [height, width] with the text as large as fits."""
-    strip = np.full((height, width, 3), WHITE, np.uint8)
+    strip, text = np.full((height, width, 3), WHITE, np.uint8), drawable(text)
     (wide, tall), _ = cv2.getTextSize(text, FONT, 1, THIN)
     size = min(0.55 * height / tall, (width - 8) / max(wide, 1))
     cv2.putText(strip, text, (4, round(height * 0.7)), FONT, size, BLACK, THIN, cv2.LINE_AA)

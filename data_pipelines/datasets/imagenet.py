@@ -56,7 +56,7 @@ class ImageNet(FileDataset):
         std: Sequence[float] = (),
     ) -> None:
         super().__init__(folder)
-        spec = _of_pixels(tuple(bands), dtype, tuple(mean), tuple(std))
+        spec = _of_pixels(bands, dtype, mean, std)
         classes = _folders(self.folder / "train")
         if not classes:
             raise DataError(f"no folders of classes in {self.folder / 'train'}: expected {self.layout}")
@@ -74,7 +74,7 @@ class ImageNet(FileDataset):
         """Of the classes in the folder; where it isn't there, of ImageNet's 1000, without their names."""
         if Path(folder, "train").is_dir():
             return cls(folder, bands, dtype, mean, std).spec
-        return _of_pixels(tuple(bands), dtype, tuple(mean), tuple(std))
+        return _of_pixels(bands, dtype, mean, std)
 
     def places(self, split: str) -> list[Path]:
         """Its folder."""
@@ -103,6 +103,10 @@ class ImageNet(FileDataset):
 
 def _of_pixels(bands, dtype, mean, std):
     """`SPEC` with what the options say of pixels. Raises `DataError`."""
+    for name, given in (("bands", bands), ("mean", mean), ("std", std)):
+        if isinstance(given, str):  # its letters would be taken for as many bands
+            raise DataError(f"option {name} of imagenet must be a list, got {given!r}; a shell takes quotes away")
+    bands, mean, std = tuple(bands), tuple(mean), tuple(std)
     if not (bands or mean or std) and dtype == SPEC.dtype:
         return SPEC
     count = len(bands) or SPEC.bands

@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from did_tf.analysis.graph import Graph
 from did_tf.analysis.measures import SIDES, image_of
-from did_tf.common.errors import ConfigError
+from did_tf.common.errors import ConfigError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,9 @@ def fields(model: keras.Model, source: str | None = None) -> list[Field]:
       ConfigError: there is no such layer.
       ValueError: as `Graph` does.
     """
-    if source and all(layer.name != source for layer in model.layers):
-        raise ConfigError(f"no layer {source!r}")
+    names = [layer.name for layer in model.layers]
+    if source and source not in names:
+        raise ConfigError(f"no layer {source!r}{nearest(source, names)}; fields.csv of `draw` without it has all names")
     sizes: list[dict[str, tuple[float, ...]]] = []
     for side in SIDES:
         graph = Graph(model, side, side)

@@ -42,3 +42,8 @@ def aligned(cells: Sequence[Sequence[str]], ruled: Collection[int] = ()) -> str:
     for place in sorted(ruled, reverse=True):
         lines.insert(place, "-" * (sum(widths) + 2 * len(widths) - 2))
     return "\n".join(lines)
+
+
+def listed(text: str) -> list[str]:
+    """What a text lists: names between commas where it has any, for then they may have spaces; else between spaces."""
+    return [name for part in text.split("," if "," in text else None) if (name := part.strip())]

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_pipelines.pictures import colorize, legend, side_by_side, to_rgb, void_colour
+from data_pipelines.pictures import colorize, drawable, legend, side_by_side, to_rgb, void_colour
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common.files import write_file
 
 __all__ = [
     "colorize",
     "confusion",
+    "drawable",
     "legend",
     "overlay",
     "panels",

@@ -105,7 +105,7 @@ class Predictions:
         """The record of an earlier process, which has done the same; empty without."""
         if self.record.is_file():
             known = read_json(self.record)
-            if isinstance(known, dict) and (known.get("depends") == depends or not known.get("images")):
+            if known.get("depends") == depends or not known.get("images"):
                 return known
             other = f"{self.folder} holds results of other weights or settings (see {self.record})"
         elif any((self.folder / f"{name}_label{ending}").exists() for name in names for ending in (".png", ".tif")):

@@ -140,7 +140,7 @@ def first_images(load: Callable[[], Dataset], splits: Iterable[str], count: int)
             return [image.read()[0] for image in split_images(load(), split, count)]
         except DataError as error:
             reason = error
-    print(f"comparing on random images, for there are no others: {reason}")
+    print(f"taking random images, for there are no others: {reason}")
     return []
 
 

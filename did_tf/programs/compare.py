@@ -20,19 +20,20 @@ from did_tf import settings, wiring
 from did_tf.common import files, visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
+from did_tf.common.text import listed
 from did_tf.inference import memory
-from did_tf.runs import manifest
-from did_tf.runs.run_folder import RunFolder
+from did_tf.runs import manifest, selection
+from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.scoring import comparison
 from did_tf.scoring.comparison import Comparison
 from did_tf.scoring.evaluation import MAIN
 
-flags.DEFINE_spaceseplist("runs", [], "Run folders, two or more; the first is what others gain on.", comma_compat=True)
+flags.DEFINE_string("runs", None, "Run folders, two or more; the first is what others gain on.")
 flags.DEFINE_string("split", "val", "Split of the data set.")
 flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}, for all runs.")
 flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower_bound=1)
 flags.DEFINE_integer("pictures", 4, "Of how many images, those that differ most.", lower_bound=0)
-flags.DEFINE_string("output", None, "Folder of the results. Default: FIRST_RUN/comparison/OTHERS.")
+flags.DEFINE_string("output", None, "Folder of the results. Default: FIRST_RUN/comparison/OTHERS, or below it.")
 FLAGS = flags.FLAGS
 
 
@@ -43,23 +44,29 @@ def main() -> None:
       ConfigError, DataError: fewer than two runs, runs of different data, no weights, or images can't be read.
       OSError: a file can't be written.
     """
-    if len(FLAGS.runs) < 2:
+    runs = [RunFolder(run) for run in listed(FLAGS.runs or "")]
+    if len(runs) < 2:
         raise ConfigError('compare takes two or more run folders: --runs="runs/a runs/b" (make: RUNS="runs/a runs/b")')
+    if FLAGS.experiment or FLAGS.run:
+        raise ConfigError("settings are those of each run: compare takes --runs, and no --experiment or --run")
     if FLAGS.split == "test":
         raise ConfigError("the test split is for `evaluate` and `submit` alone: compare on --split=val")
-    runs = [RunFolder(run) for run in FLAGS.runs]
     names = _names(runs)
     configs = [_settings(run) for run in runs]
     _check_same_data(runs, configs)
+    for line in selection.held_out_otherwise(runs):
+        print(f"note: {line}")
     dataset = wiring.make_dataset(configs[0])
     check_scored(dataset, FLAGS.split, FLAGS.limit)
-    output = Path(FLAGS.output or runs[0].folder / "comparison" / "_".join(run.folder.name for run in runs[1:]))
+    own = runs[0].folder / "comparison" / "_".join(run.folder.name for run in runs[1:])
+    output = Path(FLAGS.output or apart(own, FLAGS.protocol, FLAGS.limit))
     files.check_output(output)
     samples = dataset.samples(FLAGS.split)[: FLAGS.limit]
     networks = _networks(names, runs, configs, memory.sizes_of(dataset, samples))
     found = Comparison(list(networks), dataset.spec, FLAGS.pictures)
     _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
-    text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {FLAGS.protocol!r}\n{found.table()}"
+    ways = comparison.protocols({name: fact["protocol"] for name, (_, fact) in networks.items()})
+    text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {ways}\n{found.table()}"
     different, labelled = found.differing
     text += f"\n{100 * different / max(labelled, 1):.1f} % of the labelled pixels differ"
     print(f"\n{text}")
@@ -114,7 +121,7 @@ def _names(runs):
     """Names of the runs for people: of their folders, or as they were given where two are called alike."""
     times = Counter(run.folder.name for run in runs)
     names = [run.folder.name if times[run.folder.name] == 1 else str(run.folder) for run in runs]
-    if len({*names}) < len(names):
+    if len({run.folder.resolve() for run in runs}) < len(runs):
         raise ConfigError(f"a run is given twice: {' '.join(names)}")
     return names
 
@@ -136,8 +143,10 @@ def _write(found, output, text, facts, dataset, samples):
     visualize.save_figure(output / f"{FLAGS.split}_gains.png", found.figure())
     names = [*comparison.MEANINGS, *spec.classes]
     visualize.save_png(output / "legend.png", visualize.legend(names, [*comparison.COLOURS, *spec.palette]))
+    for old in output.glob(f"{FLAGS.split}_[0-9]*.png"):  # an earlier comparison may have had more
+        old.unlink()
     for place, (number, predictions) in enumerate(found.most_different(), 1):
-        picture = found.picture(*dataset.read(samples[number]), predictions)
+        picture = found.picture(*dataset.read(samples[number]), predictions, samples[number].name)
         visualize.save_png(output / f"{FLAGS.split}_{place}.png", picture)
     print(f"{output}/{FLAGS.split}.txt, {FLAGS.split}.json, {FLAGS.split}_gains.png, legend.png and pictures")
 

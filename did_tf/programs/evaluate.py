@@ -23,7 +23,7 @@ from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS, Engine
 from did_tf.inference.refining import RefinedScores
 from did_tf.runs import manifest, selection
-from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
 from did_tf.scoring import baselines, classification, evaluation, official
@@ -257,8 +257,7 @@ def _unusual(engine):
 def _report_folder(run, protocol, engine):
     """Figures of another precision than float32 have a folder of their own."""
     name = "_".join([protocol, *([engine.precision] if "precision" in engine.unusual() else [])])
-    folder = run.evaluation if name == "whole" else run.evaluation / name
-    return folder / f"first_{FLAGS.limit}" if FLAGS.limit else folder
+    return apart(run.evaluation, name, FLAGS.limit)
 
 
 def _details(predictor):

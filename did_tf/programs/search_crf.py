@@ -21,7 +21,7 @@ from did_tf.common.text import aligned, percent
 from did_tf.inference import crf, memory
 from did_tf.inference.refining import RefinedScores, Refiner
 from did_tf.runs import manifest
-from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.scoring import evaluation
 from did_tf.scoring.evaluation import MAIN
 
@@ -39,7 +39,7 @@ SEARCHED = ("appearance_weight", "appearance_xy", "appearance_colour", "smoothne
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
-    """Scores the grid, prints it from best to worst and writes RUN/evaluation/SPLIT_crf.json.
+    """Scores the grid, prints it from best to worst and writes SPLIT_crf.json where `evaluate` has its report.
 
     Raises:
       ConfigError, DataError: there is no validation split, a value is no good, or as `evaluate` says.
@@ -65,10 +65,12 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     print(f"\n{spec.name} {split}, {len(samples)} images, protocol {way!r}")
     cells = [[name, percent(matrix.mean_iou()), percent(matrix.pixel_accuracy())] for name, matrix in rows]
     print(aligned([["crf", "mIoU, %", "pixel accuracy, %"], *cells], ruled=(1, 2)))
+    if matrices[ranked[0]].mean_iou() <= before.matrices[MAIN].mean_iou():
+        print("none of these has a higher mIoU than the network without")
     print("best: --crf " + " ".join(f"--config.crf.{setting}" for setting in ranked[0].split()))
     report = {name: matrix.report(spec.classes) for name, matrix in rows}
     facts = {"weights": weights.recorded(run.folder), "data": manifest.content(dataset, samples, split)}
-    path = run.evaluation / f"{split}_crf.json"
+    path = apart(run.evaluation, way, FLAGS.limit) / f"{split}_crf.json"
     write_json(path, {"protocol": way, "crf": config["crf"], "searched": report, **facts, **manifest.version()})
     print(f"report: {path}")
 
@@ -91,7 +93,7 @@ def _numbers(key, texts):
 
 
 def _named(point):
-    return " ".join(f"{key}={value:g}" for key, value in point.items())
+    return " ".join(f"{key}={value:.12g}" for key, value in point.items())
 
 
 def launch() -> None:

@@ -20,8 +20,8 @@ Row = Sequence[tuple[str, str]]
 
 _TITLE = """# Ledger
 
-Every row that the papers have and an experiment stands for, by paper and table: the paper's figures, what runs have
-reached, and what the networks cost. Nothing here is typed by hand: `{command}` writes it anew.
+Rows of the papers' tables that an experiment stands for: the paper's figures, what runs have reached, and what the
+networks cost. Nothing here is typed by hand: `{command}` writes it anew.
 """
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from did_tf.common.errors import ConfigError
 from did_tf.runs import selection, weights
 from did_tf.runs.identity import changed, flatten
 from did_tf.runs.run_folder import RunFolder, default_run, read_json
@@ -67,7 +69,7 @@ def best(
         (older runs, and reports on weights of other runs), where it has the experiment's default name.
 
     Raises:
-      ConfigError: a file of a run is no JSON.
+      ConfigError: a file of a run is damaged.
     """
     found = [found for run in _runs(experiment, runs) for found in _results(run, config, metric)]
     if not found:
@@ -109,20 +111,27 @@ def _scores(run, config, metric):
     for split in {papers, validation} - {None, ""}:
         for path in (run.evaluation / f"{split}.json", *run.evaluation.glob(f"*/{split}.json")):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
-                report = read_json(path)
-                figures = {
-                    "score": _figure(report, metric),
-                    "where": f"{split}, {_way(report['protocol'])}",
-                    "classes": _classes(report["outputs"]["main"]),
-                    "last": _last(report, metric),
-                    "report": path,
-                }
-                yield split == papers, report.get("identity", {}).get("weights", {}), figures
+                with _told(path):
+                    report = read_json(path)
+                    figures = {
+                        "score": _figure(report, metric),
+                        "where": f"{split}, {_way(report['protocol'])}",
+                        "classes": _classes(report["outputs"]["main"]),
+                        "last": _last(report, metric),
+                        "report": path,
+                    }
+                    scored = report.get("identity", {}).get("weights", {})
+                yield split == papers, scored, figures
     if metric in _IN_TRAINING and (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
             last, of = selection.last_scores(run), _IN_TRAINING[metric]
-            figures = {"score": of(scores), "where": f"{validation}, in training", "last": of(last) if last else None}
+            with _told(run.best / "metrics.json"):
+                figures = {
+                    "score": of(scores),
+                    "where": f"{validation}, in training",
+                    "last": of(last) if last else None,
+                }
             yield False, {}, figures
 
 
@@ -130,6 +139,17 @@ def _way(protocol):
     """How a report's figures were made, in which precision if it is another than float32."""
     name, precision = protocol.get("name", "centre crops"), protocol.get("precision", "float32")
     return name if precision == "float32" else f"{name}, {precision}"
+
+
+@contextlib.contextmanager
+def _told(path):
+    """Within it, what a file lacks that it should have is a `ConfigError` that names it."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError):
+        raise ConfigError(
+            f"{path} is damaged: it has not what it is written with; evaluate again, or delete it"
+        ) from None
 
 
 def _last(report, metric):

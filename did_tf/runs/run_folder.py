@@ -55,7 +55,7 @@ class RunFolder:
     def settings(self) -> dict[str, Any]:
         """What config.json has, in the words of this version. Raises `ConfigError` where it holds no settings."""
         own = read_json(self.config)
-        if not isinstance(own, dict) or any(not isinstance(own.get(key, {}), dict) for key in ("model", "evaluate")):
+        if any(not isinstance(own.get(key, {}), dict) for key in ("model", "evaluate")):
             raise ConfigError(f"{self.config} holds no settings; delete it or use another --run=dir")
         return older.settings(own)
 
@@ -115,6 +115,15 @@ class RunFolder:
         return {**was, "continued": [*was.get("continued", []), continuation(manifest, step)]}
 
 
+def apart(folder: Path, protocol: str, limit: int | None) -> Path:
+    """Where in a `folder` of scores those under a protocol go, of the first `limit` images alone or of all (None).
+
+    Whole images are the rule; what is of other protocols, or partial, does not take their place.
+    """
+    parts = (protocol if protocol != "whole" else "", f"first_{limit}" if limit else "")
+    return folder.joinpath(*filter(None, parts))
+
+
 def default_run(experiment: str) -> Path:
     """Run folder of experiment NAME[:ARG] where none is given: "did_table3:row7" -> runs/did_table3_row7."""
     module, argument = split_name(experiment)
@@ -159,12 +168,16 @@ class MetricsFile:
 def read_metrics(path: Path | str) -> list[dict[str, str]]:
     """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out."""
     with open(path, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values() and (row["step"] or "").isdigit()]
+        return [row for row in csv.DictReader(file) if None not in row.values() and (row.get("step") or "").isdigit()]
 
 
-def read_json(path: Path | str) -> Any:
-    """Content of a JSON file. Raises `ConfigError` where it is no JSON, OSError where it can't be read."""
+def read_json(path: Path | str, *keys: str) -> dict[str, Any]:
+    """Content of a JSON file. Raises `ConfigError` where it holds no object with the `keys`, OSError unreadable."""
     try:
-        return json.loads(Path(path).read_text())
-    except json.JSONDecodeError as error:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON, or no text at all
         raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another --run=dir") from None
+    lacking = [key for key in keys if key not in found] if isinstance(found, dict) else ["object"]
+    if lacking:
+        raise ConfigError(f"{path} is damaged: it has no {lacking[0]!r}; delete it or use another --run=dir")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,24 @@ def of_run(run: RunFolder) -> Selection | None:
     files = (run.config, run.best / "metrics.json", run.metrics)
     if not all(file.is_file() for file in files):
         return None
-    config, step, validated = read_json(run.config), read_json(files[1])["step"], _validations(run)
+    config, step = read_json(run.config, "train", "dataset"), read_json(files[1], "step")["step"]
+    validated = _validations(run)
     if len(validated) < 2:
         return None
     last = identity.last_step(config["train"])
     saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
     return Selection(config["dataset"]["val_split"], len(validated), step, last, saved.get(last))
+
+
+def held_out_otherwise(runs: Sequence[RunFolder]) -> Iterator[str]:
+    """A line on each run that other images were held out for than for the first, where both say which."""
+    first, *others = (read_json(run.manifest).get("validation") if run.manifest.is_file() else None for run in runs)
+    for run, validated in zip(runs[1:], others):
+        if first and validated and validated["fingerprint"] != first["fingerprint"]:
+            yield (
+                f"{run.folder} was validated on other images than {runs[0].folder}: it may have been trained on "
+                "some of those that are compared"
+            )
 
 
 def last_scores(run: RunFolder) -> dict[str, float]:

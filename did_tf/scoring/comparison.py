@@ -17,11 +17,17 @@ from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.evaluation import PANEL
-from did_tf.scoring.metrics import ConfusionMatrix, jsonable
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out
 
 RIGHT, WRONG, OTHERWISE, LOST, WON = range(5)
 """What a pixel is of two predictions, see `difference`."""
-MEANINGS = ("both right", "both wrong, alike", "both wrong, in two ways", "right before alone", "right after alone")
+MEANINGS = (
+    "both right",
+    "both wrong, alike",
+    "both wrong, in two ways",
+    "the first alone right",
+    "the other alone right",
+)
 COLOURS = ((215, 215, 215), (120, 120, 120), (240, 170, 0), (215, 40, 40), (30, 100, 220))
 """Of `MEANINGS`; red and blue are told apart by those who don't see red and green."""
 ZOOM = 4
@@ -86,16 +92,23 @@ class Comparison:
         }
 
     def table(self) -> str:
-        """Text to print, in percent: IoU of each class by each network, and what all but the first gain."""
+        """Text to print, in percent: IoU of each class by each network, and what all but the first gain.
+
+        Below a mean that leaves out classes, each network has how many its own is of.
+        """
         first, *others = (self.matrices[name] for name in self.names)
-        rows = [*zip(*(matrix.iou() for matrix in (first, *others)))]
-        cells = [_row(name, values) for name, values in zip(self.spec.classes, rows)]
-        for title, of in (
-            ("mIoU", ConfusionMatrix.mean_iou),
-            ("pixel accuracy", ConfusionMatrix.pixel_accuracy),
-            ("mean accuracy", ConfusionMatrix.mean_accuracy),
+        ious, recalls = (
+            [of(matrix) for matrix in (first, *others)] for of in (ConfusionMatrix.iou, ConfusionMatrix.recall)
+        )
+        cells = [_row(name, values) for name, values in zip(self.spec.classes, zip(*ious))]
+        # A class that is not in the labels, but that one network says, is in the mean of that network alone.
+        for title, of, columns in (
+            ("mIoU", ConfusionMatrix.mean_iou, ious),
+            ("pixel accuracy", ConfusionMatrix.pixel_accuracy, []),
+            ("mean accuracy", ConfusionMatrix.mean_accuracy, recalls),
         ):
             cells.append(_row(title, [of(matrix) for matrix in (first, *others)]))
+            cells += [[*row, *[""] * len(others)] for row in left_out(columns)]
         heading = ["IoU, %", *self.names, *(f"gain of {name}" if others[1:] else "gain" for name in self.names[1:])]
         return aligned([heading, *cells], ruled=(1, 1 + len(self.spec.classes)))
 
@@ -116,19 +129,22 @@ class Comparison:
         axes.legend()
         return figure
 
-    def picture(self, image: np.ndarray, label: np.ndarray, predictions: Mapping[str, np.ndarray]) -> np.ndarray:
+    def picture(
+        self, image: np.ndarray, label: np.ndarray, predictions: Mapping[str, np.ndarray], title: str = "image"
+    ) -> np.ndarray:
         """Image, label, predictions and where they differ in a row; below, the place where they differ most, enlarged.
 
         Args:
           image: [H, W, bands] as of the data.
           label: [H, W], 255 where ignored.
           predictions: name -> classes [H, W].
+          title: above the image.
         """
         first, *others = (predictions[name] for name in self.names)
         panels = visualize.panels(image, (label, first, *others), self.spec)
         void = visualize.void_colour(self.spec)
         panels += [visualize.colorize(difference(label, first, other), COLOURS, void) for other in others]
-        titles = ["image", "label", *self.names, *(f"where {name} differs" for name in self.names[1:])]
+        titles = [title, "label", *self.names, *(f"where {name} differs" for name in self.names[1:])]
         rows, columns = busiest(self.where(label, predictions))
         step = -(-max(label.shape) // PANEL)
         shown = [panel[::step, ::step].copy() for panel in panels]
@@ -138,6 +154,13 @@ class Comparison:
         size = shown[0].shape[1::-1]
         enlarged = [cv2.resize(panel[rows, columns], size, interpolation=cv2.INTER_NEAREST) for panel in panels]
         return np.vstack([visualize.side_by_side(shown, titles), visualize.side_by_side(enlarged)])
+
+
+def protocols(ways: Mapping[str, str]) -> str:
+    """The protocol {network: protocol} of all, or each one's own where memory has not sufficed for all alike."""
+    if len({*ways.values()}) == 1:
+        return repr(next(iter(ways.values())))
+    return ", ".join(f"{way!r} ({name})" for name, way in ways.items())
 
 
 def difference(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

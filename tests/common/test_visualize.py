@@ -138,3 +138,11 @@ def test_plot_curves_draws_each_series(tmp_path):
     blue, orange = (31, 119, 180), (255, 127, 14)  # matplotlib's first two line colours
     assert (both == blue).all(-1).sum() > 100 and (both == orange).all(-1).sum() > 100
     assert (one == blue).all(-1).sum() > 100 and not (one == orange).all(-1).any()
+
+
+def test_letters_that_opencv_has_not_are_drawn_without_their_accents():
+    assert visualize.drawable("Straßenbäume, forêt") == "Stra?enbaume, foret"
+    same = [visualize.legend((name,), PALETTE[:1]) for name in ("Bäume", "Baume")]
+    np.testing.assert_array_equal(*same)
+    blank = np.zeros((24, 200, 3), np.uint8)
+    np.testing.assert_array_equal(*(visualize.side_by_side([blank], [title]) for title in ("forêt", "foret")))

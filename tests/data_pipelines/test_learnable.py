@@ -1,8 +1,10 @@
 """Whether there is anything to score on, told before anything is built."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from in_memory import InMemory, halves, noise
+from in_memory import SPEC, InMemory, halves, noise
 
 from data_pipelines.learnable import check_classes, check_scored, classes_in
 from data_pipelines.spec import DataError
@@ -47,3 +49,11 @@ def test_fewer_than_two_classes_are_refused():
 def test_the_ignore_label_is_a_class_of_images_alone():
     assert classes_in(halves(first=1, second=255), split().spec) == {1}
     assert classes_in(np.int32(255), split(task="classification", palette=()).spec) == {255}
+
+
+def test_one_class_of_whole_images_is_told_in_words_of_folders():
+    spec = dataclasses.replace(SPEC, task="classification", classes=("only",), palette=())
+    with pytest.raises(
+        DataError, match="has one class, only: there is nothing to tell it from; add a folder of others"
+    ):
+        check_classes(spec)

@@ -28,12 +28,14 @@ def compared(*more):
         print("status", end.code)
 
 a, b, other = sys.argv[1:]
-compared(f"--runs={a} {b}", "--pictures=2", "--limit=2")
+compared(f"--runs={a},{b}", "--pictures=2", "--limit=2")
 compared(f"--runs={a}")
-compared(f"--runs={a},{a}")
+compared(f"--runs={a},{a}/../{a.split('/')[-1]}")
 compared(f"--runs={a},{b}", "--split=test")
 compared(f"--runs={a},{other}", "--split=val")
 compared(f"--runs={a},{a}/best", "--split=val")
+compared(f"--runs={a},{b}", f"--run={a}")
+compared(f"--runs={a},{b}", "--pictures=1")
 """
 
 
@@ -41,14 +43,18 @@ compared(f"--runs={a},{a}/best", "--split=val")
 def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
     config, other = tiny.config(), tiny.config(dataset__options={**tiny.config()["dataset"]["options"], "bands": 5})
     models = [wiring.make_model(config, wiring.make_spec(config)) for _ in range(2)]
-    runs = [tiny.save_run(tmp_path / name, config, model) for name, model in zip("ab", models)]
+    runs = [tiny.save_run(tmp_path / name, config, model) for name, model in zip(("a", "b ü"), models)]
     runs.append(tiny.save_run(tmp_path / "other", other, wiring.make_model(other, wiring.make_spec(other))))
     for run in runs:
         write_json(run.manifest, {"experiment": "did_synthetic"})
     command = [sys.executable, "-c", STORY, *(str(run.folder) for run in runs)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("status")] == ["status 0", *["status 2"] * 5]
+    assert [line for line in done.stdout.splitlines() if line.startswith("status")] == [
+        "status 0",
+        *["status 2"] * 6,
+        "status 0",
+    ]
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     for error, words in zip(
         errors,
@@ -58,18 +64,21 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
             "the test split is for `evaluate` and `submit` alone",
             f"{runs[2].folder} is of other data than {runs[0].folder}: its bands 5, there 3",
             f"{runs[0].folder}/best is no run that was trained",
+            "compare takes --runs, and no --experiment or --run",
         ),
     ):
         assert words in error
-    output = runs[0].folder / "comparison" / "b"
+    whole = runs[0].folder / "comparison" / "b ü"
+    assert not (whole / "val_2.png").exists() and (whole / "val_1.png").is_file()
+    output = whole / "first_2"
     names = {path.name for path in output.iterdir()}
     assert {"val.txt", "val.json", "val_gains.png", "legend.png", "val_1.png"} <= names
     report = json.loads((output / "val.json").read_text())
     dataset, ious = wiring.make_dataset(config), []
-    for name, model in zip("ab", models):
+    for name, model in zip(("a", "b ü"), models):
         scored = evaluation.evaluate(wiring.make_predictor(config, model), dataset, "val", progress=False, limit=2)
         ious.append(scored.matrices["main"].iou())
         assert report["networks"][name] == scored.matrices["main"].report(dataset.spec.classes)
     expected = [None if np.isnan(gain) else pytest.approx(gain) for gain in ious[1] - ious[0]]
-    assert list(report["gains"]["b"].values()) == expected
+    assert list(report["gains"]["b ü"].values()) == expected
     assert (output / "val.txt").read_text().strip() in done.stdout

@@ -74,11 +74,13 @@ def test_predictions_are_what_comes_after(made):
 
 def test_the_search_scores_every_combination(made):
     config, model, run, printed = made
-    searched = json.loads((run.evaluation / "val_crf.json").read_text())["searched"]
+    searched = json.loads((run.evaluation / "first_2" / "val_crf.json").read_text())["searched"]
     names = [f"appearance_weight={w} appearance_xy=15 appearance_colour={c} smoothness_weight=3 smoothness_xy=1"
              for w in (0, 3) for c in (3, 30)]  # fmt: skip
     assert set(searched) == {"without", *names}
     labels, values = refined(config, model, appearance_colour=30.0)
     assert searched[names[3]] == matrix_of(labels[:2], values[:2]).report(wiring.make_spec(config).classes)
+    none_better = all(searched[name]["miou"] <= searched["without"]["miou"] for name in names)
+    assert ("none of these has a higher mIoU than the network without" in printed["search-crf"]) is none_better
     best = max(names, key=lambda name: searched[name]["miou"])
     assert f"best: --crf --config.crf.{best.split()[0]} " in printed["search-crf"]

@@ -79,7 +79,7 @@ def test_from_training_to_serving(make, bands, tmp_path, monkeypatch, capsys):
 
     # Served, it gives the same.
     images = wiring.example_images(told.config, spec)
-    assert "comparing on random images" in capsys.readouterr().out
+    assert "taking random images" in capsys.readouterr().out
     assert images[0].dtype == np.uint16 and images[0].shape[2] == bands
     np.testing.assert_allclose(images[0].mean((0, 1)), spec.mean, rtol=0.1)
     monkeypatch.setattr(export, "_serve", serve_here)

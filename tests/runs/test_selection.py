@@ -107,3 +107,14 @@ def test_the_network_has_the_last_weights_while_they_are_scored_averaged_where_t
         assert (kernel == 3).all() and (bias == 7).all() and digest
     for now, was in zip(model.get_weights(), before):
         np.testing.assert_array_equal(now, was)
+
+
+def test_a_run_that_other_images_were_held_out_for_is_told(tmp_path):
+    """What one was trained on may be what the other was held back from."""
+    runs = [RunFolder(tmp_path / name) for name in "abcd"]
+    for run, found in zip(runs, ("x", "x", "y")):  # the last is from before there was a manifest
+        run.folder.mkdir()
+        run.manifest.write_text(json.dumps({"validation": {"fingerprint": found}}))
+    (line,) = selection.held_out_otherwise(runs)
+    assert line.startswith(f"{runs[2].folder} was validated on other images than {runs[0].folder}")
+    assert not [*selection.held_out_otherwise(runs[::-1])]

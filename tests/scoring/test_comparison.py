@@ -26,6 +26,21 @@ def test_a_pixel_is_told_by_who_is_right():
     assert len(comparison.MEANINGS) == len(comparison.COLOURS) == 5
 
 
+def test_a_mean_says_how_many_classes_it_is_of_where_it_leaves_some_out():
+    found = Comparison(["x", "y"], THREE, pictures=0)
+    zeros = np.zeros((4, 4), np.uint8)
+    found.update(0, zeros, {"x": zeros, "y": np.eye(4, dtype=np.uint8)})  # y alone says class b: its IoU there is 0
+    lines = [line.split() for line in found.table().splitlines()]
+    assert ["mIoU", "100.0", "37.5", "-62.5"] in lines and ["mean", "accuracy", "100.0", "75.0", "-25.0"] in lines
+    counts = [" ".join(line) for line in lines if line[0] == "classes"]
+    assert counts == ["classes in it 1 of 3 2 of 3", "classes in it 1 of 3 1 of 3"]
+
+
+def test_a_protocol_is_that_of_each_network_where_memory_has_not_sufficed_for_all():
+    assert comparison.protocols({"a": "whole", "b": "tiles_once"}) == "'whole' (a), 'tiles_once' (b)"
+    assert comparison.protocols({"a": "whole", "c": "whole"}) == "'whole'"
+
+
 @pytest.fixture
 def compared():
     """(Comparison of networks x and y over three images, [(label, {name: classes})])."""

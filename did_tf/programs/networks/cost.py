@@ -251,7 +251,8 @@ def _noise(case, spec):
 
 
 def _text(report):
-    field = "x".join("all" if side is None else f"{side:.0f}" for side in report["receptive_field"])
+    sides = ["all" if side is None else f"{side:.0f}" for side in report["receptive_field"]]
+    field = "all of the image" if sides == ["all", "all"] else "x".join(sides)
     lines = [
         f"{report['experiment']}: {report['model']}, {report['parameters'] / 1e6:.2f}M parameters "
         f"({report['weight_bytes'] / 1e6:.1f} MB), receptive field {field}"
@@ -276,7 +277,7 @@ def _section(kind, part):
     ]
     held = "at once" if kind == "inference" else "kept for the backward pass"
     every = f" ({part['at_once']} {what}s at once)" if part["at_once"] < part["batch"] else ""
-    features, every_layer = (f"{part[key] / 1e6:.0f} MB" for key in ("features", "all_features"))
+    features, every_layer = (_megabytes(part[key]) for key in ("features", "all_features"))
     lines.append(f"  features       {features} {held}{every}, {every_layer} in all layers")
     if found := part["measured"]:
         rate = part["batch"] / found["seconds"]
@@ -285,6 +286,10 @@ def _section(kind, part):
             f"{rate:.3g} {what}s per second, peak memory {found['memory'] / 1e9:.2f} GB beside the weights"
         )
     return lines
+
+
+def _megabytes(count):
+    return f"{count / 1e6:.{0 if count >= 1e7 else 2}f} MB"
 
 
 def _shown(size):

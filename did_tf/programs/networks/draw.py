@@ -49,10 +49,10 @@ def main() -> None:
     image = _image(config, spec, run.folder)
     _check_memory(model, image)
     found = blocks.blocks(model)
+    seen = [field for field in fields.fields(model, FLAGS.source) if _acts(model.get_layer(field.layer))]
     cli.save_picture(
         run.folder / "architecture.png", architecture(found, f"{run.experiment}: {config['model']['name']}")
     )
-    seen = [field for field in fields.fields(model, FLAGS.source) if _acts(model.get_layer(field.layer))]
     cli.save_picture(run.folder / "fields.png", _curve(seen, run.experiment))
     _write_fields(run.folder / "fields.csv", seen)
     cli.save_picture(run.folder / "activations.png", _maps(model, found, image, spec, f"{run.experiment}, {weights}"))
@@ -132,7 +132,7 @@ def _name_blocks(axes, seen):
     begin, names = 0, []
     for word, group in itertools.groupby(field.layer.split(".")[0] for field in seen):
         count = len(list(group))
-        names += [(begin, word)] if count > 0.02 * len(seen) else []
+        names += [(begin, word)] if count > 0.04 * len(seen) else []
         begin += count
     places, words = zip(*names) if names else ((), ())
     axes.set_xticks(places, words, fontsize=7)
@@ -152,8 +152,9 @@ def _image(config, spec, folder):
     """[H, W, bands]: that of --image, else the first of the validation or training split, else noise."""
     if not FLAGS.image:
         return wiring.example_images(config, spec)[0]
-    if Path(FLAGS.image).is_dir():
-        raise ConfigError(f"--image={FLAGS.image} is a folder: it must be an image")
+    if not Path(FLAGS.image).is_file():
+        what = "a folder" if Path(FLAGS.image).is_dir() else "not there"
+        raise ConfigError(f"--image={FLAGS.image} is {what}: it must be an image")
     return inputs.find_images(FLAGS.image, folder, spec, wiring.make_parts(config))[0].read()[0]
 
 

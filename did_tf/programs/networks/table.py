@@ -13,6 +13,8 @@ import importlib
 import json
 import math
 import re
+import shlex
+from pathlib import Path
 
 from absl import flags
 from tensorflow import keras
@@ -68,6 +70,8 @@ def main() -> None:
     """Prints the tables, or writes them. Raises `ConfigError` for an unknown table, and for flags without a use."""
     if FLAGS.experiment or FLAGS.run or FLAGS.data or cli.config_arguments():
         raise ConfigError("a table is of experiments as they are: it takes --tables, --runs, --markdown and --output")
+    if FLAGS.runs != "runs" and not Path(FLAGS.runs).is_dir():
+        print(f"note: there is no folder --runs={FLAGS.runs}: no row has a result")
     files = ledger.files(FLAGS.output) if FLAGS.output else []
     configs = _configs()
     tables = _chosen(FLAGS.tables, configs) if FLAGS.tables else _by_paper(configs)
@@ -78,14 +82,23 @@ def main() -> None:
         for title, names in tables.items()
     }
     if files:
-        runs = "" if FLAGS.runs == "runs" else f" ARGS=--runs={FLAGS.runs}"
-        ledger.write(files, found, NOTES, f"make table OUTPUT={FLAGS.output}{runs}")
+        ledger.write(files, found, NOTES, _command())
         print(f"wrote {' and '.join(map(str, files))}")
         return
     for title, rows in found.items():
         print(f"\n{'### ' if FLAGS.markdown else ''}{title}\n")
         print(ledger.text([row[: -len(ORIGIN)] for row in rows], FLAGS.markdown, [*TITLES.values()]))
     print(NOTES)
+
+
+def _command():
+    """What writes the same ledger anew."""
+    given = {
+        "OUTPUT": FLAGS.output,
+        "TABLE": " ".join(FLAGS.tables),
+        "ARGS": "" if FLAGS.runs == "runs" else f"--runs={shlex.quote(FLAGS.runs)}",
+    }
+    return " ".join(["make table", *(f"{name}={shlex.quote(text)}" for name, text in given.items() if text)])
 
 
 def metric_of(config: wiring.Config) -> str:

@@ -127,6 +127,7 @@ def test_images_of_other_bands(folder):
     "options, message",
     [
         ({"bands": ("a", "b")}, r"mean and std of imagenet must have a number for each of 2 bands, .*got \(\) and"),
+        ({"bands": "(red,nir)"}, r"option bands of imagenet must be a list, got '\(red,nir\)'"),
         ({"dtype": "uint16"}, "mean and std of imagenet must have a number for each of 3 bands"),
         ({**FOUR, "std": (5.0, 5.0, 5.0, 0.0)}, "std above 0"),
         ({**FOUR, "dtype": "int8"}, "dtype of imagenet must be one of uint8, uint16, float32, got 'int8'"),

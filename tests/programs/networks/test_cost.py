@@ -97,6 +97,14 @@ def test_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, messag
     assert len(errors) == 1 and errors[0].startswith("error:") and message in errors[0]
 
 
+def test_a_network_that_sees_everything_says_so_and_small_features_are_not_none(monkeypatch, capsys):
+    arguments = ("--experiment=imagenet:resnet50", "--config.model.width=4", "--size=33x40", "--batch=1")
+    assert program.run(monkeypatch, cost, *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("receptive field all of the image")
+    assert 0 < float(lines[3].split()[1]) < 10
+
+
 @pytest.mark.parametrize("kind", cost.KINDS)
 def test_what_would_exhaust_the_machine_is_not_measured(monkeypatch, capsys, kind):
     monkeypatch.setattr(memory, "free_memory", lambda: 10**8)
@@ -136,6 +144,6 @@ def test_what_was_measured_is_printed_with_its_spread():
     assert cost._section("training", part) == [
         "training, 4 x 48x64 (--size), bfloat16:",
         "  multiply-adds  1.00 G, forward alone",
-        "  features       1 MB kept for the backward pass (2 crops at once), 10 MB in all layers",
+        "  features       1.00 MB kept for the backward pass (2 crops at once), 10 MB in all layers",
         "  measured       0.5 s +- 0.01 (median of 9), 8 crops per second, peak memory 0.25 GB beside the weights",
     ]

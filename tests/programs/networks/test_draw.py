@@ -70,8 +70,8 @@ def test_an_image_of_ones_own_that_takes_too_much_memory_is_refused(monkeypatch,
     "arguments, message",
     [
         (["--image=."], "--image=. is a folder"),
-        (["--image=nothing.png"], "nothing.png"),
-        (["--source=block9"], "no layer 'block9'"),
+        (["--image=nothing.png"], "--image=nothing.png is not there: it must be an image"),
+        (["--source=stem.conv9"], "no layer 'stem.conv9', did you mean 'stem.conv"),
     ],
 )
 def test_errors_are_one_line_and_status_2(monkeypatch, capsys, tmp_path, arguments, message):
@@ -79,3 +79,4 @@ def test_errors_are_one_line_and_status_2(monkeypatch, capsys, tmp_path, argumen
     assert program.run(monkeypatch, draw, *arguments) == 2
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and errors[0].startswith("error:") and message in errors[0]
+    assert not (tmp_path / "architecture.png").exists()

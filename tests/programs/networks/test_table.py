@@ -19,6 +19,7 @@ from did_tf.runs.run_folder import RunFolder
 from experiments import base
 
 FAMILY = "tiny_table1"
+NOTHING = {"parameters": 0, "multiply_adds": 0, "field": (1, 1), "features": {}}
 
 
 def get_config(arg=None):
@@ -49,6 +50,15 @@ def test_a_report_on_weights_of_another_run_counts(family, tmp_path):
     found = best(tmp_path)
     assert (found.score, found.altered, found.run) == (0.25, False, tmp_path / f"{FAMILY}_row2")
     assert best(tmp_path, f"{FAMILY}:row1") is None
+
+
+def test_a_ledger_names_the_command_that_writes_just_that(family, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(table, "_compute", lambda configs: dict.fromkeys(configs, NOTHING))
+    runs, output = tmp_path / "no runs", tmp_path / "of mine"
+    assert program.run(monkeypatch, table, f"--tables={FAMILY}", f"--runs={runs}", f"--output={output}") == 0
+    written = (output / "ledger.md").read_text(encoding="utf-8")
+    assert f"`make table OUTPUT='{output}' TABLE={FAMILY} ARGS='--runs='\"'\"'{runs}'\"'\"''` writes it anew" in written
+    assert f"note: there is no folder --runs={runs}: no row has a result" in capsys.readouterr().out
 
 
 def test_what_a_table_does_not_take_is_told(family, monkeypatch, capsys):
