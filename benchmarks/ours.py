@@ -24,6 +24,7 @@ from tensorflow import keras
 from benchmarks import worker
 from did_tf import wiring
 from did_tf.analysis import measures
+from did_tf.inference import engines
 from did_tf.models import units
 from did_tf.runs.run_folder import RunFolder
 
@@ -43,8 +44,8 @@ def prepare(told):
 
     Args:
       told: "kind", "training" or "inference"; "experiment"; "settings", {key: value} that differ; for inference "side"
-        of the image, and "protocol", "options" of `wiring.make_predictor`; and "layers", "keras" for Keras' own batch
-        normalisation and dropout in the place of did_tf's, "kernels" for Keras' own convolution.
+        of the image, "precision", and "engine", without which the model itself is called; and "layers", "keras" for
+        Keras' own batch normalisation and dropout in the place of did_tf's, "kernels" for Keras' own convolution.
     """
     overrides = [f"--config.{key}={value}" for key, value in told.get("settings", {}).items()]
     config = on_drawn_frames(told["experiment"], overrides)
@@ -61,9 +62,11 @@ def _training(config, told):
 
 
 def _inference(config, told):
-    spec = wiring.make_spec(config)
-    model = wiring.make_model(config, spec, told.get("precision", "float32"), config["evaluate"]["options"])
-    predictor = wiring.make_predictor(config, model, outputs=["main"], **told.get("options", {}))
+    spec, precision = wiring.make_spec(config), told["precision"]
+    engine = engines.choose(told["engine"], precision) if "engine" in told else None
+    precision = engine.precision_of_model if engine else precision
+    model = wiring.make_model(config, spec, precision, config["evaluate"]["options"])
+    predictor = wiring.make_predictor(config, model, outputs=["main"], engine=engine)
     image = np.random.default_rng(0).integers(0, 256, (told["side"], told["side"], spec.bands), np.uint8)
     return model, lambda: predictor(image)
 

@@ -42,7 +42,7 @@ def _training(experiment, precisions):
 def _inference(experiment, precisions):
     for precision in precisions:
         told = {"kind": "inference", "experiment": experiment, "side": SIDE, "precision": precision}
-        yield Case(precision, {**told, "settings": {"train.precision": "float32"}})
+        yield Case(precision, {**told, "engine": "tensorflow"})
 
 
 def _told(experiment, settings):

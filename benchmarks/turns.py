@@ -28,6 +28,7 @@ class Case:
       python: the interpreter of its environment.
       environment: variables of its environment, beside those of this one.
       images: how many there are in a call.
+      folder: checkout that it runs in.
       others: descriptions of further processes that do their part of it at the same time.
     """
 
@@ -37,6 +38,7 @@ class Case:
     python: str = sys.executable
     environment: dict = dataclasses.field(default_factory=dict)
     images: int = 1
+    folder: Path = ROOT
     others: list = dataclasses.field(default_factory=list)
 
 
@@ -135,7 +137,7 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            cwd=ROOT,
+            cwd=self.case.folder,
             env={**os.environ, **self.case.environment},
         )
 

@@ -18,8 +18,8 @@ LIMITS = {"logits": 1e-3, "loss": 1e-4, "gradient": 1e-3, "parameters": 0}
 """The largest differences that rounding may make."""
 OPTIONS = {}
 """Rows of did_tf's training with settings that differ: {name: settings}."""
-ENGINES = {}
-"""Rows of did_tf's inference: {name: arguments of `wiring.make_predictor`}."""
+ENGINES = {"did_tf, the model itself": {}, "did_tf, frozen": {"engine": "tensorflow"}}
+"""Rows of did_tf's inference: {name: what differs in what `ours.prepare` is told}."""
 
 
 def check():
@@ -76,8 +76,8 @@ def _inference(precision):
         yield Case("ONNX Runtime", {**told, "runtime": "onnxruntime", "folder": str(REFERENCE)}, **others)
     told["experiment"] = "did_camvid"
     yield Case("Keras' own layers", {**told, "layers": "keras"})
-    for name, options in {"did_tf": {}, **ENGINES}.items():
-        yield Case(name, {**told, "options": options})
+    for name, options in ENGINES.items():
+        yield Case(name, {**told, **options})
 
 
 def _pytorch(told, images=1):
