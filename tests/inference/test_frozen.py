@@ -14,7 +14,7 @@ def same(model, size, tolerance=2e-5):
     """Logits of the frozen graph against a call of the model, relative to the largest."""
     outputs, batch = list(model.output), images(size)
     for name, frozen in zip(outputs, freeze(model, outputs)(tf.constant(batch))):
-        expected = model(batch, training=False)[name].numpy()
+        expected = model(batch, training=False)[name].numpy().astype(np.float32)
         assert frozen.shape == expected.shape and np.ptp(expected) > 0.01
         np.testing.assert_allclose(frozen, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
@@ -102,7 +102,7 @@ def test_what_leads_to_other_outputs_alone_is_not_computed():
 def test_in_bfloat16_as_the_model_in_bfloat16():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = network(lambda x: layers.ReLU()(norm(layers.Conv2D(5, 3)(x))))
-    same(model, (9, 12), tolerance=0.02)
+    same(model, (9, 12), tolerance=0.05)
     assert folded(model, ["main"], tf.constant(images((9, 12))))["main"].dtype == tf.bfloat16
 
 
