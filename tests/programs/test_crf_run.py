@@ -68,7 +68,7 @@ def test_predictions_are_what_comes_after(made):
     config, model, run, _ = made
     for number, values in enumerate(refined(config, model)[1]):
         found = np.load(run.folder / "predictions" / f"val_{number:05}_probabilities.npy")
-        np.testing.assert_allclose(found, values, atol=1e-6)
+        np.testing.assert_allclose(found, values, atol=1e-5)  # the engine of predict folds batch norms
     assert json.loads((run.folder / "predictions" / "predictions.json").read_text())["depends"]["crf"] == config["crf"]
 
 
