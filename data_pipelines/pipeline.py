@@ -151,9 +151,12 @@ def training_batches(
     label_type, label_shape = (tf.int32, []) if spec.task == "classification" else (tf.uint8, [None, None])
     options.check(spec)
 
+    # What they ask is known when they are traced: AutoGraph would only cost the time to rewrite it.
+    @tf.autograph.experimental.do_not_convert
     def epoch(number):
         return tf.data.Dataset.from_tensor_slices(_order(count, seed, number))
 
+    @tf.autograph.experimental.do_not_convert
     def element(position, index):
         image, label = tf.numpy_function(loader, [index], (spec.dtype, label_type), stateful=False)
         image, label = tf.ensure_shape(image, [None, None, spec.bands]), tf.ensure_shape(label, label_shape)

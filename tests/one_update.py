@@ -34,14 +34,19 @@ def update(trainer, batch):
     return {**change, **dict(zip(trainer.train_step.metrics, values))}
 
 
-def main():
-    output, settings, *part = sys.argv[1:]
-    config = tiny.config(**{**SGD, **json.loads(settings)})
+def write(output, settings, part=()):
+    """The update with `settings`, by the part (first, last) of the batch, as a file."""
+    config = tiny.config(**{**SGD, **settings})
     trainer = wiring.make_trainer(config, RunFolder(f"{output}.run"))
     batch = next(iter(trainer._batches(0)))
     if part:
         batch = {key: value[int(part[0]) : int(part[1])] for key, value in batch.items()}
     np.savez(output, **update(trainer, batch))
+
+
+def main():
+    output, settings, *part = sys.argv[1:]
+    write(output, json.loads(settings), part)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,10 @@ def _serving_function(model, spec):
     segments = models.task(model) == "segmentation"
     ids = tf.uint8 if model.output[MAIN].shape[-1] <= 256 else tf.int32
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), spec.dtype, name="image")])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec((None, None, None, model.input_shape[-1]), spec.dtype, name="image")],
+    )
     def serve(image):
         size, (image, void) = tf.shape(image), _without_holes(image, spec)
         logits = model(_with_margin(model, image), training=False)[MAIN]

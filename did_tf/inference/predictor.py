@@ -81,7 +81,7 @@ class Predictor:
         self.classes = {name: model.output[name].shape[-1] for name in outputs}
 
         # One signature for all sizes, so that the network is traced once.
-        @tf.function(input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
         def call(images):
             logits = model(images, training=False)
             return {name: tf.nn.softmax(logits[name]) for name in outputs}
@@ -128,7 +128,7 @@ class Predictor:
     def graph(self, size: Sequence[int]) -> tuple[tf.Graph, list[tf.Tensor]]:
         """What one image or tile of a (height, width) runs through, for looking at; and the tensors that it ends in."""
         image = tf.TensorSpec((1, *(max(side, self._minimum) for side in size), self.bands), tf.float32)
-        found = tf.function(self._call.python_function).get_concrete_function(image)
+        found = tf.function(self._call.python_function, autograph=False).get_concrete_function(image)
         return found.graph, list(found.outputs)
 
     def _over_scales(self, image):

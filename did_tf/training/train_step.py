@@ -110,14 +110,14 @@ class TrainStep:
         frozen = self._freezes if int(step) >= self._freezes_from else ""
         return self._update_of(batch, tf.cast(step, tf.int32), frozen)
 
-    @tf.function
+    @tf.function(autograph=False)  # which would double the time to the first update
     def _update_of(self, batch, step, frozen):
         """As `__call__`, traced once for each of what is frozen."""
         values = self.strategy.run(self._replica_step, (batch["image"], batch["label"], step, frozen))
         # Every replica holds the same values, reduced already.
         return self.strategy.experimental_local_results(values)[0]
 
-    @tf.function
+    @tf.function(autograph=False)
     def average_batch_norm(self) -> None:
         """Gives every replica the mean of the replicas' moving statistics.
 

@@ -53,6 +53,12 @@ def without_dropout(name, shape=(None, None, 3)):
 
 
 @functools.cache
+def with_dropout(name):
+    """A network for tests that ask for its gradients alone."""
+    return build(name)
+
+
+@functools.cache
 def shared(name):
     """A network for tests that leave it as it is; its statistics are not the initial ones."""
     keras.utils.set_random_seed(1)
@@ -77,7 +83,7 @@ def assert_close(first, second, **tolerance):
 
 def test_logits_are_float32_at_the_size_of_the_image(name):
     model = shared(name)
-    trace = tf.function(model, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    trace = tf.function(model, [tf.TensorSpec([None, None, None, 3], tf.uint8)], autograph=False)
     for size in SIZES:
         x = images(size)
         outputs = model(x)
@@ -107,7 +113,7 @@ def test_an_image_does_not_depend_on_the_others_of_its_batch(name):
     assert_close(arrays(model(x[1:2])), alone, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("bands", [1, 4, 7])
+@pytest.mark.parametrize("bands", [1, 4])
 def test_any_number_of_bands(name, bands):
     model = build(name, (33, 33, bands), mean=(100.0,) * bands, std=(50.0,) * bands)
     assert model.weights[0].shape[2] == bands  # what `training.transfer` fits to other bands
@@ -142,7 +148,7 @@ def test_bfloat16_still_reads_pixels_in_float32(name):
 
 
 def test_names_are_the_same_every_time_and_unique(name):
-    first, second = build(name), build(name)
+    first, second = shared(name), without_dropout(name)
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
     paths = [compat.path(v) for v in first.weights]
     assert paths == [compat.path(v) for v in second.weights]
@@ -199,7 +205,7 @@ def test_weights_of_another_network_are_refused_by_name(name, difference, messag
 
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_reach_every_variable(name, training):
-    model = build(name)
+    model = with_dropout(name)
     with tf.GradientTape() as tape:
         outputs = model(images((33, 49), count=3), training=training)
         loss = tf.add_n([tf.reduce_mean(tf.square(logits - 1)) for logits in outputs.values()])

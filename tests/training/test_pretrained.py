@@ -27,6 +27,7 @@ UNITS = {
     "ResNet101": (3, 4, 23, 3),
     "ResNet152": (3, 8, 36, 3),
 }
+MAKE = {network: getattr(keras.applications, network) for network in UNITS}
 LARGE = ("DenseNet169", "ResNet101", "ResNet152")
 RANGES = {"gamma": (0.5, 1.0), "moving_variance": (0.3, 1.0)}  # others: -0.3 to 0.3
 DID = {"growth": 4, "units": (1, 1, 1, 1)}
@@ -46,7 +47,7 @@ def values(layer):
 @functools.cache
 def theirs(network):
     """The network of keras.applications with random weights, statistics and biases."""
-    model = getattr(keras.applications, network)(weights=None, include_top=False)
+    model = MAKE[network](weights=None, include_top=False)
     random = np.random.default_rng(1)
     for layer in model.layers:
         for name, v in zip(values(layer), layer.weights):
@@ -58,12 +59,11 @@ def theirs(network):
 @pytest.fixture
 def download(monkeypatch):
     """Puts the random weights where keras.applications would download ImageNet's."""
-    originals = {network: theirs(network) for network in ("DenseNet121", "ResNet50")}
-    for network in originals:
+    for network in ("DenseNet121", "ResNet50"):
 
         def answer(weights, include_top, network=network):
             assert (weights, include_top) == ("imagenet", False)
-            return originals[network]
+            return theirs(network)
 
         monkeypatch.setattr(keras.applications, network, answer)
 
@@ -133,7 +133,31 @@ def test_another_mean_and_deviation_differ_at_the_borders_alone(network, downloa
     assert np.abs(found - expected).max() > 1e-2
 
 
-@pytest.mark.parametrize("network, bands", [("DenseNet121", 1), ("ResNet50", 2), ("DenseNet121", 4), ("ResNet50", 7)])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("family", pretrained.FAMILIES, ids=lambda family: family.prefix)
+def test_a_first_kernel_takes_any_number_of_bands(family, bands):
+    """What the test below asks of whole networks, of one place that the first convolution sees."""
+    random = np.random.default_rng(bands)
+    kernel, spread = random.normal(size=(7, 7, 3, 4)), random.normal(size=(7, 7, 1))
+    mean, std = np.linspace(60, 200, bands), np.linspace(30, 80, bands)
+    rgb, x = np.asarray(MEANS[family.prefix]) + spread * np.asarray(TORCH_STD), mean + spread * std
+    if bands >= 3:
+        mean[:3], x[..., :3] = MEANS[family.prefix], rgb
+    adapted, offset = pretrained.adapt_input(kernel, mean, std, family)
+    found = np.einsum("hwb,hwbf->f", (x - mean) / std, adapted) + offset
+    theirs_see = prepared(f"{family.prefix}50", rgb)
+    np.testing.assert_allclose(found, np.einsum("hwb,hwbf->f", theirs_see, kernel), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "network, bands",
+    [
+        ("DenseNet121", 1),
+        pytest.param("ResNet50", 2, marks=pytest.mark.slow),
+        pytest.param("DenseNet121", 4, marks=pytest.mark.slow),
+        ("ResNet50", 7),
+    ],
+)
 def test_a_picture_that_is_alike_in_all_bands_looks_the_same_to_any_number_of_them(network, bands, download):
     """Alike in standard deviations: RGB in ImageNet's, which they have absolutely, other bands in their own."""
     mean, std = np.linspace(60, 200, bands), np.linspace(30, 80, bands)
@@ -288,7 +312,13 @@ def test_no_network_is_one_line(monkeypatch):
     unchanged(ours("ResNet50", MEANS["ResNet"], TORCH_STD), "imagenet", message)
 
 
-def test_bad_files_are_told(tmp_path):
+def test_bad_files_are_told(tmp_path, monkeypatch):
+    """Into the network that is there already, as keras.applications would into one that it makes."""
+
+    def load(weights, include_top):
+        theirs("ResNet50").load_weights(weights)
+
+    monkeypatch.setattr(keras.applications, "ResNet50", load)
     model = ours("ResNet50", MEANS["ResNet"], TORCH_STD)
     (tmp_path / "broken.h5").write_text("no HDF5")
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])

@@ -27,9 +27,9 @@ from did_tf.training.supervision import Supervision
 TESTS = Path(__file__).parents[1]
 
 
-def pairs(case):
-    """Every two choices of a case, with the axes that they are of."""
-    return set(itertools.combinations(enumerate(case), 2))
+def meetings(case, number):
+    """Every `number` choices of a case, with the axes that they are of."""
+    return set(itertools.combinations(enumerate(case), number))
 
 
 def work(case):
@@ -38,9 +38,9 @@ def work(case):
     return devices * (4 + accumulate * {"one": 1, "features": 2, "three": 3, "shifted": 4}[network])
 
 
-def covering(axes):
-    """Few and quick cases in which any two choices of different axes meet."""
-    cases = {case: pairs(case) for case in itertools.product(*axes)}
+def covering(axes, number):
+    """Few and quick cases in which any `number` choices of different axes meet."""
+    cases = {case: meetings(case, number) for case in itertools.product(*axes)}
     missing, chosen = set().union(*cases.values()), []
     while missing:
         chosen.append(max(cases, key=lambda case: len(cases[case] & missing) / work(case)))
@@ -60,13 +60,7 @@ QUICK = {
     "mining": ("none", "threshold", "image", "batch", "threshold+batch"),
     "network": ("one", "features", "shifted"),
 }
-FAST = [*by_name(covering(QUICK.values())), "2,2,hardest,uneven,one,plain"]
-
-
-def all_cases():
-    """All combinations of how an update is computed and what it minimises, what is done with its gradient in turn."""
-    *axes, finishes = same_update.AXES.values()
-    return [",".join(map(str, (*case, finishes[i % 3]))) for i, case in enumerate(itertools.product(*axes))]
+FAST = [*by_name(covering(QUICK.values(), 2)), "2,2,hardest,uneven,one,plain"]
 
 
 def faults_of(cases, folder):
@@ -105,8 +99,9 @@ def test_update_is_that_of_the_whole_batch(faults, case):
 
 
 @pytest.mark.slow
-def test_all_updates_are_those_of_the_whole_batch(tmp_path):
-    found = faults_of(all_cases(), tmp_path)
+def test_updates_are_those_of_the_whole_batch_wherever_three_choices_meet(tmp_path):
+    """Of all 1296 cases about a tenth: what goes wrong is mostly due to one choice, to two, or rarely to three."""
+    found = faults_of(by_name(covering(same_update.AXES.values(), 3)), tmp_path)
     assert not any(found.values()), "\n".join(f"{case}: {lines[0]}" for case, lines in found.items() if lines)
 
 

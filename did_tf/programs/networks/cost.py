@@ -204,7 +204,7 @@ def measure_inference(case: Case, seconds: float) -> dict[str, Any]:
     spec = wiring.make_spec(case.config)
     model = _network(case, spec)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, spec.bands))])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, None, None, spec.bands))])
     def forward(images):
         return model(images, training=False)["main"]
 

@@ -1,5 +1,6 @@
 """Tests of the augmentation. Most read the geometry off an image whose two bands are its rows and columns."""
 
+import functools
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ HEIGHT, WIDTH = 40, 53
 FILL = (-700.3, -900.1)
 LABEL = (np.arange(HEIGHT)[:, None] // 3 + np.arange(WIDTH) // 4).astype(np.uint8)
 SEEDS = [(7, number) for number in range(40)]
+traced = functools.partial(tf.function, autograph=False)  # as the pipeline does it
 
 
 def coordinates(height=HEIGHT, width=WIDTH):
@@ -28,7 +30,7 @@ def bands(mean=FILL, std=None, dtype="float32", names=()):
 def run(options, seeds=SEEDS, image=None, label=LABEL, spec=None):
     """[(image, label)] of a pair augmented under every seed."""
     image, spec = coordinates() if image is None else image, spec or bands()
-    draw = tf.function(lambda seed: augment(image, label, seed, options, spec))
+    draw = traced(lambda seed: augment(image, label, seed, options, spec))
     return [tuple(part.numpy() for part in draw(tf.constant(seed))) for seed in seeds]
 
 
@@ -239,7 +241,7 @@ def test_no_light_falls_where_nothing_was_measured(dtype):
 def test_crops_lie_everywhere_equally_often(crop):
     """Of 53 columns a crop of 50 has four places, at the border as often as within; so has the image in one of 60."""
     seeds = [(11, number) for number in range(2000)]
-    draw = tf.function(lambda seed: augment(coordinates(), LABEL, seed, Augmentation(crop), bands())[0][:, :, 1])
+    draw = traced(lambda seed: augment(coordinates(), LABEL, seed, Augmentation(crop), bands())[0][:, :, 1])
     columns = np.stack([draw(tf.constant(seed)).numpy() for seed in seeds])
     free = WIDTH - crop[1]
     inside = columns > -1
@@ -367,7 +369,7 @@ def test_elements_are_those_of_earlier_versions():
 def boxes(options, count, height=HEIGHT, width=WIDTH):
     """[count, 4]: top, left, height and width of the boxes of the image that become the crop."""
     image, found = coordinates(height, width), []
-    draw = tf.function(lambda seed: augment(image, 0, seed, options, bands((0.0, 0.0))))
+    draw = traced(lambda seed: augment(image, 0, seed, options, bands((0.0, 0.0))))
     for number in range(count):
         (step_x, _, left), (_, step_y, top) = fitted(draw(tf.constant((9, number)))[0].numpy())
         found.append(
@@ -419,7 +421,7 @@ def test_where_no_box_fits_the_largest_of_an_allowed_ratio_is_taken():
 def test_much_smaller_boxes_are_averages(stripes):
     image = np.zeros((200, 240, 2), np.uint8)
     image[stripes] = 200  # single pixels would be black or white
-    draw = tf.function(lambda seed: augment(image, 0, seed, options, bands((0.0, 0.0))))
+    draw = traced(lambda seed: augment(image, 0, seed, options, bands((0.0, 0.0))))
     options = Augmentation((20, 20), area=(0.7, 1.0))
     for seed in SEEDS[:10]:
         np.testing.assert_allclose(draw(tf.constant(seed))[0][1:-1, 1:-1], 100, atol=15)

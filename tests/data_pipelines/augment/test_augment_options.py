@@ -1,6 +1,7 @@
 """Tests of balanced crops, colour, noise and blur, and of what augmentation adds to the graph."""
 
 import colorsys
+import functools
 
 import cv2
 import numpy as np
@@ -19,11 +20,12 @@ NAMES = ("infrared", "blue", "green", "red", "depth")
 MEAN, STD = (90.0, 80.0, 70.0, 60.0, 50.0), (10.0, 20.0, 30.0, 40.0, 50.0)
 SPEC = DatasetSpec("five", (), (), {}, MEAN, STD, dtype="float32", band_names=NAMES)
 WILD = {"crop": (25, 27), "scale": (0.7, 1.5), "aspect": 0.15, "flip_horizontal": True, "flip_vertical": True}
+traced = functools.partial(tf.function, autograph=False)  # as the pipeline does it
 
 
 def run(options, count, image=NOISE, label=LABEL, spec=SPEC):
     """[(image, label)] of a pair augmented under seeds (5, 0), (5, 1), ..."""
-    draw = tf.function(lambda seed: augment(image, label, seed, options, spec))
+    draw = traced(lambda seed: augment(image, label, seed, options, spec))
     return [tuple(part.numpy() for part in draw(tf.constant((5, number)))) for number in range(count)]
 
 
@@ -69,7 +71,7 @@ NEW.update({"brightness": 0.2, "contrast": 0.2, "colour_noise": 0.3})
 def ops(**settings):
     """Types of the ops of a graph, those of its branches among them."""
     options = Augmentation(**{**WILD, **settings})
-    draw = tf.function(lambda image, label, seed: augment(image, label, seed, options, SPEC))
+    draw = traced(lambda image, label, seed: augment(image, label, seed, options, SPEC))
     shapes = ((None, None, 5), tf.float32), ((None, None), tf.uint8), ((2,), tf.int64)
     graph = draw.get_concrete_function(*(tf.TensorSpec(*shape) for shape in shapes)).graph.as_graph_def()
     branches = [node for function in graph.library.function for node in function.node_def]
@@ -152,7 +154,7 @@ def test_without_labelled_pixels_crops_are_as_ever():
 def test_a_balanced_crop_shows_its_pixel_under_everything(crop):
     # Twice as large, every pixel is the nearest of some of the crop's, turned or not.
     options = Augmentation(crop, (1.5, 2.0), 0.1, True, True, rotation=180.0, balance=1.0)
-    draw = tf.function(lambda label, seed: augment(NOISE, label, seed, options, SPEC)[1])
+    draw = traced(lambda label, seed: augment(NOISE, label, seed, options, SPEC)[1])
     for row, column in ((0, 0), (0, WIDTH - 1), (HEIGHT - 1, 20), (17, 23)):
         label = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
         label[row, column] = 3
