@@ -39,10 +39,10 @@ def layer_names(model, ending):
     "millions, options",
     [
         (9.64, {"growth": 48, **PLAIN}),
-        (11.65, {"growth": 48}),
+        pytest.param(11.65, {"growth": 48}, marks=pytest.mark.slow),  # did_camvid, which tests/experiments counts
         (14.41, {"growth": 48, "smoothing": 3, "deep_supervision": False}),
-        (5.74, {"growth": 36, **PLAIN}),
-        (3.23, {"growth": 36, "compression": 0.5, **PLAIN}),
+        pytest.param(5.74, {"growth": 36, **PLAIN}, marks=pytest.mark.slow),
+        pytest.param(3.23, {"growth": 36, "compression": 0.5, **PLAIN}, marks=pytest.mark.slow),
         (2.99, {"growth": 36, "compression": 0.5, "stem": "7x7", **PLAIN}),
         (7.63, {"growth": 24, "units": DENSE58, **PLAIN}),
     ],

@@ -242,6 +242,7 @@ def test_mined_update_is_the_mean_of_those_of_its_pixels(updates, mining):
     change, metrics = updates(updates.labels, **mining)
     assert metrics["loss"] == pytest.approx(np.mean([losses[at] for at in chosen]), rel=1e-5)
     assert metrics["ohem/kept"] == pytest.approx(len(chosen) / valid.sum(), rel=1e-6)
+    assert 0 < metrics["ohem/threshold"] < 1
     for name in change:
         mean = np.mean([alone[at][0][name] for at in chosen], axis=0)
         np.testing.assert_allclose(change[name], mean, rtol=1e-4, atol=1e-5, err_msg=name)

@@ -428,3 +428,19 @@ def test_parts_move_the_statistics_of_batch_norm_once_by_their_mean():
 def test_parts_that_there_are_not(setting):
     with pytest.raises(ConfigError, match=f"optimizer.{setting} names 'neck'"):
         step_of(settings={setting: {"neck": 0.5}})
+
+
+def test_factors_scale_the_change_of_a_part_whatever_the_rule():
+    """Of Adam too, for which scaling the gradient would change nothing."""
+    changes, weights = [], None
+    for factors in ({}, {"encoder": 0.2, "head": 0.0}):
+        train_step = step_of(settings={"name": "adam", "multipliers": factors})
+        weights = weights or train_step.model.get_weights()
+        train_step.model.set_weights(weights)
+        before = values(train_step)
+        took(train_step, *batch())
+        changes.append({name: value - before[name] for name, value in values(train_step).items()})
+    factor_of = {"stem": 0.2, "decoder.mix": 1, "head.main.conv": 0, "head.side.conv": 0}
+    for name, change in changes[0].items():
+        assert np.abs(change).max() > 0.1
+        np.testing.assert_allclose(changes[1][name], factor_of[name.split("/")[0]] * change, rtol=1e-4, atol=1e-6)
