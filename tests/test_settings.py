@@ -191,10 +191,27 @@ def test_what_no_protocol_uses_is_told(protocols, validation, idle):
     assert all(any(line.endswith(f"has no effect: it needs {needs[key]}") for line in told) for key in idle)
 
 
+def test_what_is_for_segmentation_is_told_where_images_are_classified():
+    keys = ["train.panels", "evaluate.scales", "evaluate.flip", "data.rotation"]
+    config = tiny.config(evaluate__protocols=("scales",), evaluate__flip=True)
+    assert not settings.without_effect(config, keys)
+    told = settings.without_effect(config, keys, "classification")
+    assert {line.partition("=")[0] for line in told} == {*keys[:3]}
+    assert all(line.endswith(" has no effect: it needs data for segmentation") for line in told)
+
+
 @pytest.mark.parametrize(
     "changes, protocols, given, told",
     [
         ({}, ["whole"], [], []),
+        ({"evaluate__flip": True}, ["whole"], [], []),
+        ({"evaluate__scales": (0.5, 1.0)}, None, [], []),
+        (
+            {"evaluate__scales": (0.5, 1.0)},
+            None,
+            ["--config.evaluate.flip", "--config.crf.iterations=2", "--config.model.dropout=0"],
+            ["evaluate.flip has no effect", "crf.iterations has no effect"],
+        ),
         ({"evaluate__scales": (0.5, 1.0)}, ["whole"], [], ["evaluate.scales=[0.5, 1.0]"]),
         ({"evaluate__scales": (0.5, 1.0)}, ["whole", "scales"], [], []),
         ({}, ["scales"], ["--config.evaluate.overlap=1/3"], ["evaluate.overlap=0.333"]),
@@ -209,6 +226,16 @@ def test_testing_tells_what_its_protocol_ignores(changes, protocols, given, told
     lines = capsys.readouterr().out.splitlines()
     assert [line[: len(start) + 6] for line, start in zip(lines, told)] == [f"note: {start}" for start in told]
     assert len(lines) == len(told)
+
+
+def test_testing_tells_what_classification_ignores(capsys, monkeypatch):
+    given = ["--config.evaluate.protocols=scales", "--config.evaluate.overlap=1/3"]
+    monkeypatch.setattr(cli, "config_arguments", lambda: given)
+    config = tiny.config(evaluate__protocols=("scales",), evaluate__scales=(0.5,), evaluate__flip=True)
+    cli.tell_idle(json.loads(json.dumps(config)), [], "classification")
+    lines = capsys.readouterr().out.splitlines()
+    told = [line.removeprefix("note: evaluate.").partition("=")[0] for line in lines]
+    assert sorted(told) == ["flip", "overlap", "protocols", "scales"]
 
 
 UNLIKE = ("data.cache", "data.light_bands")  # no augmentation's, and names of bands, which the data set knows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -21,15 +22,15 @@ from ml_collections import ConfigDict
 from tensorflow import keras
 
 import experiments
-from data_pipelines.spec import DatasetSpec
+from data_pipelines.spec import DataError, DatasetSpec
 from did_tf import models, settings, wiring
 from did_tf.common import failures, visualize
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.inference import crf
 from did_tf.inference.refining import Refiner
-from did_tf.programs.overrides import change, changes
+from did_tf.programs.overrides import change, changes, idle_in_testing
 from did_tf.runs import checkpoints
-from did_tf.runs.identity import PROTOCOLS_WITH, flatten
+from did_tf.runs.identity import flatten
 from did_tf.runs.run_folder import RunFolder, default_run, split_name
 from did_tf.wiring import Config
 from experiments import base
@@ -93,8 +94,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     config = resolve(FLAGS.experiment, RunFolder(path), config_arguments(), training)
     folder = RunFolder(path, FLAGS.experiment, defaults(config["model"]["name"]))
     if training:
-        for line in settings.without_effect(config, changes(config_arguments())):
-            print(f"note: {line}")
+        _note(settings.without_effect(config, changes(config_arguments()), _task(config)))
     if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
         print(f"{folder.folder} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
     if FLAGS.data:
@@ -102,14 +102,9 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     return config, folder
 
 
-def tell_idle(config: Config, protocols: Sequence[str]) -> None:
-    """Prints a note for each setting of testing that is given, or not its default, and of no use to `protocols`."""
-    own, given = flatten(json.loads(json.dumps(base.get_config().to_dict()))), changes(config_arguments())
-    now = flatten(config)
-    keys = [key for key in PROTOCOLS_WITH if key in given or now[key] != own[key]]
-    chosen_ones = {"evaluate": {**config["evaluate"], "protocols": protocols}, "train": {"validation": ""}}
-    for line in settings.without_effect({**config, **chosen_ones}, keys):
-        print(f"note: {line}")
+def tell_idle(config: Config, protocols: Sequence[str] | None, task: str = "segmentation") -> None:
+    """Prints a note for each setting of testing that is of no use, see `idle_in_testing`."""
+    _note(idle_in_testing(config, protocols, changes(config_arguments()), task))
 
 
 def make_refiner(config: Config, spec: DatasetSpec, wanted: bool) -> Refiner | None:
@@ -118,9 +113,8 @@ def make_refiner(config: Config, spec: DatasetSpec, wanted: bool) -> Refiner | N
     Raises `ConfigError` as `crf.make` does, and where images are classified.
     """
     if not wanted:
-        for key in changes(config_arguments()):
-            if key.startswith("crf."):
-                print(f"note: {key} has no effect: it needs --crf")
+        given = (key for key in changes(config_arguments()) if key.startswith("crf."))
+        _note(f"{key} has no effect: it needs --crf" for key in given)
         return None
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: no --crf")
@@ -218,6 +212,18 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
         return json.loads(config.to_json())
     except TypeError as error:
         raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None
+
+
+def _note(lines):
+    for line in lines:
+        print(f"note: {line}")
+
+
+def _task(config):
+    """Of the data set; what data that can't be described are for is told later, with what is wrong with them."""
+    with contextlib.suppress(DataError):
+        return wiring.make_spec(config).task
+    return "segmentation"
 
 
 def _parse_and_run(main, program):

@@ -26,6 +26,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       ConfigError, DataError: there are no weights, or the output is something else than a SavedModel.
       ExportFailed: the SavedModel can't be written or is not what the network is.
     """
+    cli.tell_idle(config, None)
     model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     images = wiring.example_images(config, spec)
     network = models.described({**config["model"], **config["evaluate"]["options"]})

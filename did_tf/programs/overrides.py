@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -13,6 +15,8 @@ from data_pipelines.programs.command import literal
 from did_tf import models, settings
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.runs import older
+from did_tf.runs.identity import flatten
+from experiments import base
 
 
 def changes(overrides: Iterable[str]) -> dict[str, str]:
@@ -32,6 +36,28 @@ def change(config: ConfigDict, texts: Mapping[str, str]) -> None:
     _check_keys(texts, config)
     for key, text in texts.items():
         _set(config, key, text)
+
+
+def idle_in_testing(
+    config: Mapping[str, Any], protocols: Sequence[str] | None, given: Collection[str], task: str
+) -> list[str]:
+    """A line for each setting of testing that is `given`, or not its default, and of no use.
+
+    Args:
+      config: resolved settings.
+      protocols: that are used; None where nothing is tested, and what is given alone is told.
+      given: settings of the command line.
+      task: of the data set.
+    """
+    testing = [key for key in settings.OF_SEGMENTATION if key.startswith("evaluate.")]
+    if protocols is None:
+        unused = [key for key in given if key in testing or key.startswith("crf.")]
+        return [f"{key} has no effect: it is for evaluate, predict and submit" for key in unused]
+    own, now = flatten(json.loads(json.dumps(base.get_config().to_dict()))), flatten(config)
+    keys = [key for key in testing if key in given or now[key] != own[key]]
+    used = {"protocols": protocols} if task == "segmentation" else {}
+    chosen = {"evaluate": {**config["evaluate"], **used}, "train": {**config["train"], "validation": ""}}
+    return settings.without_effect({**config, **chosen}, keys, task)
 
 
 def _enter(texts, config):

@@ -12,11 +12,11 @@ from data_pipelines.spec import DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.settings.conflicts import Config, conflicts
-from did_tf.settings.effects import EFFECTS
+from did_tf.settings.effects import EFFECTS, OF_SEGMENTATION
 from did_tf.settings.kinds import KINDS, OPEN, PROTOCOLS
 from did_tf.training import losses, optimizers
 
-__all__ = ["KINDS", "OPEN", "PROTOCOLS", "check", "check_loss", "without_effect"]
+__all__ = ["KINDS", "OF_SEGMENTATION", "OPEN", "PROTOCOLS", "check", "check_loss", "without_effect"]
 
 _TESTING = ("dataset.", "model.", "data.crop", "evaluate.", "crf.")
 
@@ -57,10 +57,16 @@ def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
         raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
 
 
-def without_effect(config: Config, keys: Iterable[str]) -> list[str]:
-    """A line for each setting among `keys`, as they were given, that changes nothing in a valid `config`."""
-    idle = [key for key in EFFECTS if key in keys and not EFFECTS[key][1](config)]
-    return [f"{key}={_value(config, key)} has no effect: it needs {EFFECTS[key][0]}" for key in idle]
+def without_effect(config: Config, keys: Iterable[str], task: str = "segmentation") -> list[str]:
+    """A line for each setting among `keys`, as they were given, that changes nothing in a valid `config`.
+
+    `task` is that of the data set.
+    """
+    keys = [*keys]
+    needs = {key: need for key, (need, is_there) in EFFECTS.items() if key in keys and not is_there(config)}
+    if task == "classification":
+        needs.update({key: "data for segmentation" for key in OF_SEGMENTATION if key in keys})
+    return [f"{key}={_value(config, key)} has no effect: it needs {need}" for key, need in needs.items()]
 
 
 def _value(config, key):

@@ -34,3 +34,12 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **{key: _of_protocols(names) for key, names in PROTOCOLS_WITH.items()},
 }
 """{setting: (what it needs to have an effect, function of the config that says whether that is so)}."""
+OF_SEGMENTATION = (
+    "train.validation",
+    "train.panels",
+    "evaluate.protocols",
+    "evaluate.scales",
+    "evaluate.overlap",
+    "evaluate.flip",
+)
+"""Settings that need data for segmentation: images are classified by their centre crops."""
