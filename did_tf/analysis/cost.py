@@ -61,7 +61,7 @@ def activations(model: keras.Model, height: int, width: int, output: str = "main
     in_place = {name for name, layer in graph.layers.items() if isinstance(layer, _IN_PLACE)}
     return Activations(
         outputs=sum(sizes.values()),
-        inference=most_at_once(_way_to(graph.feeds, ends[output]), taken, sizes, in_place),
+        inference=most_of_layers(_way_to(graph.feeds, ends[output]), taken, sizes, in_place),
         training=_kept(graph, taken, sizes) + sum(sizes[end] for end in ends.values()),
     )
 
@@ -79,7 +79,7 @@ def columns(model: keras.Model, crop: Sequence[int]) -> dict[str, str]:
     return {"inference, MB": f"{found.inference / 1e6:.0f}", "training, MB": f"{found.training / 1e6:.0f}"}
 
 
-def most_at_once(
+def most_of_layers(
     order: Sequence[str], takes: Mapping[str, Sequence[str]], sizes: Mapping[str, int], in_place: set[str]
 ) -> int:
     """Bytes that exist at once, at most, where layers run one after the other; the last one's output stays.

@@ -68,10 +68,12 @@ class CRF:
         smoothness = self.smoothness_xy if self.smoothness_weight else 0
         return math.ceil(REACH * max(appearance, smoothness))
 
-    def bytes_per_tile(self, classes: int) -> float:
-        """Memory that a tile takes at most, as measured on noise."""
+    def bytes_per_tile(self, classes: int, size: Sequence[int] | None = None) -> float:
+        """Memory that a tile takes at most, as measured on noise; of an image of `size` (height, width), or of any."""
         dimensions = (3 + len(self.low)) / 6 if self.appearance_weight else 1
-        return (TILE + 2 * self.margin) ** 2 * (600 + 80 * classes) * max(1, dimensions)
+        largest = TILE + 2 * self.margin
+        pixels = math.prod(min(side, largest) for side in size or (largest, largest))
+        return pixels * (600 + 80 * classes) * max(1, dimensions)
 
     def __call__(self, image: np.ndarray, probabilities: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Refined probabilities of an image, or of a `Tile.around` of a larger one.

@@ -45,9 +45,18 @@ class Fitting:
       protocol: that is wanted.
       itemsize: bytes of a value of the images.
       keep_all: whether the probabilities of a whole image are needed at once, as a call gives them, not in strips.
+      beside: function of an image's size that gives the bytes that are taken beside the network, such as by a CRF.
     """
 
-    def __init__(self, make: Callable[[str], Predictor], protocol: str, itemsize: int, keep_all: bool = True) -> None:
+    def __init__(
+        self,
+        make: Callable[[str], Predictor],
+        protocol: str,
+        itemsize: int,
+        keep_all: bool = True,
+        beside: Callable[[Size], float] | None = None,
+    ) -> None:
+        self._beside = beside or (lambda size: 0.0)
         self.make = functools.lru_cache(maxsize=None)(make)
         self._ways = [*dict.fromkeys((protocol, IN_TILES))]
         self._need = functools.lru_cache(maxsize=None)(lambda way: Need(self.make(way), keep_all))
@@ -88,8 +97,10 @@ class Fitting:
         return next((way for way in self._ways if self._fits(size, way)), "")
 
     def _fits(self, size, way):
-        need = self._need(way)
-        return any(need(size, self._itemsize, rough) <= self._free for rough in (True, False))
+        return any(self._needed(size, way, rough) <= self._free for rough in (True, False))
+
+    def _needed(self, size, way, rough=False):
+        return self._need(way)(size, self._itemsize, rough) + self._beside(size)
 
     def _tell(self, which, name, size):
         height, width = self.make(IN_TILES).tile
@@ -100,7 +111,7 @@ class Fitting:
         )
 
     def _told(self, size, way):
-        needed, free = self._need(way)(size, self._itemsize) / 1e9, self._free / 1e9
+        needed, free = self._needed(size, way) / 1e9, self._free / 1e9
         return (
             f"({size[0]}x{size[1]}) would take {needed:.1f} GB of memory by protocol {way}, and {free:.1f} GB are free"
         )
@@ -162,7 +173,7 @@ class Need:
         if tf.config.list_logical_devices("GPU"):  # whose memory is another; the answers come from there
             return batch + 4 * sum(self.predictor.classes.values())
         side = self.predictor.tile or (_SIDE, _SIDE)
-        return batch + SPARE * most_at_once(*self.predictor.graph(side)) / (side[0] * side[1])
+        return batch + SPARE * most_in_graph(*self.predictor.graph(side)) / (side[0] * side[1])
 
 
 def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
@@ -184,7 +195,7 @@ def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
     return found
 
 
-def most_at_once(graph: tf.Graph, results: Sequence[tf.Tensor]) -> int:
+def most_in_graph(graph: tf.Graph, results: Sequence[tf.Tensor]) -> int:
     """Bytes of the tensors of a graph that exist at once, at most, where operations run in their order.
 
     Weights are not counted. An operation that can do so puts its result in the place of an input that is not needed

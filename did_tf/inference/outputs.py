@@ -47,7 +47,8 @@ def see(
       As a call of the predictor.
     """
     seen: dict[str, np.ndarray] = {}
-    for rows, outputs in predictor.strips(image):
+    strips = predictor.strips(image)
+    for rows, outputs in refine.in_turn(strips) if refine else strips:
         for name, values in outputs.items():
             _put(seen, name, rows, values, image)
         for refined, values in refine.take(outputs[MAIN]) if refine else [(rows, outputs[MAIN])]:

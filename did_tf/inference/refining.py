@@ -6,18 +6,24 @@ import collections
 import concurrent.futures
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from data_pipelines.memory import cores, free_memory
+from data_pipelines.spec import Sample
 from did_tf.common.errors import Failure
-from did_tf.inference.crf import CRF, Tile, spans, tiles
+from did_tf.inference.crf import CRF, TILE, Tile, spans, tiles
 from did_tf.scoring.evaluation import MAIN, Predict, Scored
 from did_tf.scoring.metrics import ConfusionMatrix
+
+T = TypeVar("T")
+Take = Callable[[Sample, np.ndarray, np.ndarray], None]
+"""Takes a sample, its label [H, W] and its refined probabilities [H, W, num_classes] float32."""
 
 
 class Processes:
@@ -36,6 +42,7 @@ class Processes:
     def __init__(self, bytes_each: float) -> None:
         self.count = max(1, min(cores(), int(free_memory() / 2 // bytes_each)))
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._starting = threading.Lock()
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """What `function(*arguments)` will give: `result` of it. Function and arguments go there by pickle."""
@@ -43,11 +50,12 @@ class Processes:
             done: Future[Any] = Future()
             done.set_result(function(*arguments))
             return done
-        if not self._pool:
-            # Forked, a process would have TensorFlow's locks without its threads. Ctrl-C goes to all of them: the one
-            # that started the others ends them.
-            context, deaf = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
-            self._pool = concurrent.futures.ProcessPoolExecutor(self.count, context, signal.signal, deaf)
+        with self._starting:
+            if not self._pool:
+                # Forked, a process would have TensorFlow's locks without its threads. Ctrl-C goes to all of them: the
+                # one that started the others ends them.
+                context, deaf = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
+                self._pool = concurrent.futures.ProcessPoolExecutor(self.count, context, signal.signal, deaf)
         return self._pool.submit(function, *arguments)
 
 
@@ -76,18 +84,44 @@ class Refiner:
     def __init__(self, crf: CRF, num_classes: int) -> None:
         self.crf, self.num_classes = crf, num_classes
         self.processes = Processes(crf.bytes_per_tile(num_classes))
+        self._turn = threading.Lock()
 
     def __call__(self, image: np.ndarray, probabilities: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Refined probabilities of an image of any size, as a call of the CRF but in tiles."""
         return np.concatenate([refined for _, refined in self.strips(image, mask).take(probabilities)])
 
+    def together(self, size: Sequence[int]) -> int:
+        """How many images of `size` (height, width) it takes under way at once for all processes to have work."""
+        return -(-self.processes.count // len(tiles(size, self.crf.margin)))
+
+    def bytes_beside(self, size: Sequence[int]) -> float:
+        """Memory that refining images of `size` takes at most, beside what the network takes for one.
+
+        That is: tiles in the processes, and two for each on their way there and back; the rows of the images that are
+        `together`, held, joined and refined; and probabilities of one whole image, waiting, refined and joined.
+        """
+        height, width = (min(side, TILE + 2 * self.crf.margin) for side in size)
+        each = 4 * self.num_classes  # bytes of a pixel's probabilities
+        tiles_ = self.crf.bytes_per_tile(self.num_classes, size) + 4 * height * width * each
+        rows = 3 * self.together(size) * height * size[1] * each
+        return self.processes.count * tiles_ + rows + 3 * size[0] * size[1] * each
+
     def strips(self, image: np.ndarray, mask: np.ndarray | None = None) -> RefinedStrips:
         """For an image whose probabilities come in strips."""
-        return RefinedStrips(self.crf, self.processes, image, mask)
+        return RefinedStrips(self.crf, self.processes, self._turn, image, mask)
 
     def predictor(self, predict: Predict) -> Predict:
-        """The same as a predictor, of the refined output in place of the one that counts. Images have no mask."""
-        return lambda image: {MAIN: self(image, predict(image)[MAIN])}
+        """The same as a predictor, of the refined output in place of the one that counts. Images have no mask.
+
+        Several threads may call it, for as many images as go `together`.
+        """
+
+        def refined(image):
+            with self._turn:
+                probabilities = predict(image)[MAIN]
+            return {MAIN: self(image, probabilities)}
+
+        return refined
 
 
 class RefinedStrips:
@@ -96,15 +130,27 @@ class RefinedStrips:
     Args:
       crf: the CRF.
       processes: in which its tiles are refined.
+      turn: held while the network is called, for other images too.
       image: [H, W, bands].
       mask: [H, W] bool, where it has no data, or None.
     """
 
-    def __init__(self, crf: CRF, processes: Processes, image: np.ndarray, mask: np.ndarray | None) -> None:
-        self._crf, self._processes, self._image, self._mask = crf, processes, image, mask
+    def __init__(
+        self, crf: CRF, processes: Processes, turn: threading.Lock, image: np.ndarray, mask: np.ndarray | None
+    ) -> None:
+        self._crf, self._processes, self._turn, self._image, self._mask = crf, processes, turn, image, mask
         self._held = np.empty((0, image.shape[1], 0), np.float32)
         self._first = 0  # row of the image that the held ones begin with
         self._due = collections.deque(spans(image.shape[0], crf.margin))
+
+    def in_turn(self, strips: Iterator[T]) -> Iterator[T]:
+        """The same strips, each made when no other thread's is: the network takes all cores, and its memory once."""
+        while True:
+            with self._turn:
+                strip = next(strips, None)
+            if strip is None:
+                return
+            yield strip
 
     def take(self, probabilities: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Takes the next rows [rows, W, num_classes] float32; gives (rows, refined) of all that are due by then."""
@@ -135,12 +181,14 @@ class RefinedScores:
     Args:
       crfs: {name: CRF}.
       refiner: whose processes and classes are theirs.
+      take: of further scores, is given every image in turn as each CRF leaves it; or None.
     """
 
-    def __init__(self, crfs: Mapping[str, CRF], refiner: Refiner) -> None:
-        self._crfs, self._processes = crfs, refiner.processes
+    def __init__(self, crfs: Mapping[str, CRF], refiner: Refiner, take: Take | None = None) -> None:
+        self._crfs, self._processes, self._take = crfs, refiner.processes, take
+        self._classes = refiner.num_classes
         self._matrices = {name: ConfusionMatrix(refiner.num_classes) for name in crfs}
-        self._waiting: collections.deque[tuple[str, np.ndarray, list[tuple[Tile, Future[np.ndarray]]]]] = (
+        self._waiting: collections.deque[tuple[str, Sample, np.ndarray, list[tuple[Tile, Future[np.ndarray]]]]] = (
             collections.deque()
         )
 
@@ -149,11 +197,12 @@ class RefinedScores:
         for name, crf in self._crfs.items():
             while sum(len(tiled) for *_, tiled in self._waiting) >= 2 * self._processes.count:
                 self._count()
+            refine = crf if self._take else crf.classes
             tiled = [
-                (tile, self._processes.submit(crf.classes, *_around(tile, scored)))
+                (tile, self._processes.submit(refine, *_around(tile, scored)))
                 for tile in tiles(scored.label.shape, crf.margin)
             ]
-            self._waiting.append((name, scored.label, tiled))
+            self._waiting.append((name, scored.sample, scored.label, tiled))
 
     def matrices(self) -> dict[str, ConfusionMatrix]:
         """{name: confusion matrix} of all images that were added."""
@@ -162,11 +211,14 @@ class RefinedScores:
         return self._matrices
 
     def _count(self):
-        name, label, tiled = self._waiting.popleft()
-        predicted = np.empty(label.shape, np.uint8)
+        name, sample, label, tiled = self._waiting.popleft()
+        refined = np.empty((*label.shape, self._classes), np.float32) if self._take else np.empty(label.shape, np.uint8)
         for tile, future in tiled:
-            predicted[tile.inner] = result(future)[tile.kept]
-        self._matrices[name].update(label, predicted)
+            refined[tile.inner] = result(future)[tile.kept]
+        if self._take:
+            self._take(sample, label, refined)
+            refined = refined.argmax(axis=-1).astype(np.uint8)
+        self._matrices[name].update(label, refined)
 
 
 def _around(tile, scored):

@@ -70,7 +70,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     cli.tell_idle(config, protocols)
     done = set()
     for protocol in protocols:
-        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=engine)
+        beside = refiner.bytes_beside if refiner else None
+        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=engine, beside=beside)
         way = fitting.all(sizes)
         if way not in done:
             _evaluate(config, run, subject, fitting.make(way), way, baselines, refiner)
@@ -109,13 +110,18 @@ class Subject:
 def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     dataset, engine = subject.dataset, subject.engine
     further = _further_scores(dataset)
-    refined = RefinedScores({evaluation.REFINED: refiner.crf}, refiner) if refiner else None
+
+    def take(sample, label, probabilities):
+        for scores in further.values():
+            scores.update(sample, label, probabilities)
+
+    refined = RefinedScores({evaluation.REFINED: refiner.crf}, refiner, take if further else None) if refiner else None
 
     def watch(scored):
-        for scores in further.values():
-            scores.update(scored.sample, scored.label, scored.probabilities[evaluation.MAIN])
         if refined:
             refined.update(scored)
+        else:
+            take(scored.sample, scored.label, scored.probabilities[evaluation.MAIN])
 
     result = _scored(engine, predictor, dataset, watch)
     if refined:
@@ -126,8 +132,9 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(engine)}")
     _tell(subject, paper)
     print(evaluation.table(result, dataset.spec.classes, paper, last))
+    after = ", after the CRF" if refined else ""
     for name, scores in further.items():
-        print(f"\n{scores.title}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
+        print(f"\n{scores.title}{after}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
     folder = _report_folder(run, protocol, engine)
     details = {
         "name": protocol,
@@ -201,7 +208,7 @@ def _classify(config, run, subject):
     dataset, engine = subject.dataset, subject.engine
     if FLAGS.protocol or FLAGS.baselines or FLAGS.details:
         raise ConfigError(f"{dataset.spec.name} is for classification: no --protocol, --baselines or --details")
-    cli.tell_idle(config, [])
+    cli.tell_idle(config, [], dataset.spec.task)
 
     def score():  # anew, for it may be of other weights
         classifier = wiring.make_classifier(config, subject.model, engine)

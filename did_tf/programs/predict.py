@@ -11,6 +11,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
 import functools
+import itertools
 from pathlib import Path
 
 from absl import flags
@@ -56,7 +57,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
     damage = Damage()
     sizes = _sizes(images, damage)
-    together = not (FLAGS.probabilities or refiner)  # these take an image's strips one after the other
+    together = not (FLAGS.probabilities or refiner)  # a file takes an image's strips in turn, a CRF cores of its own
     engine = wiring.make_engine(
         config, FLAGS.engine, FLAGS.precision, [FLAGS.protocol], sizes, len(sizes) if together else 1
     )
@@ -64,7 +65,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])
-    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False, engine=engine)
+    beside = refiner.bytes_beside if refiner else None
+    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False, engine=engine, beside=beside)
     predictor = fitting.make(FLAGS.protocol)
     depends = _depends(config, weights, spec, predictor, engine)
     streams = engine.streams if together and not predictor.tile else 1
@@ -123,27 +125,40 @@ def _predict_all(left, sizes, fitting, streams, refiner, folder, spec, damage):
     ways, done = fitting.each({image.name: sizes[image.name] for image in left}), 0
     for way in {*ways.values()} - {""}:
         fitting.make(way)  # once, before several threads ask for it
-    see = functools.partial(_see, fitting, ways, sizes, bool(FLAGS.probabilities or refiner))
-    found = side_by_side(see, left, streams)
+    see = functools.partial(_see, fitting, ways, sizes, refiner)
+    groups = _together(left, sizes, streams, refiner)
+    found = itertools.chain.from_iterable(side_by_side(see, group, count) for count, group in groups.items())
     for image, seen in tqdm(found, desc="predict", unit="image", total=len(left), disable=None):
         with damage.of(image.name), about(image.name):
             pixels, mask, classes = seen()
             facts = {"content": left[image], "protocol": ways[image.name]}
             with folder.writing(image.name, **facts) as place:
-                strips = refiner.strips(pixels, mask) if refiner else None
                 if classes is None:
+                    strips = refiner.strips(pixels, mask) if refiner else None
                     classes = _see_in_strips(image, pixels, mask, fitting.make(ways[image.name]), strips, place, spec)
                 outputs.write_pictures(place, image.name, pixels, classes, spec, image.place())
             done += 1
     return done
 
 
-def _see(fitting, ways, sizes, in_strips, image):
+def _together(left, sizes, streams, refiner):
+    """{how many are under way at once: images}."""
+    groups: dict[int, list[inputs.Input]] = {}
+    for image in left:
+        count = refiner.together(sizes[image.name]) if refiner and not FLAGS.probabilities else streams
+        groups.setdefault(count, []).append(image)
+    return groups
+
+
+def _see(fitting, ways, sizes, refiner, image):
     """(pixels, mask, classes as of `outputs.see`, or None where they are to be seen strip by strip)."""
     if not ways[image.name]:
         raise DataError(fitting.too_large(image.name, sizes[image.name]))
     pixels, mask = image.read()
-    return pixels, mask, None if in_strips else outputs.see(fitting.make(ways[image.name]), pixels, mask)
+    if FLAGS.probabilities:
+        return pixels, mask, None
+    predictor, refine = fitting.make(ways[image.name]), refiner.strips(pixels, mask) if refiner else None
+    return pixels, mask, outputs.see(predictor, pixels, mask, refine=refine)
 
 
 def _see_in_strips(image, pixels, mask, predictor, refine, folder, spec):

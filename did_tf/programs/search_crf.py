@@ -17,12 +17,12 @@ from data_pipelines.learnable import check_scored
 from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.common.text import aligned, percent
 from did_tf.inference import crf, memory
 from did_tf.inference.refining import RefinedScores, Refiner
 from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.scoring import evaluation
+from did_tf.scoring.comparison import overall
 from did_tf.scoring.evaluation import MAIN
 
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
@@ -54,17 +54,16 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
     cli.tell_idle(config, [FLAGS.protocol])
     samples = dataset.samples(split)[: FLAGS.limit]
-    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN])
-    way = fitting.all(memory.sizes_of(dataset, samples))
     largest = max(fields.values(), key=lambda field: field.bytes_per_tile(spec.num_classes))
-    refined = RefinedScores(fields, Refiner(largest, spec.num_classes))
+    refiner = Refiner(largest, spec.num_classes)
+    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN], beside=refiner.bytes_beside)
+    way, refined = fitting.all(memory.sizes_of(dataset, samples)), RefinedScores(fields, refiner)
     before = evaluation.evaluate(fitting.make(way), dataset, split, sys.stderr.isatty(), FLAGS.limit, refined.update)
     matrices = refined.matrices()
     ranked = sorted(matrices, key=lambda name: -matrices[name].mean_iou())
     rows = [("without", before.matrices[MAIN]), *((name, matrices[name]) for name in ranked)]
     print(f"\n{spec.name} {split}, {len(samples)} images, protocol {way!r}")
-    cells = [[name, percent(matrix.mean_iou()), percent(matrix.pixel_accuracy())] for name, matrix in rows]
-    print(aligned([["crf", "mIoU, %", "pixel accuracy, %"], *cells], ruled=(1, 2)))
+    print(overall("crf", rows))
     if matrices[ranked[0]].mean_iou() <= before.matrices[MAIN].mean_iou():
         print("none of these has a higher mIoU than the network without")
     print("best: --crf " + " ".join(f"--config.crf.{setting}" for setting in ranked[0].split()))

@@ -47,11 +47,12 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
     sizes = memory.sizes_of(dataset, images)
-    together = 1 if refiner else len(sizes)  # a CRF takes all cores for one image
+    together = 1 if refiner else len(sizes)  # a CRF takes the cores that are left
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [protocol], sizes, together)
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
     cli.tell_idle(config, [protocol])
-    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine)
+    beside = refiner.bytes_beside if refiner else None
+    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine, beside=beside)
     protocol = fitting.all(sizes)
     folder = FLAGS.output or run.folder / "submission" / FLAGS.split
     files.check_output(folder)
@@ -64,13 +65,16 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         **{key: config[key] for key in ("model", "evaluate", *(["crf"] if refiner else []))},
     }
     predictor = fitting.make(protocol)
+    streams = 1 if predictor.tile else engine.streams
+    if refiner:
+        streams = min(map(refiner.together, sizes.values()), default=1)
     count, packed = submission.write(
         benchmark(dataset),
         refiner.predictor(predictor) if refiner else predictor,
         FLAGS.split,
         folder,
         settings,
-        streams=1 if refiner or predictor.tile else engine.streams,
+        streams=streams,
     )
     print(f"{count} files written and checked in {folder}; upload {packed} to {benchmark.title}")
 

@@ -181,6 +181,19 @@ def busiest(mask: np.ndarray) -> tuple[slice, slice]:
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
+def overall(heading: str, rows: Sequence[tuple[str, ConfusionMatrix]]) -> str:
+    """Text to print, in percent: mIoU and pixel accuracy of each row (name, matrix), the first apart from the others.
+
+    Where a mean leaves out classes, each row says how many it is of.
+    """
+    cells = [[heading, "mIoU, %", "pixel accuracy, %"]]
+    cells += [[name, percent(matrix.mean_iou()), percent(matrix.pixel_accuracy())] for name, matrix in rows]
+    for counts in left_out(matrix.iou() for _, matrix in rows):
+        for row, count in zip(cells, counts):
+            row.insert(2, count.strip())
+    return aligned(cells, ruled=(1, 2))
+
+
 def _row(name, values):
     first, *others = values
     return [name, *map(percent, values), *("-" if np.isnan(v - first) else f"{100 * (v - first):+.1f}" for v in others)]

@@ -11,7 +11,7 @@ from tensorflow import keras
 from did_tf import models
 from did_tf.analysis import cost, measures
 from did_tf.common.errors import ConfigError
-from did_tf.inference.memory import most_at_once
+from did_tf.inference.memory import most_in_graph
 from did_tf.inference.predictor import Predictor
 
 layers = keras.layers
@@ -97,7 +97,7 @@ def test_what_is_held_at_once_is_what_a_simulation_holds(seed):
     takes = {name: draw.sample(order[:i], min(i, draw.randint(1, 3))) for i, name in enumerate(order)}
     sizes = {name: draw.choice((1, 2, 3, 10)) for name in order}
     in_place = set(draw.sample(order, 6))
-    assert cost.most_at_once(order, takes, sizes, in_place) == simulated(order, takes, sizes, in_place)
+    assert cost.most_of_layers(order, takes, sizes, in_place) == simulated(order, takes, sizes, in_place)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -112,7 +112,7 @@ def test_all_outputs_are_those_of_keras(name):
 def test_inference_holds_what_its_operations_hold(name):
     """Of the networks that have no operation of several steps, where that is the most."""
     model = models.build(name, 5, **TINY[name][0])
-    assert cost.activations(model, *SIZE).inference == most_at_once(*Predictor(model, outputs=["main"]).graph(SIZE))
+    assert cost.activations(model, *SIZE).inference == most_in_graph(*Predictor(model, outputs=["main"]).graph(SIZE))
 
 
 def passed_back(model):

@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.util
+import time
 
 import numpy as np
 import pytest
 from in_memory import SPEC
 
 from did_tf.common.errors import ConfigError
+from did_tf.common.streams import side_by_side
 from did_tf.inference import crf as crf_module
 from did_tf.inference import refining
 from did_tf.inference.crf import CRF, mean_field, spans
@@ -198,6 +200,22 @@ def test_scores_are_those_of_the_refined_output(small_tiles, refiner):
         np.testing.assert_array_equal(found.counts, matrix.counts)
 
 
+def test_further_scores_are_of_the_refined_output_in_order(small_tiles, refiner):
+    taken = []
+    scores = refining.RefinedScores({"a": NARROW}, refiner, lambda *given: taken.append(given))
+    images = [(two_colours(seed, (20, 16)), unsure(seed + 20, (20, 16))) for seed in range(3)]
+    label = np.zeros((20, 16), np.uint8)
+    for seed, (image, probabilities) in enumerate(images):
+        scores.update(Scored(seed, f"sample{seed}", image, label, {MAIN: probabilities}, {}))
+    counts = scores.matrices()["a"].counts
+    assert [sample for sample, _, _ in taken] == ["sample0", "sample1", "sample2"]
+    for (_, given, refined), (image, probabilities) in zip(taken, images):
+        np.testing.assert_array_equal(given, label)
+        np.testing.assert_array_equal(refined, refiner(image, probabilities))
+    expected = np.bincount(np.concatenate([refined.argmax(axis=-1).ravel() for *_, refined in taken]), minlength=3)
+    np.testing.assert_array_equal(counts[0], expected)
+
+
 def test_a_predictor_of_the_refined_output(refiner):
     image, probabilities = two_colours(1), unsure(2)
     found = refiner.predictor(lambda given: {"side": None, MAIN: probabilities})(image)
@@ -210,6 +228,45 @@ def test_processes_give_what_this_one_gives():
     processes.count = 2
     futures = [processes.submit(spans, size, 45) for size in (100, 600)]
     assert [refining.result(future) for future in futures] == [spans(100, 45), spans(600, 45)]
+
+
+# Memory, and images side by side
+
+
+def test_as_many_images_are_under_way_as_keep_all_processes_at_work(refiner):
+    refiner.processes.count = 4
+    assert [refiner.together(size) for size in ((300, 500), (1024, 500), (500, 1500), (2000, 2000))] == [4, 2, 2, 1]
+
+
+def test_refining_takes_what_its_tiles_and_the_images_that_wait_do(refiner):
+    """Three classes of float32 are 12 bytes a pixel."""
+    margin = NARROW.margin
+    assert NARROW.bytes_per_tile(3) == NARROW.bytes_per_tile(3, (5000, 5000)) == (512 + 2 * margin) ** 2 * 840
+    assert NARROW.bytes_per_tile(3, (100, 50)) == 5000 * 840
+    small, large, larger = (refiner.bytes_beside(size) for size in ((100, 100), (3000, 3000), (6000, 3000)))
+    assert small == pytest.approx(1e4 * (840 + 4 * 12 + 3 * 12 + 3 * 12))
+    assert larger - large == 3 * 12 * 3000 * 3000, "rows that wait are no more in a higher image"
+    refiner.processes.count = 4
+    assert refiner.bytes_beside((100, 100)) == pytest.approx(1e4 * (4 * (840 + 4 * 12) + 4 * 3 * 12 + 3 * 12))
+
+
+def test_networks_are_called_in_turn_by_images_side_by_side(refiner):
+    calling, most = [], []
+
+    def strips(number):
+        for part in range(3):
+            calling.append(number)
+            time.sleep(0.002)
+            most.append(len(calling))
+            calling.remove(number)
+            yield number, part
+
+    def work(number):
+        return [*refiner.strips(two_colours(1)).in_turn(strips(number))]
+
+    found = {number: made() for number, made in side_by_side(work, range(4), 4)}
+    assert found == {number: [(number, part) for part in range(3)] for number in range(4)}
+    assert max(most) == 1
 
 
 # What it is made of

@@ -10,7 +10,7 @@ from data_pipelines.spec import DataError, Sample, Window
 from did_tf import models
 from did_tf.common import visualize
 from did_tf.inference import memory
-from did_tf.inference.memory import IN_TILES, Fitting, Need, most_at_once, sizes_of
+from did_tf.inference.memory import IN_TILES, Fitting, Need, most_in_graph, sizes_of
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import Normalize
 
@@ -38,7 +38,7 @@ def test_what_nobody_needs_any_more_is_given_up():
             x = tf.nn.avg_pool2d(x, 3, 1, "SAME")
         return x
 
-    assert most_at_once(*graph(chain, (1, 10, 10, 4))) == 2 * 1600
+    assert most_in_graph(*graph(chain, (1, 10, 10, 4))) == 2 * 1600
 
 
 def test_what_is_needed_later_is_kept():
@@ -48,11 +48,11 @@ def test_what_is_needed_later_is_kept():
         c = tf.nn.avg_pool2d(b, 3, 1, "SAME")
         return tf.concat([a, b, c], -1)
 
-    assert most_at_once(*graph(dense, (1, 10, 10, 4))) == 6 * 1600
+    assert most_in_graph(*graph(dense, (1, 10, 10, 4))) == 6 * 1600
 
 
 def test_some_operations_take_the_place_of_what_they_are_given():
-    assert most_at_once(*graph(lambda x: tf.nn.relu(tf.nn.avg_pool2d(x, 3, 1, "SAME")), (1, 10, 10, 4))) == 1600
+    assert most_in_graph(*graph(lambda x: tf.nn.relu(tf.nn.avg_pool2d(x, 3, 1, "SAME")), (1, 10, 10, 4))) == 1600
 
 
 def test_results_are_kept_to_the_end():
@@ -61,7 +61,7 @@ def test_results_are_kept_to_the_end():
         second = tf.nn.avg_pool2d(x, 5, 1, "SAME")
         return first, second, tf.nn.avg_pool2d(x, 7, 1, "SAME")
 
-    assert most_at_once(*graph(several, (1, 10, 10, 4))) == 3 * 1600
+    assert most_in_graph(*graph(several, (1, 10, 10, 4))) == 3 * 1600
 
 
 # What a predictor needs
@@ -116,11 +116,11 @@ def test_no_network_takes_more_than_the_rough_bound(name):
 def fitting(monkeypatch):
     """A function of free bytes that gives the `Fitting` of whole images of the network above."""
 
-    def make(free, protocol="whole"):
+    def make(free, protocol="whole", beside=None):
         monkeypatch.setattr(memory, "free_memory", lambda: free)
         made = {"whole": Predictor(network()), "tiles": Predictor(network(), 65, scales=(1.0, 1.5))}
         made[IN_TILES] = Predictor(network(), 65)
-        return Fitting(made.__getitem__, protocol, 1, keep_all=False)
+        return Fitting(made.__getitem__, protocol, 1, keep_all=False, beside=beside)
 
     return make
 
@@ -157,9 +157,20 @@ def test_what_fits_in_no_way_is_refused(fitting):
         fitting(4e8).all(SIZES)
 
 
+def test_what_a_crf_takes_is_counted(fitting, capsys):
+    def crf(size):
+        return 2.8e9 if size == (1000, 1000) else 0.0
+
+    medium = {"medium": SIZES["medium"]}
+    assert fitting(3.2e9).each(medium) == {"medium": "whole"}
+    assert fitting(3.2e9, beside=crf).each(medium) == {"medium": IN_TILES}
+    assert "medium (1000x1000) would take 3." in capsys.readouterr().err
+    assert fitting(2.9e9, beside=crf).each(SIZES) == {"small": "whole", "large": IN_TILES, "medium": ""}
+
+
 def test_a_network_is_looked_at_once_and_only_where_it_matters(fitting, monkeypatch):
     looked = []
-    monkeypatch.setattr(memory, "most_at_once", lambda *graph: looked.append(graph) or 0)
+    monkeypatch.setattr(memory, "most_in_graph", lambda *graph: looked.append(graph) or 0)
     fitting(1e12).each(SIZES)
     assert not looked
     fitting(3e9).each({**SIZES, "larger": (6100, 6000)})

@@ -55,6 +55,9 @@ class Delayed:
     def __init__(self):
         self.held, self.top = [], 0
 
+    def in_turn(self, strips):
+        return strips
+
     def take(self, values):
         self.held.append(values)
         last = self.top + sum(map(len, self.held)) == 40

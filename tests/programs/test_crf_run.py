@@ -12,6 +12,7 @@ from program import PROJECT
 
 from did_tf import wiring
 from did_tf.inference import crf
+from did_tf.scoring.details import DetailScores
 from did_tf.scoring.metrics import ConfusionMatrix
 
 pytestmark = [
@@ -19,8 +20,9 @@ pytestmark = [
     pytest.mark.skipif(not importlib.util.find_spec("pydensecrf"), reason="needs pydensecrf2: pip install -e .[crf]"),
 ]
 COMMANDS = {
-    "evaluate": ["--crf", "--nolast_step", "--config.crf.iterations=3"],
+    "evaluate": ["--crf", "--nolast_step", "--details", "--config.crf.iterations=3"],
     "predict": ["--crf", "--probabilities"],
+    "predict together": ["--crf", "--output=TOGETHER"],
     "search-crf": ["--appearance_weight=0,3", "--appearance_xy=15", "--appearance_colour=3,30", "--limit=2"],
 }
 
@@ -32,6 +34,8 @@ def made(tmp_path_factory):
     model = wiring.make_model(config, wiring.make_spec(config))
     run, printed = tiny.save_run(folder, config, model), {}
     for name, more in COMMANDS.items():
+        more = [argument.replace("TOGETHER", str(folder / "together")) for argument in more]
+        name = name.split()[0]
         command = [sys.executable, "-m", "did_tf", name, "--experiment=did_synthetic", f"--run={folder}", *more]
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -70,6 +74,24 @@ def test_predictions_are_what_comes_after(made):
         found = np.load(run.folder / "predictions" / f"val_{number:05}_probabilities.npy")
         np.testing.assert_allclose(found, values, atol=1e-5)  # the engine of predict folds batch norms
     assert json.loads((run.folder / "predictions" / "predictions.json").read_text())["depends"]["crf"] == config["crf"]
+
+
+def test_images_side_by_side_give_what_they_give_one_by_one(made):
+    folder = made[2].folder
+    files = sorted(path.name for path in (folder / "together").glob("*_label.png"))
+    assert len(files) > 1
+    for name in files:
+        assert (folder / "together" / name).read_bytes() == (folder / "predictions" / name).read_bytes()
+
+
+def test_details_are_of_what_comes_after(made):
+    config, model, run, printed = made
+    dataset = wiring.make_dataset(config)
+    expected = DetailScores(dataset)
+    for label, probabilities in zip(*refined(config, model, iterations=3)):
+        expected.update(None, label, probabilities)
+    assert json.loads((run.evaluation / "val.json").read_text())["details"] == expected.scores()
+    assert f"{expected.title}, after the CRF\n{expected.table()}" in printed["evaluate"]
 
 
 def test_the_search_scores_every_combination(made):

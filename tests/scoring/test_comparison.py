@@ -8,6 +8,7 @@ from in_memory import SPEC, noise
 
 from did_tf.scoring import comparison
 from did_tf.scoring.comparison import LOST, OTHERWISE, RIGHT, WON, WRONG, Comparison, busiest, difference
+from did_tf.scoring.metrics import ConfusionMatrix
 
 THREE = dataclasses.replace(SPEC, classes=("a", "b", "c"), palette=((200, 0, 0), (0, 200, 0), (0, 0, 200)))
 
@@ -71,6 +72,17 @@ def test_gains_are_those_of_loops_over_pixels(compared):
     assert found.report()["networks"]["x"]["classes"]["b"]["iou"] == pytest.approx(iou(images, "x", 1))
     (row,) = [line.split() for line in found.table().splitlines() if line.startswith("c ")]
     assert row == ["c", *(f"{100 * iou(images, name, 2):.1f}" for name in "xy"), f"{100 * expected['c']:+.1f}"]
+
+
+def test_overall_figures_say_of_how_many_classes_they_are():
+    matrices = [ConfusionMatrix(3, np.diag(counts)) for counts in ([5, 0, 0], [5, 5, 0], [1, 1, 1])]
+    lines = comparison.overall("crf", [*zip(("without", "a=1 b=2", "c"), matrices)]).splitlines()
+    head, _, first, _, second, third = lines
+    assert head.split() == ["crf", "mIoU,", "%", "classes", "in", "it", "pixel", "accuracy,", "%"]
+    assert [line.split()[-5:] for line in (first, second, third)] == [
+        ["100.0", str(count), "of", "3", "100.0"] for count in (1, 2, 3)
+    ]
+    assert "of" not in comparison.overall("crf", [("without", matrices[2])])
 
 
 def test_the_most_different_images_are_kept_and_those_that_do_not_differ_are_not(compared):
