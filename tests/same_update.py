@@ -2,8 +2,8 @@
 
 `python same_update.py FAULTS.json CASES.json` writes {case: [what differs, ...]}. Devices are set once per process,
 hence a program. For one case by hand: `PYTHONPATH=.:tests python tests/same_update.py - '["2,2,none,even,one,plain"]'`.
-A case is ACCUMULATE,DEVICES,MINING,WEIGHTS,NETWORK,FINISH. For each of them all batches of `batches` go through one
-trace.
+A case is ACCUMULATE,DEVICES,MINING,WEIGHTS,NETWORK,FINISH; but for "plain" features are computed again. For each of
+them all batches of `batches` go through one trace.
 """
 
 import functools
@@ -112,9 +112,11 @@ def batches(network):
             yield f"{name}, level", level, images, patterns[name]
 
 
-def make_train_step(strategy, model, pixel_loss, supervision, rule, accumulate, precision="float32", parts=1):
+def make_train_step(
+    strategy, model, pixel_loss, supervision, rule, accumulate, precision="float32", parts=1, recompute=False
+):
     """A `TrainStep` of plain SGD at rate 1: what it adds to the weights is the gradient."""
-    train = {"accumulate": accumulate, "parts": parts, "ema": rule.ema, "precision": precision}
+    train = {"accumulate": accumulate, "parts": parts, "ema": rule.ema, "precision": precision, "recompute": recompute}
     train |= {"sync_batch_norm": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
     settings = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": rule.weight_decay}
     settings |= {key: getattr(rule, key) for key in ("clip_norm", "undecayed", "multipliers")}
@@ -149,7 +151,10 @@ class Case:
         self.rule = Rule(output_weights, **loss, **FINISHES[finish])
         self.strategy = _strategy("cpu" if devices == "1" else f"cpu*{devices}")
         self.train_step = self._train_step(
-            int(accumulate), PixelCrossEntropy(**loss), "float16" if finish == "scaled" else "float32"
+            int(accumulate),
+            PixelCrossEntropy(**loss),
+            "float16" if finish == "scaled" else "float32",
+            finish != "plain",
         )
         self.names = [_name(compat.path(v)) for v in self.train_step.model.trainable_variables]
         self.variables = [compat.tf_variable(v) for v in self.train_step.model.trainable_variables]
@@ -178,13 +183,15 @@ class Case:
             kept = {"ohem/kept": expected["ohem/kept"]} if "ohem/kept" in got else {}
             yield from (f"{name}: {line}" for line in _differences(got, kept))
 
-    def _train_step(self, accumulate, pixel_loss, precision):
+    def _train_step(self, accumulate, pixel_loss, precision, recompute):
         with self.strategy.scope():
             model = _model(self.network)
         resolution = "features" if self.network in ("features", "shifted") else "full"
         crop, shifted = (HEIGHT, WIDTH), self.network == "shifted"
         supervision = Supervision(model, crop, self.rule.output_weights, resolution, shifted)
-        return make_train_step(self.strategy, model, pixel_loss, supervision, self.rule, accumulate, precision)
+        return make_train_step(
+            self.strategy, model, pixel_loss, supervision, self.rule, accumulate, precision, recompute=recompute
+        )
 
     def _update(self, weights, averages, images, labels, done):
         for name, variable in zip(self.names, self.variables):

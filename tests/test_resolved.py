@@ -1,12 +1,15 @@
 """Settings that are "auto" come to a value, which a run that goes on keeps, and which is told."""
 
+import functools
 import json
+from types import SimpleNamespace
 
 import pytest
 import tiny
 
 from did_tf import settings, wiring
 from did_tf.common import processor
+from did_tf.common.errors import ConfigError
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
 
@@ -22,13 +25,51 @@ def bfloat16(monkeypatch):
     return set_to
 
 
-def started(folder, precision):
+def started(folder, precision, **settings):
     """`RunFolder` of a run with that precision; None for one that has not been started."""
     run = RunFolder(folder)
     if precision:
         run.folder.mkdir()
-        run.config.write_text(json.dumps(tiny.config(train__precision=precision)))
+        run.config.write_text(json.dumps(tiny.config(train__precision=precision, **settings)))
     return run
+
+
+def on(device):
+    """A strategy of one device."""
+    extended = SimpleNamespace(worker_devices=(f"/job:localhost/device:{device}:0",))
+    return SimpleNamespace(num_replicas_in_sync=1, extended=extended)
+
+
+def test_the_batch_size_is_the_runs_or_left_to_the_network(tmp_path, capsys):
+    config = tiny.config(train__batch_size="auto")
+    assert wiring.resolved(config, started(tmp_path / "new", None))["train"]["batch_size"] == "auto"
+    run = started(tmp_path / "run", "float32", train__batch_size=6)
+    assert wiring.resolved(config, run)["train"]["batch_size"] == 6
+    assert capsys.readouterr().out == "train.batch_size=auto: 6, for the run was started so\n"
+
+
+def test_the_batch_size_is_what_there_is_room_for(monkeypatch):
+    """And is judged as if it had been given."""
+    monkeypatch.setattr(wiring.training, "largest_batch", lambda network, crop, train, devices, free: 6)
+    config = tiny.config(train__batch_size="auto")
+    with_room = functools.partial(wiring.training._with_room, supervision=SimpleNamespace(network=None))
+    found = with_room(config, on("CPU"))
+    assert found["train"]["batch_size"] == 6 and config["train"]["batch_size"] == "auto"
+    with pytest.raises(ConfigError, match="loss.ohem_keep=9000 keeps everything"):
+        with_room(tiny.config(train__batch_size="auto", loss__ohem_keep=9000, loss__ohem_scope="batch"), on("CPU"))
+    with pytest.raises(ConfigError, match="train.batch_size=auto is for CPUs"):
+        with_room(config, on("GPU"))
+
+
+def test_no_room_is_told_on_cpus_alone(monkeypatch):
+    def refuse(*_):
+        raise ConfigError("no room")
+
+    monkeypatch.setattr(wiring.training, "check_room", refuse)
+    supervision, config = SimpleNamespace(network=None), tiny.config()
+    assert wiring.training._with_room(config, on("GPU"), supervision) is config
+    with pytest.raises(ConfigError, match="no room"):
+        wiring.training._with_room(config, on("CPU"), supervision)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from tensorflow import keras
 
-from did_tf.analysis.graph import TRANSPOSED, Graph
-from did_tf.models.ladder import GridPooling
-from did_tf.models.layers import DenseUpsampling, Dropout, Normalize, ResizeBilinear, check_size
-from did_tf.models.phases import Interleave, Phases
+from did_tf.analysis.graph import Graph
+from did_tf.models.layers import Dropout, Normalize, check_size
+from did_tf.recompute import needs
+from did_tf.recompute.plan import segments
 
 layers = keras.layers
 
@@ -32,11 +32,14 @@ class Activations:
       training: of what the backward pass needs of the forward one: the inputs of convolutions, of normalisation and of
         max pooling, the outputs of activations and of max pooling, the masks of dropout, each once; and for the loss as
         much as each of the network's outputs.
+      recomputing: likewise with `train.recompute`: what is kept, and all that the segment (`recompute.plan`) with the
+        most features computes again.
     """
 
     outputs: int
     inference: int
     training: int
+    recomputing: int
 
 
 def activations(model: keras.Model, height: int, width: int, output: str = "main") -> Activations:
@@ -59,10 +62,12 @@ def activations(model: keras.Model, height: int, width: int, output: str = "main
     sizes = {name: _bytes(graph, name) for name in graph.feeds}
     ends = {name: _layer_of(model, tensor) for name, tensor in model.output.items()}
     in_place = {name for name, layer in graph.layers.items() if isinstance(layer, _IN_PLACE)}
+    outputs = sum(sizes[end] for end in ends.values())
     return Activations(
         outputs=sum(sizes.values()),
         inference=most_of_layers(_way_to(graph.feeds, ends[output]), taken, sizes, in_place),
-        training=_kept(graph, taken, sizes) + sum(sizes[end] for end in ends.values()),
+        training=_kept(graph, taken, sizes) + outputs,
+        recomputing=_kept_for_recomputing(model, sizes) + outputs,
     )
 
 
@@ -132,43 +137,19 @@ def _way_to(feeds, end):
 def _kept(graph, taken, sizes):
     kept, more = set(), 0
     for name, layer in graph.layers.items():
-        needs = next((_NEEDS[kind] for kind in type(layer).__mro__ if kind in _NEEDS), None)
-        if needs is None:
-            raise ValueError(
-                f"layer {name!r} of type {type(layer).__name__}: say in {__name__} what its gradient needs"
-            )
-        kept |= {*taken[name]} if "inputs" in needs else set()
-        kept |= {name} if _needs_output(layer, needs) else set()
-        more += sizes[name] if "mask" in needs and layer.rate else 0
+        needed = needs.needs(layer)
+        kept |= {*taken[name]} if needs.INPUTS in needed else set()
+        kept |= {name} if needs.OUTPUT in needed else set()
+        more += sizes[name] if needs.MASK in needed and layer.rate else 0
     return sum(sizes[name] for name in kept) + more
 
 
-def _needs_output(layer, needs):
-    """Whether the gradient does: that of a layer with an activation, a convolution or another, by that."""
-    activation = getattr(layer, "activation", None)
-    return "output" in needs if activation is None else activation is not keras.activations.linear
+def _kept_for_recomputing(model, sizes):
+    parts = segments(model)
+    kept = {source for part in parts for source in part.sources}
+    return sum(sizes[name] for name in kept) + max(sum(sizes[name] for name in part.layers[:-1]) for part in parts)
 
 
-_NOTHING, _INPUTS, _OUTPUT, _BOTH, _MASK = (), ("inputs",), ("output",), ("inputs", "output"), ("mask",)
-_LINEAR: tuple[type, ...] = (
-    layers.InputLayer,
-    layers.Add,
-    layers.Average,
-    layers.Concatenate,
-    layers.ZeroPadding2D,
-    layers.Cropping2D,
-)
-_LINEAR += (layers.AveragePooling2D, layers.GlobalAveragePooling2D, layers.UpSampling2D, layers.Flatten, Normalize)
-_LINEAR += (ResizeBilinear, DenseUpsampling, GridPooling, Phases, Interleave)
-_NEEDS: Mapping[type, tuple[str, ...]] = {
-    **dict.fromkeys(_LINEAR, _NOTHING),
-    **dict.fromkeys((layers.Conv2D, layers.DepthwiseConv2D, layers.Dense, *TRANSPOSED), _INPUTS),
-    **dict.fromkeys((layers.BatchNormalization, layers.Multiply), _INPUTS),
-    **dict.fromkeys((layers.ReLU, layers.Activation, layers.Softmax), _OUTPUT),
-    **dict.fromkeys((layers.MaxPooling2D, layers.GlobalMaxPooling2D, layers.Maximum), _BOTH),
-    **dict.fromkeys((layers.Dropout, Dropout), _MASK),
-}
-"""{kind of layer: what its gradient needs of the forward pass}."""
 _IN_PLACE: tuple[type, ...] = (
     layers.BatchNormalization,
     layers.ReLU,

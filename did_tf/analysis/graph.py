@@ -10,7 +10,6 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.models.ladder import GridPooling
@@ -18,9 +17,9 @@ from did_tf.models.layers import DenseUpsampling, Dropout, Normalize, ResizeBili
 from did_tf.models.phases import PHASES, Interleave, Phases
 from did_tf.models.placement import grid
 from did_tf.models.sunet import Deconvolution
+from did_tf.recompute.plan import feeds_of
 
 layers = keras.layers
-TRANSPOSED = (layers.Conv2DTranspose, Deconvolution)
 
 
 class Graph:
@@ -41,7 +40,7 @@ class Graph:
 
     def __init__(self, model: keras.Model, height: int, width: int) -> None:
         self.layers = {layer.name: layer for layer in model.layers}
-        self.feeds = _feeds(model)
+        self.feeds = feeds_of(model)
         self.sizes = {}
         for name, feeds in self.feeds.items():
             sizes = [self.rule(name, axis)[0] for axis in (0, 1)] if feeds else (height, width)
@@ -99,17 +98,6 @@ class Graph:
         if isinstance(layer, (Phases, Interleave)) and layer.simulation:
             return len(PHASES) if isinstance(layer, Phases) else 1
         return max((self.sizes[feed][0] for feed in self.feeds[name]), default=1)
-
-
-def _feeds(model):
-    made = {id(tensor): layer.name for layer in model.layers for tensor in tf.nest.flatten(layer.output)}
-    feeds = {}
-    for layer in model.layers:
-        tensors = [] if isinstance(layer, layers.InputLayer) else tf.nest.flatten(layer.input)
-        if any(id(tensor) not in made for tensor in tensors):
-            raise ValueError(f"layer {layer.name!r} takes the output of a layer that is called more than once")
-        feeds[layer.name] = [made[id(tensor)] for tensor in tensors]
-    return feeds
 
 
 def _pull(output, places, size, axis):

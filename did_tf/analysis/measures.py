@@ -10,8 +10,9 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from did_tf import models
-from did_tf.analysis.graph import TRANSPOSED, Graph
+from did_tf.analysis.graph import Graph
 from did_tf.common.errors import ConfigError
+from did_tf.recompute.needs import TRANSPOSED
 
 SIDES = (4097, 16385, 65537)
 """Sides of the images on which a receptive field is sought, 512n+1 so that the centre is on the grid of any stride."""

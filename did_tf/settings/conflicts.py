@@ -40,8 +40,8 @@ def _of_loss(config):
         yield f"loss.class_weights must have one above 0, got {tuple(weights)}"
     if outputs and not any(outputs.values()):
         yield f"loss.output_weights leaves nothing to train: {dict(outputs)}"
-    pixels = height * width * (config["train"]["batch_size"] if loss["ohem_scope"] == "batch" else 1)
-    if keep and keep >= pixels:
+    images = config["train"]["batch_size"] if loss["ohem_scope"] == "batch" else 1
+    if keep and images != "auto" and keep >= (pixels := height * width * images):
         yield f"loss.ohem_keep={keep} keeps everything: data.crop has {pixels} pixels per {loss['ohem_scope']}"
 
 
@@ -60,7 +60,7 @@ def _of_schedule(schedule, steps):
 
 def _of_training(config):
     train, factors = config["train"], config["optimizer"]["multipliers"]
-    if train["batch_size"] % (train["accumulate"] * train["parts"]):
+    if train["batch_size"] != "auto" and train["batch_size"] % (train["accumulate"] * train["parts"]):
         yield (
             f"train.batch_size={train['batch_size']} can't be shared by {train['accumulate']} micro-batches x "
             f"{train['parts']} parts: use a multiple of {train['accumulate'] * train['parts']}"

@@ -54,7 +54,7 @@ def make_strategy(devices: str) -> tf.distribute.Strategy:
 def check_shares(train: Mapping[str, Any], devices: int) -> None:
     """Raises `ConfigError` where devices, micro-batches and parts can't share a batch of the section `train` evenly."""
     size, parts = train["batch_size"], devices * train["accumulate"] * train["parts"]
-    if size % parts:
+    if size != "auto" and size % parts:
         raise ConfigError(
             f"train.batch_size={size} can't be shared by {devices} devices x {train['accumulate']} micro-batches x "
             f"{train['parts']} parts: use a multiple of {parts}"

@@ -12,6 +12,7 @@ from tensorflow import keras
 from did_tf import models
 from did_tf.common import compat
 from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm, only_looking, random_seed
+from did_tf.recompute.network import Recomputed, stored
 from did_tf.runs import checkpoints
 from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
@@ -61,6 +62,7 @@ class TrainStep:
         self.parts, self.ema_decay = train["parts"], train["ema"]
         self.micro_batches = train["accumulate"] * self.parts
         self._passes_per_step = self.micro_batches * len(supervision.passes)
+        self._forward = Recomputed(supervision.network) if train["recompute"] else stored(supervision.network)
         self.clip_norm = settings["clip_norm"]
         decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
         self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
@@ -220,13 +222,26 @@ class TrainStep:
 
     def _pixel_losses(self, one):
         """{output: [n, ...] float32} of a pass."""
-        with random_seed(one.seed), self.supervision.within(one.shift):
+        with self._within(one):
             outputs = self.supervision.network(tf.identity(one.image), training=True)
+        return self._losses_of(outputs, one)
+
+    @contextlib.contextmanager
+    def _within(self, one):
+        """Context of a pass, forward and back."""
+        with random_seed(one.seed), self.supervision.within(one.shift):
+            yield
+
+    def _losses_of(self, outputs, one):
         return {output: self.pixel_loss(outputs[output], one.targets[output]) for output in self.supervision.weights}
 
     def _pass_gradients(self, one, known, number):
+        with self._within(one):
+            outputs, back = self._forward(tf.identity(one.image))
+        outputs = {output: outputs[output] for output in self.supervision.weights}
         with tf.GradientTape() as tape:
-            losses = self._pixel_losses(one)
+            tape.watch(outputs)
+            losses = self._losses_of(outputs, one)
             known = known or self._shares([one], [losses])
             terms = [
                 tf.math.divide_no_nan(tf.reduce_sum(losses[output] * weights), divisor)
@@ -234,8 +249,9 @@ class TrainStep:
             ]
             total = tf.add_n([weight * term for weight, term in zip(self.supervision.weights.values(), terms)])
             scaled = total * self.loss_scale.scale
-        gradients = tape.gradient(scaled, self._weights(), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return gradients, terms, known
+        slopes = tape.gradient(scaled, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        with self._within(one):
+            return back(slopes, self._weights()), terms, known
 
     def _decayed(self, gradient, variable):
         decays = self.l2 and optimizers.decays(variable, self.undecayed)

@@ -15,12 +15,16 @@ AUTO = "auto"
 def resolved(config: Config, run: RunFolder) -> Config:
     """`config` with a value for every setting that is "auto": the run's own where there is one, else the best here.
 
-    What was chosen is told in a line each, and so is a precision that this machine only emulates.
+    A batch size is left as it is where there is no run: how large it may be depends on the network. What was chosen is
+    told in a line each, and so is a precision that this machine only emulates.
     """
     train, was = dict(config["train"]), _of_run(run)
     if train["precision"] == AUTO:
         train["precision"], why = _precision(train["devices"], was)
         print(f"train.precision=auto: {train['precision']}, for {why}")
+    if train["batch_size"] == AUTO and (size := was.get("batch_size", AUTO)) != AUTO:
+        train["batch_size"] = size
+        print(f"train.batch_size=auto: {size}, for the run was started so")
     if warning := emulated(train["precision"], train["devices"]):
         print(f"note: train.precision={train['precision']}: {warning}")
     return {**config, "train": train}

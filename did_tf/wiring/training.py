@@ -6,9 +6,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.learnable import check_classes, check_scored
+from data_pipelines.memory import free_memory
 from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.spec import IGNORE
 from did_tf import models
+from did_tf.analysis.room import check_room, largest_batch
+from did_tf.common.errors import ConfigError
 from did_tf.runs.identity import last_step
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
@@ -23,7 +26,7 @@ from did_tf.training.train_step import TrainStep
 from did_tf.training.trainer import Trainer
 from did_tf.wiring.data import Config, make_augmentation, make_dataset
 from did_tf.wiring.networks import make_model, make_validation
-from did_tf.wiring.resolved import resolved
+from did_tf.wiring.resolved import AUTO, resolved
 
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
@@ -37,20 +40,21 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     check(config)
     config = resolved(config, run)
     share_cores(config["train"]["parts"])
-    train = config["train"]
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
     check_classes(dataset.spec)
     check_loss(config["loss"], dataset.spec)
     train_split, val_split = _splits(config, dataset)
-    check_sources(train, run)
-    strategy = make_strategy(train["devices"])
-    check_shares(train, strategy.num_replicas_in_sync)
+    check_sources(config["train"], run)
+    strategy = make_strategy(config["train"]["devices"])
+    check_shares(config["train"], strategy.num_replicas_in_sync)
     keras.utils.set_random_seed(config["seed"])  # of the initial weights
     with strategy.scope():
-        model = make_model(config, dataset.spec, train["precision"])
+        model = make_model(config, dataset.spec, config["train"]["precision"])
     check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
     supervision = make_supervision(config, strategy, model)
+    config = _with_room(config, strategy, supervision)
+    train = config["train"]
     if val_split:
         check_scored(dataset, val_split)
     loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
@@ -107,6 +111,21 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
     ohem = {key: loss[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
     ignore = NO_LABEL if spec.task == "classification" else IGNORE
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
+
+
+def _with_room(config, strategy, supervision):
+    """`config` with a number for the batch size. Raises `ConfigError` where there is no room for the batch."""
+    train, of = config["train"], (supervision.network, config["data"]["crop"], config["train"])
+    on_cpu = all("CPU" in device.upper() for device in strategy.extended.worker_devices)
+    if train["batch_size"] == AUTO:
+        if not on_cpu:
+            raise ConfigError("train.batch_size=auto is for CPUs: what is free on a GPU is not known; set a number")
+        size = largest_batch(*of, strategy.num_replicas_in_sync, free_memory())
+        config = {**config, "train": {**train, "batch_size": size}}
+        check(config)
+    elif on_cpu and not train["shifted_passes"]:  # which take less than their network in one pass
+        check_room(*of, free_memory())
+    return config
 
 
 def _splits(config, dataset):

@@ -13,6 +13,7 @@ from did_tf.analysis import cost, measures
 from did_tf.common.errors import ConfigError
 from did_tf.inference.memory import most_in_graph
 from did_tf.inference.predictor import Predictor
+from did_tf.recompute import needs
 
 layers = keras.layers
 SIZE = (65, 97)
@@ -33,6 +34,12 @@ def test_a_small_network_by_hand():
     assert found.outputs == place * (3 + 4 + 4 + 5 + 9 + 2)
     assert found.inference == place * (4 + 5 + 9)
     assert found.training == place * (3 + 4 + 9 + 2)
+
+
+def test_what_is_kept_where_features_are_computed_again():
+    """The image and c; then d, for main; and 2 for the loss. b, of more channels than the image, costs little."""
+    place = 4 * 10 * 20
+    assert cost.activations(small(), 10, 20).recomputing == place * (3 + 4 + 5 + 9 + 2)
 
 
 def test_what_dropout_and_pooling_keep():
@@ -156,10 +163,8 @@ def test_training_keeps_what_the_gradient_takes(name):
 
 
 def test_what_nobody_knows_of_a_layer_is_told(monkeypatch):
-    monkeypatch.setattr(cost, "_NEEDS", {keras.layers.InputLayer: ()})
-    with pytest.raises(
-        ValueError, match="layer 'a' of type Conv2D: say in did_tf.analysis.cost what its gradient needs"
-    ):
+    monkeypatch.setattr(needs, "_NEEDS", {keras.layers.InputLayer: ()})
+    with pytest.raises(ValueError, match="layer 'a' of type Conv2D: say in did_tf.recompute.needs what it needs"):
         cost.activations(small(), 8, 8)
 
 

@@ -23,6 +23,7 @@ TRAIN = {
     "batch_size": 4,
     "accumulate": 1,
     "parts": 1,
+    "recompute": False,
     "ema": 0.0,
     "precision": "float32",
     "sync_batch_norm": False,

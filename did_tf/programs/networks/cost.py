@@ -97,6 +97,8 @@ def _training(config, run, size, batch):
         train = wiring.resolved(config, run)["train"]
     crop = size or tuple(config["data"]["crop"])
     batch, source = batch or train["batch_size"], "--size" if size else "the training crop"
+    if batch == "auto":
+        raise ConfigError("train.batch_size=auto: say by --batch of how many images the cost is wanted")
     own = {"data": {**config["data"], "crop": list(crop)}, "train": {**train, "batch_size": batch}}
     at_once = math.ceil(batch / train["accumulate"])
     return Case("training", {**config, **own}, crop, batch, at_once, train["precision"], source)
@@ -144,11 +146,17 @@ def _counted(experiment, cases):
             "at_once": case.at_once,
             "precision": case.precision,
             "multiply_adds": case.batch * passes * measures.multiply_adds(network, *case.size),
-            "features": case.at_once * (found.inference if case.kind == "inference" else found.training),
+            "features": case.at_once * _features(case, found),
             "all_features": case.at_once * found.outputs,
             "measured": None,
         }
     return {**report, "commit": git_commit()}
+
+
+def _features(case, found):
+    if case.kind == "inference":
+        return found.inference
+    return found.recomputing if case.config["train"]["recompute"] else found.training
 
 
 def _network(case, spec, **changes):

@@ -1,0 +1,1 @@
+"""Features that the backward pass computes again in place of keeping them."""
