@@ -33,8 +33,9 @@ def ask_for_onednn() -> None:
 
     They train faster there (docs/explanation/cpu.md). A variable that is set already stays.
     """
-    if is_avx2_alone():
-        os.environ.setdefault(_ONEDNN, "1")
+    if is_avx2_alone() and _ONEDNN not in os.environ:
+        # It would say, as an error, that it leaves uint8 to TensorFlow's own; what fails is raised all the same.
+        os.environ.update({_ONEDNN: "1", "TF_CPP_MIN_LOG_LEVEL": "3"})
 
 
 def onednn_is_asked_for() -> bool:

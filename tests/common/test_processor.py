@@ -61,6 +61,7 @@ def test_onednn_is_asked_for_where_tensorflow_leaves_it_out(listed, monkeypatch,
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given or "")
     if given is None:
         monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
     processor.ask_for_onednn()
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == expected
     assert processor.onednn_is_asked_for() is (expected == "1")
