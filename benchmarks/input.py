@@ -36,7 +36,7 @@ from did_tf.runs.run_folder import RunFolder, read_metrics
 BATCH, CROP = 22, (321, 321)
 ROUNDS, BATCHES = 7, 6
 DRAWN = 88  # scenes
-STEPS = 30  # of the training
+STEPS = 12  # of the training
 LIMIT = "OpenCV, decoding alone"
 
 

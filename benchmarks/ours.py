@@ -55,8 +55,8 @@ def prepare(told):
 
 
 def _training(config, told):
-    folder = tempfile.mkdtemp()
-    trainer = wiring.make_trainer(config, RunFolder(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = wiring.make_trainer(config, RunFolder(folder))
     batch = next(iter(trainer._batches(0)))
     return trainer.model, lambda: trainer.train_step(batch, tf.constant(0, tf.int32)).numpy()
 
@@ -85,5 +85,12 @@ def _layers(whose):
         yield
 
 
+def most_held():
+    """Bytes: of the first GPU, or of this process where there is none."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return worker.peak_of_process()
+
+
 if __name__ == "__main__":
-    worker.serve(prepare)
+    worker.serve(prepare, most_held)

@@ -31,19 +31,20 @@ PARTS = {
     "step": step,
     "filters": filters,
     "peers-training": peers.training,
+    "peers-others": peers.others,
     "peers-inference": peers.inference,
     "input": lambda precisions, seconds: input_speed(),
     "health": lambda precisions, seconds: health(),
     "predict": lambda precisions, seconds: predicting.predict(),
 }
 """{name: function of the precisions and the seconds for each comparison, which gives entries or prints by itself}."""
-SEVERAL = {"peers": ("peers-training", "peers-inference")}
+SEVERAL = {"peers": ("peers-training", "peers-others", "peers-inference")}
 
 
 def main():
     given = _arguments()
     parts = [name for chosen in given.parts or ["systems"] for name in SEVERAL.get(chosen, (chosen,))]
-    machine = report.machine(git_commit(), _versions())
+    machine = report.machine(git_commit(), versions())
     print(report.header(machine))
     if not machine["bfloat16"]:
         print("bfloat16 is not measured: this processor would emulate it")
@@ -74,7 +75,7 @@ def _arguments():
     return given
 
 
-def _versions():
+def versions():
     return {"TensorFlow": tf.__version__, "Keras": importlib.metadata.version("keras"), "NumPy": np.__version__}
 
 

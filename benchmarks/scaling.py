@@ -29,6 +29,7 @@ def _cases(precision, cores):
     for count in counts[1:]:
         devices = _told(precision, CROPS, {"train.devices": f"cpu*{count}"})
         yield Case(f"{count} logical devices", devices, images=CROPS)
+        yield Case(f"{count} parts", _told(precision, CROPS, {"train.parts": count}), images=CROPS)
     for count in counts[1:]:
         share = len(cores) // count
         copies = [

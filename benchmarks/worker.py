@@ -16,13 +16,14 @@ except ImportError:  # Windows
     resource = None
 
 
-def serve(prepare):
+def serve(prepare, peak=None):
     """Answers on stdout, a line of JSON each.
 
     Args:
       prepare: function of the description, whose "cores" are those to run on, that gives (facts to report, function to
         time). The function is called twice before anything is reported: whatever is traced, loaded or searched for once
         is not timed.
+      peak: function that gives the most bytes held; `peak_of_process` if None.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is no answer
@@ -36,10 +37,10 @@ def serve(prepare):
         began = time.perf_counter()
         call()
         seconds = time.perf_counter() - began
-        print(json.dumps({"seconds": seconds, "peak": peak()}), file=answers, flush=True)
+        print(json.dumps({"seconds": seconds, "peak": (peak or peak_of_process)()}), file=answers, flush=True)
 
 
-def peak():
+def peak_of_process():
     """Bytes that this process has held at most: `data_pipelines.memory.peak`, which other environments have not."""
     if own := re.search(r"^VmHWM:\s+(\d+) kB$", _status(), re.MULTILINE):
         return int(own[1]) * 1024

@@ -11,12 +11,17 @@ import sys
 from benchmarks import turns
 from benchmarks.peers.environments import FOLDER, python_of
 from benchmarks.turns import Case
+from data_pipelines.memory import cores
 
 SIDE, CROPS = 321, 4
 REFERENCE = FOLDER / "did"
 LIMITS = {"logits": 1e-3, "loss": 1e-4, "gradient": 1e-3, "parameters": 0}
 """The largest differences that rounding may make."""
-OPTIONS = {}
+CORES = cores()
+OPTIONS = {
+    **({f"did_tf, train.parts={CORES}": {"train.parts": CORES}} if CORES > 1 and CROPS % CORES == 0 else {}),
+    "did_tf, train.accumulate=2": {"train.accumulate": 2},
+}
 """Rows of did_tf's training with settings that differ: {name: settings}."""
 ENGINES = {"did_tf, the model itself": {}, "did_tf, frozen": {"engine": "tensorflow"}}
 """Rows of did_tf's inference: {name: what differs in what `ours.prepare` is told}."""
@@ -34,22 +39,26 @@ def check():
 
 
 def training(precisions, seconds):
-    """Entries of the report."""
-    _check_once()
-    return [
-        entry
-        for precision in precisions
-        for entry in turns.measure(f"DID, training, {precision}", _training(precision), seconds or 150)
-    ]
+    """Entries of the report: PyTorch without compiling, and did_tf with several settings."""
+    return _measured("DID, training", _training, precisions, seconds or 120)
+
+
+def others(precisions, seconds):
+    """Likewise PyTorch without and with compiling, and Keras' own layers."""
+    return _measured("DID, training by others", _others, precisions, seconds or 90)
 
 
 def inference(precisions, seconds):
-    """Likewise."""
+    """Likewise all, labelling."""
+    return _measured("DID, inference", _inference, precisions, seconds or 60)
+
+
+def _measured(group, cases, precisions, seconds):
     _check_once()
     return [
         entry
         for precision in precisions
-        for entry in turns.measure(f"DID, inference, {precision}", _inference(precision), seconds or 60)
+        for entry in turns.measure(f"{group}, {precision}", [*cases(precision)], seconds, least=3)
     ]
 
 
@@ -59,12 +68,23 @@ def _check_once():
 
 
 def _training(precision):
-    own = {"data.crop": (SIDE, SIDE), "train.batch_size": CROPS, "train.precision": precision}
-    yield from _pytorch({"kind": "training", "batch": CROPS, "side": SIDE, "precision": precision}, CROPS)
-    told = {"kind": "training", "experiment": "did_camvid"}
-    yield Case("Keras' own layers", {**told, "settings": own, "layers": "keras"}, images=CROPS)
+    yield next(_pytorch(_step(precision), CROPS))
     for name, settings in {"did_tf": {}, **OPTIONS}.items():
-        yield Case(name, {**told, "settings": {**own, **settings}}, images=CROPS)
+        yield Case(name, _update(precision, settings), images=CROPS)
+
+
+def _others(precision):
+    yield from _pytorch(_step(precision), CROPS)
+    yield Case("Keras' own layers", {**_update(precision, {}), "layers": "keras"}, images=CROPS)
+
+
+def _step(precision):
+    return {"kind": "training", "batch": CROPS, "side": SIDE, "precision": precision}
+
+
+def _update(precision, settings):
+    own = {"data.crop": (SIDE, SIDE), "train.batch_size": CROPS, "train.precision": precision, **settings}
+    return {"kind": "training", "experiment": "did_camvid", "settings": own}
 
 
 def _inference(precision):

@@ -74,7 +74,7 @@ def cut_image(image: tf.Tensor, view: View, options: Augmentation, fill: Sequenc
         part = _part(image, view.corner, view.size, fill)
         if options.area:
             part = _averaged(part, view, options)
-        part = tf.image.resize(part, options.crop)
+        part = _as_large(part, options) if _keeps_size(options) else tf.image.resize(part, options.crop)
         return part if view.mirrored is None else _mirror(part, view.mirrored)
     first, size = _window(view, options.crop)
     part = _part(image, first, size, fill)
@@ -100,6 +100,9 @@ def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
         part, rows = _part(label, first, size, IGNORE), _turned_rows(view, first, options.crop)
         return _resample(part[..., None], rows, options.crop, "NEAREST", fill_mode="CONSTANT")[..., 0]
     part = _part(label, view.corner, view.size, IGNORE)
+    if _keeps_size(options):
+        part = _as_large(part, options)
+        return part if view.mirrored is None else _mirror(part, view.mirrored)
     # Gathering along the first axis copies whole rows: two transposes cost less than single pixels.
     for axis, length in enumerate(options.crop):
         centres = 2 * np.arange(length, dtype=np.int32) + 1  # twice those of the crop's pixels
@@ -196,6 +199,15 @@ def _padded(image, margins, fill):
     rows = tf.pad(rows, margins * [[1], [bands]])
     height, width = height + tf.reduce_sum(margins[0]), width + tf.reduce_sum(margins[1])
     return tf.reshape(rows + tf.tile(fill, [width]), [height, width, bands])
+
+
+def _keeps_size(options):
+    """Whether what becomes the crop is as large as the crop: nothing is to be resampled."""
+    return not options.area and tuple(options.scale) == (1, 1)
+
+
+def _as_large(part, options):
+    return tf.ensure_shape(part, (*options.crop, *part.shape[2:]))
 
 
 def _averaged(part, view, options):

@@ -204,3 +204,18 @@ def test_fast_float32_is_asked_of_onednn(monkeypatch):
     set_precision("float32_fast")
     assert os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] == "BF16"
     assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_tensor_float_32_is_for_fast_float32_alone():
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    before, environment = enabled(), os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE")
+    try:
+        for precision, wanted in (("float32_fast", True), ("float32", False), ("bfloat16", False)):
+            set_precision(precision)
+            assert enabled() is wanted, precision
+    finally:
+        set_precision("float32")
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+        os.environ.pop("ONEDNN_DEFAULT_FPMATH_MODE")
+        if environment is not None:
+            os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = environment
