@@ -1,6 +1,7 @@
 """A benchmark's scores and results from the programs: `make evaluate` and `make submit` of a run on KITTI road."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,8 @@ from did_tf.inference.engines import Engine
 from did_tf.runs import weights
 from did_tf.runs.identity import flatten
 from did_tf.scoring import official
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 # One process, for each import of TensorFlow takes seconds.
 TWICE = """
@@ -46,6 +49,10 @@ def launch_twice(program, arguments, more):
     return subprocess.run(command, cwd=Path(official.__file__).parents[3], capture_output=True, text=True)
 
 
+def numbers(text):
+    return [float(number) for number in NUMBER.findall(text)]
+
+
 def test_the_benchmarks_scores_are_printed_and_reported(made):
     settings, model, run, arguments = made
     done = launch_twice("evaluate", arguments, ["--split=train", "--limit=1"])
@@ -56,8 +63,13 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
         image, label = dataset.read(sample)
         benchmark.update(sample, label, predictor(image)["main"])
     reported = json.loads((run.evaluation / "val.json").read_text())["official"]
-    assert flatten(reported) == pytest.approx(flatten(benchmark.scores()), abs=1e-5)  # by other threads
-    assert f"{benchmark.title}\n{benchmark.table(settings['paper'])}" in done.stdout
+    # Other threads sum in another order, and a pixel at a threshold falls on its other side.
+    assert flatten(reported) == pytest.approx(flatten(benchmark.scores()), abs=2e-4)
+    expected = f"{benchmark.title}\n{benchmark.table(settings['paper'])}"
+    start = done.stdout.index(benchmark.title)
+    printed = done.stdout[start : start + len(expected)]
+    assert NUMBER.sub("#", printed) == NUMBER.sub("#", expected)
+    assert numbers(printed) == pytest.approx(numbers(expected), abs=0.03)  # percent
 
     assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in done.stdout
     assert "official" not in json.loads((run.evaluation / "first_1" / "train.json").read_text())
