@@ -8,7 +8,6 @@ measures the commands of another checkout. The last line is all of it as JSON.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.turns import spread
+from data_pipelines.memory import cores
+
 CLASSES, FRAMES, CALLS = 11, 30, 5
 COMMANDS = ("evaluate", "predict")
 SIZES = ((321, 321), (360, 480))
-CORES = os.cpu_count() or 1
+CORES = cores()
 WAYS = [("model", 1), ("tensorflow", 1), ("tensorflow", CORES), ("openvino", 1), ("openvino", CORES)]
 """(engine, streams); "model" is a call of the Keras model, as training validates."""
 _SELF = [sys.executable, "-m", "benchmarks.inference"]
@@ -88,9 +90,8 @@ def _tell(title, times):
     print(f"\n{title}")
     medians = {name: float(np.median(values)) for name, values in times.items()}
     for name, values in times.items():
-        low, high = np.percentile(values, (25, 75))
         ratio = medians[name] / next(iter(medians.values()))
-        print(f"  {name:16} {medians[name]:7.0f} +- {(high - low) / 2:3.0f}  ratio {ratio:.2f}", flush=True)
+        print(f"  {name:16} {medians[name]:7.0f} +- {spread(values):3.0f}  ratio {ratio:.2f}", flush=True)
     return medians
 
 

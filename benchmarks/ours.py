@@ -23,7 +23,7 @@ from tensorflow import keras
 
 from benchmarks import worker
 from did_tf import wiring
-from did_tf.analysis import measures
+from did_tf.analysis import measures, speed
 from did_tf.inference import engines
 from did_tf.models import units
 from did_tf.runs.run_folder import RunFolder
@@ -85,12 +85,5 @@ def _layers(whose):
         yield
 
 
-def most_held():
-    """Bytes: of the first GPU, or of this process where there is none."""
-    if tf.config.list_logical_devices("GPU"):
-        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return worker.peak_of_process()
-
-
 if __name__ == "__main__":
-    worker.serve(prepare, most_held)
+    worker.serve(prepare, speed.most_held)

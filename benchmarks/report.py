@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from data_pipelines.memory import cores
+from did_tf.common import processor
 
 GIB = 2**30
 SAME_MEMORY = 0.02
@@ -56,12 +57,11 @@ def write(folder, parts, machine, entries):
 
 def machine(commit, versions):
     """What figures depend on beside the code."""
-    flags = _cpu("flags")
     return {
         "commit": commit,
-        "processor": _cpu("model name") or platform.processor() or platform.machine(),
+        "processor": processor.name(platform.processor() or platform.machine()),
         "cores": cores(),
-        "bfloat16": bool({"avx512_bf16", "amx_bf16"} & {*flags.split()}),
+        "bfloat16": processor.has_bfloat16(),
         "load": psutil.getloadavg()[0],
         "versions": {"Python": platform.python_version(), **versions},
     }
@@ -103,12 +103,6 @@ def _difference(old, new):
 def _changed(what, old, new, noise):
     beyond = abs(new - old) > noise and not math.isclose(new, old)
     return f"{what} x {new / old:.3f} ({'CHANGED' if beyond else 'within the noise'})"
-
-
-def _cpu(entry):
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == entry), "")
 
 
 def main():

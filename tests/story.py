@@ -2,19 +2,14 @@
 
 from typing import NamedTuple
 
+from small import SMALL
+
 from did_tf import wiring
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import evaluation
 
-TINY = {
-    "did": {"growth": 4, "units": (1, 1, 1, 1)},
-    "duc": {"depth": 14, "width": 8, "aspp": 2},
-    "fc_densenet": {"growth": 4, "units": (1,) * 5, "bottleneck": 1, "stem": 8},
-    "fcrn": {"depth": 14, "width": 8},
-    "ladder": {"growth": 4, "units": (1, 1, 1, 2), "width": 8},
-    "sunet": {"filters": 4, "depth": 1, "widths": (8, 12, 16, 20)},
-}
+TINY = {**SMALL, "did": {"growth": 4, "units": (1, 1, 1, 1)}}
 SHORT = {
     "data.crop": (33, 33),
     "evaluate.scales": (1.0,),

@@ -75,7 +75,7 @@ def cut_image(image: tf.Tensor, view: View, options: Augmentation, fill: Sequenc
         if options.area:
             part = _averaged(part, view, options)
         part = _as_large(part, options) if _keeps_size(options) else tf.image.resize(part, options.crop)
-        return part if view.mirrored is None else _mirror(part, view.mirrored)
+        return _mirror(part, view.mirrored)
     first, size = _window(view, options.crop)
     part = _part(image, first, size, fill)
     rows = _turned_rows(view, first, options.crop)
@@ -102,7 +102,7 @@ def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
     part = _part(label, view.corner, view.size, IGNORE)
     if _keeps_size(options):
         part = _as_large(part, options)
-        return part if view.mirrored is None else _mirror(part, view.mirrored)
+        return _mirror(part, view.mirrored)
     # Gathering along the first axis copies whole rows: two transposes cost less than single pixels.
     for axis, length in enumerate(options.crop):
         centres = 2 * np.arange(length, dtype=np.int32) + 1  # twice those of the crop's pixels
@@ -219,7 +219,8 @@ def _averaged(part, view, options):
 
 
 def _mirror(pixels, mirrored):
-    return tf.reverse(pixels, tf.where(mirrored)[:, 0])
+    """`mirrored` as of `View`."""
+    return pixels if mirrored is None else tf.reverse(pixels, tf.where(mirrored)[:, 0])
 
 
 def _window(view, crop):

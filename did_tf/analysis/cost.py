@@ -15,7 +15,7 @@ from tensorflow import keras
 from did_tf.analysis.graph import Graph
 from did_tf.models.layers import Dropout, Normalize, check_size
 from did_tf.recompute import needs
-from did_tf.recompute.plan import segments
+from did_tf.recompute.plan import ends_of, leading_to, segments
 
 layers = keras.layers
 
@@ -60,12 +60,12 @@ def activations(model: keras.Model, height: int, width: int, output: str = "main
     graph = Graph(model, height, width)
     taken = {name: takes(graph, name) for name in graph.feeds}
     sizes = {name: _bytes(graph, name) for name in graph.feeds}
-    ends = {name: _layer_of(model, tensor) for name, tensor in model.output.items()}
+    ends = ends_of(model)
     in_place = {name for name, layer in graph.layers.items() if isinstance(layer, _IN_PLACE)}
     outputs = sum(sizes[end] for end in ends.values())
     return Activations(
         outputs=sum(sizes.values()),
-        inference=most_of_layers(_way_to(graph.feeds, ends[output]), taken, sizes, in_place),
+        inference=most_of_layers(leading_to(graph.feeds, [ends[output]]), taken, sizes, in_place),
         training=_kept(graph, taken, sizes) + outputs,
         recomputing=_kept_for_recomputing(model, sizes) + outputs,
     )
@@ -120,18 +120,6 @@ def _bytes(graph, name):
 
 def _output(graph, name):
     return tf.nest.flatten(graph.layers[name].output)[0]
-
-
-def _layer_of(model, tensor):
-    return next(layer.name for layer in model.layers if layer.output is tensor)
-
-
-def _way_to(feeds, end):
-    """Names of the layers that lead to layer `end`, in order; those of which a size is taken too."""
-    wanted = {end}
-    for name in reversed(feeds):
-        wanted |= {*feeds[name]} if name in wanted else set()
-    return [name for name in feeds if name in wanted]
 
 
 def _kept(graph, taken, sizes):

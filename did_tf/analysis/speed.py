@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +14,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines.memory import cores, peak
+from did_tf.common import processor
 
 LEAST, MOST = 3, 200
 """How often a call is measured."""
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 class Measured(NamedTuple):
@@ -57,7 +55,7 @@ def measure(call: Callable[[], tf.Tensor], held: int, seconds: float, what: str,
             times.append(time.perf_counter() - began)
             bar.update(min(times[-1], seconds - bar.n))
     low, high = np.percentile(times, (25, 75))
-    return Measured(float(np.median(times)), float(high - low) / 2, len(times), max(_most_held() - held, 0))
+    return Measured(float(np.median(times)), float(high - low) / 2, len(times), max(most_held() - held, 0))
 
 
 def memory_held() -> int:
@@ -68,21 +66,22 @@ def memory_held() -> int:
     return psutil.Process().memory_info().rss
 
 
+def most_held() -> int:
+    """Bytes that were held at most so far, of what `memory_held` counts."""
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if _on_gpu() else peak()
+
+
 def machine() -> dict[str, Any]:
     """Processor or GPU, cores, and versions, for the record. A process that sees no GPU tells the processor."""
     gpus = tf.config.get_visible_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
     return {
-        "device": ", ".join(names) or _processor(),
+        "device": ", ".join(names) or processor.name(platform.processor() or platform.machine()),
         "cores": cores(),
         "load": psutil.getloadavg()[0],
         "tensorflow": tf.__version__,
         "keras": importlib.metadata.version("keras"),
     }
-
-
-def _most_held():
-    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if _on_gpu() else peak()
 
 
 def _on_gpu():
@@ -91,11 +90,3 @@ def _on_gpu():
 
 def _wait(result):
     tf.reshape(result, [-1])[:1].numpy()
-
-
-def _processor():
-    with contextlib.suppress(OSError):
-        for line in _CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":")[1].strip()
-    return platform.processor() or platform.machine()

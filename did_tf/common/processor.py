@@ -43,10 +43,10 @@ def onednn_is_asked_for() -> bool:
     return is_avx2_alone() and os.environ.get(_ONEDNN) == "1"
 
 
-def name() -> str:
-    """What it is called; "this processor" where nothing says it."""
+def name(unknown: str = "this processor") -> str:
+    """What it is called; `unknown` where nothing says it."""
     found = re.search(r"^model name\s*: *(.+)$", _cpuinfo(), re.MULTILINE)
-    return found[1].strip() if found else "this processor"
+    return found[1].strip() if found else unknown
 
 
 def _features():

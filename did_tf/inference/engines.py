@@ -15,6 +15,7 @@ from did_tf.inference import open_vino
 from did_tf.inference.frozen import Forward, freeze
 from did_tf.inference.memory import ROUGH
 from did_tf.inference.open_vino import OpenVino
+from did_tf.inference.predictor import Predictor
 from did_tf.training.distribution import best_precision, emulated
 
 ENGINES = ("tensorflow", "openvino")
@@ -58,6 +59,10 @@ class Engine:
             return OpenVino(model, outputs, self.precision, self.streams, probabilities)
         frozen = freeze(model, outputs, tf.nn.softmax if probabilities else tf.identity)
         return lambda images: dict(zip(outputs, frozen(tf.constant(images))))
+
+    def images_at_once(self, predictor: Predictor) -> int:
+        """How many images are to be under way: one for each stream, but where these are of the tiles of one."""
+        return 1 if predictor.tile else self.streams
 
     def told(self) -> dict[str, str]:
         """What figures are made with, for a report."""

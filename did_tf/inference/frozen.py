@@ -15,6 +15,7 @@ from tensorflow import keras
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from did_tf.models.layers import Dropout
+from did_tf.recompute.plan import ends_of, feeds_of, leading_to
 
 Forward = Callable[[np.ndarray], Mapping[str, Any]]
 """Images [N, H, W, C] float32 -> {output: values}, as arrays or tensors."""
@@ -45,34 +46,43 @@ def freeze(model: keras.Model, outputs: Sequence[str], finish: Callable[[tf.Tens
 
 def folded(model: keras.Model, outputs: Sequence[str], image: tf.Tensor) -> dict[str, tf.Tensor]:
     """{output: logits} of images [N, H, W, C] in inference, as `model` gives them up to rounding."""
-    norms = norms_after_convolutions(model)
-    values = {id(model.input): image}
-    for layer in _needed(model, outputs):
-        inputs = tf.nest.map_structure(lambda tensor: values[id(tensor)], layer.input)
-        if layer.name in norms.values() or isinstance(layer, _DROPOUTS):
-            values[id(layer.output)] = inputs
-        elif layer.name in norms:
-            values[id(layer.output)] = _convolved(inputs, layer, model.get_layer(norms[layer.name]))
+    feeds, ends, norms = feeds_of(model), ends_of(model), norms_after_convolutions(model)
+    values: dict[str, Any] = {}
+    for name in leading_to(feeds, [ends[output] for output in outputs]):
+        layer, inputs = model.get_layer(name), [values[feed] for feed in feeds[name]]
+        if not inputs:
+            values[name] = image
+        elif name in norms.values() or isinstance(layer, _DROPOUTS):
+            values[name] = inputs[0]
+        elif name in norms:
+            values[name] = _convolved(inputs[0], layer, model.get_layer(norms[name]))
         else:
-            values[id(layer.output)] = layer(inputs)
-    return {name: values[id(model.output[name])] for name in outputs}
+            values[name] = layer(tf.nest.pack_sequence_as(layer.input, inputs))
+    return {output: values[ends[output]] for output in outputs}
 
 
 def norms_after_convolutions(model: keras.Model) -> dict[str, str]:
     """{convolution: the batch norm that alone takes its output, through dropout or at once}, by their names."""
-    takers: dict[int, list[Any]] = {id(tensor): [None] for tensor in model.output.values()}
-    for layer in _computing(model):
-        for tensor in tf.nest.flatten(layer.input):
-            takers.setdefault(id(tensor), []).append(layer)
+    feeds, layers = feeds_of(model), {layer.name: layer for layer in model.layers}
+    takers: dict[str, list[str]] = {name: [] for name in feeds}
+    for name, taken in feeds.items():
+        for feed in taken:
+            takers[feed].append(name)
+    for end in ends_of(model).values():
+        takers[end].append("")  # whoever asked
     found = {}
-    for layer in _computing(model):
+    for name, layer in layers.items():
         if isinstance(layer, keras.layers.Conv2D) and _is_plain(layer):
-            taker = layer
-            while taker and (taker is layer or isinstance(taker, _DROPOUTS)):
-                taker = takers[id(taker.output)][0] if len(takers[id(taker.output)]) == 1 else None
-            if isinstance(taker, keras.layers.BatchNormalization):
-                found[layer.name] = taker.name
+            taker = _only(takers[name])
+            while isinstance(layers.get(taker), _DROPOUTS):
+                taker = _only(takers[taker])
+            if isinstance(layers.get(taker), keras.layers.BatchNormalization):
+                found[name] = taker
     return found
+
+
+def _only(names):
+    return names[0] if len(names) == 1 else ""
 
 
 def _convolved(inputs, convolution, norm):
@@ -89,20 +99,6 @@ def _convolved(inputs, convolution, norm):
         dilations=convolution.dilation_rate,
     )
     return tf.nn.bias_add(outputs, tf.cast(offset, dtype))
-
-
-def _needed(model, outputs):
-    """The layers that lead to `outputs`, in the order in which they are computed."""
-    wanted, layers = {id(model.output[name]) for name in outputs}, []
-    for layer in reversed(_computing(model)):
-        if id(layer.output) in wanted:
-            wanted.update(id(tensor) for tensor in tf.nest.flatten(layer.input))
-            layers.append(layer)
-    return layers[::-1]
-
-
-def _computing(model):
-    return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
 def _is_plain(layer):

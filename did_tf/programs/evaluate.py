@@ -70,8 +70,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     cli.tell_idle(config, protocols)
     done = set()
     for protocol in protocols:
-        beside = refiner.bytes_beside if refiner else None
-        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=engine, beside=beside)
+        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=engine, refiner=refiner)
         way = fitting.all(sizes)
         if way not in done:
             _evaluate(config, run, subject, fitting.make(way), way, baselines, refiner)
@@ -168,8 +167,7 @@ def _main_alone(config, subject, protocol):
 
 
 def _scored(engine, predictor, dataset, watch=None):
-    streams = 1 if predictor.tile else engine.streams  # of tiles they are the predictor's own
-    show, limit = sys.stderr.isatty(), FLAGS.limit
+    streams, show, limit = engine.images_at_once(predictor), sys.stderr.isatty(), FLAGS.limit
     return evaluation.evaluate(predictor, dataset, FLAGS.split, show, limit, watch, streams)
 
 

@@ -65,11 +65,10 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])
-    beside = refiner.bytes_beside if refiner else None
-    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False, engine=engine, beside=beside)
+    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False, engine=engine, refiner=refiner)
     predictor = fitting.make(FLAGS.protocol)
     depends = _depends(config, weights, spec, predictor, engine)
-    streams = engine.streams if together and not predictor.tile else 1
+    streams = engine.images_at_once(predictor) if together else 1
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names) as folder:

@@ -56,7 +56,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     samples = dataset.samples(split)[: FLAGS.limit]
     largest = max(fields.values(), key=lambda field: field.bytes_per_tile(spec.num_classes))
     refiner = Refiner(largest, spec.num_classes)
-    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN], beside=refiner.bytes_beside)
+    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN], refiner=refiner)
     way, refined = fitting.all(memory.sizes_of(dataset, samples)), RefinedScores(fields, refiner)
     before = evaluation.evaluate(fitting.make(way), dataset, split, sys.stderr.isatty(), FLAGS.limit, refined.update)
     matrices = refined.matrices()

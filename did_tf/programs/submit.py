@@ -51,8 +51,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [protocol], sizes, together)
     model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
     cli.tell_idle(config, [protocol])
-    beside = refiner.bytes_beside if refiner else None
-    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine, beside=beside)
+    fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine, refiner=refiner)
     protocol = fitting.all(sizes)
     folder = FLAGS.output or run.folder / "submission" / FLAGS.split
     files.check_output(folder)
@@ -65,7 +64,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         **{key: config[key] for key in ("model", "evaluate", *(["crf"] if refiner else []))},
     }
     predictor = fitting.make(protocol)
-    streams = 1 if predictor.tile else engine.streams
+    streams = engine.images_at_once(predictor)
     if refiner:
         streams = min(map(refiner.together, sizes.values()), default=1)
     count, packed = submission.write(

@@ -9,6 +9,7 @@ the last of a residual unit, is computed again too.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -70,6 +71,14 @@ def ends_of(network: keras.Model) -> dict[str, str]:
     """{output: name of the layer that makes it}."""
     made = {id(layer.output): layer.name for layer in network.layers}
     return {output: made[id(tensor)] for output, tensor in network.output.items()}
+
+
+def leading_to(feeds: dict[str, list[str]], ends: Iterable[str]) -> list[str]:
+    """Names of the layers that lead to the layers `ends`, in order; those of which a size alone is taken too."""
+    wanted = {*ends}
+    for name in reversed(feeds):
+        wanted |= {*feeds[name]} if name in wanted else set()
+    return [name for name in feeds if name in wanted]
 
 
 def segments(network: keras.Model) -> list[Segment]:

@@ -19,6 +19,7 @@ from did_tf.inference import engines, trained
 from did_tf.inference.engines import Engine
 from did_tf.inference.memory import Fitting, Size, sizes_of
 from did_tf.inference.predictor import BATCH, Predictor, tile_starts, tile_stride
+from did_tf.inference.refining import Refiner
 from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
@@ -135,11 +136,23 @@ def make_engine(
     return engines.choose(name, precision, min(streams, default=1))
 
 
-def make_fitting(config: Config, model: keras.Model, spec: DatasetSpec, protocol: str, **options: Any) -> Fitting:
-    """The `Fitting` of a protocol: `outputs` and `engine` as of `make_predictor`, which raises; further `options`."""
-    given = {key: options.pop(key) for key in ("outputs", "engine") if key in options}
-    make = functools.partial(make_predictor, config, model, **given)
-    return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, **options)
+def make_fitting(
+    config: Config,
+    model: keras.Model,
+    spec: DatasetSpec,
+    protocol: str,
+    outputs: Sequence[str] | None = None,
+    engine: Engine | None = None,
+    refiner: Refiner | None = None,
+    **options: Any,
+) -> Fitting:
+    """The `Fitting` of a protocol: `outputs` and `engine` as of `make_predictor`, which raises; further `options`.
+
+    What the `refiner` takes beside the network is counted.
+    """
+    make = functools.partial(make_predictor, config, model, outputs=outputs, engine=engine)
+    beside = refiner.bytes_beside if refiner else None
+    return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, beside=beside, **options)
 
 
 def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:
