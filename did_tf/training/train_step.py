@@ -11,14 +11,13 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
-from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm, only_looking, random_seed
-from did_tf.recompute.network import Recomputed, stored
+from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm
 from did_tf.runs import checkpoints
 from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
-from did_tf.training.passes import shares, side_by_side, split
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
+from did_tf.training.update.gradients import Gradients
 
 _SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
 
@@ -58,11 +57,8 @@ class TrainStep:
         seed: int,
     ) -> None:
         self.strategy, self.model, self.pixel_loss = strategy, model, pixel_loss
-        self.supervision, self.schedule, self.seed = supervision, schedule, seed
-        self.parts, self.ema_decay = train["parts"], train["ema"]
-        self.micro_batches = train["accumulate"] * self.parts
-        self._passes_per_step = self.micro_batches * len(supervision.passes)
-        self._forward = Recomputed(supervision.network) if train["recompute"] else stored(supervision.network)
+        self.supervision, self.schedule = supervision, schedule
+        self.ema_decay = train["ema"]
         self.clip_norm = settings["clip_norm"]
         decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
         self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
@@ -84,6 +80,8 @@ class TrainStep:
             )
             self.loss_scale = optimizers.LossScale(train["precision"] == "float16")
             self.averages = [tf.Variable(v, trainable=False) for v in self._weights()] if self.ema_decay else []
+        scale = self.loss_scale.scale
+        self._gradients = Gradients(strategy, model, pixel_loss, supervision, train, seed, scale)
         self.metrics = [
             "loss",
             *(f"loss/{name}" for name in self.supervision.weights),
@@ -160,7 +158,7 @@ class TrainStep:
     def _replica_step(self, images, labels, step, frozen):
         context = tf.distribute.get_replica_context()
         with frozen_batch_norm(frozen):
-            gradients, losses, mining = self._gradients(context, images, labels, step)
+            gradients, losses, mining = self._gradients(images, labels, step)
         gradients = context.all_reduce(_SUM, gradients)
         scale, rate = tf.identity(self.loss_scale.scale), self.schedule(self._updates_made())
         if self.loss_scale.enabled:
@@ -186,72 +184,6 @@ class TrainStep:
             return []
         kept, valid = context.all_reduce(_SUM, [mining.kept, mining.valid])
         return [tf.math.divide_no_nan(kept, valid), context.all_reduce(_MEAN, mining.threshold)]
-
-    def _gradients(self, context, images, labels, step):
-        """This replica's share: (gradients, loss of each output, the first output's `Chosen`), over all its passes.
-
-        A pass is a part of a micro-batch, and with shifted passes one of the four over it.
-        """
-        first = (step * context.num_replicas_in_sync + context.replica_id_in_sync_group) * self._passes_per_step
-        passes = split(self.supervision, images, labels, self.micro_batches, self.seed, first)
-        known = self._known_shares(passes)
-        gradients, losses = None, None
-        for start in range(0, len(passes), self.parts):
-            # One after the other, or nothing is saved: these parts wait for the gradients of those before.
-            with tf.control_dependencies(gradients or (known.divisors if known else [])), side_by_side():
-                for number in range(start, start + self.parts):
-                    more, terms, known = self._pass_gradients(passes[number], known, number)
-                    gradients = [a + b for a, b in zip(gradients, more)] if gradients else more
-                    losses = [a + b for a, b in zip(losses, terms)] if losses else terms
-        return gradients, losses, known.chosen
-
-    def _known_shares(self, passes):
-        """`Shares` as far as they can be told before the gradients: from the labels, or after a look at the losses."""
-        if not self.pixel_loss.mines:
-            return self._shares(passes, [one.targets for one in passes])
-        if len(passes) == 1:
-            return None  # its own losses say it
-        looked_at: list[dict[str, tf.Tensor]] = []
-        for one in passes:
-            with tf.control_dependencies([*looked_at[-1].values()] if looked_at else []), only_looking():
-                looked_at.append(self._pixel_losses(one))
-        return self._shares(passes, looked_at)
-
-    def _shares(self, passes, losses):
-        return shares(self.pixel_loss, passes, losses, self.micro_batches)
-
-    def _pixel_losses(self, one):
-        """{output: [n, ...] float32} of a pass."""
-        with self._within(one):
-            outputs = self.supervision.network(tf.identity(one.image), training=True)
-        return self._losses_of(outputs, one)
-
-    @contextlib.contextmanager
-    def _within(self, one):
-        """Context of a pass, forward and back."""
-        with random_seed(one.seed), self.supervision.within(one.shift):
-            yield
-
-    def _losses_of(self, outputs, one):
-        return {output: self.pixel_loss(outputs[output], one.targets[output]) for output in self.supervision.weights}
-
-    def _pass_gradients(self, one, known, number):
-        with self._within(one):
-            outputs, back = self._forward(tf.identity(one.image))
-        outputs = {output: outputs[output] for output in self.supervision.weights}
-        with tf.GradientTape() as tape:
-            tape.watch(outputs)
-            losses = self._losses_of(outputs, one)
-            known = known or self._shares([one], [losses])
-            terms = [
-                tf.math.divide_no_nan(tf.reduce_sum(losses[output] * weights), divisor)
-                for (output, weights), divisor in zip(known.weights[number].items(), known.divisors)
-            ]
-            total = tf.add_n([weight * term for weight, term in zip(self.supervision.weights.values(), terms)])
-            scaled = total * self.loss_scale.scale
-        slopes = tape.gradient(scaled, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        with self._within(one):
-            return back(slopes, self._weights()), terms, known
 
     def _decayed(self, gradient, variable):
         decays = self.l2 and optimizers.decays(variable, self.undecayed)

@@ -366,23 +366,38 @@ def test_every_step_and_seed_drops_otherwise():
 
 
 class Reached(Exception):
-    """How far a step that is stopped there has come: the number of its first pass."""
+    """A step is stopped there: its passes are known."""
+
+
+def stopped(monkeypatch, compute):
+    """(number of the first pass, how many micro-batches) of each turn of what is then stopped."""
+    taken, module = [], "did_tf.training.update.gradients"
+
+    def note(supervision, images, labels, micro_batches, seed, first):
+        taken.append((int(first), micro_batches))
+        return []
+
+    def stop(self, passes_of):
+        [passes_of(turn) for turn in range(self._turns)]
+        raise Reached
+
+    monkeypatch.setattr(f"{module}.split", note)
+    monkeypatch.setattr(f"{module}.Gradients._known_shares", stop)
+    with pytest.raises(Reached):
+        compute()
+    return taken
 
 
 @pytest.mark.parametrize("accumulate, shifts", [(1, 1), (2, 1), (1, 4), (2, 4)])
 def test_passes_are_numbered_through_steps_and_replicas(monkeypatch, accumulate, shifts):
     """Every number once, or two passes would drop alike."""
 
-    def stop(supervision, images, labels, micro_batches, seed, first):
-        raise Reached(int(first))
-
-    monkeypatch.setattr("did_tf.training.train_step.split", stop)
     train_step, found = step_of(train={"accumulate": accumulate}, passes=PHASES[:shifts]), []
     for step, replica in itertools.product(range(4), range(3)):
         context = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=replica)
-        with pytest.raises(Reached) as reached:
-            train_step._gradients(context, None, None, tf.constant(step))
-        found += range(reached.value.args[0], reached.value.args[0] + accumulate * shifts)
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: context)
+        taken = stopped(monkeypatch, lambda: train_step._gradients(*batch(), tf.constant(step)))
+        found += [number for first, count in taken for number in range(first, first + count * shifts)]
     assert sorted(found) == [*range(12 * accumulate * shifts)]
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from did_tf.models.phases import PHASES
 from did_tf.training.losses import PixelCrossEntropy
-from did_tf.training.passes import Pass, shares
+from did_tf.training.update.passes import Pass, shares
 
 
 def test_the_hardest_are_counted_per_crop_over_its_shifted_passes():

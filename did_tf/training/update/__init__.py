@@ -1,0 +1,1 @@
+"""What an update is made of: its passes, and their gradients."""
