@@ -22,6 +22,7 @@ OPTIONS = {
     **({f"did_tf, train.parts={CORES}": {"train.parts": CORES}} if CORES > 1 and CROPS % CORES == 0 else {}),
     "did_tf, train.accumulate=2": {"train.accumulate": 2},
     "did_tf, train.recompute": {"train.recompute": True},
+    "did_tf, train.recompute, accumulate=2": {"train.recompute": True, "train.accumulate": 2},
 }
 """Rows of did_tf's training with settings that differ: {name: settings}."""
 ENGINES = {"did_tf, the model itself": {}, "did_tf, frozen": {"engine": "tensorflow"}}
