@@ -135,11 +135,15 @@ class Did(nn.Module):
 
     def _heads(self, fused, size):
         scores = {output: self._bn_relu_conv(fused[output], f"head.{output}") for output in OUTPUTS}
-        return {output: _resize(x.float(), size) for output, x in scores.items()}
+        return {output: _resize(_float32_at_least(x), size) for output, x in scores.items()}
 
 
 def _resize(x, size):
     return functional.interpolate(x, tuple(size), mode="bilinear", align_corners=True)
+
+
+def _float32_at_least(x):
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _key(name):

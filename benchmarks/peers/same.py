@@ -1,8 +1,8 @@
 """Program: is PyTorch's network did_tf's? `python -m benchmarks.peers.same FOLDER`, of `benchmarks.peers.reference`.
 
-Compares the number of parameters, the logits of all outputs, and in training without dropout the loss and the gradient
-of every weight. Prints the largest differences as JSON, and writes network.onnx for ONNX Runtime: pixels [1, 3, H, W]
--> the probabilities of the output that counts.
+Compares the number of parameters, and in float32 and in float64 the logits of all outputs, and in training without
+dropout the loss and the gradient of every weight. Prints the largest differences as JSON, and writes network.onnx for
+ONNX Runtime: pixels [1, 3, H, W] -> the probabilities of the output that counts.
 """
 
 import json
@@ -32,34 +32,48 @@ class Labels(nn.Module):
 def main():
     folder, side = Path(sys.argv[1]), int(sys.argv[2])
     with np.load(folder / "network.npz") as reference:
-        model = carried(reference)
-        print(json.dumps(differences(model, reference)))
+        found = {}
+        for precision in ("float64", "float32"):
+            torch.set_default_dtype(getattr(torch, precision))
+            found.update(differences(carried(reference), reference, precision))
+        print(json.dumps(found))
         model = carried(reference).eval()
     image = torch.zeros(1, 3, side, side)
     warnings.simplefilter("ignore")
     torch.onnx.export(Labels(model), (image,), folder / "network.onnx", input_names=["image"], verbose=False)
 
 
-def differences(model, reference):
-    """{what: largest difference}, that of the gradient relative to its norm."""
-    image = torch.from_numpy(reference["image"]).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+def differences(model, reference, precision):
+    """{"PRECISION: what": largest difference}, that of the gradient relative to its norm.
+
+    Args:
+      model: in that precision.
+      reference: of `reference.py`.
+      precision: "float32" or "float64".
+    """
+    theirs = {key.split(":", 1)[1]: reference[key] for key in reference.files if key.startswith(f"{precision}:")}
+    image = torch.from_numpy(reference["image"].astype(precision)).permute(0, 3, 1, 2)
+    image = image.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         logits = model.eval()(image)
     found = {
-        f"logits of {name}": _apart(logits[name].permute(0, 2, 3, 1).numpy(), reference[f"logits:{name}"])
+        f"logits of {name}": _apart(logits[name].permute(0, 2, 3, 1).numpy(), theirs[f"logits:{name}"])
         for name in OUTPUTS
     }
     model.train().dropout = 0.0
     loss = total_loss(model(image), torch.from_numpy(reference["label"]).long())
     loss.backward()
-    found["loss"] = _apart(loss.item(), reference["loss"])
-    theirs = {key.removeprefix("gradient:"): reference[key] for key in reference.files if key.startswith("gradient:")}
-    mine = Did.named(theirs)
-    gradients = {name: value.grad for name, value in model.named_parameters()}
-    apart = sum(float((gradients[name] - value).square().sum()) for name, value in mine.items())
-    found["gradient"] = (apart / sum(float(value.square().sum()) for value in mine.values())) ** 0.5
-    found["parameters"] = abs(sum(x.numel() for x in gradients.values()) - sum(x.size for x in theirs.values()))
-    return found
+    found["loss"] = _apart(loss.item(), theirs["loss"])
+    slopes = {key.removeprefix("gradient:"): value for key, value in theirs.items() if key.startswith("gradient:")}
+    found["gradient"] = _gradient_apart(model, Did.named(slopes))
+    found["parameters"] = abs(sum(x.numel() for x in model.parameters()) - sum(x.size for x in slopes.values()))
+    return {f"{precision}: {what}": value for what, value in found.items()}
+
+
+def _gradient_apart(model, theirs):
+    mine = {name: value.grad for name, value in model.named_parameters()}
+    apart = sum(float((mine[name] - value).square().sum()) for name, value in theirs.items())
+    return (apart / sum(float(value.square().sum()) for value in theirs.values())) ** 0.5
 
 
 def _apart(mine, theirs):
