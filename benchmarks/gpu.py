@@ -19,7 +19,6 @@ from did_tf.runs.manifest import git_commit
 from did_tf.training.distribution import PRECISIONS
 
 CROPS, SIDE = 22, 1025
-XLA = {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2"}
 ENVIRONMENT = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 """Or the first process would take all of the GPU's memory."""
 
@@ -56,9 +55,9 @@ def comparisons(gpus):
 
 
 def _training(precision):
-    told = _told("training", {"train.precision": precision, "train.devices": "gpu"})
-    yield Case("plain", told, environment=ENVIRONMENT, images=CROPS)
-    yield Case("XLA", told, environment={**ENVIRONMENT, **XLA}, images=CROPS)
+    for name, compiled in (("plain", False), ("train.jit_compile", True)):
+        settings = {"train.precision": precision, "train.devices": "gpu", "train.jit_compile": compiled}
+        yield Case(name, _told("training", settings), environment=ENVIRONMENT, images=CROPS)
 
 
 def _several(gpus):

@@ -74,6 +74,7 @@ def get_config():
     c.train.accumulate = 1  # micro-batches per update, one after the other
     c.train.parts = 1  # of each, side by side; as many as cores is fastest on few
     c.train.recompute = False  # keep few features for the backward pass, and compute the others again
+    c.train.jit_compile = False  # XLA compiles what a device computes of an update; for GPUs
     c.train.precision = "float32"  # "float32_fast", "bfloat16", "float16"; "auto": the fastest here
     c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use

@@ -34,11 +34,21 @@ def update(trainer, batch):
     return {**change, **dict(zip(trainer.train_step.metrics, values))}
 
 
+def check_fetched(strategy, batch):
+    """Asserts that every device has its share of the batch already."""
+    for values in batch.values():
+        shares = strategy.experimental_local_results(values)
+        found = [tf.DeviceSpec.from_string(share.backing_device) for share in shares]
+        wanted = [tf.DeviceSpec.from_string(device) for device in strategy.extended.worker_devices]
+        assert [(x.device_type, x.device_index) for x in found] == [(x.device_type, x.device_index) for x in wanted]
+
+
 def write(output, settings, part=()):
     """The update with `settings`, by the part (first, last) of the batch, as a file."""
     config = tiny.config(**{**SGD, **settings})
     trainer = wiring.make_trainer(config, RunFolder(f"{output}.run"))
     batch = next(iter(trainer._batches(0)))
+    check_fetched(trainer.strategy, batch)
     if part:
         batch = {key: value[int(part[0]) : int(part[1])] for key, value in batch.items()}
     np.savez(output, **update(trainer, batch))

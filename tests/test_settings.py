@@ -112,6 +112,7 @@ TOGETHER = [
     ({"train__init": "runs/a", "train__encoder": "imagenet"}, "would replace the encoder of train.init=runs/a"),
     ({"train__sync_batch_norm": True, "train__freeze_batch_norm": "all"}, "nothing to do"),
     ({"train__freeze_batch_norm": "all", "train__freeze_batch_norm_from": 20}, "must be less than train.steps=20"),
+    ({"train__jit_compile": True, "train__recompute": True}, "train.jit_compile and train.recompute exclude"),
     ({"train__shifted_passes": True}, 'needs loss.resolution="features"'),
     ({"optimizer__multipliers": dict.fromkeys(models.PARTS, 0)}, "leaves nothing to train"),
     ({"optimizer__options": {"learning_rate": 1}}, "set schedule.learning_rate instead"),

@@ -70,6 +70,10 @@ def _of_training(config):
             f"train.encoder={train['encoder']} would replace the encoder of train.init={train['init']}: "
             "leave one empty, as --config.train.encoder="
         )
+    if train["jit_compile"] and train["recompute"]:  # it drops the order in which features are to be computed again
+        yield (
+            "train.jit_compile and train.recompute exclude each other: XLA computes what is equal once, and keeps it"
+        )
     frozen_from = train["freeze_batch_norm_from"]
     if train["sync_batch_norm"] and train["freeze_batch_norm"] and not frozen_from:
         yield "train.sync_batch_norm has nothing to do where train.freeze_batch_norm is set: choose one"

@@ -86,6 +86,7 @@ KINDS: dict[str, Kind] = {
     "train.accumulate": whole("[1, inf)"),
     "train.parts": whole("[1, 1024]"),
     "train.recompute": FLAG,
+    "train.jit_compile": FLAG,
     "train.precision": choice(("auto", *distribution.PRECISIONS)),
     "train.devices": pattern("auto, cpu, gpu, gpu:N or cpu*N", r"auto|cpu(\*[1-9]\d*)?|gpu(:\d+)?"),
     "train.sync_batch_norm": FLAG,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -14,8 +15,7 @@ from did_tf.common.errors import ConfigError, nearest
 SCOPES = ("image", "batch")
 
 
-@dataclasses.dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """Which pixels count, and how much: of one replica.
 
     Attributes:

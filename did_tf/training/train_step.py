@@ -17,6 +17,7 @@ from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.schedules import Schedule
 from did_tf.training.supervision import Supervision
+from did_tf.training.update.compiling import refusals
 from did_tf.training.update.gradients import Gradients
 
 _SUM, _MEAN = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
@@ -58,7 +59,7 @@ class TrainStep:
     ) -> None:
         self.strategy, self.model, self.pixel_loss = strategy, model, pixel_loss
         self.supervision, self.schedule = supervision, schedule
-        self.ema_decay = train["ema"]
+        self.ema_decay, self._compiles = train["ema"], train["jit_compile"]
         self.clip_norm = settings["clip_norm"]
         decoupled = optimizers.is_decoupled(settings["name"], settings["decay"])
         self.l2, self.undecayed = 0.0 if decoupled else settings["weight_decay"], settings["undecayed"]
@@ -106,9 +107,13 @@ class TrainStep:
         Args:
           batch: distributed {"image": [N, H, W, C], "label": [N, H, W] or [N]}.
           step: number of the update, from 0. From `train.freeze_batch_norm_from` on batch norm is frozen.
+
+        Raises:
+          ConfigError: XLA is to compile it, and can't.
         """
         frozen = self._freezes if int(step) >= self._freezes_from else ""
-        return self._update_of(batch, tf.cast(step, tf.int32), frozen)
+        with refusals() if self._compiles else contextlib.nullcontext():
+            return self._update_of(batch, tf.cast(step, tf.int32), frozen)
 
     @tf.function(autograph=False)  # which would double the time to the first update
     def _update_of(self, batch, step, frozen):

@@ -37,6 +37,9 @@ CASES = {
     "two": ({**TWO, "train__sync_batch_norm": True, "train__recompute": True},),
     "two, float16": ({**TWO, "train__sync_batch_norm": True, "train__precision": "float16"},),
     "two, averaged": (TWO,),
+    "two, compiled": ({**TWO, "train__jit_compile": True},),
+    "two, mining": ({**TWO, "loss__ohem_keep": 50},),
+    "two, mining, compiled": ({**TWO, "loss__ohem_keep": 50, "train__jit_compile": True},),
     "first half": (ONE, "0", "2"),
     "second half": (ONE, "2", "4"),
     "recipe, one": ({**ONE, **RECIPE},),
@@ -99,6 +102,16 @@ def test_averaged_statistics_are_those_of_the_halves(updates):
         if "moving" in name:
             halves = (updates["first half"][name] + updates["second half"][name]) / 2
             np.testing.assert_allclose(averaged, halves, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plain", ["two, averaged", "two, mining"])
+def test_compiled_devices_equal_others(updates, plain):
+    """With mining they look at the losses before they compile what follows."""
+    compiled = "two, compiled" if plain == "two, averaged" else f"{plain}, compiled"
+    for name, change in updates[plain].items():
+        tolerance = 1e-6 + 2e-4 * np.abs(change).max()
+        np.testing.assert_allclose(updates[compiled][name], change, rtol=0, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ DECAYED = {"stem": True, "decoder.mix": True, "head.main.conv": False, "head.sid
 SETTINGS = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": 0.0, "clip_norm": 0.0}
 SETTINGS |= {"undecayed": ("head",), "multipliers": {}}
 TRAIN = {"accumulate": 1, "parts": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
-TRAIN |= {"recompute": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
+TRAIN |= {"recompute": False, "jit_compile": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
 
 
 def network():

@@ -1,7 +1,10 @@
 """The trainer with parts that no config and no wiring has made."""
 
+import time
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from in_memory import InMemory
 from tensorflow import keras
 
@@ -9,6 +12,7 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader
 from did_tf.runs import checkpoints, manifest
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
+from did_tf.training import trainer as trainer_module
 from did_tf.training.distribution import make_strategy
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.schedules import Schedule
@@ -24,6 +28,7 @@ TRAIN = {
     "accumulate": 1,
     "parts": 1,
     "recompute": False,
+    "jit_compile": False,
     "ema": 0.0,
     "precision": "float32",
     "sync_batch_norm": False,
@@ -83,14 +88,17 @@ def train_step():
         return TrainStep(strategy, model, PixelCrossEntropy(), supervision, schedule, OPTIMIZER, TRAIN, seed=1)
 
 
-def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
+CONFIG = {"made": "by hand"}
+
+
+def trainer_of(folder, validation):
     keras.utils.set_random_seed(0)
     loader = Loader(InMemory({"train": [red_or_not(seed) for seed in range(6)]}), "train", progress=False)
-    config, validation, facts = {"made": "by hand"}, Told(0.5, 0.9, 0.7), manifest.facts(loader.dataset.spec)
-    made = manifest.make(1, ["/device:CPU:0"], {"split": "train", **facts}, None, None, {"name": "own"}, "float32")
-    trainer = Trainer(
-        RunFolder(tmp_path / "run"),
-        config,
+    data = {"split": "train", **manifest.facts(loader.dataset.spec)}
+    made = manifest.make(1, ["/device:CPU:0"], data, None, None, {"name": "own"}, "float32")
+    return Trainer(
+        RunFolder(folder / "run"),
+        CONFIG,
         made,
         TRAIN,
         1,
@@ -100,9 +108,32 @@ def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
         validation,
         "elsewhere",
     )
+
+
+def test_the_next_batch_is_fetched_while_the_first_is_used(tmp_path, monkeypatch):
+    made = []
+
+    def elements():
+        for number in range(9):
+            made.append(number)
+            yield number
+
+    batches = tf.data.Dataset.from_generator(elements, output_signature=tf.TensorSpec([], tf.int32))
+    monkeypatch.setattr(trainer_module, "training_batches", lambda *_: batches)
+    given = iter(trainer_of(tmp_path, Told())._batches(0))
+    assert int(next(given)) == 0
+    late = time.monotonic() + 10
+    while len(made) < 2 and time.monotonic() < late:
+        time.sleep(0.01)
+    assert len(made) >= 2
+
+
+def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
+    validation = Told(0.5, 0.9, 0.7)
+    trainer = trainer_of(tmp_path, validation)
     assert trainer.fit() == pytest.approx(0.9)
     run = trainer.run
-    assert read_json(run.config) == config
+    assert read_json(run.config) == CONFIG
     assert validation.splits == ["elsewhere"] * 3
     assert read_json(run.best / "metrics.json") == {"step": 20, "told": 0.9}
     rows = read_metrics(run.metrics)

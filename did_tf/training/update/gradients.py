@@ -9,10 +9,12 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from did_tf.common import compat
+from did_tf.common.errors import ConfigError
 from did_tf.models.layers import FusedBatchNormalization, only_looking, random_seed
 from did_tf.recompute.network import Recomputed, stored
 from did_tf.training.losses import Chosen, PixelCrossEntropy
 from did_tf.training.supervision import Supervision
+from did_tf.training.update.compiling import compiled
 from did_tf.training.update.passes import Pass, Shares, shares, side_by_side, split
 
 Found: TypeAlias = "tuple[list[tf.Tensor], list[tf.Tensor], Chosen]"
@@ -29,6 +31,9 @@ class Gradients:
       train: the section `train` of the settings.
       seed: of dropout, int32.
       scale: factor of the loss, a variable.
+
+    Raises:
+      ConfigError: replicas are to share the statistics of batch norm, and what they compute is to be compiled.
     """
 
     def __init__(
@@ -47,6 +52,12 @@ class Gradients:
         # Replicas can't wait for each other within a loop, as those that share the statistics of batch norm do.
         waits = train["sync_batch_norm"] and strategy.num_replicas_in_sync > 1 and _has_batch_norm(model)
         self._turns = 1 if waits else train["accumulate"]
+        self._compiles, self._alone = train["jit_compile"], strategy.num_replicas_in_sync == 1
+        if waits and self._compiles:
+            raise ConfigError(
+                "train.jit_compile=True: devices that share batch statistics wait for each other within what would be "
+                "compiled: set train.sync_batch_norm=False, or one device"
+            )
         self._forward = Recomputed(supervision.network) if train["recompute"] else stored(supervision.network)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> Found:
@@ -64,7 +75,7 @@ class Gradients:
 
         known = self._known_shares(passes_of)
         if self._turns == 1:
-            return self._added_up(passes_of(0), known)
+            return self._of_turn(passes_of(0), known)
         assert known  # there are several passes
         return self._looped(passes_of, known)
 
@@ -78,12 +89,12 @@ class Gradients:
         return (step * context.num_replicas_in_sync + context.replica_id_in_sync_group) * self._per_step
 
     def _looped(self, passes_of, known):
-        """As `_added_up`, one turn after the other."""
+        """As `_of_turn`, one turn after the other."""
         weights = _stacked(known.weights, self._turns)
 
         def take(turn, gradients, losses):
             mine = Shares(tf.nest.map_structure(lambda x: x[turn], weights), known.divisors, known.chosen)
-            more, terms, _ = self._added_up(passes_of(turn), mine)
+            more, terms, _ = self._of_turn(passes_of(turn), mine)
             return turn + 1, _sums(gradients, more), _sums(losses, terms)
 
         nothing = [tf.zeros_like(v) for v in self._variables()], [tf.zeros([]) for _ in self.supervision.weights]
@@ -92,8 +103,14 @@ class Gradients:
         )
         return gradients, losses, known.chosen
 
-    def _added_up(self, passes: Sequence[Pass], known: Shares | None) -> Found:
+    def _of_turn(self, passes: Sequence[Pass], known: Shares | None) -> Found:
         """Over passes whose shares are known; of a single one they may not be."""
+        return self._maybe_compiled(lambda: self._added_up(passes, known))
+
+    def _maybe_compiled(self, function):
+        return compiled(function) if self._compiles else function()
+
+    def _added_up(self, passes, known):
         gradients: list[tf.Tensor] = []
         losses: list[tf.Tensor] = []
         for start in range(0, len(passes), self.parts):
@@ -111,13 +128,13 @@ class Gradients:
         passes = [one for turn in range(self._turns) for one in passes_of(turn)]
         if not self.pixel_loss.mines:
             return self._shares(passes, [one.targets for one in passes])
-        if len(passes) == 1:
+        if len(passes) == 1 and (self._alone or not self._compiles):
             return None  # its own losses say it
         if self._turns == 1:
-            return self._shares(passes, self._looked_at(passes))
+            return self._shares(passes, self._maybe_compiled(lambda: self._looked_at(passes)))
         each = [dict.fromkeys(self.supervision.weights, tf.float32) for _ in passes_of(0)]
         seen = tf.map_fn(
-            lambda turn: self._looked_at(passes_of(turn)),
+            lambda turn: self._maybe_compiled(lambda: self._looked_at(passes_of(turn))),
             tf.range(self._turns),
             fn_output_signature=each,
             parallel_iterations=1,
