@@ -20,7 +20,7 @@ def check_keys(content: object, known: set[str], needed: Sequence[str], prefix: 
     for key in content:
         if key not in known:
             hint = nearest(key, known) or f"; known: {', '.join(sorted(known))}"
-            raise DataError(f"unknown key '{prefix}{key}'{hint}")
+            raise DataError(f"unknown key {f'{prefix}{key}'!r:.100}{hint}")
     for key in needed:
         if key not in content:
             raise DataError(f"key '{prefix}{key}' is missing")
