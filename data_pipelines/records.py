@@ -156,7 +156,7 @@ def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str =
       encoding: one of `ENCODINGS`.
     """
     features = {
-        "name": _bytes(sample.name.encode()),
+        "name": _bytes(sample.name.encode(errors="surrogateescape")),
         "encoding": _bytes(encoding.encode()),
         "shape": _ints(image.shape),
     }

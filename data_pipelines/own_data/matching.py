@@ -168,7 +168,17 @@ def _walk(top):
         folders[:] = [] if real in visited else [name for name in folders if not name.startswith(".")]
         paths += [] if real in visited else [Path(root, name) for name in files if not name.startswith(".")]
         visited.add(real)
+    for path in paths:
+        if not os.fsencode(path).isascii() and not _is_text(path):
+            raise DataError(f"the name of {path} is no text in UTF-8, as lists and descriptions are: rename it")
     return sorted(paths)
+
+
+def _is_text(path):
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _rivals(part, others):

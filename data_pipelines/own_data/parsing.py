@@ -86,9 +86,10 @@ class _Loader(yaml.SafeLoader):
         self._level += 1
         if self._level > DEEPEST:
             raise DataError(f"has lists or maps of more than {DEEPEST} levels")
+        is_alias = self.check_event(yaml.AliasEvent)
         node = super().compose_node(parent, index)
         self._level -= 1
-        if id(node) not in self._sizes:
+        if not is_alias:
             self._sizes[id(node)] = 1 + sum(map(self._size, _inner(node)))
         return node
 

@@ -47,7 +47,7 @@ class Guard:
     @contextlib.contextmanager
     def input(self):
         """Within it, what is forbidden raises."""
-        faulthandler.dump_traceback_later(HANG, exit=True)
+        faulthandler.dump_traceback_later(HANG, exit=True, file=sys.__stdout__)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
         start, self._on = time.perf_counter(), True
         try:
