@@ -45,7 +45,7 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train evaluate predict export submit compare search-crf data describe-data check-data prepare \
+.PHONY: help setup demo doctor train evaluate predict export submit compare search-crf data describe-data check-data prepare \
 	show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
 	receptive-field table cost draw clean
 
@@ -63,6 +63,9 @@ $(VENV)/.ready: setup.py
 
 demo: setup ## the whole story in minutes on a CPU, with built-in data: train, evaluate, predict, export, serve
 	$(WITH_ARGS) $(RUN_IN) -m did_tf demo $(call option,--run,RUN)
+
+doctor: setup ## is all there that did_tf needs? Software, devices, memory, disk, the data of EXP; a short training on each device
+	$(WITH_ARGS) $(RUN_IN) -m did_tf doctor $(if $(value EXP),$(COMMON),$(call option,--run,RUN))
 
 train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on
 	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON)

@@ -45,7 +45,8 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.stderr = sys.stdout
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["DID_TF_CACHE"] = f"{folder}/cache"
+        # With all of a large machine's memory, a picture of 10 GiB is read, which takes a while and is right.
+        os.environ |= {"DID_TF_CACHE": f"{folder}/cache", "DID_TF_MEMORY": "3"}
         watch = guard.Guard(folder, args.seconds)
         shares = sum(kind.share for kind in kinds)
         total, found, start = 0, collections.Counter(), time.perf_counter()
