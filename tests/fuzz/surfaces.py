@@ -224,7 +224,7 @@ class Statistics(Surface):
     }  # fmt: skip
 
     def make(self, rng):
-        text = json.dumps(mutate.of_value(rng, self.base))
+        text = mutate.deep_text(rng) if rng.random() < 0.01 else json.dumps(mutate.of_value(rng, self.base))
         text = mutate.of_text(rng, text, 1) if rng.random() < 0.2 else text
         (self.folder / "statistics.json").write_bytes(text.encode("utf-8", "surrogateescape"))
 
