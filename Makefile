@@ -45,9 +45,9 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train evaluate predict export submit compare search-crf data describe-data check-data prepare \
-	show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
-	receptive-field table cost draw clean
+.PHONY: help setup demo doctor train evaluate predict export submit compare search-crf data describe-data check-data \
+	prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
+	fuzz-test long-run audit receptive-field table cost draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ $(VENV)/.ready: setup.py
 
 demo: setup ## the whole story in minutes on a CPU, with built-in data: train, evaluate, predict, export, serve
 	$(WITH_ARGS) $(RUN_IN) -m did_tf demo $(call option,--run,RUN)
+
+doctor: setup ## is all there that did_tf needs? Software, devices, memory, disk, data of EXP; trains for ten seconds
+	$(WITH_ARGS) $(RUN_IN) -m did_tf doctor $(if $(value EXP),$(COMMON),$(call option,--run,RUN))
 
 train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on
 	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON)
@@ -166,6 +169,20 @@ bench: setup ## measure speed and memory of every network; ARGS=peers: of DID be
 bench-compare: setup ## say which differences between the reports A and B of `make bench` exceed the noise
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.report $(call quoted,A) $(call quoted,B)
 
+fuzz-test: setup ## 100,000 inputs that nobody means, to all that reads foreign bytes: none may crash, hang or write elsewhere
+	$(WITH_ARGS) $(RUN_IN) -m tests.fuzz
+
+long-run: setup ## train the smallest network for 20,000 steps: do memory, files and threads stay as they are?
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.long_run
+
+audit: .venv-audit/.ready ## known vulnerabilities and licences of what did_tf needs (the former need a network)
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.dependencies
+
+.venv-audit/.ready: Makefile | setup
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install -qq pip-audit==2.10.1 pip-licenses==5.5.5
+	@touch $@
+
 mutate: $(VENV)/.mutation ## change FILE (default the losses) in one place at a time, and tell which changes no test of it notices
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.mutation $(call quoted,FILE)
 
@@ -174,4 +191,4 @@ $(VENV)/.mutation: $(VENV)/.ready
 	@touch $@
 
 clean: ## delete the environments (runs and data stay)
-	rm -rf .venv .venv-addons .venv-oldest .bench-env *.egg-info
+	rm -rf .venv .venv-addons .venv-oldest .venv-audit .bench-env *.egg-info

@@ -20,6 +20,7 @@ except ImportError:  # Windows
 
 LIMIT = "DID_TF_MEMORY"
 """Environment variable: GiB that this process may have in all, on machines where that is less than what is free."""
+SMALL = 2**28
 GROUPS = Path("/proc/self/cgroup")
 """Where Linux says in which groups of processes this one is."""
 STATUS = Path("/proc/self/status")
@@ -38,6 +39,23 @@ def free_memory() -> int:
     Raises `DataError` where `LIMIT` is no number.
     """
     return int(min(psutil.virtual_memory().available, *_left_in_groups(), _left_of_limit()))
+
+
+def check_room(what: str, size: int) -> None:
+    """Refuses what says of itself that it takes more bytes than there are free, before they are taken.
+
+    Args:
+      what: names it in the message.
+      size: bytes. Of less than `SMALL`, nobody asks what is free.
+
+    Raises:
+      DataError: it takes more than is free.
+    """
+    if size > SMALL and size > (free := free_memory()):
+        raise DataError(
+            f"{what} says that it takes {size / 2**30:.1f} GiB in memory, and {free / 2**30:.1f} GiB are free: cut it "
+            "into parts, or read it where there is more; a file that is not so large is damaged"
+        )
 
 
 def peak() -> int:

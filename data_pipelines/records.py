@@ -8,7 +8,7 @@ and "label", [H, W] uint8 likewise, or "class_id". `data_pipelines.programs.prep
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from data_pipelines.identity import fingerprint
+from data_pipelines.manifests import described, description_in, difference, read_manifest, spec_in
+from data_pipelines.memory import check_room
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
-FORMAT = 2
 HEAD, FRAME = 12, 16
 """Bytes of a TFRecord before its data (the length and its CRC32C), and around it (the data's CRC32C follows)."""
 RAW, ZLIB = "raw", "zlib"
@@ -69,7 +71,7 @@ class Prepared(Dataset):
         for manifest in self._manifests.values():
             for shard in manifest["shards"]:
                 check_size(self.folder, shard)
-        parts = {split: _described(manifest) for split, manifest in self._manifests.items()}
+        parts = {split: description_in(manifest) for split, manifest in self._manifests.items()}
         self._described = next(iter(parts.values()))
         for split, part in parts.items():
             if found := difference(self._described, part):
@@ -77,7 +79,7 @@ class Prepared(Dataset):
                     f"{self.folder}: the splits {next(iter(parts))} and {split} were prepared with different settings "
                     f"({found}): prepare each into its own --output=dir"
                 )
-        self.spec = DatasetSpec(**{key: _tuples(value) for key, value in self._described["spec"].items()})
+        self.spec = spec_in(self.folder, self._described)
 
     def check_source(self, name: str, options: Mapping[str, Any], spec: DatasetSpec) -> None:
         """Raises `DataError` where the records are not of data set `name` with `options`, whose spec is `spec`."""
@@ -125,11 +127,23 @@ class Prepared(Dataset):
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """(image, label) of a `Record`, as `Dataset.read` has them. Raises `DataError` where its bytes are damaged."""
         features = _features(sample)
+        try:
+            return self._unpacked(sample, features)
+        except (IndexError, ValueError, zlib.error) as error:
+            if isinstance(error, DataError):
+                raise
+            assert isinstance(sample, Record)
+            raise damaged(str(sample.shard), f"record {sample.name} holds no image of the data set") from None
+
+    def _unpacked(self, sample: Any, features: Any) -> tuple[np.ndarray, np.ndarray]:
         shape = tuple(features["shape"].int64_list.value)
-        image = _unpacked(features, "image", self.spec.dtype, shape)
+        if len(shape) != 3 or shape[2] != self.spec.bands or min(shape) < 1:
+            raise ValueError(shape)
+        check_room(f"record {sample.name} of {sample.shard}", math.prod(shape) * np.dtype(self.spec.dtype).itemsize)
+        image = _pixels(features, "image", self.spec.dtype, shape)
         if self.spec.task == "classification":
             return image, np.array(features["class_id"].int64_list.value[0], np.int32)
-        return image, _unpacked(features, "label", "uint8", shape[:2])
+        return image, _pixels(features, "label", "uint8", shape[:2])
 
 
 def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str = RAW) -> bytes:
@@ -142,7 +156,7 @@ def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str =
       encoding: one of `ENCODINGS`.
     """
     features = {
-        "name": _bytes(sample.name.encode()),
+        "name": _bytes(sample.name.encode(errors="surrogateescape")),
         "encoding": _bytes(encoding.encode()),
         "shape": _ints(image.shape),
     }
@@ -163,35 +177,6 @@ def records(folder: str | Path, shard: Shard) -> list[Record]:
         found.append(Record(name, class_id=class_id, window=window, content=digest, **place))
         offset += length + FRAME
     return found
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Content of SPLIT.json: {"format", "dataset", "spec", "shards": a list of `Shard`, and more}.
-
-    Raises:
-      DataError: the file is no manifest.
-    """
-    try:
-        manifest = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}; delete it and prepare again") from None
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise DataError(f"{path} is no manifest of prepared records: delete it and prepare again")
-    if manifest["format"] != FORMAT:
-        raise DataError(
-            f"{path} is of records in format {manifest['format']!r}, and this version reads format {FORMAT} alone: "
-            f"delete {Path(path).parent} and prepare again"
-        )
-    return manifest
-
-
-def difference(was: Any, now: Any, key: str = "") -> str:
-    """ "KEY was A and is B" for the first of what differs between two values as from JSON; empty where nothing does."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        inner = (difference(was.get(name), now.get(name), name) for name in {**was, **now})
-        return next(filter(None, inner), "")
-    same = was == now or repr(was) == repr(now)  # as text, NaN is itself
-    return "" if same else f"{key} was {_short(was)} and is {_short(now)}"
 
 
 def entry(sample: Sample, data: bytes) -> list[Any]:
@@ -227,23 +212,6 @@ def damaged(shard: str | Path, how: str) -> DataError:
     return DataError(f"{shard} is damaged ({how}): delete it and run `did_tf prepare` again, which writes it anew")
 
 
-def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:
-    """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
-    content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
-    return json.loads(json.dumps(content, default=lambda value: value.item()))
-
-
-def _described(manifest):
-    """What a manifest says as of `described`; of earlier versions, with what they did where they say nothing of it."""
-    spec = manifest["spec"]
-    usual = {field.name: field.default for field in dataclasses.fields(DatasetSpec) if field.name not in spec}
-    if spec["nodata"] is not None and len(spec["mean"]) > 1:
-        usual["nodata_rule"] = "any"
-    if manifest["dataset"]["name"] == "folders":
-        usual["nodata_tags"] = "none"
-    return json.loads(json.dumps({"dataset": manifest["dataset"], "spec": {**usual, **spec}}))
-
-
 def _features(record):
     """The features of a `Record`'s example. Raises `DataError` where it is not what was written."""
     try:
@@ -256,13 +224,17 @@ def _features(record):
     # records that are whole but in another's place.
     if zlib.crc32(data) != record.crc:
         raise damaged(record.shard, f"record {record.name}, {record.length} bytes at {record.offset}")
-    return tf.train.Example.FromString(data).features.feature
+    try:
+        return tf.train.Example.FromString(data).features.feature
+    except DecodeError:
+        raise damaged(record.shard, f"record {record.name} is none") from None
 
 
-def _unpacked(features, key, dtype, shape):
+def _pixels(features, key, dtype, shape):
     data = features[key].bytes_list.value[0]
     if features["encoding"].bytes_list.value[0] == ZLIB.encode():
-        data = zlib.decompress(data)
+        # No more than there must be, and one byte to see that there is more.
+        data = zlib.decompressobj().decompress(data, math.prod(shape) * np.dtype(dtype).itemsize + 1)
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
 
@@ -277,12 +249,3 @@ def _bytes(value):
 
 def _ints(values):
     return tf.train.Feature(int64_list=tf.train.Int64List(value=map(int, values)))
-
-
-def _tuples(value):
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

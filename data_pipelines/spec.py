@@ -28,6 +28,9 @@ OF_IMAGES, OF_LABELS = ("both", "images"), ("both", "labels")  # those by which 
 class DataError(ValueError):
     """Bad input data. The message is one line that names the file or value and says what to do."""
 
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))  # names of files may have several
+
 
 class AbsentSplit(DataError):
     """Nothing of a split is there, which is no fault where nobody needs it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def write_file(path: str | Path, data: bytes | memoryview) -> None:
       OSError: the file can't be written; the message names it.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not the name itself, which may be as long as names can be.
+    part = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -11,9 +11,11 @@ from typing import NoReturn
 from did_tf import __version__
 from did_tf.common import processor
 from did_tf.common.errors import nearest
+from did_tf.common.terminal import tame_output
 
 COMMANDS = {
     "demo": ("did_tf.programs.demo", "the whole story in minutes on drawn scenes: train, evaluate, predict, export"),
+    "doctor": ("did_tf.programs.doctor", "is all there that did_tf needs? Software, devices, memory, disk, data"),
     "train": ("did_tf.programs.train", "train an experiment; run again, it goes on where it stopped"),
     "evaluate": ("did_tf.programs.evaluate", "score a run on a split: report and pictures"),
     "predict": ("did_tf.programs.predict", "segment an image or a folder of images"),
@@ -61,6 +63,7 @@ def main() -> None:
     Exit status: 2 for a command that there is not, or a library that the system lacks; 1 where the
     command's modules can't be imported for another reason; else the command's own.
     """
+    tame_output()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name == "help" and arguments:
         name, arguments = arguments[0], ["--help"]

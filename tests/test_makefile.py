@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 # target: what it runs by itself, after the Python of the environment.
 TARGETS = {
     "demo": ["-m", "did_tf", "demo"],
+    "doctor": ["-m", "did_tf", "doctor"],
     "train": ["-m", "did_tf", "train", "--experiment="],
     "evaluate": ["-m", "did_tf", "evaluate", "--experiment=", "--split=val"],
     "predict": ["-m", "did_tf", "predict", "--experiment="],
@@ -33,6 +34,8 @@ TARGETS = {
     "test-slow": ["-m", "pytest", "-q", "-m", "slow"],
     "bench": ["-m", "benchmarks.run"],
     "bench-compare": ["-m", "benchmarks.report", "", ""],
+    "fuzz-test": ["-m", "tests.fuzz"],
+    "long-run": ["-m", "benchmarks.long_run"],
     "mutate": ["-m", "benchmarks.mutation", "did_tf/training/losses.py"],
 }
 # ARGS: the arguments that they are, quotes read as a shell does.

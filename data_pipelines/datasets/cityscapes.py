@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.datasets.files import FileDataset
+from data_pipelines.memory import check_room
 from data_pipelines.reading.images import size_of
 from data_pipelines.reading.patches import cut
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, DatasetSpec, Sample
@@ -219,7 +220,7 @@ def _draw(path, what):
             f"there is no *{IDS} beside {path}, and only cityscapesScripts can draw it from the polygons: "
             "`pip install -e .[cityscapes]`"
         ) from None
-    annotation, damaged = Annotation(), (OSError, ValueError, KeyError, TypeError, IndexError)
+    annotation, damaged = Annotation(), (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
     try:
         annotation.fromJsonText(path.read_text(encoding="utf-8"))
     except damaged as error:
@@ -228,6 +229,8 @@ def _draw(path, what):
         if item.label not in name2label and _without(item.label, "group") not in name2label:
             raise DataError(f"{path} has a polygon of {item.label!r}, which is no class of Cityscapes")
     try:
+        # Four times: the labels, the drawing, and what is made of both.
+        check_room(str(path), 4 * annotation.imgWidth * annotation.imgHeight)
         create = {"labels": createLabelImage, "instances": createInstanceImage}[what]
         return np.asarray(create(annotation, "ids")).astype(np.int32)
     except damaged as error:

@@ -14,6 +14,8 @@ import numpy as np
 
 from data_pipelines.datasets import pascal_voc
 from data_pipelines.datasets.files import FileDataset
+from data_pipelines.memory import check_room
+from data_pipelines.names import is_inside
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Sample
 
 # COCO's names of VOC's classes, where they differ. The other 60 of its 80 classes are background.
@@ -154,6 +156,7 @@ class CocoForVOC(FileDataset):
 
     def _draw(self, path, file):
         picture = self._read(path)[file]
+        check_room(f"{file} of {path}", picture.height * picture.width)
         label = np.zeros((picture.height, picture.width), np.uint8)
         for region in picture.regions:
             try:
@@ -176,7 +179,7 @@ def read_annotations(path: Path) -> dict[str, Picture]:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: it is damaged or no JSON ({error})") from None
     try:
         classes = _class_ids(content["categories"])
@@ -185,12 +188,12 @@ def read_annotations(path: Path) -> dict[str, Picture]:
             if entry["category_id"] in classes:
                 regions[entry["image_id"]].append(_region(entry, classes[entry["category_id"]]))
         pictures = {
-            entry["file_name"]: Picture(entry["height"], entry["width"], _ordered(regions[entry["id"]]))
+            _file(entry): Picture(**_size(entry), regions=_ordered(regions[entry["id"]]))
             for entry in sorted(content["images"], key=lambda entry: entry["file_name"])
         }
     except KeyError as error:
         raise DataError(f"{path} is no file of COCO's objects, or is incomplete: something lacks {error}") from None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise DataError(f"{path} is no file of COCO's objects: {error}") from None
     if set(classes.values()) != set(range(1, SPEC.num_classes)):
         missing = sorted(set(range(1, SPEC.num_classes)) - set(classes.values()))
@@ -272,6 +275,8 @@ def _uncompressed(text):
         code = ord(character) - 48
         value |= (code & 31) << bits
         bits += 5
+        if bits > 60:
+            raise ValueError("a run of more pixels than there can be")
         if code & 32:
             continue
         if code & 16:
@@ -279,6 +284,21 @@ def _uncompressed(text):
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = bits = 0
     return counts
+
+
+def _file(entry):
+    """The name of an image's file. Raises ValueError where that is not in the folder of the split."""
+    if not is_inside(entry["file_name"]):
+        raise ValueError(f"the file name {entry['file_name']!r:.100} is none")
+    return entry["file_name"]
+
+
+def _size(entry):
+    """{"height", "width"} of an image. Raises ValueError where it can't be of that size."""
+    size = entry["height"], entry["width"]
+    if not all(isinstance(side, int) and 0 < side < 2**31 for side in size):
+        raise ValueError(f"an image of {size!r:.100} (height, width)")
+    return dict(zip(("height", "width"), size))
 
 
 def _class_ids(categories):

@@ -32,6 +32,8 @@ SPEC = DatasetSpec(
     std=(58.395, 57.12, 57.375),
 )
 LISTS, OWN, AUGMENTED, SBD = "ImageSets/Segmentation", "SegmentationClass", "SegmentationClassAug", "benchmark_RELEASE"
+LARGEST_MAT = 2**20
+"""Bytes of a file of SBD, which are compressed: they may unpack to a thousand times as much."""
 
 
 class PascalVOC(FileDataset):
@@ -148,6 +150,8 @@ def read_sbd(path: str | Path) -> np.ndarray:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > LARGEST_MAT:
+        raise DataError(f"{path} has {len(data)} bytes, and a map of SBD some thousands: replace it")
     try:
         label = loadmat(io.BytesIO(data), variable_names=("GTcls",))["GTcls"]["Segmentation"][0, 0]
     except Exception:  # damaged files end in errors of every kind

@@ -64,7 +64,7 @@ def places(folder: Path) -> list[tuple[Path, str]]:
     ../{train,val}/images is ../train/images with the names train/a, train/b, ... and ../val/images with val/c, ...
     """
     pieces = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(BRACES.split(str(folder)))]
-    if len(pieces) == 1 or folder.is_dir():
+    if len(pieces) == 1 or os.path.isdir(folder):
         return [(folder, "")]
     chosen = [[text.strip() for text in choice] for choice in itertools.product(*pieces)]
     return [(Path("".join(choice)), "/".join(choice[1::2])) for choice in chosen]
@@ -77,7 +77,7 @@ def files_below(folder: Path) -> list[tuple[str, Path]]:
     """
     found = []
     for place, before in places(folder):
-        if not place.is_dir():
+        if not os.path.isdir(place):  # which knows names too long or with zeros, and says no
             raise DataError(f"no folder {place}: correct it in {NAMES[0]}, where it is relative to that file")
         found += [(Path(before, path.relative_to(place)).as_posix(), path) for path in _walk(place)]
     return found
@@ -168,7 +168,17 @@ def _walk(top):
         folders[:] = [] if real in visited else [name for name in folders if not name.startswith(".")]
         paths += [] if real in visited else [Path(root, name) for name in files if not name.startswith(".")]
         visited.add(real)
+    for path in paths:
+        if not os.fsencode(path).isascii() and not _is_text(path):
+            raise DataError(f"the name of {path} is no text in UTF-8, as lists and descriptions are: rename it")
     return sorted(paths)
+
+
+def _is_text(path):
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _rivals(part, others):

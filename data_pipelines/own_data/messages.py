@@ -15,4 +15,4 @@ def some(names: Sequence[str]) -> str:
 
 def note(text: str) -> None:
     """Prints a line on stderr."""
-    print(f"note: {text}", file=sys.stderr)
+    print("note:", *text.splitlines(), file=sys.stderr)

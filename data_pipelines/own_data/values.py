@@ -20,7 +20,7 @@ def check_keys(content: object, known: set[str], needed: Sequence[str], prefix: 
     for key in content:
         if key not in known:
             hint = nearest(key, known) or f"; known: {', '.join(sorted(known))}"
-            raise DataError(f"unknown key '{prefix}{key}'{hint}")
+            raise DataError(f"unknown key {f'{prefix}{key}'!r:.100}{hint}")
     for key in needed:
         if key not in content:
             raise DataError(f"key '{prefix}{key}' is missing")
@@ -41,7 +41,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
 
 def text(value: object, key: str) -> str:
     """Text that is not blank."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
         # YAML reads true, false and numbers as something else.
         quoted = "; put it in quotes" if isinstance(value, (bool, int, float)) else ""
         raise DataError(f"{key} must be text, got {value!r}{quoted}")
@@ -50,7 +50,7 @@ def text(value: object, key: str) -> str:
 
 def affix(value: object, key: str) -> str:
     """What begins or ends the names of files: text, maybe none, without a slash."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise DataError(f"{key} must be text, got {value!r}")
     if "/" in value:
         raise DataError(f"{key} must be what begins or ends the names of files, without their folder, got {value!r}")

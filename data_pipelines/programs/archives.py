@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import dataclasses
+import errno
+import gzip
 import http.client
 import lzma
 import shutil
@@ -15,7 +18,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
-from typing import IO
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -24,8 +27,16 @@ from data_pipelines.spec import DataError
 
 MAX_BYTES = 2**30
 """Limit on a download and on what an archive unpacks to. CamVid has 180 MB."""
+MAX_MEMBERS, MAX_READ = 100_000, 2**24
+"""Limits on its members, of which CamVid's has some 5,000, and on what is read of it at once."""
 TIMEOUT = 60
 CHUNK = 2**20
+_COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
+_NONSENSE = (EOFError, OverflowError, RuntimeError, ValueError)
 
 
 def download(url: str, path: Path) -> None:
@@ -104,19 +115,56 @@ def _opened(archive):
         raise DataError("no such file")
     try:
         # tar comes first: the zip test is also passed by a tar file that ends with a zip file.
-        if tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as tar:
+        if _is_tar(archive):
+            with _unpacked(archive) as data, tarfile.open(fileobj=data, mode="r:") as tar:
                 yield (_tar_member(tar, info) for info in tar)
         elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
                 yield (_zip_member(packed, info) for info in packed.infolist())
         else:
             raise DataError("neither a zip nor a tar file")
-    # RuntimeError: a zip file that is encrypted or compressed in an unknown way.
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError) as error:
-        if getattr(error, "errno", None):  # It is the disk's: those of gzip and bz2 have no number.
+    # RuntimeError: a zip file that is encrypted or compressed in an unknown way. ValueError: names, places and numbers
+    # that can't be.
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, *_NONSENSE, OSError) as error:
+        # One with a number is the disk's, but for places that nothing has: those of gzip and bz2 have none.
+        if isinstance(error, DataError) or getattr(error, "errno", None) not in (None, errno.EINVAL):
             raise
-        raise DataError(f"damaged archive ({error})") from error
+        raise DataError(f"damaged archive ({str(error) or type(error).__name__})") from error
+
+
+def _is_tar(archive):
+    try:
+        with _unpacked(archive) as data, tarfile.open(fileobj=data, mode="r:"):
+            return True
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+        if getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise
+        return False
+
+
+@contextlib.contextmanager
+def _unpacked(archive):
+    """A file as its first bytes say that it is compressed. `tarfile` knows that, too, and reads without bounds."""
+    with open(archive, "rb") as file:
+        head = file.read(6)
+        file.seek(0)
+        opener = next((opener for magic, opener in _COMPRESSED.items() if head.startswith(magic)), None)
+        with opener(file) if opener else contextlib.nullcontext(file) as data:
+            yield _Bounded(data)
+
+
+class _Bounded:
+    """A file that refuses to give more at once than any part of an honest tar file takes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.tell, self.seek = file.tell, file.seek
+
+    def read(self, size: int = -1) -> bytes:
+        """As of a file. Raises `DataError` where that is all of it or too much."""
+        if not 0 <= size <= MAX_READ:
+            raise DataError("unsafe archive: a header in it says that it is larger than any is")
+        return self._file.read(size)
 
 
 def _tar_member(tar, info):
@@ -125,17 +173,22 @@ def _tar_member(tar, info):
 
 
 def _zip_member(packed, info):
+    is_folder = bool(info.filename) and info.is_dir()  # which looks at the last character
     # 0 is what systems without such modes write.
-    is_file = not info.is_dir() and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+    is_file = not is_folder and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
     path = PureWindowsPath(info.filename)
-    return Member(path, info.file_size, info.is_dir(), is_file, lambda: packed.open(info))
+    return Member(path, info.file_size, is_folder, is_file, lambda: packed.open(info))
 
 
 def _check(source, members):
     """Yields the regular files. Raises `DataError` at the first member that an honest archive wouldn't have."""
     size = 0
-    for member in members:
+    for number, member in enumerate(members):
         size += member.size
+        if number > MAX_MEMBERS:
+            raise DataError(f"has more than {MAX_MEMBERS} members")
+        if member.size < 0:
+            raise DataError("damaged archive (a file of less than 0 bytes)")
         if size > MAX_BYTES:
             raise DataError(f"unpacks to more than {MAX_BYTES} bytes")
         if member.path.anchor or ".." in member.path.parts:

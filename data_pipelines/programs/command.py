@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -54,7 +55,9 @@ def options(texts: list[str]) -> dict[str, Any]:
 def literal(text: str) -> Any:
     """The Python value that a text stands for, "true" and "false" in any case, else the text."""
     try:
-        return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python has a word on "1if", which is a text
+            return ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
     except (SyntaxError, ValueError, MemoryError, RecursionError):  # the latter two of many brackets or signs
         return text
 

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from data_pipelines import load, records
+from data_pipelines import load, manifests, records
 from data_pipelines.identity import fingerprint, with_content
 from data_pipelines.programs import command
 from data_pipelines.programs.shards import Numbers, read_ahead, sha256, write_shard
@@ -106,9 +106,9 @@ def prepare(
     folder, threads = Path(folder), threads or os.cpu_count() or 1
     samples = with_content(dataset.samples(split), progress)
     header = {
-        "format": records.FORMAT,
+        "format": manifests.FORMAT,
         "split": split,
-        **records.described(source["name"], source["options"], dataset.spec),
+        **manifests.described(source["name"], source["options"], dataset.spec),
         "fingerprint": fingerprint(samples),
         "encoding": encoding,
         "shard_megabytes": shard_megabytes,
@@ -152,7 +152,7 @@ def verify(folder: str | Path, split: str, progress: bool = False) -> list[str]:
     Raises `DataError` where the split was not prepared there.
     """
     folder = Path(folder)
-    manifest = records.read_manifest(folder / f"{split}.json")
+    manifest = manifests.read_manifest(folder / f"{split}.json")
     problems = []
     bar = tqdm(manifest["shards"], f"verifying {split}", unit="shard", disable=None if progress else True)
     for shard in bar:
@@ -179,18 +179,21 @@ def _known_shards(folder, header):
     """The manifest's entries of the shards that an earlier run has written."""
     manifest, log = folder / f"{header['split']}.json", _log(folder, header)
     if manifest.is_file():
-        old = records.read_manifest(manifest)
+        old = manifests.read_manifest(manifest)
         _check_same(folder, old, header)
         return old["shards"]
     lines = _whole_lines(log) if log.is_file() else []
-    if lines:
-        _check_same(folder, lines[0], header)
-    return lines[1:]
+    if not lines:
+        return []
+    head = lines[0] if isinstance(lines[0], dict) else {}
+    old = manifests.checked(log, {**head, "shards": lines[1:]})
+    _check_same(folder, old, header)
+    return old["shards"]
 
 
 def _check_same(folder, old, header):
     """Raises `DataError` where records of other files or options were prepared."""
-    if found := records.difference({key: old.get(key) for key in header}, header):
+    if found := manifests.difference({key: old.get(key) for key in header}, header):
         raise DataError(
             f"{folder} holds records of {header['split']} made from other files or with other options: {found}; take "
             "another --output=dir, or delete this one"
@@ -222,7 +225,7 @@ def _append(log, shard):
 def _whole_lines(log):
     """The content of its lines, up to one that was cut short."""
     found = []
-    for line in log.read_text().splitlines():
+    for line in log.read_text(errors="replace").splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from data_pipelines.memory import check_room
 from data_pipelines.reading import formats, rasters
 from data_pipelines.reading.holes import Stored
 from data_pipelines.spec import DataError, Window
@@ -169,9 +171,21 @@ def _load(path, only_head=False):
             if only_head or head.startswith((*rasters.MAGIC, NPY)):
                 return head, b""
             file.seek(0)
-            return head, file.read()
+            data = file.read()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
+    _check_room(path, data)
+    return head, data
+
+
+def _check_room(path, data):
+    """Raises `DataError` where a picture's header asks for more memory than there is, before its decoder takes it."""
+    size = formats.claimed_size(data)
+    if size is None and not data.startswith((formats.GREY_TEXT, formats.COLOUR_TEXT)):
+        with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:  # what is none is told later
+            size = (image.height, image.width, 4)
+    if size:
+        check_room(str(path), 2 * math.prod(size))  # what is decoded, and what is made of it
 
 
 def _turn(path, head, data, orientation):
@@ -198,6 +212,8 @@ def _turned(stored, turn, window):
 
 def _part(values, window):
     """Those inside the window: a copy, so that neither is the whole kept in memory for a part, nor its file open."""
+    if isinstance(values, np.memmap) and not window:
+        check_room(str(values.filename), values.nbytes)
     if window:
         return np.array(values[window.inside(*values.shape[:2])])
     return np.array(values) if isinstance(values, np.memmap) else values

@@ -10,12 +10,25 @@ PNG = b"\x89PNG"
 GREY, RGB, PALETTE, GREY_ALPHA = 0, 2, 3, 4  # colour types of a PNG
 CLEAR = b"tRNS"  # the part of a PNG that names what is transparent
 START_OF_SCAN, END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # kinds of segments of a JPEG that say its size
 GREY_TEXT, COLOUR_TEXT = b"P2", b"P3"  # PGM and PPM in ASCII
 
 
 def png_format(data: bytes) -> tuple[int, int | None]:
     """(bits per sample, colour type) in the header of a PNG; (8, None) for files of other kinds."""
     return (data[24], data[25]) if data.startswith(PNG) and len(data) > 25 else (8, None)
+
+
+def claimed_size(data: bytes) -> tuple[int, int, int] | None:
+    """(height, width, bytes of a pixel at most) by the header of a PNG or JPEG, which may lie; None of other kinds."""
+    if data.startswith(PNG) and len(data) > 25:
+        width, height = (int.from_bytes(data[place : place + 4], "big") for place in (16, 20))
+        return height, width, 8 if data[24] > 8 else 4
+    place = _segment_at(data, FRAMES) if data.startswith(b"\xff\xd8") else -1
+    if place < 0:
+        return None
+    height, width = (int.from_bytes(data[place + first : place + first + 2], "big") for first in (5, 7))
+    return height, width, 4
 
 
 def has_clear(data: bytes) -> bool:
@@ -57,10 +70,19 @@ def jpeg_has_end(data: bytes) -> bool:
 
 def _scans_at(data):
     """Where the pixels of a JPEG begin: after segments, of which one may hold a thumbnail with an end of its own."""
+    return max(_segment_at(data, (START_OF_SCAN[1],)), 0)
+
+
+def _segment_at(data, kinds):
+    """Where the first segment of some kinds begins, of those before the pixels of a JPEG; -1 where there is none."""
     place = 2
-    while data[place : place + 1] == b"\xff" and data[place : place + 2] != START_OF_SCAN:
+    while data[place : place + 1] == b"\xff" and place + 1 < len(data):
+        if data[place + 1] in kinds:
+            return place
+        if data[place + 1] == START_OF_SCAN[1]:
+            break
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return place
+    return -1
 
 
 def _spread(bits):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.warp import transform as projected
 
 from data_pipelines.reading import rasters
@@ -115,7 +114,7 @@ def _look(path):
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path, driver=driver) as file:
             crs, transform, size = file.crs, tuple(file.transform)[:6], file.shape
-    except (RasterioError, RasterioIOError):
+    except Exception:  # rasterio raises half a dozen kinds
         raise DataError(f"cannot decode {path}: the file is damaged; replace it or leave it out") from None
     return None if transform == NOWHERE else Place(crs.to_wkt() if crs else "", transform), size
 

@@ -12,8 +12,9 @@ import numpy as np
 import rasterio
 from PIL import TiffImagePlugin
 from rasterio.enums import ColorInterp, Compression, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning
 
+from data_pipelines.memory import check_room
 from data_pipelines.reading.holes import Stored, tagged
 from data_pipelines.spec import MASK, DataError, Window
 
@@ -22,9 +23,11 @@ COLOUR_MAP = 320  # tag of the palette
 # A small cache, as parts of a tile are read once; and no look at what else lies in the folder or beside the file.
 SETTINGS = {"GDAL_CACHEMAX": 32, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
 NOTES = ".aux.xml"  # what follows a file's name in that of GDAL's file of what a format has no room for, as nodata
+MOST_BANDS = 4096  # of more, each of which GDAL keeps a record of, reading takes minutes even where all are small
 EXACT = 0.5  # an error up to which integers are the same
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")  # on damaged tags, with no name
 
 
 def read(path: str | Path, window: Window | None = None, as_label: bool = False, lossy: bool = False) -> Stored:
@@ -46,6 +49,7 @@ def read(path: str | Path, window: Window | None = None, as_label: bool = False,
         _check(path, file, as_label, lossy)
         rows, columns = (window or Window(0, 0, *file.shape)).inside(*file.shape)
         part = rasterio.windows.Window.from_slices(rows, columns)
+        _check_room(path, file, part)
         if 0 in (part.height, part.width):
             pixels = np.empty((part.height, part.width, file.count), file.dtypes[0])
         else:
@@ -116,12 +120,22 @@ def tag_of(path: str | Path, tag: int, default: Any = None) -> Any:
 def _opened(path):
     try:
         with rasterio.Env(**_settings(path)), rasterio.open(path, driver="GTiff") as file:
+            if file.count > MOST_BANDS:
+                raise DataError(f"{path} says that it has {file.count} bands, and {MOST_BANDS} are read at most")
             yield file
     except MemoryError:
         raise DataError(f"cannot decode {path}: the file is damaged, or too large to be read whole") from None
-    except (RasterioError, RasterioIOError) as error:  # the latter is no RasterioError before rasterio 1.4
+    except DataError:
+        raise
+    except Exception as error:  # rasterio raises half a dozen kinds, some of GDAL's that have no public name
         reason = str(error.__cause__ or error).splitlines()[0]
         raise DataError(f"cannot decode {path}: the file is damaged; replace it or leave it out ({reason})") from None
+
+
+def _check_room(path, file, part):
+    """Raises `DataError` where the part, or a block that must be decoded for it, takes more memory than there is."""
+    pixels = max(int(part.height) * int(part.width), *(height * width for height, width in file.block_shapes[:1]))
+    check_room(str(path), pixels * file.count * np.dtype(file.dtypes[0]).itemsize)
 
 
 def _settings(path):

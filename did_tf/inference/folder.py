@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import did_tf
+from data_pipelines.names import is_inside
 from data_pipelines.spec import DatasetSpec
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
@@ -105,6 +106,8 @@ class Predictions:
         """The record of an earlier process, which has done the same; empty without."""
         if self.record.is_file():
             known = read_json(self.record)
+            if not all(map(is_inside, _files(known.get("images", {})))):
+                raise ConfigError(f"{self.record} is damaged: delete it, or pass another --output=dir")
             if known.get("depends") == depends or not known.get("images"):
                 return known
             other = f"{self.folder} holds results of other weights or settings (see {self.record})"
@@ -121,6 +124,14 @@ class Predictions:
     def _save(self):
         self._saved = time.monotonic()
         write_json(self.record, {**self._head, "images": self._images, "damaged": self._damaged})
+
+
+def _files(images):
+    """What a record names of files, which are removed when they are made anew; None where it is no record."""
+    try:
+        return [file for entry in images.values() for file in [*entry["files"]]]
+    except (AttributeError, KeyError, TypeError):
+        return [None]
 
 
 def _ids(spec):

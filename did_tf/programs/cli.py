@@ -285,8 +285,11 @@ def _settings_of(run_folder):
     sections = [key for key, value in config.items() if isinstance(value, ConfigDict)]
     if any(not isinstance(own.get(key, {}), dict) for key in sections):
         raise ConfigError(f"{run_folder.config} holds no settings; delete it or use another --run=dir")
-    with config.unlocked(), config.ignore_type():
-        config.update(own)
+    try:
+        with config.unlocked(), config.ignore_type():
+            config.update(own)
+    except (AttributeError, TypeError, ValueError) as error:  # keys with dots, or not of the kind of theirs
+        raise ConfigError(f"{run_folder.config} holds no settings ({error}); use another --run=dir") from None
     return config
 
 

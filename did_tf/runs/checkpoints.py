@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines.memory import check_room
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 
@@ -75,13 +75,17 @@ def restore(path: Path | str, state: Mapping[str, tf.Variable]) -> None:
 def read(path: Path | str, prefixes: tuple[str, ...] = ("",)) -> dict[str, np.ndarray]:
     """{name: array} of `path`, an .npz file of `write`, of names with one of `prefixes`. Raises `ConfigError`."""
     with _opened(path) as saved:
-        return {name: saved[name] for name in saved.files if name.startswith(prefixes) and name != _IDENTITY}
+        names = [name for name in saved.files if name.startswith(prefixes) and name != _IDENTITY]
+        return {name: _array(saved, name) for name in names}
 
 
 def read_identity(path: Path | str) -> dict[str, Any] | None:
     """What the arrays of `path`, an .npz file of `write`, depend on; None where it is silent. Raises `ConfigError`."""
     with _opened(path) as saved:
-        return json.loads(str(saved[_IDENTITY])) if _IDENTITY in saved.files else None
+        found = json.loads(str(saved[_IDENTITY])) if _IDENTITY in saved.files else None
+        if found is not None and not (isinstance(found, dict) and isinstance(found.get("network"), dict)):
+            raise ValueError("it doesn't say what its weights are of")
+        return found
 
 
 def name_averages(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -141,13 +145,23 @@ def save_step(
 
 @contextlib.contextmanager
 def _opened(path):
+    """The arrays of a file. They are data alone: what only Python's pickle could read is refused."""
     try:
-        with np.load(path) as saved:
+        with np.load(path, allow_pickle=False) as saved:
+            check_room(str(path), sum(member.file_size for member in saved.zip.infolist()))
             yield saved
-    # An empty file is an EOFError, an .npy file a TypeError.
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (ConfigError, MemoryError):
+        raise
+    except Exception as error:  # of damaged files NumPy and zipfile raise a dozen kinds
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"cannot read checkpoint {path}: {reason}") from None
+
+
+def _array(saved, name):
+    array = saved[name]
+    if not isinstance(array, np.ndarray):  # of a member that is no array NumPy gives the bytes
+        raise ValueError(f"{name} is no array")
+    return array
 
 
 def _mismatch(name, variable, array):

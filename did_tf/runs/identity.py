@@ -83,7 +83,7 @@ def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any
     if keys == [EXTEND] and more > 0 and made >= steps:
         return
     if keys:
-        told = _listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys])
+        told = " ".join(_listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys]).split())
         raise ConfigError(f"{folder} was started with other settings: {told}; {_way_on(old, new, keys, made, steps)}")
 
 

@@ -153,7 +153,7 @@ def _read(file):
     """Content of a lock; nothing where it isn't there, or not whole."""
     try:
         was = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return was if isinstance(was, dict) and was.keys() >= _KEYS else {}
 

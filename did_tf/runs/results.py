@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from did_tf.common.errors import ConfigError
 from did_tf.runs import selection, weights
 from did_tf.runs.identity import changed, flatten
-from did_tf.runs.run_folder import RunFolder, default_run, read_json
+from did_tf.runs.run_folder import RunFolder, damage_of, default_run, read_json
 
 MIOU = "miou"
 """The figure that counts in segmentation."""
@@ -111,10 +109,10 @@ def _scores(run, config, metric):
     for split in {papers, validation} - {None, ""}:
         for path in (run.evaluation / f"{split}.json", *run.evaluation.glob(f"*/{split}.json")):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
-                with _told(path):
+                with damage_of(path):
                     report = read_json(path)
                     figures = {
-                        "score": _figure(report, metric),
+                        "score": _number(_figure(report, metric)),
                         "where": f"{split}, {_way(report['protocol'])}",
                         "classes": _classes(report["outputs"]["main"]),
                         "last": _last(report, metric),
@@ -126,30 +124,26 @@ def _scores(run, config, metric):
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
             last, of = selection.last_scores(run), _IN_TRAINING[metric]
-            with _told(run.best / "metrics.json"):
+            with damage_of(run.best / "metrics.json"):
                 figures = {
-                    "score": of(scores),
+                    "score": _number(of(scores)),
                     "where": f"{validation}, in training",
                     "last": of(last) if last else None,
                 }
             yield False, {}, figures
 
 
+def _number(figure):
+    """A figure, or None for none. Raises TypeError for what is neither."""
+    if figure is not None and (isinstance(figure, bool) or not isinstance(figure, (int, float))):
+        raise TypeError
+    return figure
+
+
 def _way(protocol):
     """How a report's figures were made, in which precision if it is another than float32."""
     name, precision = protocol.get("name", "centre crops"), protocol.get("precision", "float32")
     return name if precision == "float32" else f"{name}, {precision}"
-
-
-@contextlib.contextmanager
-def _told(path):
-    """Within it, what a file lacks that it should have is a `ConfigError` that names it."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError):
-        raise ConfigError(
-            f"{path} is damaged: it has not what it is written with; evaluate again, or delete it"
-        ) from None
 
 
 def _last(report, metric):

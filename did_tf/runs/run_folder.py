@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from did_tf.common.files import write_json
 from did_tf.runs import checkpoints, identity, older
 from did_tf.runs.identity import flatten
 from did_tf.runs.manifest import continuation
+
+SECTIONS = ("dataset", "data", "model", "loss", "optimizer", "schedule", "train", "evaluate", "crf", "paper")
+"""Of config.json, a map each."""
 
 
 class RunFolder:
@@ -55,7 +59,7 @@ class RunFolder:
     def settings(self) -> dict[str, Any]:
         """What config.json has, in the words of this version. Raises `ConfigError` where it holds no settings."""
         own = read_json(self.config)
-        if any(not isinstance(own.get(key, {}), dict) for key in ("model", "evaluate")):
+        if not _are_settings(own):
             raise ConfigError(f"{self.config} holds no settings; delete it or use another --run=dir")
         return older.settings(own)
 
@@ -166,18 +170,46 @@ class MetricsFile:
 
 
 def read_metrics(path: Path | str) -> list[dict[str, str]]:
-    """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values() and (row.get("step") or "").isdigit()]
+    """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out.
+
+    Raises `ConfigError` where it is no such file, OSError unreadable.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); delete it or use another --run=dir") from None
+    return [row for row in rows if row.get("step", "").isdecimal() and row["step"].isascii()]
+
+
+@contextlib.contextmanager
+def damage_of(path: Path | str, way: str = "evaluate again, or delete it") -> Iterator[None]:
+    """Within it, what a file lacks that it should have is a `ConfigError` that names it and ends with a `way` on."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path} is damaged: it has not what it is written with; {way}") from None
 
 
 def read_json(path: Path | str, *keys: str) -> dict[str, Any]:
     """Content of a JSON file. Raises `ConfigError` where it holds no object with the `keys`, OSError unreadable."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON, or no text at all
+    except (ValueError, RecursionError) as error:  # of JSON, or no text at all
         raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another --run=dir") from None
     lacking = [key for key in keys if key not in found] if isinstance(found, dict) else ["object"]
     if lacking:
         raise ConfigError(f"{path} is damaged: it has no {lacking[0]!r}; delete it or use another --run=dir")
     return found
+
+
+def _are_settings(own):
+    """Whether what config.json has is of the kinds that older versions are told apart by, and runs compared."""
+    sections = [own.get(key, {}) for key in SECTIONS]
+    if not all(isinstance(section, dict) for section in sections):
+        return False
+    train, evaluate = own.get("train", {}), own.get("evaluate", {})
+    steps = [train.get(key, 0) for key in ("steps", "extend")]
+    return isinstance(evaluate.get("options", {}), dict) and all(type(number) is int for number in steps)

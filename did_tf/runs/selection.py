@@ -11,7 +11,7 @@ from typing import Any
 from tensorflow import keras
 
 from did_tf.runs import checkpoints, identity, weights
-from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
+from did_tf.runs.run_folder import RunFolder, damage_of, read_json, read_metrics
 
 VALIDATION = "val_"
 """What the columns of metrics.csv with scores of validation begin with."""
@@ -88,9 +88,10 @@ def of_run(run: RunFolder) -> Selection | None:
     validated = _validations(run)
     if len(validated) < 2:
         return None
-    last = identity.last_step(config["train"])
+    with damage_of(run.config, "delete it, or use another --run=dir"):
+        split, last = config["dataset"]["val_split"], identity.last_step(config["train"])
     saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
-    return Selection(config["dataset"]["val_split"], len(validated), step, last, saved.get(last))
+    return Selection(split, len(validated), step, last, saved.get(last))
 
 
 def held_out_otherwise(runs: Sequence[RunFolder]) -> Iterator[str]:
@@ -108,7 +109,8 @@ def last_scores(run: RunFolder) -> dict[str, float]:
     """{score: fraction} of the validation of the last step of a run; empty where it was not validated (yet)."""
     selection = of_run(run)
     row = _validations(run).get(selection.last_step, {}) if selection else {}
-    return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
+    with damage_of(run.metrics, "train again, into another --run=dir"):
+        return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
 
 
 def _validations(run):

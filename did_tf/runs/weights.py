@@ -80,7 +80,7 @@ def identity_of(file: Path) -> dict[str, Any] | None:
     if folder not in (run.best, run.checkpoints) or not run.config.is_file():
         return None
     manifest = read_json(run.manifest) if run.manifest.is_file() else {}
-    return {"network": run.settings()["model"], "data": manifest.get("data", {})}
+    return {"network": run.settings().get("model", {}), "data": manifest.get("data", {})}
 
 
 def load(model: keras.Model, file: Path) -> str:
@@ -96,8 +96,9 @@ def load(model: keras.Model, file: Path) -> str:
         return load_part(model, file, checkpoints.model_state(model))
     try:
         model.load_weights(str(file))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot load weights {file}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # of damaged files h5py and Keras raise a dozen kinds
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ConfigError(f"cannot load weights {file}: {reason}") from None
     return digest(file)
 
 
