@@ -12,6 +12,7 @@ EXP ?=
 DATA ?=
 RUN ?=
 RUNS ?=
+WORKERS ?=
 SPLIT ?= val
 INPUT ?=
 OUTPUT ?=
@@ -64,8 +65,8 @@ $(VENV)/.ready: setup.py
 demo: setup ## the whole story in minutes on a CPU, with built-in data: train, evaluate, predict, export, serve
 	$(WITH_ARGS) $(RUN_IN) -m did_tf demo $(call option,--run,RUN)
 
-train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on
-	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON)
+train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on; WORKERS=2: as so many processes
+	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON) $(call option,--workers,WORKERS)
 
 evaluate: setup ## score a run on SPLIT (default val)
 	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split=$(call quoted,SPLIT)

@@ -128,7 +128,7 @@ def _tell(index: int, status: int, count: int, errors: Sequence[IO[str]]) -> Non
     if status - 128 in _KILLED:
         name = signal.Signals(status - 128).name
         print(f"error: worker {index} of {count} ended by {name}: the same command goes on from there", file=sys.stderr)
-    elif status and index:
+    elif index and 0 < status < 128:
         errors[index].seek(0)
         lines = errors[index].read().strip().splitlines()
         print(f"worker {index} of {count}: {lines[-1] if lines else f'status {status}'}", file=sys.stderr)

@@ -61,7 +61,7 @@ def of_tensorflow(environment: Mapping[str, str]) -> Place | None:
 def of(system: str, environment: Mapping[str, str]) -> Place:
     """What "slurm" or "kubernetes" says. Raises `ConfigError`."""
     if system not in _SYSTEMS:
-        raise ConfigError(f"--workers must be a number, or one of {', '.join(_SYSTEMS)}, got {system!r}")
+        raise ConfigError(f"--workers must be a number of 1 or more, or one of {', '.join(_SYSTEMS)}, got {system!r}")
     return _SYSTEMS[system](environment)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import zlib
@@ -75,7 +76,7 @@ class Workers:
         each = self.strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(mine if context.replica_id_in_sync_group % local == 0 else np.zeros_like(mine))
         )
-        return self.strategy.experimental_local_results(self._sum(each))[0].numpy().reshape(numbers.shape)
+        return self.strategy.experimental_local_results(_adder(self.strategy)(each))[0].numpy().reshape(numbers.shape)
 
     def gathered(self, numbers: np.ndarray) -> np.ndarray:
         """[count, ...] int64: the array of whole numbers of every worker."""
@@ -123,10 +124,13 @@ class Workers:
             what = ", ".join(name for name, other in zip(facts, differ[worker]) if other)
             raise ConfigError(f"worker {worker} differs from worker 0, the chief, in: {what}; make them alike")
 
-    @tf.function(autograph=False, reduce_retracing=True)
-    def _sum(self, values):
-        def of_replica(mine):
-            context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))  # a copy has a device
 
-        return self.strategy.run(of_replica, (values,))
+@functools.cache
+def _adder(strategy):
+    """Function of a number, or an array, of each replica: their sum."""
+
+    def of_replica(mine):
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))  # a copy has a device
+
+    return tf.function(lambda values: strategy.run(of_replica, (values,)), autograph=False, reduce_retracing=True)

@@ -28,7 +28,7 @@ from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training.health import TrainingFailed
 
-flags.DEFINE_string("workers", "", "How many processes on this host train together; or slurm or kubernetes.")
+flags.DEFINE_string("workers", None, "How many processes on this host train together; or slurm or kubernetes.")
 GENTLER = 10
 """What the learning rate is divided by in the command that is proposed after a failure."""
 
@@ -96,10 +96,11 @@ def _another(folder):
 
 def _start():
     """Trains, or starts the workers that do and ends as they do."""
-    if FLAGS.workers.isdigit():
-        raise SystemExit(local.run(_command(), int(FLAGS.workers), _gpus()))
-    if FLAGS.workers:
-        os.environ[places.VARIABLE] = places.of(FLAGS.workers, os.environ).text()
+    how = FLAGS.workers or "1"
+    if how.isdigit() and int(how) > 1:
+        raise SystemExit(local.run(_command(), int(how), _gpus()))
+    if how != "1":
+        os.environ[places.VARIABLE] = places.of(how, os.environ).text()
     local.end_with_starter()
     main(*cli.chosen())
 

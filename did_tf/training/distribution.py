@@ -79,6 +79,11 @@ def distributed(
     return strategy.distribute_datasets_from_function(of_worker)
 
 
+def compute_deterministically() -> None:
+    """Every operation gives the same bits in every run from here on, or fails. Holds for the whole process."""
+    tf.config.experimental.enable_op_determinism()
+
+
 def check_shares(train: Mapping[str, Any], devices: int) -> None:
     """Raises `ConfigError` where devices, micro-batches and parts can't share a batch of the section `train` evenly."""
     size, parts = train["batch_size"], devices * train["accumulate"] * train["parts"]

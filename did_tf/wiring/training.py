@@ -17,7 +17,7 @@ from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
 from did_tf.training import losses
-from did_tf.training.distribution import check_shares, make_strategy, share_cores
+from did_tf.training.distribution import check_shares, compute_deterministically, make_strategy, share_cores
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.readiness import check_learnable, check_model
@@ -43,6 +43,8 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     check(config)
     config = resolved(config, run)
     share_cores(config["train"]["parts"])
+    if config["train"]["deterministic"]:
+        compute_deterministically()
     strategy = make_strategy(config["train"]["devices"])
     workers = Workers(strategy)
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)

@@ -44,7 +44,7 @@ def test_all_end_when_one_has(monkeypatch, capfd):
     assert capfd.readouterr().err == "error: worker 1 of 2 ended by SIGKILL: the same command goes on from there\n"
 
 
-def test_signals_are_handed_on(tmp_path):
+def test_signals_are_handed_on(tmp_path, capfd):
     code = f"""import signal
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 open(r'{tmp_path}/' + str(index), 'w').close()
@@ -58,13 +58,17 @@ time.sleep(20)"""
     before = signal.getsignal(signal.SIGTERM)
     threading.Thread(target=end, daemon=True).start()
     assert run(code) == 128 + signal.SIGTERM
+    assert capfd.readouterr().err == ""
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_gpus_are_shared():
     share = local._shares_of_gpus
     assert share(4, 2, {}) == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]
-    assert share(2, 2, {"CUDA_VISIBLE_DEVICES": "5,7"}) == [{"CUDA_VISIBLE_DEVICES": "5"}, {"CUDA_VISIBLE_DEVICES": "7"}]
+    assert share(2, 2, {"CUDA_VISIBLE_DEVICES": "5,7"}) == [
+        {"CUDA_VISIBLE_DEVICES": "5"},
+        {"CUDA_VISIBLE_DEVICES": "7"},
+    ]
     assert share(0, 2, {}) == [{}, {}]
     with pytest.raises(ConfigError, match="3 GPUs can't be shared"):
         share(3, 2, {})

@@ -92,7 +92,7 @@ def test_pods_are_found_by_their_service():
         ("kubernetes", pod(DID_TF_WORKERS=""), "DID_TF_WORKERS is not set"),
         ("kubernetes", pod(DID_TF_WORKERS="two"), "must be numbers"),
         ("kubernetes", pod(JOB_COMPLETION_INDEX="2"), "no worker 2"),
-        ("mpi", {}, "--workers must be a number, or one of slurm, kubernetes, got 'mpi'"),
+        ("mpi", {}, "--workers must be a number of 1 or more, or one of slurm, kubernetes, got 'mpi'"),
     ],
 )
 def test_what_is_missing_is_named(system, environment, told):

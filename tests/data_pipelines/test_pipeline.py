@@ -118,7 +118,7 @@ def test_parts_of_workers_are_the_batches_of_one(parts):
 
 
 def test_a_worker_reads_its_own_samples_alone():
-    """The first of two, of an epoch in batches of 7: three samples, again and again in every place but the last."""
+    """The first of two, in batches of 6: three of the first six; those that follow are of the next batches."""
     read = []
 
     class Watched(Numbered):
