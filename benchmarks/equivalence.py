@@ -41,7 +41,7 @@ SETTINGS = {
     "optimizer.name": "sgd",
     "optimizer.weight_decay": 0,
     "schedule.name": "constant",
-    "schedule.learning_rate": 0.01,
+    "schedule.learning_rate": 1e-3,
     "schedule.warmup": 0,
 }
 MOVED = {
@@ -93,7 +93,7 @@ def measured(row, devices):
     before = _values(step.state(), checkpoints.MODEL)
     for number in range(STEPS):
         values = step(next(elements), number).numpy()
-        losses.update({f"{number}/{name}": v for name, v in zip(step.metrics, values) if name != "learning_rate"})
+        losses.update({f"{number}/{name}": v for name, v in zip(step.metrics, values) if name.startswith("loss")})
         if not number:
             after = _values(step.state(), checkpoints.MODEL)
     step.average_batch_norm()
@@ -164,6 +164,7 @@ def _unpacked(arrays):
 
 
 def _measure(devices, path, rows):
+    tf.get_logger().setLevel("ERROR")  # each row is traced anew, which is meant
     one = functools.cache(make_strategy)  # two of them in one process take each other's messages
     with mock.patch.object(wiring.training, "make_strategy", one):
         found = {row: measured(row, devices) for row in rows}
