@@ -29,4 +29,4 @@ def test_devices_and_processes_equal_one(tmp_path):
     for way, of_rows in found.items():
         for row in rows:
             for column, difference in equivalence.differences(expected[row], of_rows[row]).items():
-                assert difference < (1e-4 if column == "gradient" else 1e-5), (way, row, column)
+                assert difference < (1e-3 if column == "gradient" else 1e-5), (way, row, column)
