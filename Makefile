@@ -12,6 +12,7 @@ EXP ?=
 DATA ?=
 RUN ?=
 RUNS ?=
+WORKERS ?=
 SPLIT ?= val
 INPUT ?=
 OUTPUT ?=
@@ -67,8 +68,8 @@ demo: setup ## the whole story in minutes on a CPU, with built-in data: train, e
 doctor: setup ## is all there that did_tf needs? Software, devices, memory, disk, data of EXP; trains for ten seconds
 	$(WITH_ARGS) $(RUN_IN) -m did_tf doctor $(if $(value EXP),$(COMMON),$(call option,--run,RUN))
 
-train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on
-	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON)
+train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on; WORKERS=2: as so many processes
+	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON) $(call option,--workers,WORKERS)
 
 evaluate: setup ## score a run on SPLIT (default val)
 	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split=$(call quoted,SPLIT)

@@ -126,7 +126,7 @@ def shared_samples(first: Iterable[Sample], second: Iterable[Sample]) -> list[Sa
 
 
 def training_batches(
-    loader: Loader, options: Augmentation, batch_size: int, seed: int, first: int = 0
+    loader: Loader, options: Augmentation, batch_size: int, seed: int, first: int = 0, share: tuple[int, int] = (0, 1)
 ) -> tf.data.Dataset:
     """Endless batches of augmented pairs, every sample once an epoch in a new order.
 
@@ -139,6 +139,7 @@ def training_batches(
       batch_size: N; every batch is full.
       seed: of the order and the augmentation.
       first: number of elements (not batches) to have passed already.
+      share: (K, M): of every batch the K-th of M equal parts, from 0. Nothing of the others is read. M divides N.
 
     Returns:
       Batches with "image", [N, h, w, bands] float32 pixel values, and "label", [N, h, w] uint8, or [N] int32 for
@@ -165,9 +166,9 @@ def training_batches(
 
     largest = np.iinfo(np.int64).max
     order = tf.data.Dataset.range(first // count, largest).flat_map(epoch).skip(first % count)
-    elements = tf.data.Dataset.zip((tf.data.Dataset.range(first, largest), order))
+    elements = _shared(tf.data.Dataset.zip((tf.data.Dataset.range(first, largest), order)), batch_size, *share)
     elements = elements.map(element, THREADS, deterministic=True)
-    batches = elements.batch(batch_size, drop_remainder=True).prefetch(2)
+    batches = elements.batch(batch_size // share[1], drop_remainder=True).prefetch(2)
     threads = tf.data.Options()
     # Not those that also run the network: while Python reads in one, it is lost to all else.
     threads.threading.private_threadpool_size = THREADS
@@ -181,6 +182,15 @@ def training_labels(loader: Loader, options: Augmentation, seed: int, count: int
         for position, index in zip(some, _order(len(loader), seed, np.int64(epoch)).numpy()):
             label = loader(index)[1]
             yield augment_label(label, _seed(seed, position), options).numpy() if np.ndim(label) else label
+
+
+def _shared(elements, batch_size, part, parts):
+    """Of every `batch_size` elements the `part`-th of so many equal `parts`."""
+    if parts == 1:
+        return elements
+    each = batch_size // parts
+    whole = elements.batch(batch_size, drop_remainder=True)
+    return whole.map(lambda *batch: [x[part * each : (part + 1) * each] for x in batch]).unbatch()
 
 
 def _order(count, seed, epoch):

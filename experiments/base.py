@@ -77,6 +77,7 @@ def get_config():
     c.train.jit_compile = False  # XLA compiles what a device computes of an update; for GPUs
     c.train.precision = "float32"  # "float32_fast", "bfloat16", "float16"; "auto": the fastest here
     c.train.devices = "auto"  # "auto", "cpu", "gpu", "gpu:N", "cpu*N"
+    c.train.deterministic = False  # the same bits in every run, for some time
     c.train.sync_batch_norm = False  # statistics of the global batch; else of each replica, averaged for use
     c.train.ema = 0.0  # decay of the weight average that is validated and kept; 0: off
     c.train.freeze_batch_norm = ""  # "statistics": moving ones in place of the batch's; "all": scales and offsets too

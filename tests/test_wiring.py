@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny
 from in_memory import InMemory, noise
 from own_data import make_five_bands
@@ -13,6 +14,7 @@ from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.pipeline import Loader
 from data_pipelines.spec import IGNORE, DataError
 from did_tf import settings, wiring
+from did_tf.cluster.workers import Workers
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.inference import memory
@@ -21,6 +23,7 @@ from did_tf.runs.run_folder import RunFolder
 
 # What is named as if it held another split of the data set.
 HOLDS = {"trainval": ("train", "val"), "trainaug": ("train",)}
+ALONE = Workers(tf.distribute.get_strategy())
 
 
 @pytest.fixture
@@ -206,7 +209,7 @@ def test_validation_is_by_its_protocol_or_by_what_memory_allows(protocol, free, 
     height = 800 if free < 1e9 else 48
     config = tiny.config(train__validation=protocol, dataset__options__height=height, dataset__options__width=height)
     dataset = wiring.make_dataset(config)
-    validation = wiring.make_validation(config, wiring.make_model(config, dataset.spec), dataset)
+    validation = wiring.make_validation(config, wiring.make_model(config, dataset.spec), dataset, ALONE)
     predictor = validation.make_predictor()
     assert predictor.tile == tile and predictor.scales == (1.0,)
     assert ("(protocol tiles_once)" in capsys.readouterr().err) == (free < 1e9)
@@ -219,7 +222,7 @@ def test_each_validation_is_of_the_weights_of_its_moment(monkeypatch, constant):
     config = tiny.config()
     dataset = wiring.make_dataset(config)
     model = wiring.make_model(config, dataset.spec)
-    validation = wiring.make_validation(config, model, dataset)
+    validation = wiring.make_validation(config, model, dataset, ALONE)
     image = noise(1, (48, 64))
     for _ in range(2):
         model.set_weights([1.1 * value for value in model.get_weights()])

@@ -50,6 +50,7 @@ def apply_reduced(
     elif "experimental_aggregate_gradients" in taken:
         optimizer.apply_gradients(zip(gradients, variables), experimental_aggregate_gradients=False)
     else:
-        # Keras 3 sums over the replicas and can't be told not to: each gives its share of what is the sum already.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        optimizer.apply_gradients([(g / replicas if replicas > 1 else g, v) for g, v in zip(gradients, variables)])
+        # Keras 3 sums over the replicas by a method of its own, and can't be told not to.
+        assert hasattr(optimizer, "_all_reduce_sum_gradients")
+        optimizer._all_reduce_sum_gradients = list
+        optimizer.apply_gradients(zip(gradients, variables))

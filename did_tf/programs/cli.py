@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import os
 import signal
 import sys
 import textwrap
@@ -24,6 +25,7 @@ from tensorflow import keras
 import experiments
 from data_pipelines.spec import DataError, DatasetSpec
 from did_tf import models, settings, wiring
+from did_tf.cluster import places
 from did_tf.common import failures, visualize
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.inference import crf
@@ -294,7 +296,9 @@ def _settings_of(run_folder):
 
 
 def _run_folder():
-    """That of the command line, or None where it says none."""
+    """That of the command line, or None where it says none, or is another process's: that of the workers' chief."""
     if not FLAGS.is_parsed() or not (FLAGS.run or FLAGS.experiment):
+        return None
+    if (place := places.of_tensorflow(os.environ)) and place.index:
         return None
     return Path(FLAGS.run or default_run(FLAGS.experiment))

@@ -1,23 +1,34 @@
 """Trains an experiment: `did_tf train --experiment=did_camvid [--run=dir] [--config.train.steps=100]`.
 
-Run again with the same run folder it goes on where it stopped.
+Run again with the same run folder it goes on where it stopped. --workers=2 trains with as many processes on this host;
+--workers=slurm and --workers=kubernetes, or TF_CONFIG, say that this is one of several that were started elsewhere.
 """
 
 from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import contextlib
 import itertools
+import os
 import shlex
+import sys
+import tempfile
 from pathlib import Path
 
+import tensorflow as tf
+from absl import flags
+
 from did_tf import wiring
-from did_tf.common.errors import Failure
+from did_tf.cluster import local, places
+from did_tf.cluster.workers import loss_told
+from did_tf.common.errors import ConfigError, Failure
 from did_tf.programs.cli import FLAGS
 from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training.health import TrainingFailed
 
+flags.DEFINE_string("workers", None, "How many processes on this host train together; or slurm or kubernetes.")
 GENTLER = 10
 """What the learning rate is divided by in the command that is proposed after a failure."""
 
@@ -27,11 +38,25 @@ def main(config: wiring.Config, run: RunFolder) -> None:
 
     Raises:
       ConfigError, DataError: as `wiring.make_trainer` says, or another process trains into this run.
-      Failure: the training went wrong; the message has a command that goes on with gentler settings.
+      Failure: the training went wrong; the message has a command that goes on with gentler settings. Or another worker
+        is gone.
       SystemExit: a signal stopped it, after a checkpoint; the status is 128 plus the signal's number.
     """
-    with lock.held(run.folder):
-        _train(config, run)
+    with _own(run) as own, lock.held(own.folder), loss_told():
+        _train(config, own)
+
+
+@contextlib.contextmanager
+def _own(run):
+    """The run folder, for the chief; other workers have one that nobody sees, and print nothing."""
+    place = places.of_tensorflow(os.environ)
+    if not place or not place.index:
+        yield run
+        return
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+        yield RunFolder(Path(folder, run.folder.name), run.experiment, run.defaults)
 
 
 def _train(config, run):
@@ -69,6 +94,31 @@ def _another(folder):
     return next(name for name in names if not name.exists())
 
 
+def _start():
+    """Trains, or starts the workers that do and ends as they do."""
+    how = FLAGS.workers or "1"
+    if how.isdigit() and int(how) > 1:
+        raise SystemExit(local.run(_command(), int(how), _gpus()))
+    if how != "1":
+        os.environ[places.VARIABLE] = places.of(how, os.environ).text()
+    local.end_with_starter()
+    main(*cli.chosen())
+
+
+def _command():
+    """What each worker of this host runs."""
+    if places.of_tensorflow(os.environ):
+        raise ConfigError(f"--workers={FLAGS.workers}: {places.VARIABLE} names the workers already; unset one of both")
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--workers")]
+    return [sys.executable, "-m", "did_tf", "train", *arguments]
+
+
+def _gpus():
+    """How many GPUs the workers of this host share."""
+    settings = dict(argument.partition("=")[::2] for argument in cli.config_arguments())
+    return 0 if settings.get("--config.train.devices") == "cpu" else len(tf.config.list_physical_devices("GPU"))
+
+
 def launch() -> None:
     """What the command line starts."""
-    cli.run(main)
+    cli.run_bare(_start, sys.modules[__name__])

@@ -110,7 +110,12 @@ class Classifier:
 
 
 def evaluate(
-    classifier: Classifier, dataset: Dataset, split: str, progress: bool = True, limit: int | None = None
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str,
+    progress: bool = True,
+    limit: int | None = None,
+    part: slice = slice(None),
 ) -> Classification:
     """Ranks the true class of every image of `split`.
 
@@ -120,6 +125,7 @@ def evaluate(
       split: name of one of its splits.
       progress: whether to show a progress bar.
       limit: take the first so many images only.
+      part: which of these images.
 
     Raises:
       DataError: the data can't be read.
@@ -130,7 +136,7 @@ def evaluate(
             image, class_id = dataset.read(sample)
             return classifier.prepare(image), int(class_id)
 
-    samples, images, damage = dataset.samples(split)[:limit], [], Damage()
+    samples, images, damage = dataset.samples(split)[:limit][part], [], Damage()
     with ThreadPool(THREADS) as pool, tqdm(total=len(samples), desc=split, unit="image", disable=not progress) as bar:
         for first in range(0, len(samples), classifier.batch_size):
             batch = samples[first : first + classifier.batch_size]

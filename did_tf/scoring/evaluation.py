@@ -80,6 +80,7 @@ def evaluate(
     limit: int | None = None,
     watch: Callable[[Scored], object] | None = None,
     streams: int = 1,
+    part: slice = slice(None),
 ) -> Evaluation:
     """Scores every output of `predictor` on `split`; of several also the mean of their probabilities, "blend".
 
@@ -91,6 +92,7 @@ def evaluate(
       limit: take the first so many images only.
       watch: function that is given each image's `Scored`, for pictures and further scores; in the order of the split.
       streams: how many images are under way at once, from as many threads.
+      part: which of these images.
 
     Raises:
       DataError: images or labels can't be read. All others are read first, and a line on stderr names each that can't:
@@ -99,7 +101,7 @@ def evaluate(
     """
     damage, images = Damage(), []
     matrices: dict[str, ConfusionMatrix] = {}
-    samples = tqdm(dataset.samples(split)[:limit], desc=split, unit="image", disable=not progress)
+    samples = tqdm(dataset.samples(split)[:limit][part], desc=split, unit="image", disable=not progress)
     score = functools.partial(_score, predictor, dataset, damage)
     for (_, sample), found in side_by_side(score, enumerate(samples), streams):
         scored = None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines.spec import Dataset
+from did_tf.cluster.workers import Workers
 from did_tf.common import visualize
 from did_tf.scoring import classification, evaluation
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import Predict
-from did_tf.scoring.metrics import known
+from did_tf.scoring.metrics import ConfusionMatrix, known
 
 
 class SegmentationValidation:
@@ -22,6 +24,7 @@ class SegmentationValidation:
       make_predictor: gives what `evaluation.evaluate` takes, for the weights of the moment; called for each validation.
       dataset: `Dataset` for segmentation.
       panels: how many images are shown.
+      workers: that share the images; every one gets the scores of all of them.
 
     Attributes:
       remark: how many classes the last mean IoU was of, where it left some out; else empty.
@@ -30,8 +33,8 @@ class SegmentationValidation:
     scores = {"miou": "mIoU", "accuracy": "accuracy"}
     """Scores with what people call them. The first decides which weights are kept."""
 
-    def __init__(self, make_predictor: Callable[[], Predict], dataset: Dataset, panels: int) -> None:
-        self.make_predictor, self.dataset, self.panels = make_predictor, dataset, panels
+    def __init__(self, make_predictor: Callable[[], Predict], dataset: Dataset, panels: int, workers: Workers) -> None:
+        self.make_predictor, self.dataset, self.panels, self.workers = make_predictor, dataset, panels, workers
         self.remark = ""
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
@@ -56,9 +59,11 @@ class SegmentationValidation:
                 shown = visualize.panels(scored.image, ids, self.dataset.spec)
                 panels.append(visualize.side_by_side(shown, ["image", "label", "prediction"]))
 
-        result = evaluation.evaluate(self.make_predictor(), self.dataset, split, progress, watch=watch)
-        matrix = result.matrices[evaluation.MAIN]
-        shown, classes = known(matrix.iou()), self.dataset.spec.num_classes
+        part, classes = self.workers.part(len(self.dataset.samples(split))), self.dataset.spec.num_classes
+        result = evaluation.evaluate(self.make_predictor(), self.dataset, split, progress, watch=watch, part=part)
+        mine = result.matrices.get(evaluation.MAIN, ConfusionMatrix(classes))  # none where there are few images
+        matrix = ConfusionMatrix(classes, self.workers.summed(mine.counts))
+        shown = known(matrix.iou())
         self.remark = f"mIoU over {shown} of {classes} classes" if shown < classes else ""
         values = {"miou": float(matrix.mean_iou()), "accuracy": float(matrix.pixel_accuracy())}
         return values, lambda: self._summarize(matrix, panels)
@@ -77,16 +82,20 @@ class ClassificationValidation:
     Args:
       make_classifier: gives a `Classifier` for the weights of the moment; called for each validation.
       dataset: `Dataset` for classification.
+      workers: as of `SegmentationValidation`.
     """
 
     scores = {"top1_accuracy": "top-1 accuracy", "top5_accuracy": "top-5 accuracy"}
     """As of `SegmentationValidation`."""
     remark = ""
 
-    def __init__(self, make_classifier: Callable[[], Classifier], dataset: Dataset) -> None:
-        self.make_classifier, self.dataset = make_classifier, dataset
+    def __init__(self, make_classifier: Callable[[], Classifier], dataset: Dataset, workers: Workers) -> None:
+        self.make_classifier, self.dataset, self.workers = make_classifier, dataset, workers
 
     def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
         """As of `SegmentationValidation`; there is nothing more to show."""
-        result = classification.evaluate(self.make_classifier(), self.dataset, split, progress)
-        return {f"top{k}_accuracy": 1 - result.error(k) for k in (1, 5)}, lambda: None
+        part = self.workers.part(len(self.dataset.samples(split)))
+        result = classification.evaluate(self.make_classifier(), self.dataset, split, progress, part=part)
+        ranks = np.array([rank for _, rank in result.images], np.int64)
+        images, *right = self.workers.summed(np.array([len(ranks), *(np.sum(ranks < k) for k in (1, 5))]))
+        return {f"top{k}_accuracy": float(hits / images) for k, hits in zip((1, 5), right)}, lambda: None

@@ -89,6 +89,7 @@ KINDS: dict[str, Kind] = {
     "train.jit_compile": FLAG,
     "train.precision": choice(("auto", *distribution.PRECISIONS)),
     "train.devices": pattern("auto, cpu, gpu, gpu:N or cpu*N", r"auto|cpu(\*[1-9]\d*)?|gpu(:\d+)?"),
+    "train.deterministic": FLAG,
     "train.sync_batch_norm": FLAG,
     "train.ema": _SHARE,
     "train.freeze_batch_norm": choice(FREEZES),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines import memory
+from did_tf.cluster.places import VARIABLE, of_tensorflow
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 
@@ -26,29 +27,61 @@ _TENSOR_CORES, _BFLOAT16_CORES = (7, 0), (8, 0)  # compute capabilities of the f
 
 
 def make_strategy(devices: str) -> tf.distribute.Strategy:
-    """A strategy for `devices`.
+    """A strategy for `devices`; where TF_CONFIG names other processes, for those of all of them.
+
+    Waits for these then, and must come before TensorFlow computes anything.
 
     Args:
       devices: "auto": every GPU (MirroredStrategy where there are several), else the CPU; "cpu"; "gpu" or "gpu:1":
         one of them; "cpu*2": two logical devices on the CPU, mirrored, to try multi-GPU training without GPUs.
 
     Raises:
-      ConfigError: a name of another form, a GPU that is not there, or several CPUs after TensorFlow has started with
-        fewer.
+      ConfigError: a name of another form, a GPU that is not there, several CPUs after TensorFlow has started with
+        fewer, or a TF_CONFIG that can't be.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if devices == "auto":
-        if len(gpus) > 1:
-            return tf.distribute.MirroredStrategy()
-        return tf.distribute.OneDeviceStrategy(f"/{'gpu' if gpus else 'cpu'}:0")
-    match = re.fullmatch(r"cpu(?:\*(\d+))?|gpu(?::(\d+))?", devices)
+    match = re.fullmatch(r"auto|cpu(?:\*(\d+))?|gpu(?::(\d+))?", devices)
     if not match:
         raise ConfigError(f"train.devices must be auto, cpu, gpu, gpu:N or cpu*N, got {devices!r}")
     if devices.startswith("gpu") and int(match[2] or 0) >= len(gpus):
         raise ConfigError(f"train.devices={devices}: TensorFlow sees {len(gpus)} GPUs; use auto or cpu")
+    if place := of_tensorflow(os.environ):
+        if match[1]:
+            raise ConfigError(f"train.devices={devices} is for one process: each of several workers has its own CPU")
+        chosen = gpus if devices == "auto" else gpus[int(match[2] or 0) :][:1] if devices != "cpu" else []
+        return _of_workers(place, chosen)
+    if devices == "auto" and len(gpus) > 1:
+        return tf.distribute.MirroredStrategy()
+    if devices == "auto":
+        return tf.distribute.OneDeviceStrategy(f"/{'gpu' if gpus else 'cpu'}:0")
     if match[1]:
         return tf.distribute.MirroredStrategy(_logical_cpus(int(match[1])))
     return tf.distribute.OneDeviceStrategy(f"/{devices if ':' in devices else devices + ':0'}")
+
+
+def distributed(
+    strategy: tf.distribute.Strategy, batches: Callable[[tuple[int, int]], tf.data.Dataset], batch_size: int
+) -> tf.distribute.DistributedDataset:
+    """What every replica gets of each global batch: as many elements in a row, the first replica the first ones.
+
+    Args:
+      strategy: whose replicas share them.
+      batches: gives the batches of the K-th of M workers, of (K, M): of each global batch one of M equal parts.
+      batch_size: of a global batch, a multiple of the replicas.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return strategy.experimental_distribute_dataset(batches((0, 1)))
+
+    def of_worker(context):
+        mine = batches((context.input_pipeline_id, context.num_input_pipelines))
+        return mine.rebatch(context.get_per_replica_batch_size(batch_size), drop_remainder=True)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def compute_deterministically() -> None:
+    """Every operation gives the same bits in every run from here on, or fails. Holds for the whole process."""
+    tf.config.experimental.enable_op_determinism()
 
 
 def check_shares(train: Mapping[str, Any], devices: int) -> None:
@@ -114,6 +147,19 @@ def emulated(precision: str, devices: str) -> str:
     if precision == "float32_fast" and not processor.multiplies_bfloat16():
         return f"{processor.name()} is not known to multiply in bfloat16: as float32"
     return ""
+
+
+def _of_workers(place, gpus):
+    """A strategy of this process and others; each computes on all of its own `gpus`, or on its CPU."""
+    others = [address for i, address in enumerate(place.addresses) if i != place.index]
+    print(f"worker {place.index} of {len(place.addresses)}: waits for {', '.join(others)}", flush=True)
+    tf.config.set_visible_devices(gpus, "GPU")
+    ways = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(implementation=ways.AUTO if gpus else ways.RING)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    except (RuntimeError, tf.errors.OpError) as error:
+        raise ConfigError(f"{VARIABLE}: workers can't be joined, worker {place.index}: {error}") from None
 
 
 def _capability(gpu):

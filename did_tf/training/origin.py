@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_pipelines.pipeline import Loader
+from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError, about
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.run_folder import RunFolder
@@ -45,7 +46,7 @@ def manifest_of(
     dataset = loader.dataset
     return manifest.make(
         seed,
-        [str(device) for device in train_step.strategy.extended.worker_devices],
+        Workers(train_step.strategy).devices(),
         {**manifest.content(dataset, loader.samples, loader.split, progress), **manifest.facts(dataset.spec)},
         manifest.content(dataset, dataset.samples(val_split), val_split, progress) if val_split else None,
         train_step.pixel_loss.class_weights,

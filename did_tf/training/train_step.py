@@ -234,7 +234,7 @@ class TrainStep:
     def _average_batch_norm(self):
         context = tf.distribute.get_replica_context()
         moving = self._statistics()
-        for variable, mean in zip(moving, context.all_reduce(_MEAN, [tf.convert_to_tensor(v) for v in moving])):
+        for variable, mean in zip(moving, context.all_reduce(_MEAN, [tf.identity(v) for v in moving])):
             variable.assign(mean)
 
 

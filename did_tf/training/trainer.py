@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
+from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
 from did_tf.runs import checkpoints, identity
@@ -22,6 +24,7 @@ from did_tf.runs.curves import plot_metrics
 from did_tf.runs.manifest import of_weights
 from did_tf.runs.run_folder import MetricsFile, RunFolder
 from did_tf.training import health, pretrained, transfer
+from did_tf.training.distribution import distributed
 from did_tf.training.health import TrainingFailed
 from did_tf.training.train_step import TrainStep
 
@@ -80,6 +83,7 @@ class Trainer:
         self.run, self.settings, self.seed, self.train_step = run, settings, seed, train_step
         self.manifest = manifest
         self.strategy, self.model = train_step.strategy, train_step.model
+        self.workers = Workers(self.strategy)
         self.loader, self.augmentation = loader, augmentation
         self.validation, self.val_split = validation, val_split
         self.steps = identity.last_step(settings)
@@ -98,6 +102,7 @@ class Trainer:
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.
             self._load_initial_weights()
+        self.workers.share(self._state())
         self.run.start(config, self.manifest, int(self.step))
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
@@ -140,6 +145,7 @@ class Trainer:
         with self._signals(), bar:
             for done, batch in zip(range(first + 1, steps + 1), batches):
                 pending.append(self.train_step(batch, done - 1))
+                self.stop_signal = self.workers.agreed(self.stop_signal or 0) or None
                 bar.update()
                 log, validate, save = (self._due(done, name) for name in ("log", "validate", "checkpoint"))
                 if not (log or validate or save or self.stop_signal):
@@ -162,12 +168,13 @@ class Trainer:
                     self._keep({"step": done})
                 if self.stop_signal:
                     self._leave(done, self.stop_signal)
+        self.workers.agreed(0)  # none leaves before the chief has written all
         return float(self.best) if float(self.best) >= 0 else None
 
     def _batches(self, first):
         size = self.settings["batch_size"]
-        batches = training_batches(self.loader, self.augmentation, size, self.seed, first * size)
-        return self.strategy.experimental_distribute_dataset(batches)
+        batches = functools.partial(training_batches, self.loader, self.augmentation, size, self.seed, first * size)
+        return distributed(self.strategy, batches, size)
 
     def _due(self, done, what):
         return done % self.settings[f"{what}_every"] == 0 or done == self.steps
@@ -263,6 +270,7 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _leave(self, done, number):
+        self.workers.agreed(0)
         name = signal.Signals(number).name
         print(f"{name}: saved step {done} in {self.run.folder}; the same command goes on from there", flush=True)
         raise SystemExit(128 + number)

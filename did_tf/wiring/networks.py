@@ -13,6 +13,7 @@ from tensorflow import keras
 
 from data_pipelines.spec import Dataset, DatasetSpec
 from did_tf import models
+from did_tf.cluster.workers import Workers
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.inference import engines, trained
@@ -162,19 +163,25 @@ def make_classifier(config: Config, model: keras.Model, engine: Engine | None = 
 
 
 def make_validation(
-    config: Config, model: keras.Model, dataset: Dataset
+    config: Config, model: keras.Model, dataset: Dataset, workers: Workers
 ) -> SegmentationValidation | ClassificationValidation:
-    """What scores `model` during training: as `train.validation`, or on centre crops where images are classified."""
-    # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew.
-    frozen = Engine() if processor.onednn_is_asked_for() else None
+    """What scores `model` during training: as `train.validation`, or on centre crops where images are classified.
+
+    The `workers` share the images. Raises `ConfigError` where one lacks the memory to take them as the others do.
+    """
+    # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew. And
+    # to read statistics that are not constants, one worker may wait for the others, which have other images.
+    frozen = Engine() if processor.onednn_is_asked_for() or workers.count > 1 else None
     keep = (lambda make: make) if frozen else functools.cache
     if dataset.spec.task == "classification":
-        return ClassificationValidation(keep(functools.partial(make_classifier, config, model, frozen)), dataset)
+        make_one = keep(functools.partial(make_classifier, config, model, frozen))
+        return ClassificationValidation(make_one, dataset, workers)
     split, how = config["dataset"]["val_split"], config["train"]["validation"]
     fitting = make_fitting(config, model, dataset.spec, how, outputs=[MAIN])
     way = fitting.all(sizes_of(dataset, dataset.samples(split) if split else []))
+    workers.check_same({"how the memory lets it validate (train.validation=tiles_once takes less)": way})
     make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen))
-    return SegmentationValidation(make, dataset, config["train"]["panels"])
+    return SegmentationValidation(make, dataset, config["train"]["panels"], workers)
 
 
 def _streams(config, protocol, sizes, images):

@@ -11,12 +11,13 @@ from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.spec import IGNORE
 from did_tf import models
 from did_tf.analysis.room import check_room, largest_batch
+from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
-from did_tf.runs.identity import last_step
+from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
 from did_tf.training import losses
-from did_tf.training.distribution import check_shares, make_strategy, share_cores
+from did_tf.training.distribution import check_shares, compute_deterministically, make_strategy, share_cores
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.readiness import check_learnable, check_model
@@ -28,6 +29,8 @@ from did_tf.wiring.data import Config, make_augmentation, make_dataset
 from did_tf.wiring.networks import make_model, make_validation
 from did_tf.wiring.resolved import AUTO, resolved
 
+_ALIKE = ("data", "validation", "class_weights", "network", "draws", "packages", "git_commit")
+"""What of a manifest has to be the same for all workers."""
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
 
@@ -40,20 +43,23 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     check(config)
     config = resolved(config, run)
     share_cores(config["train"]["parts"])
+    if config["train"]["deterministic"]:
+        compute_deterministically()
+    strategy = make_strategy(config["train"]["devices"])
+    workers = Workers(strategy)
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
     check_classes(dataset.spec)
     check_loss(config["loss"], dataset.spec)
     train_split, val_split = _splits(config, dataset)
     check_sources(config["train"], run)
-    strategy = make_strategy(config["train"]["devices"])
     check_shares(config["train"], strategy.num_replicas_in_sync)
     keras.utils.set_random_seed(config["seed"])  # of the initial weights
     with strategy.scope():
         model = make_model(config, dataset.spec, config["train"]["precision"])
     check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
     supervision = make_supervision(config, strategy, model)
-    config = _with_room(config, strategy, supervision)
+    config = _with_room(config, strategy, supervision, workers.count)
     train = config["train"]
     if val_split:
         check_scored(dataset, val_split)
@@ -61,9 +67,10 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     pixel_loss = make_pixel_loss(config, loader)
     check_learnable(loader, augmentation, config["seed"], supervision, pixel_loss)
     train_step = make_train_step(config, strategy, model, pixel_loss, supervision)
-    validation = make_validation(config, model, dataset)
+    validation = make_validation(config, model, dataset, workers)
     network, seed, precision = models.described(config["model"]), config["seed"], train["precision"]
     depends = manifest_of(train_step, loader, val_split, seed, network, precision, train["progress"])
+    workers.check_same({**_decisive(config), **{key: depends[key] for key in _ALIKE}})
     return Trainer(run, config, depends, train, seed, train_step, loader, augmentation, validation, val_split)
 
 
@@ -113,10 +120,17 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
 
 
-def _with_room(config, strategy, supervision):
+def _decisive(config):
+    """{setting: value} of those that results depend on."""
+    return {key: value for key, value in flatten(config).items() if not may_differ(key)}
+
+
+def _with_room(config, strategy, supervision, workers):
     """`config` with a number for the batch size. Raises `ConfigError` where there is no room for the batch."""
     train, of = config["train"], (supervision.network, config["data"]["crop"], config["train"])
     on_cpu = all("CPU" in device.upper() for device in strategy.extended.worker_devices)
+    if train["batch_size"] == AUTO and workers > 1:
+        raise ConfigError("train.batch_size=auto is for one process: set a number, of crops of all workers together")
     if train["batch_size"] == AUTO:
         if not on_cpu:
             raise ConfigError("train.batch_size=auto is for CPUs: what is free on a GPU is not known; set a number")
@@ -124,7 +138,8 @@ def _with_room(config, strategy, supervision):
         config = {**config, "train": {**train, "batch_size": size}}
         check(config)
     elif on_cpu and not train["shifted_passes"]:  # which take less than their network in one pass
-        check_room(*of, free_memory())
+        share = {**train, "batch_size": train["batch_size"] // workers}  # of each, for its own memory
+        check_room(*of[:2], share, free_memory())
     return config
 
 

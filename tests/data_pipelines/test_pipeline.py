@@ -103,6 +103,37 @@ def test_a_run_goes_on_where_it_stopped(first):
     assert_same(elements(10, first=first), whole[first:])
 
 
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_workers_are_the_batches_of_one(parts):
+    """In their order, over the end of an epoch, from the middle of a run; each with few more reads than its own."""
+    whole = list(itertools.islice(training_batches(loader(), WILD, 6, 0, 4), 3))
+    for part in range(parts):
+        mine = Numbered()
+        source = Loader(mine, "train", cache=False, progress=False)
+        source.samples, each = source.samples[:], 6 // parts
+        found = list(itertools.islice(training_batches(source, WILD, 6, 0, 4, (part, parts)), 3))
+        for batch, own in zip(whole, found):
+            for key in ("image", "label"):
+                np.testing.assert_array_equal(own[key], batch[key][part * each : (part + 1) * each])
+
+
+def test_a_worker_reads_its_own_samples_alone():
+    """The first of two, in batches of 6: three of the first six; those that follow are of the next batches."""
+    read = []
+
+    class Watched(Numbered):
+        def read(self, sample):
+            read.append(sample.name)
+            return super().read(sample)
+
+    source = Loader(Watched(), "train", cache=False, progress=False)
+    order = pipeline._order(COUNT, 0, np.int64(0)).numpy()
+    batches = training_batches(source, PLAIN, COUNT - 1, 0, 0, (0, 2)).take(1)
+    assert len(list(batches)) == 1
+    assert {*read} >= {f"train/{n}" for n in order[:3]}
+    assert f"train/{order[3]}" not in read[:3]
+
+
 def test_equal_seeds_replay_and_others_do_not():
     assert_same(elements(COUNT, seed=3), elements(COUNT, seed=3))
     assert numbers(COUNT, seed=3) != numbers(COUNT, seed=4)

@@ -121,6 +121,12 @@ def test_unsynchronised_devices_differ_from_one(updates):
     assert not np.allclose(updates["two, averaged"][name], updates["one"][name], rtol=1e-4, atol=0)
 
 
+def test_each_of_several_workers_has_one_cpu(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
+    with pytest.raises(ConfigError, match=r"train\.devices=cpu\*2 is for one process"):
+        make_strategy("cpu*2")
+
+
 @pytest.mark.parametrize("devices", ["tpu", "cpu*", "gpu:7", "2"])
 def test_unknown_devices(devices):
     with pytest.raises(ConfigError, match=r"train\.devices"):

@@ -1,0 +1,76 @@
+"""Whether two runs are the same in every bit, and what it costs: `python -m benchmarks.determinism [--steps=10]`.
+
+Trains a small DID twice with train.deterministic and twice without, each in a process of its own, on one device of the
+CPU and on two. Prints for each how many of the weights' bytes differ between the two runs, and the median seconds of a
+step but for the first two. On two cores it takes about two minutes.
+"""
+
+from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.ours import on_drawn_frames
+from did_tf import wiring
+from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import RunFolder
+
+SETTINGS = {"model.growth": 4, "data.crop": "(97,97)", "train.batch_size": 4, "train.ema": 0.9}
+
+
+def weights(devices, deterministic, steps):
+    """(bytes of all weights after so many steps, seconds of each step), of a training in this process."""
+    given = {**SETTINGS, "train.devices": devices, "train.deterministic": deterministic}
+    config = on_drawn_frames("did_synthetic", [f"--config.{key}={value}" for key, value in given.items()])
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = wiring.make_trainer(config, RunFolder(folder))
+    seconds, batches = [], iter(trainer._batches(0))
+    for step in range(steps):
+        began = time.perf_counter()
+        trainer.train_step(next(batches), step).numpy()
+        seconds.append(time.perf_counter() - began)
+    state = checkpoints.model_state(trainer.model).values()
+    return b"".join(tf.convert_to_tensor(variable).numpy().tobytes() for variable in state), seconds
+
+
+def compare(devices, deterministic, steps, runs=2):
+    """{"bytes": of the weights, "differing": those that are not the same in all runs, "seconds": median of a step}."""
+    found, seconds = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(runs):
+            path = Path(folder, str(number))
+            told = json.dumps([devices, deterministic, steps])
+            subprocess.run([sys.executable, "-m", "benchmarks.determinism", "--one", told, str(path)], check=True)
+            found.append(np.frombuffer(path.read_bytes(), np.uint8))
+            seconds += json.loads(path.with_suffix(".json").read_text())[2:]
+    differing = sum(found[0] != other for other in found[1:]).astype(bool).sum()
+    return {"bytes": found[0].size, "differing": int(differing), "seconds": float(np.median(seconds))}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        content, seconds = weights(*json.loads(given.one[0]))
+        Path(given.one[1]).write_bytes(content)
+        Path(given.one[1]).with_suffix(".json").write_text(json.dumps(seconds))
+        return
+    print("| train.devices | train.deterministic | bytes that differ | of | s/step |\n|---|---|---|---|---|")
+    for devices in ("cpu", "cpu*2"):
+        for deterministic in (False, True):
+            found = compare(devices, deterministic, given.steps)
+            print(f"| {devices} | {deterministic} | {found['differing']} | {found['bytes']} | {found['seconds']:.3f} |")
+
+
+if __name__ == "__main__":
+    main()
