@@ -1,9 +1,9 @@
 """What did_tf needs and what that needs: known vulnerabilities, and the licence of each package. `make audit`.
 
-`python -m benchmarks.dependencies [--write=docs/reference/licences.md]`. The tools are pip-audit and pip-licenses, in an
-environment of their own (`--tools`), so that nothing of theirs is among what they look at. Vulnerabilities are asked of
-the package index: what that does not answer is said to be unchecked, as is all without a network. Exit status 1 where a
-package has a known vulnerability, or a licence that asks those who use it to publish what is theirs.
+`python -m benchmarks.dependencies [--write=docs/reference/licences.md]`. The tools, pip-audit and pip-licenses, are
+in an environment of their own (`--tools`), so that nothing of theirs is among what they look at. Vulnerabilities are
+asked of the package index: what that does not answer is said to be unchecked, as is all without a network. Exit status
+1 where a package has a known vulnerability, or a licence that asks those who use it to publish what is theirs.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """Updates of a small linear network against the same written out in NumPy, in float64, and what a step keeps."""
 
+import functools
 import itertools
 from types import SimpleNamespace
 
@@ -395,8 +396,8 @@ def test_passes_are_numbered_through_steps_and_replicas(monkeypatch, accumulate,
     train_step, found = step_of(train={"accumulate": accumulate}, passes=PHASES[:shifts]), []
     for step, replica in itertools.product(range(4), range(3)):
         context = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=replica)
-        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: context)
-        taken = stopped(monkeypatch, lambda: train_step._gradients(*batch(), tf.constant(step)))
+        monkeypatch.setattr(tf.distribute, "get_replica_context", functools.partial(SimpleNamespace, **vars(context)))
+        taken = stopped(monkeypatch, functools.partial(train_step._gradients, *batch(), tf.constant(step)))
         found += [number for first, count in taken for number in range(first, first + count * shifts)]
     assert sorted(found) == [*range(12 * accumulate * shifts)]
 

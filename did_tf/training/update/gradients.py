@@ -69,9 +69,9 @@ class Gradients:
         first = self._first(tf.distribute.get_replica_context(), step)
 
         def passes_of(turn):
-            mine = [_share(x, self._turns, turn) for x in (images, labels)]
-            count = self.micro_batches // self._turns
-            return split(self.supervision, *mine, count, self.seed, first + turn * self._per_step // self._turns)
+            pixels, classes = (_share(x, self._turns, turn) for x in (images, labels))
+            count, before = self.micro_batches // self._turns, turn * self._per_step // self._turns
+            return split(self.supervision, pixels, classes, count, self.seed, first + before)
 
         known = self._known_shares(passes_of)
         if self._turns == 1:
