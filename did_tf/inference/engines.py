@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.memory import cores, free_memory
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.inference import open_vino
 from did_tf.inference.frozen import Forward, freeze
@@ -33,11 +34,13 @@ class Engine:
       name: one of `ENGINES`.
       precision: one of `PRECISIONS`, but for "auto".
       streams: how many images or tiles go through a network side by side, each on its share of the cores.
+      copies: whether weights are those of the moment, whatever comes after, as in a training.
     """
 
     name: str = USUAL["engine"]
     precision: str = USUAL["precision"]
     streams: int = 1
+    copies: bool = False
 
     @property
     def precision_of_model(self) -> str:
@@ -45,7 +48,7 @@ class Engine:
         return "float32" if self.name == "openvino" else self.precision
 
     def forward(self, model: keras.Model, outputs: Sequence[str], probabilities: bool = True) -> Forward:
-        """The network with the weights that it has at this moment: later ones do not reach what is returned.
+        """The network with the weights that it has at this moment. Without `copies` they must not change later.
 
         Args:
           model: in `precision_of_model`.
@@ -57,7 +60,10 @@ class Engine:
         """
         if self.name == "openvino":
             return OpenVino(model, outputs, self.precision, self.streams, probabilities)
-        frozen = freeze(model, outputs, tf.nn.softmax if probabilities else tf.identity)
+        finish = tf.nn.softmax if probabilities else tf.identity
+        # Constants are for oneDNN, which TensorFlow leaves off on such processors unless it is asked.
+        constant = self.copies or not processor.is_avx2_alone() or processor.onednn_is_asked_for()
+        frozen = freeze(model, outputs, finish, constant)
         return lambda images: dict(zip(outputs, frozen(tf.constant(images))))
 
     def images_at_once(self, predictor: Predictor) -> int:

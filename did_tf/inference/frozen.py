@@ -1,4 +1,4 @@
-"""A trained network as a graph of constants, for inference alone: batch norms folded into the convolutions before them.
+"""A trained network as one graph, for inference alone: batch norms folded into the convolutions before them.
 
 A batch norm that follows a convolution, with nothing but dropout between, is a factor and an offset of each filter, and
 costs nothing then. One after a concatenation, as in networks of dense blocks, stays: one multiply-add with constants.
@@ -22,17 +22,24 @@ Forward = Callable[[np.ndarray], Mapping[str, Any]]
 _DROPOUTS = (Dropout, keras.layers.Dropout, keras.layers.SpatialDropout2D)
 
 
-def freeze(model: keras.Model, outputs: Sequence[str], finish: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> Any:
-    """The network with the weights that it has at this moment, as a function of images; later ones do not reach it.
+def freeze(
+    model: keras.Model,
+    outputs: Sequence[str],
+    finish: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    constant: bool = True,
+) -> Any:
+    """The network with the weights that it has at this moment, as a function of images.
 
     Args:
       model: functional keras.Model whose layers are called once each, [N, H, W, C] raw pixel values -> dict of logits.
       outputs: names of those that are wanted; what leads to others alone is left out.
       finish: what is made of the float32 logits of an output, within the graph.
+      constant: whether weights are constants of the graph, which oneDNN puts into its own order once. It takes time
+        and many times their bytes. Otherwise the model's weights must not change as long as the function is called.
 
     Returns:
       A `tf.ConcreteFunction` of float32 [N, H, W, C] that returns the list of what `finish` gives, in the order of
-      `outputs`. It holds no variables.
+      `outputs`. With constants it holds no variables, and later weights do not reach it.
     """
     _, height, width, bands = model.input_shape
 
@@ -41,7 +48,8 @@ def freeze(model: keras.Model, outputs: Sequence[str], finish: Callable[[tf.Tens
         logits = folded(model, outputs, image)
         return [finish(tf.cast(logits[name], tf.float32)) for name in outputs]
 
-    return convert_variables_to_constants_v2(forward.get_concrete_function())
+    made = forward.get_concrete_function()
+    return convert_variables_to_constants_v2(made) if constant else made
 
 
 def folded(model: keras.Model, outputs: Sequence[str], image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -87,18 +95,20 @@ def _only(names):
 
 def _convolved(inputs, convolution, norm):
     """A convolution whose filters have the batch norm's scale, and whose bias is what the norm adds."""
-    scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
-    bias = convolution.bias if convolution.use_bias else 0.0
-    offset = norm.beta + (bias - norm.moving_mean) * scale
     dtype = convolution.compute_dtype
+    with tf.init_scope():  # once, not with each image
+        scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
+        bias = convolution.bias if convolution.use_bias else 0.0
+        offset = tf.cast(norm.beta + (bias - norm.moving_mean) * scale, dtype)
+        kernel = tf.cast(convolution.kernel * scale, dtype)
     outputs = tf.nn.conv2d(
         tf.cast(inputs, dtype),
-        tf.cast(convolution.kernel * scale, dtype),
+        kernel,
         convolution.strides,
         convolution.padding.upper(),
         dilations=convolution.dilation_rate,
     )
-    return tf.nn.bias_add(outputs, tf.cast(offset, dtype))
+    return tf.nn.bias_add(outputs, offset)
 
 
 def _is_plain(layer):

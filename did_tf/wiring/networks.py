@@ -171,7 +171,7 @@ def make_validation(
     """
     # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew. And
     # to read statistics that are not constants, one worker may wait for the others, which have other images.
-    frozen = Engine() if processor.onednn_is_asked_for() or workers.count > 1 else None
+    frozen = Engine(copies=True) if processor.onednn_is_asked_for() or workers.count > 1 else None
     keep = (lambda make: make) if frozen else functools.cache
     if dataset.spec.task == "classification":
         make_one = keep(functools.partial(make_classifier, config, model, frozen))

@@ -11,12 +11,16 @@ layers = keras.layers
 
 
 def same(model, size, tolerance=2e-5):
-    """Logits of the frozen graph against a call of the model, relative to the largest."""
+    """Logits of the frozen graph, of constants and of the model's weights, against a call of the model.
+
+    Relative to the largest.
+    """
     outputs, batch = list(model.output), images(size)
-    for name, frozen in zip(outputs, freeze(model, outputs)(tf.constant(batch))):
-        expected = model(batch, training=False)[name].numpy().astype(np.float32)
-        assert frozen.shape == expected.shape and np.ptp(expected) > 0.01
-        np.testing.assert_allclose(frozen, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    expected = {name: value.numpy().astype(np.float32) for name, value in model(batch, training=False).items()}
+    for constant in (True, False):
+        for name, frozen in zip(outputs, freeze(model, outputs, constant=constant)(tf.constant(batch))):
+            assert frozen.shape == expected[name].shape and np.ptp(expected[name]) > 0.01
+            np.testing.assert_allclose(frozen, expected[name], rtol=0, atol=tolerance * np.abs(expected[name]).max())
 
 
 def network(make, bands=3):
@@ -77,6 +81,14 @@ def test_a_convolution_that_is_an_output_keeps_its_own_values():
     model = with_random_weights(keras.Model(image, {"main": norm(side), "side": side}))
     assert not norms_after_convolutions(model)
     same(model, (9, 12))
+
+
+def test_a_batch_norm_is_folded_once_where_weights_are_no_constants():
+    model = network(lambda x: norm(layers.Conv2D(5, 3, name="conv")(x)))
+    made = freeze(model, ["main"], constant=False)
+    assert made.captured_inputs and not any(
+        op.type in ("Rsqrt", "FusedBatchNormV3") for op in made.graph.get_operations()
+    )
 
 
 def test_later_weights_do_not_reach_a_frozen_graph():
