@@ -50,11 +50,12 @@ def prepare(told):
     overrides = [f"--config.{key}={value}" for key, value in told.get("settings", {}).items()]
     config = on_drawn_frames(told["experiment"], overrides)
     with _layers(told.get("layers")):
-        model, call = (_training if told["kind"] == "training" else _inference)(config, told)
+        model, call = training(config) if told["kind"] == "training" else _inference(config, told)
     return {"parameters": measures.parameters(model)}, call
 
 
-def _training(config, told):
+def training(config):
+    """(network, function that makes an update with resolved settings)."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = wiring.make_trainer(config, RunFolder(folder))
     batch = next(iter(trainer._batches(0)))
