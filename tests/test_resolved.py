@@ -48,28 +48,43 @@ def test_the_batch_size_is_the_runs_or_left_to_the_network(tmp_path, capsys):
     assert capsys.readouterr().out == "train.batch_size=auto: 6, for the run was started so\n"
 
 
-def test_the_batch_size_is_what_there_is_room_for(monkeypatch):
+@pytest.fixture
+def network(monkeypatch):
+    """A supervision whose network nobody looks at; a CPU has 7 bytes that are free, a GPU 9."""
+    monkeypatch.setattr(wiring.training, "Need", lambda *of: of)
+    monkeypatch.setattr(wiring.training, "free_memory", lambda: 7)
+    monkeypatch.setattr(wiring.training, "free_on_gpu", lambda: 9)
+    return SimpleNamespace(network="network")
+
+
+def test_the_batch_size_is_what_there_is_room_for(monkeypatch, network):
     """And is judged as if it had been given."""
-    monkeypatch.setattr(wiring.training, "largest_batch", lambda network, crop, train, devices, free: 6)
+    asked = []
+    monkeypatch.setattr(wiring.training, "largest_batch", lambda *of: asked.append(of[1:]) or 6)
     config = tiny.config(train__batch_size="auto")
-    with_room = functools.partial(wiring.training._with_room, supervision=SimpleNamespace(network=None))
+    with_room = functools.partial(wiring.training._with_room, supervision=network, workers=1)
     found = with_room(config, on("CPU"))
     assert found["train"]["batch_size"] == 6 and config["train"]["batch_size"] == "auto"
+    assert with_room(config, on("GPU")) == found
+    assert asked == [(7, False), (9, True)]
     with pytest.raises(ConfigError, match="loss.ohem_keep=9000 keeps everything"):
         with_room(tiny.config(train__batch_size="auto", loss__ohem_keep=9000, loss__ohem_scope="batch"), on("CPU"))
-    with pytest.raises(ConfigError, match="train.batch_size=auto is for CPUs"):
-        with_room(config, on("GPU"))
 
 
-def test_no_room_is_told_on_cpus_alone(monkeypatch):
-    def refuse(*_):
+@pytest.mark.parametrize("device, free, workers", [("CPU", 7, 1), ("GPU", 9, 1), ("CPU", 7, 2)])
+def test_no_room_is_told(monkeypatch, network, device, free, workers):
+    """Of what each worker has for its own share."""
+
+    def refuse(need, there, on_gpu):
+        assert (need[0], need[3], there, on_gpu) == ("network", 2, free, device == "GPU")
+        assert need[2]["batch_size"] == tiny.config()["train"]["batch_size"] // workers
         raise ConfigError("no room")
 
     monkeypatch.setattr(wiring.training, "check_room", refuse)
-    supervision, config = SimpleNamespace(network=None), tiny.config()
-    assert wiring.training._with_room(config, on("GPU"), supervision) is config
+    strategy = on(device)
+    strategy.num_replicas_in_sync = workers
     with pytest.raises(ConfigError, match="no room"):
-        wiring.training._with_room(config, on("CPU"), supervision)
+        wiring.training._with_room(tiny.config(), strategy, network, workers)
 
 
 @pytest.mark.parametrize(

@@ -1,78 +1,172 @@
-"""Whether a training can have the memory that the features of its network take, before its first step."""
+"""What a whole training process holds in memory, and whether it has that, before its first step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import bisect
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
-from did_tf.analysis.cost import activations
+from did_tf.analysis.update import Held, held
 from did_tf.common.errors import ConfigError
 
-SURE, EASY, FIXED = 0.8, 1.6, 0.8e9
-"""Shares of the count of features (`cost`): what a training takes at least, for the count is no measurement; and what
-it takes as a rule with gradients and the room that operations work in, beside so many bytes for the update's graph."""
+IDLE = 1.06
+"""By how much the pool that TensorFlow takes tensors from is larger than they: pieces are not of their sizes."""
+LOADED, EACH = 480e6, 0.1e6
+"""Bytes of what TensorFlow loads and finds out in the first update, and of each operation of its graph."""
+MARGIN = 0.1
+"""By how much less or more than is counted a training may take (`python -m benchmarks.memory`)."""
+AHEAD = 4
+"""Batches that are there at once: in use, being made, and read ahead."""
+_MOST = 2**16
 
 
-def largest_batch(network: keras.Model, crop: Sequence[int], train: Mapping[str, Any], devices: int, free: int) -> int:
-    """The most crops of an update that fit into memory as a rule, evenly shared by devices, micro-batches and parts.
+class Taken(NamedTuple):
+    """Bytes at most.
 
-    Prints it in a line. Arguments and error are those of `check_room`; `devices` is how many share the memory.
+    Attributes:
+      optimizer: its moments, and the averages of the weights.
+      graph: of an update, and what TensorFlow finds out when it runs first.
+      batches: images and labels.
+      update: features, their gradients and those of the weights, and what operations work in.
     """
-    each, sharing = _each(network, crop)[train["recompute"]], devices * train["parts"]
-    at_once = int((free - FIXED) / (EASY * each)) // sharing * sharing
-    of = f"{free / 2**30:.1f} GiB that are free"
-    if at_once < 1:
-        raise ConfigError(f"train.batch_size=auto: not {sharing} crops at once, one for each share, fit into the {of}")
-    size = at_once * train["accumulate"]
-    print(f"train.batch_size=auto: {size}, of {each / 2**20:.0f} MiB of features a crop, into the {of}")
-    return size
+
+    optimizer: int
+    graph: int
+    batches: int
+    update: int
+
+    @property
+    def on_gpu(self) -> int:
+        """Those that a GPU has where it computes; the others the machine has."""
+        return self.total - self.graph
+
+    @property
+    def total(self) -> int:
+        """All of them: what a training takes on a CPU beside the process with the network in it."""
+        return sum(self)
 
 
-def check_room(network: keras.Model, crop: Sequence[int], train: Mapping[str, Any], free: int) -> None:
-    """Raises `ConfigError` where less memory is free than the features that are kept for the backward pass take.
-
-    What is refused can't be trained. What isn't may still be too large: gradients and weights come on top.
+class Need:
+    """{setting: value of the section `train`} that differ -> `Taken`, beside a process that has built the network.
 
     Args:
       network: with the outputs that the loss is of, of `Supervision`.
       crop: height and width of the training images, in pixels.
       train: the section `train` of the settings.
-      free: bytes that are free, on a CPU.
+      moments: how many values the optimizer has for each weight.
+      devices: how many share a batch, and the memory.
     """
-    size, ways = train["batch_size"], _each(network, crop)
-    each = ways[train["recompute"]]
-    at_once = -(-size // train["accumulate"])
-    if SURE * at_once * each <= free:
-        return
-    raise ConfigError(
-        f"train.batch_size={size} can't be trained with data.crop={tuple(crop)}: the features of {at_once} crops "
-        f"at once take {at_once * each / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free; "
-        + _what_fits(train, ways, free)
-    )
+
+    def __init__(
+        self, network: keras.Model, crop: Sequence[int], train: Mapping[str, Any], moments: int, devices: int = 1
+    ) -> None:
+        self.train, self.crop, self.devices = train, tuple(crop), devices
+        height, width = crop
+        self.held: Callable[[bool], Held] = functools.cache(lambda again: held(network, height, width, again))
+        self._weights = 4 * sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+        self._copies = moments + bool(train["ema"])
+        self._pixels = int(np.prod(crop)) * (4 * network.input.shape[-1] + 1)  # float32, and labels of a byte
+
+    def __call__(self, **changes: Any) -> Taken:
+        """Of the training with settings of `train` changed."""
+        train = {**self.train, **changes}
+        size, turns, graphs = train["batch_size"], train["accumulate"], self.devices * train["parts"]
+        found = self.held(train["recompute"])
+        features = found.most(-(-size // turns) / graphs)
+        # Decayed and clipped gradients beside those; and the sums over micro-batches.
+        update = max(features, 2 * self._weights) + (2 * self._weights if turns > 1 else 0)
+        return Taken(
+            self.devices * self._copies * self._weights,
+            int(LOADED + EACH * graphs * len(found.steps)),
+            AHEAD * size * self._pixels,
+            int(IDLE * graphs * update),
+        )
 
 
-def _each(network, crop):
-    """{whether features are computed again: bytes of those of a crop}."""
-    height, width = crop
-    found = activations(network, height, width)
-    return {False: found.training, True: found.recomputing}
+def largest_batch(need: Need, free: float, on_gpu: bool = False) -> int:
+    """The most crops of an update that fit into memory as a rule, evenly shared by devices, micro-batches and parts.
+
+    Prints it in a line. Arguments and error are those of `check_room`.
+    """
+    train = need.train
+    if math.isinf(free):
+        raise ConfigError("train.batch_size=auto: what is free on this GPU is not known; set a number")
+    each = need.devices * train["accumulate"] * train["parts"]
+    sizes = range(each, _MOST, each)
+    fitting = bisect.bisect_right(sizes, free, key=lambda size: _with_margin(need, on_gpu, batch_size=size))
+    if not fitting:
+        takes = _with_margin(need, on_gpu, batch_size=each)
+        raise ConfigError(
+            f"train.batch_size=auto: {each} crops, one for each share, take up to {_gib(takes)}, and {_gib(free)} are "
+            "free: take a smaller data.crop"
+        )
+    takes = _needed(need, on_gpu, batch_size=sizes[fitting - 1])
+    print(f"train.batch_size=auto: {sizes[fitting - 1]}, which take about {_gib(takes)} of {_gib(free)} that are free")
+    return sizes[fitting - 1]
 
 
-def _what_fits(train, ways, free):
+def check_room(need: Need, free: float, on_gpu: bool = False) -> None:
+    """Raises `ConfigError` where less memory is free than a training takes, even by `MARGIN` less than is counted.
+
+    Args:
+      need: of the training.
+      free: bytes that are free, of the machine or of a GPU.
+      on_gpu: whether they are of a GPU.
+    """
+    takes = _needed(need, on_gpu)
+    if (1 - MARGIN) * takes > free:
+        raise ConfigError(
+            f"train.batch_size={need.train['batch_size']} can't be trained with data.crop={need.crop}: it takes about "
+            f"{_gib(takes)}, and {_gib(free)} are free; {_what_fits(need, free, on_gpu)}"
+        )
+
+
+def _needed(need, on_gpu, **changes):
+    taken = need(**changes)
+    return taken.on_gpu if on_gpu else taken.total
+
+
+def _with_margin(need, on_gpu, **changes):
+    return (1 + MARGIN) * _needed(need, on_gpu, **changes)
+
+
+def _what_fits(need, free, on_gpu):
     """The settings that would fit, in words."""
-    size, parts = train["batch_size"], train["parts"]
-    fits = {way: int(free / (EASY * each)) // parts * parts for way, each in ways.items()}  # crops at once
+    train, size, share = need.train, need.train["batch_size"], need.devices * need.train["parts"]
+
+    def fits(**changes):
+        return _with_margin(need, on_gpu, **changes) <= free
+
     found: list[str] = []
-    for way in sorted({train["recompute"], ways[True] < ways[False]}):
-        shares = [n for n in range(1, size + 1) if size % (n * parts) == 0 and size // n <= fits[way]]
-        if shares:
-            found.append(_named(train, {"recompute": way, "accumulate": shares[0]}))
-            if shares[0] > 1:
-                found.append(_named(train, {"recompute": way, "accumulate": 1, "batch_size": fits[way]}))
-    return f"try {' or '.join(found)}" if found else "no batch would fit: take a smaller data.crop"
+    for again in sorted({train["recompute"], True}):
+        turns = [n for n in range(train["accumulate"], size + 1) if size % (n * share) == 0]
+        way = next(({"recompute": again, "accumulate": n} for n in turns if fits(recompute=again, accumulate=n)), None)
+        smaller = {"recompute": again, "accumulate": 1}
+        batch = next((n for n in range(size - 1, 0, -1) if n % share == 0 and fits(**smaller, batch_size=n)), 0)
+        found += [_named(train, way)] if way else []
+        found += [_named(train, {**smaller, "batch_size": batch})] if batch and (not way or way != smaller) else []
+    return f"try {' or '.join(dict.fromkeys(found))}" if found else "no batch would fit: take a smaller data.crop"
 
 
 def _named(train, settings):
     return " ".join(f"--config.train.{key}={value}" for key, value in settings.items() if train[key] != value)
+
+
+def _gib(count):
+    return f"{count / 2**30:.1f} GiB"
+
+
+def free_on_gpu(number: int = 0) -> float:
+    """Bytes that TensorFlow can still give to tensors of a GPU; infinite where it can't tell what it may take there."""
+    from tensorflow.python.client import device_lib  # the one place that says how much that is
+
+    limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    if number >= len(limits) or not limits[number]:
+        return math.inf
+    return limits[number] - tf.config.experimental.get_memory_info(f"GPU:{number}")["current"]

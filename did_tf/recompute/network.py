@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.common import compat
-from did_tf.models.layers import only_looking
+from did_tf.models.layers import only_looking, seed_again
 from did_tf.recompute import needs, plan
 
 Outputs: TypeAlias = "dict[str, tf.Tensor]"
@@ -86,11 +86,11 @@ class Recomputed:
         # One segment after the other, or several hold their features at once. And TensorFlow would take what waits for
         # nothing for the same as what the forward pass has computed, and keep that.
         with tf.control_dependencies([slope, before] if before is not None else [slope]):
-            sources = {name: tf.identity(values[name]) for name in segment.sources}
+            sources, seeded = {name: tf.identity(values[name]) for name in segment.sources}, seed_again()
         watched = {name: value for name, value in sources.items() if self._feeds[name]}
         layers = [self._layers[name] for name in segment.layers]
         variables = [compat.tf_variable(v) for layer in layers for v in layer.trainable_variables]
-        with tf.GradientTape() as tape, only_looking():
+        with tf.GradientTape() as tape, only_looking(), seeded:
             tape.watch(watched)
             made = self._run(segment, sources, values)
         gradients = tape.gradient(made, [*watched.values(), *variables], slope)

@@ -115,6 +115,13 @@ def make(
     return optimizer
 
 
+def moments(name: str, options: Mapping[str, Any]) -> int:
+    """How many values the optimizer of `make` has for each weight: 2 of Adam's. Raises `ConfigError` as that does."""
+    weight = tf.Variable(tf.zeros([3]), name="kernel")
+    optimizer = make(name, 0.1, options, variables=[weight])
+    return sum(tuple(v.shape) == (3,) for v in compat.optimizer_variables(optimizer))
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raises ConfigError where optimizer `name` isn't there or doesn't take `options`, or they make no sense.
 

@@ -11,7 +11,14 @@ from did_tf.wiring.networks import (
     make_validation,
 )
 from did_tf.wiring.resolved import resolved
-from did_tf.wiring.training import make_pixel_loss, make_schedule, make_supervision, make_train_step, make_trainer
+from did_tf.wiring.training import (
+    make_pixel_loss,
+    make_schedule,
+    make_supervision,
+    make_train_step,
+    make_trainer,
+    memory_needed,
+)
 
 __all__ = [
     "Config",
@@ -33,4 +40,5 @@ __all__ = [
     "make_train_step",
     "make_schedule",
     "make_pixel_loss",
+    "memory_needed",
 ]

@@ -10,13 +10,13 @@ from data_pipelines.memory import free_memory
 from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.spec import IGNORE
 from did_tf import models
-from did_tf.analysis.room import check_room, largest_batch
+from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
 from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
-from did_tf.training import losses
+from did_tf.training import losses, optimizers
 from did_tf.training.distribution import check_shares, compute_deterministically, make_strategy, share_cores
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
@@ -120,6 +120,12 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
     return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
 
 
+def memory_needed(config: Config, supervision: Supervision, devices: int) -> Need:
+    """What the training of `config` takes of memory that `devices` share."""
+    moments = optimizers.moments(config["optimizer"]["name"], config["optimizer"]["options"])
+    return Need(supervision.network, config["data"]["crop"], config["train"], moments, devices)
+
+
 def _decisive(config):
     """{setting: value} of those that results depend on."""
     return {key: value for key, value in flatten(config).items() if not may_differ(key)}
@@ -127,19 +133,19 @@ def _decisive(config):
 
 def _with_room(config, strategy, supervision, workers):
     """`config` with a number for the batch size. Raises `ConfigError` where there is no room for the batch."""
-    train, of = config["train"], (supervision.network, config["data"]["crop"], config["train"])
-    on_cpu = all("CPU" in device.upper() for device in strategy.extended.worker_devices)
+    train, devices = config["train"], strategy.num_replicas_in_sync // workers
     if train["batch_size"] == AUTO and workers > 1:
         raise ConfigError("train.batch_size=auto is for one process: set a number, of crops of all workers together")
+    on_cpu = all("CPU" in device.upper() for device in strategy.extended.worker_devices)
+    # Each GPU has a share of the batch, and as much for it as the others.
+    free = free_memory() if on_cpu else devices * free_on_gpu()
     if train["batch_size"] == AUTO:
-        if not on_cpu:
-            raise ConfigError("train.batch_size=auto is for CPUs: what is free on a GPU is not known; set a number")
-        size = largest_batch(*of, strategy.num_replicas_in_sync, free_memory())
+        size = largest_batch(memory_needed(config, supervision, devices), free, not on_cpu)
         config = {**config, "train": {**train, "batch_size": size}}
         check(config)
-    elif on_cpu and not train["shifted_passes"]:  # which take less than their network in one pass
+    elif not train["shifted_passes"]:  # which take less than their network in one pass
         share = {**train, "batch_size": train["batch_size"] // workers}  # of each, for its own memory
-        check_room(*of[:2], share, free_memory())
+        check_room(memory_needed({**config, "train": share}, supervision, devices), free, not on_cpu)
     return config
 
 

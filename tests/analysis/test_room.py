@@ -1,83 +1,113 @@
-"""What is refused for its memory, and what it is told to do."""
+"""What a training takes, what is refused for it, and what it is told to do."""
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from analysis.test_cost import small
 
 from did_tf.analysis import room
-from did_tf.analysis.cost import activations
+from did_tf.analysis.room import Need
+from did_tf.analysis.update import Held
 from did_tf.common.errors import ConfigError
 
-SURE, EASY = 0.8, 1.6
-KEPT, AGAIN = 1000, 250
+WEIGHTS, KEPT, AGAIN, STEPS = 4 * 1000, 10**9, 25 * 10**7, 100
+CROP, PIXELS = (10, 20), 200 * 13
+TRAIN = {"batch_size": 8, "accumulate": 1, "recompute": False, "parts": 1, "ema": 0.0}
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """Every crop takes so much."""
-    monkeypatch.setattr(room, "activations", lambda *_: SimpleNamespace(training=KEPT, recomputing=AGAIN))
+def need(devices=1, moments=2, **train):
+    """Of a network of 1000 weights whose crops take so much each."""
+    network = SimpleNamespace(
+        trainable_variables=[np.zeros((10, 100))], input=SimpleNamespace(shape=(None, None, None, 3))
+    )
+    found = Need(network, CROP, {**TRAIN, **train}, moments, devices)
+    steps, weights = [None] * STEPS, np.array([0, WEIGHTS])
+    found.held = lambda again: Held(steps, np.array([AGAIN if again else KEPT, 0]), weights)
+    return found
 
 
-def check(free, batch_size=8, accumulate=1, recompute=False, parts=1, network=None):
-    train = {"batch_size": batch_size, "accumulate": accumulate, "recompute": recompute, "parts": parts}
-    room.check_room(network, (10, 20), train, int(free))
+def takes(crops, each=KEPT, **settings):
+    return need(batch_size=crops, recompute=each == AGAIN, **settings)().total
 
 
-def refusal(*arguments):
+def refusal(needed, free):
     with pytest.raises(ConfigError) as error:
-        check(*arguments)
+        room.check_room(needed, int(free))
     return str(error.value)
 
 
+def test_what_is_counted():
+    found = need()()
+    assert found.optimizer == 2 * WEIGHTS and found.graph == room.LOADED + STEPS * room.EACH
+    assert found.batches == 4 * 8 * PIXELS and found.update == int(room.IDLE * 8 * KEPT)
+    assert found.total == sum(found) and found.on_gpu == found.total - found.graph
+
+
 @pytest.mark.parametrize(
-    "train, at_once", [((8, 1, False), 8 * KEPT), ((8, 2, False), 4 * KEPT), ((8, 4, True), 2 * AGAIN)], ids=str
+    "setting, at_once",
+    [({"accumulate": 2}, 4), ({"parts": 2}, 8), ({"recompute": True}, 2), ({"batch_size": 9, "accumulate": 2}, 5)],
+    ids=str,
 )
-def test_what_is_free_counts_against_the_crops_at_once(counted, train, at_once):
-    assert "can't be trained" in refusal(SURE * at_once - 1, *train)
-    check(SURE * at_once, *train)
+def test_what_settings_change(setting, at_once):
+    """Sums of gradients, and those that are added, come with micro-batches; a graph for each part."""
+    more = 2 * WEIGHTS * (setting.get("accumulate", 1) > 1)
+    found = need(**setting)()
+    assert found.update == pytest.approx(room.IDLE * (at_once * KEPT + more), abs=2)
+    assert found.graph == room.LOADED + STEPS * room.EACH * setting.get("parts", 1)
 
 
-def test_what_fits_is_told(counted):
-    """As few micro-batches as share the batch evenly, or a smaller batch; of either way of keeping features."""
+def test_devices_share_the_crops_and_have_each_its_optimizer_and_graph():
+    alone, two = need(ema=0.9)(), need(devices=2, ema=0.9)()
+    assert alone.optimizer == 3 * WEIGHTS and two.optimizer == 2 * alone.optimizer
+    assert two.graph - room.LOADED == 2 * (alone.graph - room.LOADED) and two.update == alone.update
+
+
+def test_gradients_of_weights_are_counted_where_features_are_few():
+    few = need()
+    few.held = lambda again: Held([None], np.array([0]), np.array([0]))
+    assert few().update == int(room.IDLE * 2 * WEIGHTS)
+
+
+def test_what_cannot_fit_is_refused_before_the_first_step():
+    room.check_room(need(), int(0.9 * takes(8)) + 1)
+    assert refusal(need(), 0.9 * takes(8) - 1e6).startswith(
+        "train.batch_size=8 can't be trained with data.crop=(10, 20): it takes about 8.4 GiB, and 7.5 GiB are free; "
+    )
+    room.check_room(need(), int(0.9 * need()().on_gpu) + 1, on_gpu=True)
+
+
+def test_what_fits_is_told():
+    """With some room: as few micro-batches as share the batch evenly, or a smaller batch; features kept or not."""
     accumulate, batch, again = (f"--config.train.{name}=" for name in ("accumulate", "batch_size", "recompute"))
-    assert refusal(4 * EASY * KEPT, 16).endswith(f"; try {accumulate}4 or {batch}4 or {again}True")
-    assert refusal(2 * EASY * AGAIN, 9).endswith(f"; try {again}True {accumulate}9 or {again}True {batch}2")
-    assert refusal(2 * EASY * AGAIN, 9, 1, True).endswith(f"; try {accumulate}9 or {batch}2")
-    assert refusal(2 * EASY * AGAIN, 12, 1, True, 2).endswith(f"; try {accumulate}6 or {batch}2")
-    assert refusal(EASY * AGAIN - 1).endswith("; no batch would fit: take a smaller data.crop")
+    told = refusal(need(), 1.11 * takes(4))
+    assert told.endswith(f"; try {accumulate}2 or {batch}4 or {again}True")
+    told = refusal(need(batch_size=9, recompute=True), 1.11 * takes(3, AGAIN))
+    assert told.endswith(f"; try {accumulate}3 or {batch}3")
+    told = refusal(need(batch_size=12, recompute=True, parts=2), 1.11 * takes(2, AGAIN, parts=2))
+    assert told.endswith(f"; try {accumulate}6 or {batch}2")
+    assert refusal(need(), 0.9 * takes(1, AGAIN)).endswith("; no batch would fit: take a smaller data.crop")
 
 
 @pytest.mark.parametrize(
-    "free, accumulate, recompute, devices, size",
-    [
-        (3.9, 1, False, 1, 3),
-        (3.9, 2, False, 1, 6),  # of which 3 are there at once
-        (5.9, 1, False, 2, 4),
-        (5.9, 3, False, 2, 12),
-        (3.9 / 4, 1, True, 1, 3),
-    ],
+    "crops, settings, size",
+    [(3, {}, 3), (3, {"accumulate": 2}, 6), (5, {"devices": 2}, 4), (5, {"devices": 2, "accumulate": 3}, 12)],
+    ids=str,
 )
-def test_the_largest_batch(counted, capsys, free, accumulate, recompute, devices, size):
-    """Of free memory, in times what a crop takes with features kept."""
-    train = {"batch_size": "auto", "accumulate": accumulate, "recompute": recompute, "parts": 1}
-    free = int(room.FIXED + free * EASY * KEPT)
-    assert room.largest_batch(None, (10, 20), train, devices, free) == size
-    assert capsys.readouterr().out.startswith(f"train.batch_size=auto: {size}, of ")
+def test_the_largest_batch(capsys, crops, settings, size):
+    """Where so many crops are there at once; with micro-batches there may be more."""
+    free = int(1.11 * takes(crops, **{key: value for key, value in settings.items() if key == "devices"}))
+    assert room.largest_batch(need(batch_size="auto", **settings), free) == size
+    assert capsys.readouterr().out.startswith(f"train.batch_size=auto: {size}, which take about ")
 
 
-def test_not_one_crop(counted):
-    train = {"accumulate": 1, "recompute": False, "parts": 1}
-    with pytest.raises(ConfigError, match="train.batch_size=auto: not 2 crops at once"):
-        room.largest_batch(None, (10, 20), train, 2, int(room.FIXED + 3 * KEPT))
+def test_not_one_crop():
+    with pytest.raises(ConfigError, match="train.batch_size=auto: 2 crops, one for each share, take up to 2.7 GiB"):
+        room.largest_batch(need(batch_size="auto", devices=2), 2 * 10**9)
 
 
-def test_counts_are_those_of_the_network():
-    """Whose features computed again would take more."""
-    found = activations(small(), 10, 20)
-    check(SURE * 8 * found.training, network=small())
-    with pytest.raises(
-        ConfigError, match=r"train.batch_size=8 .* data.crop=\(10, 20\): .* 8 crops .* 0.0 GiB"
-    ) as error:
-        check(SURE * 8 * found.training - 1, network=small())
-    assert str(error.value).endswith("; try --config.train.accumulate=4 or --config.train.batch_size=3")
+def test_a_gpu_of_unknown_size():
+    """Where there is none, TensorFlow knows of none either; what can't be told refuses nothing but a choice."""
+    assert room.free_on_gpu(7) == float("inf")
+    room.check_room(need(), float("inf"), on_gpu=True)
+    with pytest.raises(ConfigError, match="what is free on this GPU is not known; set a number"):
+        room.largest_batch(need(batch_size="auto"), float("inf"), on_gpu=True)

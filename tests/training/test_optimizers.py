@@ -162,3 +162,11 @@ def test_decoupled_decay_of_the_addons_shrinks_kernels_alone(name):
 def test_addons_that_would_decay_biases_are_refused():
     with pytest.raises(ValueError, match="'tfa.RectifiedAdam' does not take"):
         optimizers.make("tfa.RectifiedAdam", RATE, {}, DECAY, "decoupled")
+
+
+@pytest.mark.parametrize(
+    "name, options, count",
+    [("adam", {}, 2), ("adam", {"amsgrad": True}, 3), ("sgd", {"momentum": 0.9}, 1)],
+)
+def test_moments_are_counted(name, options, count):
+    assert optimizers.moments(name, options) == count

@@ -427,6 +427,21 @@ def test_parts_are_the_update_of_micro_batches(cut):
         np.testing.assert_allclose(found["parts"][name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("cut", [{"parts": 2}, {"accumulate": 2, "parts": 2}])
+def test_parts_compute_features_again_as_they_were(cut):
+    """Side by side: the units dropped, each part's own statistics, and one move of the moving ones."""
+    found = {}
+    for again in (False, True):
+        keras.utils.set_random_seed(0)
+        train_step = step_of(normalised, None, {"main": 1.0}, None, {**cut, "recompute": again})
+        before = values(train_step)
+        found[again] = {**took(train_step, *batch(ignored=0)), **values(train_step)}
+        found[again] |= {compat.path(v): v.numpy() for v in train_step.model.non_trainable_variables}
+        assert any(np.abs(value - before[name]).max() > 1e-3 for name, value in values(train_step).items())
+    for name, value in found[False].items():
+        np.testing.assert_allclose(found[True][name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def test_parts_move_the_statistics_of_batch_norm_once_by_their_mean():
     images, labels = batch()
     moving = []

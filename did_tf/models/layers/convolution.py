@@ -25,19 +25,20 @@ class Convolution(keras.layers.Conv2D):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The convolution; its dtype is that of the inputs."""
-        if not (training and self._by_products(inputs)):
+        if not (training and self.by_products(inputs)):
             return super().call(inputs)
         outputs = _convolve(inputs, tf.cast(tf.convert_to_tensor(self.kernel), inputs.dtype), self.padding)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(tf.convert_to_tensor(self.bias), inputs.dtype))
         return self.activation(outputs)
 
-    def _by_products(self, inputs):
+    def by_products(self, inputs: tf.Tensor | tf.TensorSpec) -> bool:
+        """Whether the gradient of its filter over `inputs` [N, H, W, C] comes by products."""
         plain = self.strides == (1, 1) and self.dilation_rate == (1, 1) and self.groups == 1
         return plain and None not in inputs.shape[1:] and faster_by_products(self.kernel_size, inputs)
 
 
-def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor) -> bool:
+def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.TensorSpec) -> bool:
     """Whether products are known to be faster for a filter of that size over `inputs` [N, H, W, C] on this machine.
 
     They are in float32 with several taps on x86 processors with AVX2 and without AVX-512, and in bfloat16 with one tap
@@ -81,6 +82,8 @@ def filter_gradient(x: tf.Tensor, slopes: tf.Tensor, size: tuple[int, int], padd
       size: rows and columns of the filter.
       padding: "same" or "valid".
     """
+    with tf.control_dependencies([slopes]):  # or the padded features are made in the forward pass, and kept
+        x = tf.identity(x)
     more = [side - 1 for side in size]
     around = [(side // 2, side - side // 2) if padding == "same" else (0, 0) for side in more]
     width = x.shape[2] + sum(around[1])

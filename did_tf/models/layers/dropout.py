@@ -24,6 +24,14 @@ def random_seed(seed: tf.Tensor) -> AbstractContextManager[None]:
     return _seed.holding(seed)
 
 
+def seed_again() -> AbstractContextManager[None]:
+    """Within it the seed is the same, and masks are drawn behind what this call waits for (`tf.control_dependencies`).
+
+    TensorFlow would take them for the same as those of the forward pass, and keep those.
+    """
+    return _seed.holding(None if _seed.value is None else tf.identity(_seed.value))
+
+
 @keras.utils.register_keras_serializable("did_tf")
 class Dropout(keras.layers.Layer):
     """Dropout [N, H, W, C] -> same, whose mask costs a quarter of the random numbers of Keras' own.

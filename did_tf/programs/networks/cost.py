@@ -31,12 +31,12 @@ from did_tf import wiring
 from did_tf.analysis import cost, measures, speed
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError, Failure
-from did_tf.inference.memory import FIXED, SPARE, Need, check_free
+from did_tf.inference.memory import Need, check_free
 from did_tf.inference.predictor import Predictor
+from did_tf.programs.networks import cost_text
+from did_tf.programs.networks.cost_text import KINDS
 from did_tf.runs.manifest import git_commit
 from did_tf.training.distribution import check_shares, make_strategy
-
-KINDS = ("inference", "training")
 
 flags.DEFINE_string("size", None, "Height and width of the images, such as 448x1024. Default: the experiment's own.")
 flags.DEFINE_integer("batch", None, "Images at once. Default: 1 in inference, train.batch_size.", lower_bound=1)
@@ -83,7 +83,7 @@ def main() -> None:
         _check_memory(wanted, report)
     for case in wanted:
         report[case.kind]["measured"] = _apart(case, FLAGS.seconds)
-    print(json.dumps(report, indent=2) if FLAGS.json else _text(report))
+    print(json.dumps(report, indent=2) if FLAGS.json else cost_text.of(report))
 
 
 def _inference(config, size, batch):
@@ -137,7 +137,8 @@ def _counted(experiment, cases):
         "receptive_field": field,
     }
     for case in cases:
-        network, passes = (model, 1) if case.kind == "inference" else _supervised(case, spec)
+        supervision = _supervised(case, spec) if case.kind == "training" else None
+        network, passes = (supervision.network, len(supervision.passes)) if supervision else (model, 1)
         found = cost.activations(network, *case.size)
         report[case.kind] = {
             "size": list(case.size),
@@ -148,6 +149,7 @@ def _counted(experiment, cases):
             "multiply_adds": case.batch * passes * measures.multiply_adds(network, *case.size),
             "features": case.at_once * _features(case, found),
             "all_features": case.at_once * found.outputs,
+            "memory": _memory(case, supervision) if supervision else None,
             "measured": None,
         }
     return {**report, "commit": git_commit()}
@@ -165,12 +167,21 @@ def _network(case, spec, **changes):
 
 
 def _supervised(case, spec):
-    """(the network of one pass of an update, with the outputs that the loss is of; how many passes there are)."""
+    """The `Supervision` of an update's passes."""
     # A shifted pass has one phase of the features, though testing may simulate with all four.
     changes = {"simulation": False} if case.config["train"]["shifted_passes"] else {}
     model = _network(case, spec, **changes)
-    supervision = wiring.make_supervision(case.config, tf.distribute.get_strategy(), model)
-    return supervision.network, len(supervision.passes)
+    return wiring.make_supervision(case.config, tf.distribute.get_strategy(), model)
+
+
+def _memory(case, supervision):
+    """Bytes of the whole process of a training on a CPU, by what they are for, and each layer's where they are most."""
+    cpus = re.fullmatch(r"cpu\*(\d+)", case.config["train"]["devices"])
+    need = wiring.memory_needed(case.config, supervision, int(cpus[1]) if cpus else 1)
+    taken, process = need(), speed.memory_held()
+    layers = need.held(case.config["train"]["recompute"]).by_layer(case.at_once)
+    each = {name: case.at_once * size for name, size in layers.items()}
+    return {"process": process, **taken._asdict(), "total": process + taken.total, "by_layer": each}
 
 
 def _weight_bytes(model):
@@ -180,7 +191,7 @@ def _weight_bytes(model):
 def _check_memory(cases, report):
     """Raises `ConfigError` where a measurement would take more memory than is free."""
     for case in cases:
-        what = f"{case.kind} with {case.at_once} images of {_shown(case.size)} at once"
+        what = f"{case.kind} with {case.at_once} images of {cost_text.shown(case.size)} at once"
         check_free(_needed(case, report), what, "measure less, by --size, --batch or --measure")
 
 
@@ -189,8 +200,7 @@ def _needed(case, report):
     if case.kind == "inference":
         need = Need(Predictor(_network(case, wiring.make_spec(case.config)), outputs=["main"]), keep_all=False)
         return case.at_once * need(case.size, 4)
-    # Weights, their gradients and two slots of the optimizer; and what tracing an update takes.
-    return 2 * FIXED + SPARE * report["training"]["features"] + 4 * report["weight_bytes"]
+    return report["training"]["memory"]["total"]
 
 
 def _apart(case, seconds):
@@ -203,7 +213,7 @@ def _apart(case, seconds):
             return pool.submit(measure, case, seconds).result()
         except BrokenProcessPool:
             raise Failure(
-                f"{case.kind} of {case.batch} images of {_shown(case.size)} was killed while measured"
+                f"{case.kind} of {case.batch} images of {cost_text.shown(case.size)} was killed while measured"
             ) from None
 
 
@@ -256,52 +266,6 @@ def _batches(case, spec):
 def _noise(case, spec):
     pixels = np.random.default_rng(0).normal(spec.mean, spec.std, (case.batch, *case.size, spec.bands))
     return tf.constant(pixels, tf.float32)
-
-
-def _text(report):
-    sides = ["all" if side is None else f"{side:.0f}" for side in report["receptive_field"]]
-    field = "all of the image" if sides == ["all", "all"] else "x".join(sides)
-    lines = [
-        f"{report['experiment']}: {report['model']}, {report['parameters'] / 1e6:.2f}M parameters "
-        f"({report['weight_bytes'] / 1e6:.1f} MB), receptive field {field}"
-    ]
-    for kind in KINDS:
-        lines += _section(kind, report[kind])
-    measured = next((report[kind]["measured"] for kind in KINDS if report[kind]["measured"]), None)
-    if measured:
-        lines.append(
-            "on {device}, {cores} cores, load {load:.1f}; TensorFlow {tensorflow}, Keras {keras}".format(
-                **measured["machine"]
-            )
-        )
-    return "\n".join(lines)
-
-
-def _section(kind, part):
-    what = "image" if kind == "inference" else "crop"
-    lines = [
-        f"{kind}, {part['batch']} x {_shown(part['size'])} ({part['source']}), {part['precision']}:",
-        f"  multiply-adds  {part['multiply_adds'] / 1e9:.2f} G{', forward alone' if kind == 'training' else ''}",
-    ]
-    held = "at once" if kind == "inference" else "kept for the backward pass"
-    every = f" ({part['at_once']} {what}s at once)" if part["at_once"] < part["batch"] else ""
-    features, every_layer = (_megabytes(part[key]) for key in ("features", "all_features"))
-    lines.append(f"  features       {features} {held}{every}, {every_layer} in all layers")
-    if found := part["measured"]:
-        rate = part["batch"] / found["seconds"]
-        lines.append(
-            f"  measured       {found['seconds']:.4g} s +- {found['spread']:.2g} (median of {found['calls']}), "
-            f"{rate:.3g} {what}s per second, peak memory {found['memory'] / 1e9:.2f} GB beside the weights"
-        )
-    return lines
-
-
-def _megabytes(count):
-    return f"{count / 1e6:.{0 if count >= 1e7 else 2}f} MB"
-
-
-def _shown(size):
-    return "x".join(map(str, size))
 
 
 def launch() -> None:

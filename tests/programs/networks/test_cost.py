@@ -10,7 +10,7 @@ from did_tf import wiring
 from did_tf.analysis import cost as counts
 from did_tf.analysis import measures
 from did_tf.inference import memory
-from did_tf.programs.networks import cost
+from did_tf.programs.networks import cost, cost_text
 from did_tf.runs.run_folder import RunFolder
 
 SMALL = [f"--config.{key}={value}".replace(" ", "") for key, value in tiny.OVERRIDES.items()]
@@ -43,6 +43,11 @@ def test_what_is_counted(monkeypatch, capsys, model):
     assert (training["features"], training["all_features"]) == (2 * crop.training, 2 * crop.outputs)
     assert training["multiply_adds"] == 4 * measures.multiply_adds(model, 33, 33)
     assert inference["measured"] is training["measured"] is None
+    memory = training["memory"]
+    by_layer, shares = memory.pop("by_layer"), [value for key, value in memory.items() if key != "total"]
+    assert inference["memory"] is None and memory["total"] == sum(shares) and min(shares) > 0
+    assert memory["optimizer"] == 2 * 4 * measures.parameters(model)
+    assert crop.training < sum(by_layer.values()) < memory["update"]
 
 
 def test_size_and_batch_can_be_others(monkeypatch, capsys, model):
@@ -141,9 +146,13 @@ def test_what_was_measured_is_printed_with_its_spread():
     measured = {"seconds": 0.5, "spread": 0.01, "calls": 9, "memory": 250_000_000}
     part = {"size": [48, 64], "source": "--size", "batch": 4, "at_once": 2, "precision": "bfloat16"}
     part |= {"multiply_adds": 10**9, "features": 10**6, "all_features": 10**7, "measured": measured}
-    assert cost._section("training", part) == [
+    memory = dict.fromkeys(("process", "optimizer", "graph", "batches", "update"), 4 * 10**8)
+    part["memory"] = {**memory, "total": 2 * 10**9}
+    assert cost_text._section("training", part) == [
         "training, 4 x 48x64 (--size), bfloat16:",
         "  multiply-adds  1.00 G, forward alone",
         "  features       1.00 MB kept for the backward pass (2 crops at once), 10 MB in all layers",
+        "  memory         2.00 GB of the process: TensorFlow and the network 0.40, moments 0.40, "
+        "the update's graph 0.40, batches 0.40, features and gradients 0.40",
         "  measured       0.5 s +- 0.01 (median of 9), 8 crops per second, peak memory 0.25 GB beside the weights",
     ]
