@@ -254,6 +254,8 @@ def _decode(path, data, as_rgb8=False):
 
 
 def _decode_with(path, data, flags):
+    if data.startswith(PNG) and not formats.png_parts_fit(data):
+        raise _damaged(path)
     with _one_line(path):
         values = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if values is None:

@@ -31,6 +31,14 @@ def claimed_size(data: bytes) -> tuple[int, int, int] | None:
     return height, width, 4
 
 
+def png_parts_fit(data: bytes) -> bool:
+    """Whether all parts of a PNG lie in the file: OpenCV takes as much memory as one says that it has, up to 4 GiB."""
+    place = 8
+    while place + 8 <= len(data) and data[place + 4 : place + 8] != b"IEND":
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return place <= len(data)
+
+
 def has_clear(data: bytes) -> bool:
     """Whether a PNG names a colour or an index that is transparent."""
     return data.find(CLEAR, 0, data.find(b"IDAT")) >= 0

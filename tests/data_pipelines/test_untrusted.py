@@ -87,6 +87,13 @@ def test_a_picture_that_claims_more_pixels_than_there_is_memory(tmp_path, name, 
     refused(f"{name} says that it takes|label .* is a JPEG", read, tmp_path / name)
 
 
+def test_a_part_of_a_picture_that_claims_gigabytes(tmp_path):
+    data = png(4, 4)
+    place = data.index(b"IDAT")
+    (tmp_path / "a.png").write_bytes(data[: place - 4] + b"\xff\0\0\0" + data[place:])
+    refused("damaged or no image", image_values, tmp_path / "a.png")
+
+
 def test_a_size_that_is_claimed_is_that_of_the_header():
     for kind in ("PNG", "JPEG"):
         data = io.BytesIO()
