@@ -48,7 +48,7 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 .DEFAULT_GOAL := help
 .PHONY: help setup demo doctor train evaluate predict export submit compare search-crf data describe-data check-data \
 	prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
-	fuzz-test long-run audit receptive-field table cost draw clean
+	fuzz-test fault-test long-run audit receptive-field table cost draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -169,6 +169,9 @@ bench: setup ## measure speed and memory of every network; ARGS=peers: of DID be
 
 bench-compare: setup ## say which differences between the reports A and B of `make bench` exceed the noise
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.report $(call quoted,A) $(call quoted,B)
+
+fault-test: setup ## kill trainings, fail their disk, damage their files, and count what is lost; ARGS=--seconds=300: in pieces
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.faults
 
 fuzz-test: setup ## 100,000 inputs that nobody means, to all that reads foreign bytes: none may crash, hang or write elsewhere
 	$(WITH_ARGS) $(RUN_IN) -m tests.fuzz

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +21,47 @@ def write_file(path: str | Path, data: bytes | memoryview) -> None:
       OSError: the file can't be written; the message names it.
     """
     path = Path(path)
-    # Not the name itself, which may be as long as names can be.
-    part = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}")
-    try:
+    part = path.with_name(f"{_part(path)}{os.getpid()}")
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(data)
+            with open(part, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or a crash of the machine could leave an empty file under the new name
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def sweep(path: str | Path) -> None:
+    """Deletes what `write_file` has left half written of `path` in processes that were killed. Raises OSError."""
+    for part in Path(path).parent.glob(f"{_part(path)}*"):
+        part.unlink()
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Within it, an OSError says that `path` can't be written."""
+    try:
+        yield
     except OSError as error:
-        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from None
+        raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from None
+
+
+def settle(folder: str | Path) -> None:
+    """Returns when the names of files in `folder` are on the disk, where the system can tell. Raises OSError."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows, which opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without it
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -44,3 +77,8 @@ def check_writable(folder: str | Path, hint: str) -> None:
         raise DataError(f"cannot write to {folder}: {there} is no folder; {hint}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise DataError(f"cannot write to {folder}: permission denied; {hint}")
+
+
+def _part(path):
+    """What names of files that are being written begin with: not the name itself, which may be as long as can be."""
+    return f".{zlib.crc32(os.fsencode(Path(path).name)):08x}."

@@ -36,6 +36,7 @@ TARGETS = {
     "bench-compare": ["-m", "benchmarks.report", "", ""],
     "fuzz-test": ["-m", "tests.fuzz"],
     "long-run": ["-m", "benchmarks.long_run"],
+    "fault-test": ["-m", "benchmarks.faults"],
     "mutate": ["-m", "benchmarks.mutation", "did_tf/training/losses.py"],
 }
 # ARGS: the arguments that they are, quotes read as a shell does.

@@ -24,7 +24,7 @@ from did_tf.cluster import local, places
 from did_tf.cluster.workers import loss_told
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.programs.cli import FLAGS
-from did_tf.runs import lock
+from did_tf.runs import checkpoints, lock
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training.health import TrainingFailed
 
@@ -67,6 +67,9 @@ def _train(config, run):
         best = trainer.fit()
     except TrainingFailed as error:
         raise Failure(f"{error}. Go on gently in another run: {_gentler(config, run, error.checkpoint)}") from error
+    except OSError as error:
+        saved = [0, *map(checkpoints.step_of, checkpoints.saved_steps(run.checkpoints))]
+        raise Failure(f"{error}; once that is mended the same command goes on from step {saved[-1]}") from error
     score = next(iter(trainer.validation.scores.values()))
     print(f"done: {run.folder}" + (f", best validation {score} {100 * best:.2f} %" if best is not None else ""))
 

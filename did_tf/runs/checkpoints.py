@@ -1,16 +1,20 @@
 """Saved state: named arrays in one .npz file, written so that a crash leaves the old file or the new one, whole.
 
 Plain NumPy rather than `tf.train.Checkpoint`: names and shapes can be compared before anything is loaded, the same
-file serves both Keras generations, and one `os.replace` makes it atomic. Beside the arrays there is one text,
-"identity", JSON of what they depend on.
+file serves both Keras generations, and one `os.replace` makes it atomic. Beside the arrays there are two texts:
+"identity", JSON of what they depend on, and "checksum", the `digest` of all else. Whoever reads the arrays compares it;
+the CRC of each member, which is compared first, tells a flipped bit, but not a member of another file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.memory import check_room
+from data_pipelines.writing import naming, settle
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 
@@ -28,7 +33,12 @@ MODEL, AVERAGE = "model/", "average/"
 ADVICE = "Use the experiment and model options that it was trained with, or another RUN"
 """What to do where a file of a run does not fit."""
 _FILE = re.compile(r"step_(\d+)\.npz")
-_IDENTITY = "identity"
+_IDENTITY, _CHECKSUM = "identity", "checksum"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Damaged(ConfigError):
+    """A file that can't be read, or does not hold what was written. The message names it and says what is wrong."""
 
 
 def model_state(model: keras.Model) -> dict[str, tf.Variable]:
@@ -39,7 +49,7 @@ def model_state(model: keras.Model) -> dict[str, tf.Variable]:
 def write(
     path: Path | str, state: Mapping[str, tf.Variable | np.ndarray], identity: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes {name: variable or array} to `path`, an .npz file, creating the folder.
+    """Writes {name: variable or array} to `path`, an .npz file, creating the folder. It is read again before it counts.
 
     Args:
       path: of the file.
@@ -47,19 +57,23 @@ def write(
       identity: what it depends on, see `manifest.of_weights`; None for a file that says nothing of it.
 
     Raises:
-      OSError: it can't be written.
+      OSError: it can't be written, or is not what was written when it is read again. An older file stays then.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    arrays: dict[str, Any] = {name: np.asarray(tf.convert_to_tensor(value)) for name, value in state.items()}
+    arrays: dict[str, Any] = {name: np.asarray(tf.convert_to_tensor(v), order="C") for name, v in state.items()}
     if identity is not None:
         arrays[_IDENTITY] = np.array(json.dumps(identity))
-    with open(partial, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    arrays[_CHECKSUM] = np.array(digest(arrays))
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write_arrays(partial, arrays)
+            _check_written(partial, arrays)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        settle(path.parent)
 
 
 def restore(path: Path | str, state: Mapping[str, tf.Variable]) -> None:
@@ -73,19 +87,36 @@ def restore(path: Path | str, state: Mapping[str, tf.Variable]) -> None:
 
 
 def read(path: Path | str, prefixes: tuple[str, ...] = ("",)) -> dict[str, np.ndarray]:
-    """{name: array} of `path`, an .npz file of `write`, of names with one of `prefixes`. Raises `ConfigError`."""
+    """{name: array} of `path`, an .npz file of `write`, of names with one of `prefixes`.
+
+    All that the file holds is compared with its checksum; files of versions before 0.7 have none. Raises `Damaged`.
+    """
     with _opened(path) as saved:
-        names = [name for name in saved.files if name.startswith(prefixes) and name != _IDENTITY]
-        return {name: _array(saved, name) for name in names}
+        if bad := saved.zip.testzip():
+            raise Damaged(f"checkpoint {path} is damaged: the CRC of {bad} is another")
+        arrays = {name: _array(saved, name) for name in saved.files}
+        expected = arrays.pop(_CHECKSUM, None)
+        if expected is not None and str(expected) != digest(arrays):
+            raise Damaged(f"checkpoint {path} is damaged: its checksum is another")
+    return {name: array for name, array in arrays.items() if name.startswith(prefixes) and name != _IDENTITY}
 
 
 def read_identity(path: Path | str) -> dict[str, Any] | None:
-    """What the arrays of `path`, an .npz file of `write`, depend on; None where it is silent. Raises `ConfigError`."""
+    """What the arrays of `path`, an .npz file of `write`, depend on; None where it is silent. Raises `Damaged`."""
     with _opened(path) as saved:
         found = json.loads(str(saved[_IDENTITY])) if _IDENTITY in saved.files else None
         if found is not None and not (isinstance(found, dict) and isinstance(found.get("network"), dict)):
             raise ValueError("it doesn't say what its weights are of")
         return found
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Digest of {name: array}: of the names, types, shapes and values."""
+    found = hashlib.blake2b(digest_size=8)
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def name_averages(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -137,10 +168,51 @@ def save_step(
     keep: int,
     identity: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the checkpoint of `step`, as `write` does, and deletes all but the newest `keep`, 1 or more."""
-    write(Path(folder) / f"step_{step:08d}.npz", state, identity)
+    """Writes the checkpoint of `step`, as `write` does, and deletes all but the newest `keep`, 1 or more.
+
+    On a full disk the oldest of several makes room for it.
+    """
+    path = Path(folder) / f"step_{step:08d}.npz"
+    try:
+        write(path, state, identity)
+    except OSError as error:
+        older = [saved for saved in saved_steps(folder) if saved != path]
+        if error.errno not in _FULL or len(older) < 2:
+            raise
+        older[0].unlink()
+        print(f"{error.strerror}: {older[0]} is deleted to make room", flush=True)
+        save_step(folder, step, state, keep, identity)
     for old in saved_steps(folder)[:-keep]:
         old.unlink()
+
+
+def _write_arrays(path, arrays):
+    """Raises OSError, also where the archive can't be closed for it."""
+    try:
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+    except ValueError as error:
+        cause = error.__context__
+        while cause and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise cause or error from None
+
+
+def _check_written(path, arrays):
+    """Raises OSError where the members of the archive are not `arrays`.
+
+    NumPy is not asked: it parses headers by `ast`, which fails at times in Python 3.11 where two threads do so.
+    """
+    try:
+        with zipfile.ZipFile(path) as saved:
+            for name, array in arrays.items():
+                stored = saved.read(f"{name}.npy")
+                if stored[len(stored) - array.nbytes :] != array.tobytes():
+                    raise zipfile.BadZipFile(f"{name} is another")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise OSError(errno.EIO, f"what was written can't be read again: {error}") from None
 
 
 @contextlib.contextmanager
@@ -154,7 +226,7 @@ def _opened(path):
         raise
     except Exception as error:  # of damaged files NumPy and zipfile raise a dozen kinds
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-        raise ConfigError(f"cannot read checkpoint {path}: {reason}") from None
+        raise Damaged(f"cannot read checkpoint {path}: {reason}") from None
 
 
 def _array(saved, name):

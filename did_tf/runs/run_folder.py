@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.writing import naming, sweep
 from did_tf.common.errors import ConfigError
-from did_tf.common.files import write_json
+from did_tf.common.files import write_file, write_json
 from did_tf.runs import checkpoints, identity, older
 from did_tf.runs.identity import flatten
 from did_tf.runs.manifest import continuation
@@ -94,10 +96,18 @@ class RunFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
             write_json(self.config, config)
             write_json(self.manifest, self._continued(manifest, step))
         except OSError as error:
             raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass --run=dir") from None
+
+    def _sweep(self):
+        """Deletes what killed processes have left half written."""
+        for partial in (*self.checkpoints.glob("*.partial"), *self.best.glob("*.partial")):
+            partial.unlink()
+        for own in ("config.json", "manifest.json", "metrics.csv", "curves.png", "best/metrics.json"):
+            sweep(self.folder / own)
 
     def _steps_made(self):
         """That of the newest checkpoint."""
@@ -156,17 +166,23 @@ class MetricsFile:
     def __init__(self, path: Path | str, columns: Sequence[str], step: int) -> None:
         self.path, self.columns = Path(path), columns
         rows = [row for row in read_metrics(path) if int(row["step"]) <= step] if self.path.is_file() else []
-        partial = self.path.with_suffix(".partial")
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_file(self.path, text.getvalue().encode())
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Appends `row` {column: value}; columns it lacks stay empty. Raises ValueError for others."""
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
+        """Appends `row` {column: value}; columns it lacks stay empty. It returns when the row is on the disk.
+
+        Raises:
+          OSError: it can't be written.
+          ValueError: there is no such column.
+        """
+        with naming(self.path), open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.columns).writerow(row)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_metrics(path: Path | str) -> list[dict[str, str]]:
@@ -176,7 +192,9 @@ def read_metrics(path: Path | str) -> list[dict[str, str]]:
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+            text = file.read()
+        lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        rows = [row for row in lines if None not in row and None not in row.values()]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); delete it or use another --run=dir") from None
     return [row for row in rows if row.get("step", "").isdecimal() and row["step"].isascii()]

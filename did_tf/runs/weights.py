@@ -114,7 +114,7 @@ def load_part(
     """
     saved = checkpoints.read(file, _KINDS)
     checkpoints.assign(state, fit(_averaged(file, saved, model)), f"checkpoint {file}", checkpoints.ADVICE)
-    return _digest(saved)
+    return checkpoints.digest(saved)
 
 
 def digest(file: Path) -> str:
@@ -124,15 +124,7 @@ def digest(file: Path) -> str:
     """
     if file.suffix == ".h5":
         return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
-    return _digest(checkpoints.read(file, _KINDS))
-
-
-def _digest(arrays):
-    found = hashlib.blake2b(digest_size=8)
-    for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+    return checkpoints.digest(checkpoints.read(file, _KINDS))
 
 
 def _averaged(file, arrays, model):

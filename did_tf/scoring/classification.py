@@ -116,6 +116,7 @@ def evaluate(
     progress: bool = True,
     limit: int | None = None,
     part: slice = slice(None),
+    between: Callable[[], None] = lambda: None,
 ) -> Classification:
     """Ranks the true class of every image of `split`.
 
@@ -126,6 +127,7 @@ def evaluate(
       progress: whether to show a progress bar.
       limit: take the first so many images only.
       part: which of these images.
+      between: is called after every batch; what it raises ends the scoring.
 
     Raises:
       DataError: the data can't be read.
@@ -142,6 +144,7 @@ def evaluate(
             batch = samples[first : first + classifier.batch_size]
             pairs = pool.map(read, batch)
             bar.update(len(batch))
+            between()
             if damage.reasons:
                 continue
             crops, classes = zip(*pairs)

@@ -37,12 +37,15 @@ class SegmentationValidation:
         self.make_predictor, self.dataset, self.panels, self.workers = make_predictor, dataset, panels, workers
         self.remark = ""
 
-    def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
+    def __call__(
+        self, split: str, progress: bool, between: Callable[[], None] = lambda: None
+    ) -> tuple[dict[str, float], Callable[[], None]]:
         """Scores `split`.
 
         Args:
           split: name of a split of the data set.
           progress: whether to show a progress bar.
+          between: is called after every image; what it raises ends the scoring.
 
         Returns:
           Fraction of each of `scores`, in their order; and a function that writes summaries to the TensorBoard writer
@@ -54,6 +57,7 @@ class SegmentationValidation:
         panels = []
 
         def watch(scored):
+            between()
             if scored.number < self.panels:
                 ids = (scored.label, scored.predictions[evaluation.MAIN])
                 shown = visualize.panels(scored.image, ids, self.dataset.spec)
@@ -92,10 +96,13 @@ class ClassificationValidation:
     def __init__(self, make_classifier: Callable[[], Classifier], dataset: Dataset, workers: Workers) -> None:
         self.make_classifier, self.dataset, self.workers = make_classifier, dataset, workers
 
-    def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
-        """As of `SegmentationValidation`; there is nothing more to show."""
+    def __call__(
+        self, split: str, progress: bool, between: Callable[[], None] = lambda: None
+    ) -> tuple[dict[str, float], Callable[[], None]]:
+        """As of `SegmentationValidation`, `between` after every batch; there is nothing more to show."""
         part = self.workers.part(len(self.dataset.samples(split)))
-        result = classification.evaluate(self.make_classifier(), self.dataset, split, progress, part=part)
+        made = self.make_classifier()
+        result = classification.evaluate(made, self.dataset, split, progress, part=part, between=between)
         ranks = np.array([rank for _, rank in result.images], np.int64)
         images, *right = self.workers.summed(np.array([len(ranks), *(np.sum(ranks < k) for k in (1, 5))]))
         return {f"top{k}_accuracy": float(hits / images) for k, hits in zip((1, 5), right)}, lambda: None

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tensorflow import keras
+
 from data_pipelines.pipeline import Loader
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError, about
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.run_folder import RunFolder
+from did_tf.training import pretrained, transfer
 from did_tf.training.pretrained import IMAGENET
 from did_tf.training.train_step import TrainStep
 
@@ -20,6 +23,20 @@ def check_sources(settings: Mapping[str, Any], run: RunFolder) -> None:
         if settings[setting] not in ("", IMAGENET) and not checkpoints.saved_steps(run.checkpoints):
             with about(f"train.{setting}", ConfigError):
                 weights.file_of(settings[setting])
+
+
+def load_weights(model: keras.Model, settings: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Loads the weights that a new run starts from by the section `train`, if any, and says which.
+
+    Raises `ConfigError` where they can't be read, or don't fit.
+    """
+    for source, load, *arguments in (
+        ("init", transfer.load_all, manifest, settings["init_options"]),
+        ("encoder", pretrained.load_encoder, manifest),
+    ):
+        if settings[source]:
+            with about(f"train.{source}", ConfigError):
+                print(f"{source} weights from {load(model, settings[source], *arguments)}")
 
 
 def manifest_of(

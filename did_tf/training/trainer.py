@@ -7,10 +7,9 @@ import functools
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -18,15 +17,16 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError, NotFinite
-from did_tf.common.files import write_json
+from did_tf.common.stopping import Stopped, Stops
 from did_tf.runs import checkpoints, identity
-from did_tf.runs.curves import plot_metrics
-from did_tf.runs.manifest import of_weights
-from did_tf.runs.run_folder import MetricsFile, RunFolder
-from did_tf.training import health, pretrained, transfer
+from did_tf.runs.keeping import Keeper
+from did_tf.runs.logs import Logs
+from did_tf.runs.run_folder import RunFolder
+from did_tf.training import origin
 from did_tf.training.distribution import distributed
 from did_tf.training.health import TrainingFailed
 from did_tf.training.train_step import TrainStep
+from did_tf.training.window import Window
 
 
 class Validation(Protocol):
@@ -40,8 +40,13 @@ class Validation(Protocol):
     def remark(self) -> str:
         """What is to be said of the last scores; empty for nothing."""
 
-    def __call__(self, split: str, progress: bool) -> tuple[dict[str, float], Callable[[], None]]:
-        """({score: fraction in [0, 1]}, function that writes TensorBoard summaries) of `split`."""
+    def __call__(
+        self, split: str, progress: bool, between: Callable[[], None]
+    ) -> tuple[dict[str, float], Callable[[], None]]:
+        """({score: fraction in [0, 1]}, function that writes TensorBoard summaries) of `split`.
+
+        `between` is called again and again meanwhile; what it raises ends the scoring.
+        """
 
 
 class Trainer:
@@ -88,26 +93,29 @@ class Trainer:
         self.validation, self.val_split = validation, val_split
         self.steps = identity.last_step(settings)
         self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
-        self.window = tf.Variable(tf.zeros([1 + len(train_step.metrics)], tf.float64))
-        self.stop_signal: int | None = None
+        self.window, self.stops = Window(train_step.metrics), Stops(self.workers.count == 1)
+        self.keeper = Keeper(run, manifest, settings["keep_checkpoints"])
         self._start_run(config)
 
     def _start_run(self, config):
+        saved = self.keeper.newest()
         for line in self.run.check(config, self.manifest):
             print(line)
-        saved = checkpoints.saved_steps(self.run.checkpoints)
         if saved:
-            checkpoints.restore(saved[-1], self._state())
+            path, arrays = saved
+            checkpoints.assign(self._state(), arrays, f"checkpoint {path}", checkpoints.ADVICE)
             print(f"resuming {self.run.folder} at step {int(self.step)}{self._extension()}")
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.
-            self._load_initial_weights()
+            origin.load_weights(self.model, self.settings, self.manifest)
+            self.train_step.start_averages()
         self.workers.share(self._state())
-        self.run.start(config, self.manifest, int(self.step))
+        self.window.load()
+        self.done = self.keeper.saved_step = int(self.step)
+        self.run.start(config, self.manifest, self.done)
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
-        self.metrics_file = MetricsFile(self.run.metrics, columns, int(self.step))
-        self.writer = tf.summary.create_file_writer(str(self.run.tensorboard))
+        self.logs = Logs(self.run, columns, self.done - self._is_unreported())
 
     def _extension(self):
         """What is to be said of the steps of a run that is extended: how many, and at which learning rate."""
@@ -117,59 +125,74 @@ class Trainer:
         rate = f"{schedule.name} over all of them, {float(schedule(int(self.step))):.3g} from here"
         return f", extended by {self.settings['extend']} to {self.steps} steps; learning rate: {rate}"
 
-    def _load_initial_weights(self):
-        loads = (
-            ("init", transfer.load_all, self.manifest, self.settings["init_options"]),
-            ("encoder", pretrained.load_encoder, self.manifest),
-        )
-        for source, load, *arguments in loads:
-            if self.settings[source]:
-                try:
-                    print(f"{source} weights from {load(self.model, self.settings[source], *arguments)}")
-                except ConfigError as error:
-                    raise ConfigError(f"train.{source}: {error}") from None
-        self.train_step.start_averages()
-
     def fit(self) -> float | None:
         """Trains up to `steps`. Returns the best validation score in [0, 1], or None without validation.
 
-        SIGTERM and Ctrl-C save a checkpoint and leave with status 128 + the signal's number.
+        SIGTERM, SIGHUP and Ctrl-C save a checkpoint and leave with status 128 + the signal's number, also in the middle
+        of a validation, which the next process makes again. A second one leaves at once. Errors that are none of an
+        update leave a checkpoint too.
 
         Raises:
           TrainingFailed: losses, gradients, weights, statistics or probabilities are not finite (`health`).
         """
-        steps, first = self.steps, int(self.step)
-        pending, window = [], self.window.numpy()
-        batches, since, clock = _Timed(self._batches(first)), first, time.perf_counter()
-        bar = tqdm(total=steps, initial=first, desc=self.run.folder.name, unit="step", disable=self._bar_off())
-        with self._signals(), bar:
-            for done, batch in zip(range(first + 1, steps + 1), batches):
-                pending.append(self.train_step(batch, done - 1))
-                self.stop_signal = self.workers.agreed(self.stop_signal or 0) or None
-                bar.update()
-                log, validate, save = (self._due(done, name) for name in ("log", "validate", "checkpoint"))
-                if not (log or validate or save or self.stop_signal):
-                    continue
-                window = window + self._flush(pending, done)
-                pending = []
-                if log or validate:
-                    seconds = time.perf_counter() - clock
-                    row = self._row(done, window, (done - since) / seconds, batches.waited / seconds)
-                    if validate and self.val_split:
-                        row.update(self._validate(done, bar))
-                    self._log(done, row, bar)
-                    if validate:
-                        plot_metrics(self.run)
-                    window, since, clock = np.zeros_like(window), done, time.perf_counter()
-                    batches.waited = 0.0
-                if save or self.stop_signal:
-                    self._save(done, window)
-                if done == steps and not self.val_split:
-                    self._keep({"step": done})
-                if self.stop_signal:
-                    self._leave(done, self.stop_signal)
+        total, name = self.steps, self.run.folder.name
+        bar = tqdm(total=total, initial=self.done, desc=name, unit="step", disable=self._bar_off())
+        with self.stops.watched(lambda reason: self._rescue()), bar:
+            try:
+                self._train(bar)
+            except Stopped as stopped:
+                self._leave(stopped.number)
+            self.keeper.wait()
         self.workers.agreed(0)  # none leaves before the chief has written all
         return float(self.best) if float(self.best) >= 0 else None
+
+    def _train(self, bar):
+        batches = iter(self._batches(self.done))
+        self.window.restart_clock()
+        if self._is_unreported():
+            self._conclude(self.done, bar)
+        for done in range(self.done + 1, self.steps + 1):
+            began = time.perf_counter()
+            with self._rescued(), self.stops.waiting():
+                batch = next(batches)
+            waited = time.perf_counter() - began
+            self.window.add(self.train_step(batch, done - 1), waited)
+            self.done = done
+            if self.workers.count > 1:
+                self.stops.signal = self.workers.agreed(self.stops.noted or 0) or None
+            bar.update()
+            if self.stops.signal or any(self._due(done, what) for what in ("log", "validate", "checkpoint")):
+                self._conclude(done, bar)
+
+    def _conclude(self, done, bar):
+        """After a step: logs, validates and saves, as far as it is due."""
+        log, validate, save = (self._due(done, what) for what in ("log", "validate", "checkpoint"))
+        self._settle()
+        with self._rescued():
+            if validate and self.val_split and save:
+                self._save(before_validation=True)  # which may take long, and be stopped
+            if log or validate:
+                self._report(done, validate, bar)
+            if save:
+                self._save()
+            self.stops.check()
+
+    def _report(self, done, validate, bar):
+        row = self._row(done)
+        if validate and self.val_split:
+            self.stops.check()
+            row.update(self._validate(done, bar))
+        if done == self.steps and not self.val_split:
+            self._keep({"step": done})
+        self.logs.write(row)
+        self.window.restart()
+        self._show(row, bar)
+        if validate:
+            self.logs.plot()
+
+    def _is_unreported(self):
+        """Whether the last step is to be logged or validated, and the process before was stopped before that."""
+        return bool(self.window.steps) and any(self._due(self.done, what) for what in ("log", "validate"))
 
     def _batches(self, first):
         size = self.settings["batch_size"]
@@ -179,58 +202,45 @@ class Trainer:
     def _due(self, done, what):
         return done % self.settings[f"{what}_every"] == 0 or done == self.steps
 
-    def _flush(self, pending, done):
-        """Sums [1 + metrics] of the pending steps, the first entry their number. Raises `TrainingFailed`."""
-        values, names = np.array([value.numpy() for value in pending], np.float64), self.train_step.metrics
-        found = health.problem([*names, *health.VITALS], values)
-        if found:
-            index, what = found
-            self._fail(what, done - len(pending) + 1 + index)
-        return np.array([len(values), *values[:, : len(names)].sum(0)])
+    def _settle(self):
+        """Waits for the steps that were made. Raises `TrainingFailed`."""
+        if found := self.window.settle():
+            before, what = found
+            self._fail(what, self.done - before)
 
     def _fail(self, what: str, step: int) -> NoReturn:
+        self.keeper.wait()
         saved = checkpoints.saved_steps(self.run.checkpoints)
         raise TrainingFailed(what, step, saved[-1] if saved else None)
 
-    def _row(self, done, window, steps_per_second, waiting):
+    def _row(self, done):
         row = {"step": done, "images": done * self.settings["batch_size"]}
-        row.update({name: f"{value:.7g}" for name, value in self._means(window).items()})
-        row["images_per_second"] = f"{steps_per_second * self.settings['batch_size']:.4g}"
-        row["input_wait"] = f"{waiting:.4f}"
+        row.update({name: f"{value:.7g}" for name, value in self.window.means().items()})
+        if pace := self.window.pace():
+            row["images_per_second"] = f"{pace[0] * self.settings['batch_size']:.4g}"
+            row["input_wait"] = f"{pace[1]:.4f}"
         return row
 
-    def _means(self, window):
-        means = dict(zip(self.train_step.metrics, window[1:] / window[0]))
-        if made := 1 - means.get(health.SKIPPED, 0):
-            means["gradient_norm"] /= made  # those that were skipped have none
-        return means
-
-    def _log(self, done, row, bar):
-        self.metrics_file.write(row)
-        with self.writer.as_default(done):
-            for name, value in row.items():
-                if name not in ("step", "images"):
-                    tf.summary.scalar(name, float(value))
-        self.writer.flush()
-        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row["images_per_second"]}
+    def _show(self, row, bar):
+        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row.get("images_per_second", "?")}
         best = f"best {next(iter(self.validation.scores.values()))}"
         bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
         if bar.disable and self.settings["progress"]:
-            print(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), flush=True)
+            print(f"step {row['step']}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), flush=True)
 
     def _validate(self, done, bar):
         """Validation scores as entries of the log; keeps the weights where they are the best so far."""
         try:
             with self.train_step.averaged_weights():
-                scores, summarize = self.validation(self.val_split, not self._bar_off())
+                scores, summarize = self.validation(self.val_split, not self._bar_off(), self.stops.check)
         except NotFinite as error:
+            self.keeper.discard(done)
             self._fail(f"validation: {error}", done)
         decisive = next(iter(scores.values()))
         if decisive > float(self.best):
-            self.best.assign(decisive)
             self._keep({"step": done, **scores})
-        with self.writer.as_default(done):
-            summarize()
+            self.best.assign(decisive)
+        self.logs.summarize(done, summarize)
         named = [f"{self.validation.scores[name]} {100 * value:.2f} %" for name, value in scores.items()]
         remark = f" ({self.validation.remark})" if self.validation.remark else ""
         bar.write(f"step {done}: validation {', '.join(named)}{remark}", sys.stdout)
@@ -239,58 +249,50 @@ class Trainer:
     def _keep(self, scores):
         """Writes the weights to use, with averages in place of weights and statistics, into best/."""
         with self.train_step.averaged_weights():
-            about = of_weights(self.manifest, scores["step"])
-            checkpoints.write(self.run.best / "weights.npz", checkpoints.model_state(self.model), about)
-        write_json(self.run.best / "metrics.json", scores)
+            self.keeper.keep_best(scores, checkpoints.model_state(self.model))
 
-    def _save(self, done, window):
+    def _save(self, before_validation=False):
         if self.strategy.num_replicas_in_sync > 1:
             self.train_step.average_batch_norm()
-        self.step.assign(done)
-        self.window.assign(window)
-        about, keep = of_weights(self.manifest, done), self.settings["keep_checkpoints"]
-        checkpoints.save_step(self.run.checkpoints, done, self._state(), keep, about)
-
-    def _state(self):
-        trainer = {"trainer/step": self.step, "trainer/window": self.window, "trainer/best": self.best}
-        return {**self.train_step.state(), **trainer}
+        self.step.assign(self.done)
+        self.window.store()
+        self.keeper.save(self.done, self._state(), may_be_discarded=before_validation)
 
     @contextlib.contextmanager
-    def _signals(self):
-        """Within it, SIGTERM and SIGINT are noted and the step under way is finished."""
-
-        def note(number, frame):
-            self.stop_signal = number
-
-        previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    def _rescued(self):
+        """Within it, no update is under way: what goes wrong leaves a checkpoint of those that were made."""
         try:
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        except (TrainingFailed, Stopped):
+            raise
+        except Exception:
+            self._rescue()
+            raise
 
-    def _leave(self, done, number):
+    def _rescue(self):
+        """Saves the last step where something else went wrong, which is told. Several workers don't: some may be gone."""
+        if self.workers.count == 1:
+            with contextlib.suppress(Exception):
+                self._save_last()
+
+    def _save_last(self):
+        """Saves the last step, if it isn't."""
+        if self.keeper.saved_step != self.done:
+            self._settle()
+            self._save()
+        self.keeper.wait()
+
+    def _state(self):
+        trainer = {"trainer/step": self.step, "trainer/window": self.window.saved, "trainer/best": self.best}
+        return {**self.train_step.state(), **trainer}
+
+    def _leave(self, number: int) -> NoReturn:
+        self._save_last()
         self.workers.agreed(0)
-        name = signal.Signals(number).name
-        print(f"{name}: saved step {done} in {self.run.folder}; the same command goes on from there", flush=True)
+        saved = f"{signal.Signals(number).name}: saved step {self.done} in {self.run.folder}"
+        with contextlib.suppress(OSError):  # after SIGHUP there may be nobody to read it
+            print(f"{saved}; the same command goes on from there", flush=True)
         raise SystemExit(128 + number)
 
     def _bar_off(self):
         return not (self.settings["progress"] and sys.stderr.isatty())
-
-
-class _Timed:
-    """Iterates over `iterable`; `waited` is the time in seconds that its elements were waited for."""
-
-    def __init__(self, iterable: Iterable[Any]) -> None:
-        self._elements, self.waited = iter(iterable), 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        began = time.perf_counter()
-        try:
-            return next(self._elements)
-        finally:
-            self.waited += time.perf_counter() - began

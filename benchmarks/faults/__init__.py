@@ -1,0 +1,1 @@
+"""Faults done to trainings on purpose: `make fault-test`."""

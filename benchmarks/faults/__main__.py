@@ -1,0 +1,88 @@
+"""Does faults to trainings and counts what is lost: `make fault-test`, or `python -m benchmarks.faults`.
+
+Cases are drawn from the seed. What is done stands in OUTPUT/results.jsonl: after --seconds it stops, and the same
+command goes on. The last line has the counts; the status is 1 where something was lost.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.faults import kinds, runs
+
+KITTI = """
+import sys
+import story, tiny
+from pathlib import Path
+from kitti_folder import make_kitti
+from did_tf import wiring
+folder = Path(sys.argv[1])
+make_kitti(folder / "data", frames=5, test=1)
+settings = story.config("duc_kitti", folder / "data", {"dataset.options": {"patch": 64, "stride": 50}})
+tiny.save_run(folder / "run", settings, wiring.make_model(settings, wiring.make_spec(settings)))
+"""
+"""Makes what the submission is of: small data of a benchmark, and a run with random weights."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", nargs="?", default="runs/faults", help="folder (default: runs/faults)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after the case that is under way then")
+    for name, (_, count) in kinds.KINDS.items():
+        parser.add_argument(f"--{name}", type=int, default=count, help=f"how many cases (default: {count})")
+    args = parser.parse_args()
+    folder, end = Path(args.output).resolve(), time.monotonic() + args.seconds
+    prepare(folder)
+    known = {(case["kind"], case["number"]) for case in runs.read_lines(folder / "results.jsonl")}
+    for name, (do, _) in kinds.KINDS.items():
+        for number in range(getattr(args, name)):
+            if (name, number) in known:
+                continue
+            if time.monotonic() > end:
+                print(f"stopped after {args.seconds:.0f} s; the same command goes on")
+                return count(folder)
+            record(folder, name, number, do(folder, number, random.Random(f"{args.seed} {name} {number}")))
+    record(folder, "ends", 0, {"what": "runs that were under way", "wrong": kinds.finish(folder)})
+    return count(folder)
+
+
+def prepare(folder):
+    """What the cases are compared with and done to: a run that nothing disturbs, and a run of a benchmark."""
+    if not (folder / "ready").is_file():
+        process = runs.Process(runs.training(folder / "reference"), folder / "logs" / "reference.txt")
+        if process.end():
+            sys.exit(process.text())
+        path = {"PYTHONPATH": f"{runs.ROOT}:{runs.ROOT / 'tests'}"}
+        subprocess.run(
+            [sys.executable, "-c", KITTI, folder / "kitti"], check=True, cwd=runs.ROOT, env={**os.environ, **path}
+        )
+        (folder / "ready").touch()
+
+
+def record(folder, kind, number, found):
+    with open(folder / "results.jsonl", "a") as file:
+        file.write(json.dumps({"kind": kind, "number": number, **found}) + "\n")
+    print(f"{kind} {number}: {found['what']}" + "".join(f"\n  WRONG: {line}" for line in found["wrong"]), flush=True)
+
+
+def count(folder):
+    """Prints what was done and lost; the exit status."""
+    cases = runs.read_lines(folder / "results.jsonl")
+    wrong = [line for case in cases for line in case["wrong"]]
+    done = ", ".join(f"{sum(case['kind'] == kind for case in cases)} {kind}" for kind in kinds.KINDS)
+    lost = [sum(word in line for line in wrong) for word in ("differs", "lost", "doubled", "traceback")]
+    print(
+        f"{done}: {lost[0]} runs with another end, {lost[1]} metrics lines lost, {lost[2]} doubled, {lost[3]} "
+        f"tracebacks, {len(wrong) - sum(lost)} other faults"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

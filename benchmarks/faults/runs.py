@@ -1,0 +1,126 @@
+"""Processes that a fault is done to, and what has to come out of them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CLOCKED = ("images_per_second", "input_wait")
+SETTINGS = {
+    "dataset.options.height": 48,
+    "dataset.options.width": 64,
+    "dataset.options.sizes": '{"train":12,"val":6,"test":2}',
+    "model.growth": 4,
+    "model.units": "(1,1,1,1)",
+    "data.crop": "(33,33)",
+    "schedule.warmup": 2,
+    "train.steps": 60,
+    "train.batch_size": 4,
+    "train.log_every": 2,
+    "train.checkpoint_every": 5,
+    "train.validate_every": 15,
+    "train.progress": False,
+}
+"""Of the smallest training that logs, validates and saves all the time."""
+
+
+def training(run):
+    """The command line of the training, into the folder `run`."""
+    settings = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
+    return ["train", "--experiment=did_synthetic", f"--run={run}", *settings]
+
+
+class Process:
+    """`did_tf` with a command line, under way. `log` is the file that both its outputs go to."""
+
+    def __init__(self, command, log, environment=()):
+        self.log = Path(log)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "did_tf", *command],
+                cwd=ROOT,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **dict(environment)},
+            )
+
+    def started(self, file, before):
+        """Waits until `file` is another than `before`, as `state` gives it, or the process has ended."""
+        while self.process.poll() is None and state(file) == before:
+            time.sleep(0.02)
+
+    def kill_after(self, seconds, number):
+        """Sends a signal after `seconds`, unless it has ended. Returns whether it was sent, and the exit status."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(number)
+            return True, self.process.wait(120)
+        return False, self.process.returncode
+
+    def end(self):
+        """Exit status."""
+        return self.process.wait(280)
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+
+def state(file):
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def complaints(process, status, expected):
+    """What is wrong with how a process ended, a line each: its status, and tracebacks."""
+    found = [f"exit status {status}, not one of {expected}"] if status not in expected else []
+    if "Traceback (most recent call last)" in process.text():
+        found.append("traceback")
+    errors = [line for line in process.text().splitlines() if line.startswith("error:")]
+    if status in (1, 2) and len(errors) != 1:
+        found.append(f"{len(errors)} lines of errors")
+    return [f"{line}, see {process.log}" for line in found]
+
+
+def stopped_by(number):
+    """Exit statuses of a process that got a signal: its own, or the system's where it came before that was ready."""
+    return (-number,) if number == signal.SIGKILL else (128 + number, -number, 0)
+
+
+def differences(run, reference):
+    """What differs between two finished runs, a line each: rows lost or doubled, weights, scores."""
+    rows, expected = ([_row(row) for row in _rows(folder)] for folder in (run, reference))
+    steps, wanted = [row["step"] for row in rows], [row["step"] for row in expected]
+    found = [f"metrics line {step} lost" for step in wanted if step not in steps]
+    found += [f"metrics line {step} doubled" for step in {*steps} if steps.count(step) > 1]
+    if not found and rows != expected:
+        found.append("metrics.csv differs")
+    for file in ("best/weights.npz", "best/metrics.json"):
+        if not (run / file).is_file() or (run / file).read_bytes() != (reference / file).read_bytes():
+            found.append(f"{file} differs")
+    return [f"{line}, see {run}" for line in found]
+
+
+def _rows(run):
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _row(row):
+    return {key: value for key, value in row.items() if key not in CLOCKED}
+
+
+def tail(run):
+    """The step of the newest checkpoint of a run; 0 without."""
+    saved = sorted((run / "checkpoints").glob("step_*.npz"))
+    return int(saved[-1].stem[-8:]) if saved else 0
+
+
+def read_lines(path):
+    """Objects of a file with a line of JSON for each."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

@@ -1,0 +1,120 @@
+"""What a training keeps of its state: checkpoints to go on from, and the weights to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+from did_tf.runs import checkpoints
+from did_tf.runs.checkpoints import Damaged
+from did_tf.runs.manifest import of_weights
+from did_tf.runs.run_folder import RunFolder, read_json
+
+
+class Keeper:
+    """Writes checkpoints and best/ of a run, and finds the newest checkpoint that is whole.
+
+    Args:
+      run: whose folder it is.
+      manifest: of the run, which the files carry a part of, see `manifest.of_weights`.
+      keep: how many checkpoints stay.
+
+    Attributes:
+      saved_step: of the checkpoint that was last begun by `save`, or that `newest` found; None before.
+    """
+
+    def __init__(self, run: RunFolder, manifest: Mapping[str, Any], keep: int) -> None:
+        self.run, self.manifest, self.keep = run, manifest, keep
+        self.saved_step: int | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def newest(self) -> tuple[Path, dict[str, np.ndarray]] | None:
+        """The newest checkpoint that is whole, and its arrays; None where the run has none at all.
+
+        Those that are damaged become step_STEP.damaged, and a line tells of each.
+
+        Raises:
+          ConfigError: there are checkpoints, and all of them are damaged.
+          OSError: a damaged one can't be renamed.
+        """
+        damaged: dict[Path, Damaged] = {}
+        for path in reversed(checkpoints.saved_steps(self.run.checkpoints)):
+            try:
+                arrays = checkpoints.read(path)
+                self._check_place(path)
+            except Damaged as error:
+                damaged[path] = error
+                continue
+            for bad, reason in damaged.items():
+                bad.replace(bad.with_suffix(".damaged"))
+                print(f"{reason}; it is {bad.stem}.damaged now, and {path.name}, from before it, takes its place")
+            self.saved_step = checkpoints.step_of(path)
+            return path, arrays
+        if damaged:
+            raise ConfigError(f"{next(iter(damaged.values()))}; {self._way_on(len(damaged))}")
+        return None
+
+    def save(self, step: int, state: Mapping[str, tf.Variable], may_be_discarded: bool = False) -> None:
+        """Writes a checkpoint of `step` in a thread, from a copy of {name: variable} that is made here.
+
+        Args:
+          step: number of it.
+          state: what it holds.
+          may_be_discarded: whether as many others stay as without it, until there is another.
+
+        Raises:
+          OSError: the one before could not be written, which is told here or by `wait`.
+        """
+        self.wait()
+        # Variables may lend their memory to an array and change it with the next update.
+        arrays = {name: np.array(tf.convert_to_tensor(value)) for name, value in state.items()}
+        about, keep = of_weights(self.manifest, step), self.keep + may_be_discarded
+        self._writing = self._thread.submit(checkpoints.save_step, self.run.checkpoints, step, arrays, keep, about)
+        self.saved_step = step
+
+    def wait(self) -> None:
+        """Returns when all checkpoints are written. Raises OSError where one could not be."""
+        writing, self._writing = self._writing, None
+        try:
+            if writing:
+                writing.result()
+        except OSError:
+            self.saved_step = None
+            raise
+
+    def discard(self, step: int) -> None:
+        """Deletes the checkpoint of `step`, if there is one: it proved to be no good. Raises OSError."""
+        self.wait()
+        for path in checkpoints.saved_steps(self.run.checkpoints):
+            if checkpoints.step_of(path) == step:
+                path.unlink()
+
+    def keep_best(self, scores: Mapping[str, float], state: Mapping[str, tf.Variable]) -> None:
+        """Writes {name: variable} of the weights to use into best/, with their "step" and scores. Raises OSError."""
+        about = of_weights(self.manifest, int(scores["step"]))
+        checkpoints.write(self.run.best / "weights.npz", state, about)
+        write_json(self.run.best / "metrics.json", scores)
+
+    def _check_place(self, path):
+        """Raises `Damaged` where the file is of another step than it is named after, or of a run with another seed."""
+        found = checkpoints.read_identity(path)
+        if found is None:
+            return
+        started = read_json(self.run.manifest) if self.run.manifest.is_file() else {}
+        for key, expected in (("step", checkpoints.step_of(path)), ("seed", started.get("seed", found["seed"]))):
+            if found[key] != expected:
+                raise Damaged(f"checkpoint {path} is of {key} {found[key]}, not {expected}")
+
+    def _way_on(self, count):
+        best = self.run.best / "weights.npz"
+        start = f"start another run from its best weights, --run=dir --config.train.init={best}, or " * best.is_file()
+        folder = self.run.checkpoints
+        return f"none of the {count} checkpoints is whole: {start}delete {folder} to train the run from its first step"

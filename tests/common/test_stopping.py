@@ -1,0 +1,63 @@
+"""How a process is stopped: in one of its own, without TensorFlow."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HANGING = """
+import sys, threading
+from did_tf.common import stopping
+stopping.APART, stopping.PATIENCE, stopping.GRACE = map(float, sys.argv[1:])
+stops, hung = stopping.Stops(), threading.Lock()
+hung.acquire()
+with stops.watched(lambda reason: print("left", flush=True)), stops.waiting():
+    print("waiting", flush=True)
+    hung.acquire()
+"""
+"""A process whose input hangs; the main thread waits where no handler of Python's runs."""
+
+
+def hanging(apart=0.1, patience=60.0, grace=60.0):
+    command = [sys.executable, "-c", HANGING, str(apart), str(patience), str(grace)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes)
+    assert process.stdout.readline() == "waiting\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_signal_leaves_at_once(number):
+    process = hanging()
+    process.send_signal(number)
+    time.sleep(0.3)
+    process.send_signal(number)
+    told = process.communicate(timeout=10)
+    assert (process.returncode, told) == (
+        128 + number,
+        ("", f"{number.name} again: left at once, without a checkpoint\n"),
+    )
+
+
+def test_two_signals_at_once_are_one():
+    """`timeout` sends one to the process and one to its group."""
+    process = hanging(apart=60.0)
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.1)
+    assert process.poll() is None
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("sent, status", [(None, 1), (signal.SIGTERM, 143)])
+def test_input_that_hangs_ends_the_process_after_what_is_made_was_saved(sent, status):
+    process = hanging(patience=60.0 if sent else 0.3, grace=0.3)
+    if sent:
+        process.send_signal(sent)
+    said, errors = process.communicate(timeout=10)
+    assert (process.returncode, said) == (status, "left\n")
+    assert errors.startswith("error: no input came for ") and errors.count("\n") == 1

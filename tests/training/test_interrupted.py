@@ -1,0 +1,293 @@
+"""A training that is killed, stopped or failed by its disk at any moment ends as if nothing had been."""
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import by_hand
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data_pipelines.spec import DataError
+from did_tf.common.errors import ConfigError, NotFinite
+from did_tf.runs import checkpoints, logs
+from did_tf.runs.run_folder import read_metrics
+from did_tf.training.health import TrainingFailed
+
+SCORES = {3: 0.5, 6: 0.9, 8: 0.7}
+"""{step that is validated: what it scores}."""
+TRAIN = {"steps": 8, "log_every": 2, "validate_every": 3, "checkpoint_every": 3, "keep_checkpoints": 2}
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Disk:
+    """Lets `count` operations of writing happen; at the next the process is killed, and nothing happens any more."""
+
+    def __init__(self, monkeypatch, count):
+        self.left = count
+        for owner, name in ((os, "replace"), (os, "fsync"), (Path, "unlink"), (Path, "replace")):
+            monkeypatch.setattr(owner, name, self.counted(getattr(owner, name)))
+
+    def counted(self, operation):
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return operation(*args, **kwargs)
+
+        return call
+
+
+class Scores:
+    """Stands for a validation: what it says depends on the step alone. `before` is called with each step first."""
+
+    scores, remark = {"told": "what was told"}, ""
+
+    def __init__(self, before=lambda step: None):
+        self.before, self.trainer = before, None
+
+    def __call__(self, split, progress, between):
+        self.before(self.trainer.done)
+        between()
+        return {"told": SCORES.get(self.trainer.done, 0.6)}, lambda: None
+
+
+@pytest.fixture(scope="module")
+def step():
+    """A train step, and its state before the first update."""
+    made = by_hand.train_step()
+    return made, {name: v.numpy() for name, v in made.state().items()}
+
+
+@pytest.fixture
+def make(step, monkeypatch):
+    """Function of a run folder that gives its `Trainer` as a new process would make it. Batches depend on the step."""
+    monkeypatch.setattr(logs.Logs, "plot", lambda self: None)
+    images, labels = zip(*(by_hand.red_or_not(seed) for seed in range(4 * TRAIN["steps"])))
+    batches = [
+        {"image": np.stack(images[i : i + 4]), "label": np.stack(labels[i : i + 4])} for i in range(0, len(images), 4)
+    ]
+
+    def made(folder, validation=None, **train):
+        train_step, state = step
+        checkpoints.assign(train_step.state(), state, "", "")
+        validation = validation or Scores()
+        validation.trainer = trainer = by_hand.trainer(folder, validation, train_step, **{**TRAIN, **train})
+        trainer._batches = lambda first: batches[first:]
+        return trainer
+
+    return made
+
+
+@pytest.fixture
+def whole(make, tmp_path):
+    """Folder of a run that nothing has disturbed."""
+    make(tmp_path / "whole").fit()
+    return tmp_path / "whole"
+
+
+def check_same(run, whole):
+    assert rows(run) == rows(whole)
+    assert logged(run) == logged(whole)
+    for file in ("best/weights.npz", "best/metrics.json", "checkpoints/step_00000008.npz"):
+        assert (run / file).read_bytes() == (whole / file).read_bytes(), file
+
+
+def rows(run):
+    """metrics.csv, but for the clock."""
+    return [{**row, "images_per_second": "", "input_wait": ""} for row in read_metrics(run / "metrics.csv")]
+
+
+def logged(run):
+    """(step, tag) of all of TensorBoard's scalars, but for the clock."""
+    files = (run / "tensorboard").glob("events.out.tfevents.*")
+    found = [event for file in files for event in tf.compat.v1.train.summary_iterator(str(file))]
+    tags = [(event.step, value.tag) for event in found for value in event.summary.value]
+    return sorted((step, tag) for step, tag in tags if tag not in ("images_per_second", "input_wait"))
+
+
+def check_killed(make, whole, folder, operation):
+    """Whether there was such an operation."""
+    with pytest.MonkeyPatch.context() as patch:
+        disk = Disk(patch, operation)
+        with contextlib.suppress(Killed):
+            make(folder).fit()
+    make(folder).fit()
+    check_same(folder, whole)
+    assert not [*folder.rglob("*.partial")] and not [*folder.glob(".*")]
+    return disk.left < 0
+
+
+@pytest.mark.parametrize("operation", range(0, 60, 4))
+def test_killed_before_a_writing_it_goes_on_to_the_same_end(make, whole, tmp_path, operation):
+    check_killed(make, whole, tmp_path / "run", operation)
+
+
+@pytest.mark.slow
+def test_killed_before_each_writing_of_all(make, whole, tmp_path):
+    count = 0
+    while check_killed(make, whole, tmp_path / str(count), count):
+        count += 1
+    assert count > 40
+
+
+def stopped(trainer):
+    with pytest.raises(SystemExit) as caught:
+        trainer.fit()
+    return caught.value.code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_stops_a_validation_between_images(make, whole, tmp_path, number, capsys):
+    def interrupt(step):
+        os.kill(os.getpid(), number)
+
+    run = tmp_path / "run"
+    assert stopped(make(run, Scores(interrupt), checkpoint_every=4)) == 128 + number
+    assert f"{number.name}: saved step 3 in " in capsys.readouterr().out
+    assert [path.name for path in checkpoints.saved_steps(run / "checkpoints")] == ["step_00000003.npz"]
+    assert [row["step"] for row in rows(run)] == ["2"]
+    make(run).fit()
+    check_same(run, whole)
+
+
+def test_a_step_is_saved_before_its_validation(make, whole, tmp_path):
+    """Which is killed then: neither a handler nor a context has a say."""
+
+    def kill(step):
+        trainer.keeper.wait()
+        raise Killed
+
+    trainer = make(tmp_path / "run", Scores(kill))
+    with pytest.raises(Killed):
+        trainer.fit()
+    trainer = make(tmp_path / "run")
+    assert int(trainer.step) == 3 and [row["step"] for row in rows(tmp_path / "run")] == ["2"]
+    trainer.fit()
+    check_same(tmp_path / "run", whole)
+
+
+def test_data_that_vanish_leave_a_checkpoint_of_the_steps_that_were_made(make, whole, tmp_path):
+    trainer = make(tmp_path / "run")
+    batches = trainer._batches
+
+    def vanishing(first):
+        yield from batches(first)[:4]
+        raise DataError("a.png is gone")
+
+    trainer._batches = vanishing
+    with pytest.raises(DataError, match="a.png is gone"):
+        trainer.fit()
+    trainer = make(tmp_path / "run")
+    assert int(trainer.step) == 4
+    trainer.fit()
+    check_same(tmp_path / "run", whole)
+
+
+def test_what_validation_finds_ruined_is_saved_neither(make, tmp_path):
+    def ruined(step):
+        if step == 6:
+            raise NotFinite("its output is not finite")
+
+    good = tmp_path / "run" / "checkpoints" / "step_00000003.npz"
+    with pytest.raises(TrainingFailed, match=f"at step 6; nothing of it was saved, .* checkpoint is {good}"):
+        make(tmp_path / "run", Scores(ruined), keep_checkpoints=1).fit()
+    assert checkpoints.saved_steps(good.parent) == [good]
+
+
+# Saving
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(make, tmp_path, monkeypatch):
+    """The disk does not answer before the next step was made; what is saved is the state of before it."""
+    went_on, write = threading.Event(), checkpoints.save_step
+
+    def slowly(folder, step, *more):
+        assert step != 3 or went_on.wait(10)
+        write(folder, step, *more)
+
+    monkeypatch.setattr(checkpoints, "save_step", slowly)
+    trainer = make(tmp_path / "run", validate_every=8, steps=5)
+    update = trainer.train_step.__call__
+
+    def told(batch, number):
+        if number == 3:
+            went_on.set()
+        return update(batch, number)
+
+    monkeypatch.setattr(type(trainer.train_step), "__call__", lambda self, *given: told(*given))
+    trainer.fit()
+    assert went_on.is_set()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_gets_room_from_older_checkpoints(make, whole, tmp_path, monkeypatch, capsys, number):
+    write, full = checkpoints._write_arrays, []
+
+    def write_arrays(path, arrays):
+        if path.name == "step_00000008.partial" and not full:
+            full.append(path)
+            raise OSError(number, os.strerror(number))
+        write(path, arrays)
+
+    monkeypatch.setattr(checkpoints, "_write_arrays", write_arrays)
+    make(tmp_path / "run").fit()
+    assert f"{os.strerror(number)}: {tmp_path}/run/checkpoints/step_00000003.npz is deleted" in capsys.readouterr().out
+    check_same(tmp_path / "run", whole)
+
+
+def test_a_checkpoint_that_can_not_be_written_is_told_and_nothing_is_lost(make, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_write_arrays", lambda *given: os.write(-1, b""))
+        with pytest.raises(OSError, match=r"cannot write: Bad file descriptor: '.*\.npz'"):
+            make(tmp_path / "run").fit()
+    make(tmp_path / "run").fit()
+    check_same(tmp_path / "run", whole)
+
+
+# Damage
+
+
+def damage(path, how):
+    data = bytearray(path.read_bytes())
+    if how == "flipped":
+        data[len(data) // 2] ^= 1
+    path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "none": b"no archive"}.get(how, bytes(data)))
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "flipped", "none"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(make, whole, tmp_path, capsys, how):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    damage(run / "checkpoints" / "step_00000008.npz", how)
+    trainer = make(run)
+    assert int(trainer.step) == 6
+    assert "it is step_00000008.damaged now, and step_00000006.npz, from before it, takes" in capsys.readouterr().out
+    trainer.fit()
+    check_same(run, whole)
+
+
+def test_a_checkpoint_under_another_name_is_told(make, whole, tmp_path, capsys):
+    saved = whole / "checkpoints"
+    shutil.copy(saved / "step_00000006.npz", saved / "step_00000008.npz")
+    assert int(make(whole).step) == 6
+    assert f"checkpoint {saved}/step_00000008.npz is of step 6, not 8; it is" in capsys.readouterr().out
+
+
+def test_where_all_are_damaged_nothing_is_trained_and_the_way_on_is_told(make, whole):
+    for path in checkpoints.saved_steps(whole / "checkpoints"):
+        damage(path, "cut")
+    before = sorted(whole.rglob("*"))
+    with pytest.raises(
+        ConfigError, match=f"none of the 2 checkpoints is whole: .*train.init={whole}/best/weights.npz, or"
+    ):
+        make(whole)
+    assert sorted(whole.rglob("*")) == before
