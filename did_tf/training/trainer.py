@@ -16,7 +16,7 @@ from tqdm import tqdm
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from did_tf.cluster.workers import Workers
-from did_tf.common.errors import ConfigError, NotFinite
+from did_tf.common.errors import NotFinite
 from did_tf.common.stopping import Stopped, Stops
 from did_tf.runs import checkpoints, identity
 from did_tf.runs.keeping import Keeper
@@ -270,7 +270,7 @@ class Trainer:
             raise
 
     def _rescue(self):
-        """Saves the last step where something else went wrong, which is told. Several workers don't: some may be gone."""
+        """Saves the last step where something else went wrong, which is told; of several workers some may be gone."""
         if self.workers.count == 1:
             with contextlib.suppress(Exception):
                 self._save_last()
