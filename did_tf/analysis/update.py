@@ -6,6 +6,7 @@ Each makes tensors and takes some that others have made; a tensor is there until
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -173,7 +174,7 @@ class _Walk:
         elif copied := self._spread(name):
             self.steps.append(Step(name, tuple(taken), {f"{own}/spread": copied}))
             taken = [f"{own}/spread"]
-        room = size if _dilates(layer) else self._half_resized(name)
+        room = size if self._spread(name) else self._half_resized(name)
         self.steps.append(Step(name, tuple(taken), made, room, isinstance(layer, IN_PLACE)))
 
     def _back(self, name, slopes, again=None):
@@ -201,7 +202,7 @@ class _Walk:
     def _looks_at_output(self, name):
         """Whether the gradient needs what the layer has made, or has copied: what nobody needs is not computed."""
         layer = self.layers[name]
-        return bool({needs.OUTPUT, needs.MASK} & {*needs.needs(layer)}) or _dilates(layer)
+        return bool({needs.OUTPUT, needs.MASK} & {*needs.needs(layer)}) or bool(self._spread(name))
 
     def _kept(self, name, again):
         """Tensors of the forward pass that the layer's gradient takes."""
@@ -223,20 +224,28 @@ class _Walk:
 
     def _products(self, name, size):
         """(room, in place, bytes of gradients, room of these) of the gradient of a layer's weights."""
-        layer, (feed, *_) = self.layers[name], self.takes[name]
-        _, height, width = self.graph.sizes[feed]
-        dtype, channels = tf.as_dtype(layer.compute_dtype), self.layers[feed].output.shape[-1]
-        like = tf.TensorSpec((None, height, width, channels), dtype)
-        if not isinstance(layer, Convolution) or layer.kernel_size == (1, 1) or not layer.by_products(like):
+        layer, feed = self.layers[name], self.takes[name][0]
+        if not self._by_products(name) or layer.kernel_size == (1, 1):
             return self._spread(name) or 0, False, size, 0
-        rows, columns = layer.kernel_size  # padded features and slopes; the products of all taps
-        padded = (height + rows - 1) * (width + columns - 1) * (channels + layer.filters)
-        return padded * dtype.size, False, size, size
+        # Padded features and slopes; the products of all taps.
+        taps = zip(self.graph.sizes[feed][1:], layer.kernel_size, layer.dilation_rate)
+        padded = math.prod(side + (kernel - 1) * dilation for side, kernel, dilation in taps)
+        channels = self.layers[feed].output.shape[-1] + layer.filters
+        return padded * channels * tf.as_dtype(layer.compute_dtype).size, False, size, size
+
+    def _by_products(self, name):
+        """Whether the gradient of its filter comes by products."""
+        layer, feed = self.layers[name], self.takes[name][0]
+        if not isinstance(layer, Convolution):
+            return False
+        _, height, width = self.graph.sizes[feed]
+        channels = self.layers[feed].output.shape[-1]
+        return layer.by_products(tf.TensorSpec((None, height, width, channels), tf.as_dtype(layer.compute_dtype)))
 
     def _spread(self, name):
         """Bytes of the copy of its input that a dilated convolution works on: TensorFlow parts and pads it."""
         layer = self.layers[name]
-        if not _dilates(layer):
+        if not _dilates(layer) or self._by_products(name):
             return None
         feed = self.takes[name][0]
         copies, *sides = self.graph.sizes[feed]

@@ -12,31 +12,36 @@ from did_tf.models.layers.convolution import faster_by_products, filter_gradient
 RNG = np.random.default_rng(0)
 
 
-def by_hand(x, slopes, size, padding):
+def by_hand(x, slopes, size, padding, dilation):
     """The definition, in float64: each tap is the features that it saw times the slopes of what it gave."""
-    around = [((side - 1) // 2, side // 2) if padding == "same" else (0, 0) for side in size]
+    reach = [(side - 1) * apart for side, apart in zip(size, dilation)]
+    around = [(side // 2, side - side // 2) if padding == "same" else (0, 0) for side in reach]
     x, (height, width) = np.pad(x.astype(float), [(0, 0), *around, (0, 0)]), slopes.shape[1:3]
-    seen = [[x[:, row : row + height, column : column + width] for column in range(size[1])] for row in range(size[0])]
+    rows, columns = (np.arange(side) * apart for side, apart in zip(size, dilation))
+    seen = [[x[:, row : row + height, column : column + width] for column in columns] for row in rows]
     return np.einsum("rcnhwi,nhwo->rcio", np.array(seen), slopes.astype(float))
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [(3, 3), (1, 1), (2, 4), (5, 3)])
-def test_the_filters_gradient_is_its_definition(size, padding):
-    x = RNG.normal(size=(2, 6, 7, 5)).astype(np.float32)
-    shape = (6, 7) if padding == "same" else (7 - size[0], 8 - size[1])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 2), (1, 3)])
+def test_the_filters_gradient_is_its_definition(size, padding, dilation):
+    x = RNG.normal(size=(2, 10, 11, 5)).astype(np.float32)
+    reach = [(side - 1) * apart for side, apart in zip(size, dilation)]
+    shape = (10, 11) if padding == "same" else (10 - reach[0], 11 - reach[1])
     slopes = RNG.normal(size=(2, *shape, 3)).astype(np.float32)
-    found = filter_gradient(tf.constant(x), tf.constant(slopes), size, padding)
-    np.testing.assert_allclose(found, by_hand(x, slopes, size, padding), rtol=1e-4, atol=1e-4)
+    found = filter_gradient(tf.constant(x), tf.constant(slopes), size, padding, dilation)
+    np.testing.assert_allclose(found, by_hand(x, slopes, size, padding, dilation), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("padding, dilation", [("same", 1), ("valid", 1), ("same", 2), ("same", (3, 1))])
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("dtype, error", [("float32", 1e-5), ("mixed_bfloat16", 0.04)])
-def test_training_gives_what_keras_layer_gives(monkeypatch, padding, biased, dtype, error):
+def test_training_gives_what_keras_layer_gives(monkeypatch, padding, dilation, biased, dtype, error):
     taken = []
     monkeypatch.setattr(convolution, "faster_by_products", lambda *what: taken.append(what) or True)
     options = {"padding": padding, "use_bias": biased, "bias_initializer": "normal", "dtype": dtype}
+    options["dilation_rate"] = dilation
     own, plain = Convolution(4, 3, **options), keras.layers.Conv2D(4, 3, **options)
     x, results = tf.constant(RNG.normal(size=(2, 8, 9, 3)), tf.float32), []
     for layer in (own, plain):
@@ -64,10 +69,18 @@ def gradients(layer, x):
     return outputs, tape.gradient(loss, [x, *variables])
 
 
-@pytest.mark.parametrize("options", [{"strides": 2}, {"dilation_rate": 2}, {"groups": 3}])
+OTHERS = [
+    {"strides": 2},
+    {"groups": 3},
+    {"dilation_rate": 2, "padding": "valid"},
+    {"dilation_rate": 2, "kernel_size": 2},
+]
+
+
+@pytest.mark.parametrize("options", OTHERS)
 def test_what_is_no_plain_convolution_is_left_to_keras(monkeypatch, options):
     monkeypatch.setattr(convolution, "faster_by_products", lambda *what: pytest.fail("it was asked for"))
-    layer = Convolution(6, 3, padding="same", **options)
+    layer = Convolution(6, **{"kernel_size": 3, "padding": "same", **options})
     layer(tf.zeros((1, 9, 9, 3)), training=True)
 
 

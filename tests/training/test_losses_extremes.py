@@ -246,9 +246,10 @@ def test_a_batch_is_that_of_all_replicas(monkeypatch, settings, scope):
 
 @pytest.mark.parametrize("made", [PixelCrossEntropy(), PixelCrossEntropy().choose(tf.zeros([1, 1]), np.zeros([1, 1]))])
 def test_settings_and_choices_cannot_be_changed(made):
-    for field in dataclasses.fields(made):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(made, field.name, None)
+    fields = [field.name for field in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else made._fields
+    for field in fields:
+        with pytest.raises(AttributeError):
+            setattr(made, field, None)
 
 
 @pytest.mark.parametrize("threshold", [-1e-9, -0.5, -1, 1.0000001, 2, np.nan, np.inf, -np.inf])

@@ -27,15 +27,23 @@ class Convolution(keras.layers.Conv2D):
         """The convolution; its dtype is that of the inputs."""
         if not (training and self.by_products(inputs)):
             return super().call(inputs)
-        outputs = _convolve(inputs, tf.cast(tf.convert_to_tensor(self.kernel), inputs.dtype), self.padding)
+        kernel = tf.cast(tf.convert_to_tensor(self.kernel), inputs.dtype)
+        outputs = _convolve(inputs, kernel, self.padding, self.dilation_rate)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(tf.convert_to_tensor(self.bias), inputs.dtype))
         return self.activation(outputs)
 
     def by_products(self, inputs: tf.Tensor | tf.TensorSpec) -> bool:
         """Whether the gradient of its filter over `inputs` [N, H, W, C] comes by products."""
-        plain = self.strides == (1, 1) and self.dilation_rate == (1, 1) and self.groups == 1
-        return plain and None not in inputs.shape[1:] and faster_by_products(self.kernel_size, inputs)
+        plain = self.strides == (1, 1) and self.groups == 1
+        centred = self.padding == "same" and all(side % 2 for side in self.kernel_size)
+        dense = self.dilation_rate == (1, 1)
+        return (
+            plain
+            and (dense or centred)
+            and None not in inputs.shape[1:]
+            and faster_by_products(self.kernel_size, inputs)
+        )
 
 
 def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.TensorSpec) -> bool:
@@ -53,24 +61,33 @@ def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.Tens
     return kernel_size != (1, 1) and large and processor.is_avx2_alone()
 
 
-def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
-    """`inputs` with `kernel` [rows, columns, C, filters] at stride 1, "same" or "valid"."""
-    options: dict[str, Any] = {"strides": [1] * 4, "padding": padding.upper()}
+def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str, dilation: tuple[int, int]) -> tf.Tensor:
+    """`inputs` with `kernel` [rows, columns, C, filters] at stride 1, "same" or "valid".
+
+    Keras would part a dilated one into plain ones over copies of the features, which are kept.
+    """
+    options: dict[str, Any] = {"strides": [1] * 4, "padding": padding.upper(), "dilations": [1, *dilation, 1]}
 
     @tf.custom_gradient
     def convolved(x, filters):
         def gradients(slopes):
-            own = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(x), filter=filters, out_backprop=slopes, **options
-            )
-            return own, filter_gradient(x, slopes, filters.shape[:2], padding)
+            if dilation == (1, 1):
+                own = tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=tf.shape(x), filter=filters, out_backprop=slopes, **options
+                )
+            else:  # without oneDNN, TensorFlow's own knows no dilation
+                turned = tf.transpose(tf.reverse(filters, [0, 1]), [0, 1, 3, 2])
+                own = tf.raw_ops.Conv2D(input=slopes, filter=turned, **options)
+            return own, filter_gradient(x, slopes, filters.shape[:2], padding, dilation)
 
         return tf.raw_ops.Conv2D(input=x, filter=filters, **options), gradients
 
     return convolved(inputs, kernel)
 
 
-def filter_gradient(x: tf.Tensor, slopes: tf.Tensor, size: tuple[int, int], padding: str) -> tf.Tensor:
+def filter_gradient(
+    x: tf.Tensor, slopes: tf.Tensor, size: tuple[int, int], padding: str, dilation: tuple[int, int] = (1, 1)
+) -> tf.Tensor:
     """[rows, columns, C, filters]: the gradient of a convolution's filter of `size`, at stride 1.
 
     For each tap it is one product over all positions. On one grid, flattened, features and slopes of a tap are a fixed
@@ -81,16 +98,18 @@ def filter_gradient(x: tf.Tensor, slopes: tf.Tensor, size: tuple[int, int], padd
       slopes: of what came out, [N, h, w, filters].
       size: rows and columns of the filter.
       padding: "same" or "valid".
+      dilation: of its rows and columns.
     """
     with tf.control_dependencies([slopes]):  # or the padded features are made in the forward pass, and kept
         x = tf.identity(x)
-    more = [side - 1 for side in size]
+    more = [(side - 1) * apart for side, apart in zip(size, dilation)]
     around = [(side // 2, side - side // 2) if padding == "same" else (0, 0) for side in more]
     width = x.shape[2] + sum(around[1])
     features = _flat(tf.pad(x, [(0, 0), *around, (0, 0)]))
     slopes = _flat(tf.pad(slopes, [(0, 0), (0, more[0]), (0, more[1]), (0, 0)]))
     count = tf.shape(features)[0] - more[0] * width - more[1]
-    starts = [row * width + column for row in range(size[0]) for column in range(size[1])]
+    rows, columns = (range(0, side * apart, apart) for side, apart in zip(size, dilation))
+    starts = [row * width + column for row in rows for column in columns]
     taps = [tf.matmul(features[start : start + count], slopes[:count], transpose_a=True) for start in starts]
     return tf.reshape(tf.stack(taps), [*size, x.shape[-1], slopes.shape[-1]])
 
