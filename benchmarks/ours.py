@@ -30,11 +30,12 @@ from did_tf.runs.run_folder import RunFolder
 
 
 def on_drawn_frames(experiment, overrides):
-    """Settings of an experiment with two batches of drawn frames of CamVid's size in place of its data."""
+    """Settings of an experiment with two batches of drawn frames, as large as CamVid's or the crop, for its data."""
     config = cli.resolve(experiment, RunFolder("nowhere"), overrides)
     config["dataset"] = {**config["dataset"], "name": "synthetic", "val_split": "", "train_split": "train"}
     sizes = {"train": 2 * config["train"]["batch_size"]}
-    config["dataset"]["options"] = {"height": 360, "width": 480, "sizes": sizes}
+    height, width = config["data"]["crop"]
+    config["dataset"]["options"] = {"height": max(360, height), "width": max(480, width), "sizes": sizes}
     config["train"]["progress"] = False
     return config
 

@@ -6,18 +6,15 @@ Counted from the graph, layer by layer, without weights and without the room tha
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.analysis.graph import Graph
-from did_tf.models.layers import Dropout, Normalize, check_size
+from did_tf.analysis.update import IN_PLACE, bytes_of
+from did_tf.models.layers import Normalize, check_size
 from did_tf.recompute import needs
 from did_tf.recompute.plan import ends_of, leading_to, segments
-
-layers = keras.layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +56,9 @@ def activations(model: keras.Model, height: int, width: int, output: str = "main
             check_size((None, height, width), layer.minimum)
     graph = Graph(model, height, width)
     taken = {name: takes(graph, name) for name in graph.feeds}
-    sizes = {name: _bytes(graph, name) for name in graph.feeds}
+    sizes = bytes_of(graph)
     ends = ends_of(model)
-    in_place = {name for name, layer in graph.layers.items() if isinstance(layer, _IN_PLACE)}
+    in_place = {name for name, layer in graph.layers.items() if isinstance(layer, IN_PLACE)}
     outputs = sum(sizes[end] for end in ends.values())
     return Activations(
         outputs=sum(sizes.values()),
@@ -113,15 +110,6 @@ def most_of_layers(
     return most
 
 
-def _bytes(graph, name):
-    tensor = _output(graph, name)
-    return math.prod(graph.sizes[name]) * tensor.shape[-1] * tf.as_dtype(tensor.dtype).size
-
-
-def _output(graph, name):
-    return tf.nest.flatten(graph.layers[name].output)[0]
-
-
 def _kept(graph, taken, sizes):
     kept, more = set(), 0
     for name, layer in graph.layers.items():
@@ -136,14 +124,3 @@ def _kept_for_recomputing(model, sizes):
     parts = segments(model)
     kept = {source for part in parts for source in part.sources}
     return sum(sizes[name] for name in kept) + max(sum(sizes[name] for name in part.layers[:-1]) for part in parts)
-
-
-_IN_PLACE: tuple[type, ...] = (
-    layers.BatchNormalization,
-    layers.ReLU,
-    layers.Activation,
-    layers.Softmax,
-    layers.Dropout,
-    Dropout,
-)
-_IN_PLACE += (layers.Add, layers.Average, layers.Maximum, layers.Multiply)

@@ -109,3 +109,19 @@ def test_products_are_taken_where_they_were_measured_faster(monkeypatch, size, s
         monkeypatch.setattr(processor, "is_avx2_alone", lambda alone=alone: alone)
         monkeypatch.setattr(processor, "has_bfloat16", lambda alone=alone: not alone)
         assert faster_by_products(size, inputs) == (not gpus and (avx2 if alone else bfloat16))
+
+
+def test_features_are_padded_when_the_slopes_have_come():
+    """Or the padded ones would be kept from the forward pass on, beside the features."""
+    operations = []
+
+    @tf.function(autograph=False)
+    def gradient(x, slopes):
+        found = filter_gradient(x, slopes, (3, 3), "same")
+        operations.extend(tf.compat.v1.get_default_graph().get_operations())
+        return found
+
+    gradient.get_concrete_function(tf.TensorSpec((2, 8, 8, 4)), tf.TensorSpec((2, 8, 8, 5)))
+    [features] = [x for x in operations if x.type == "Pad" and x.inputs[0].shape[-1] == 4]
+    [waited] = features.inputs[0].op.control_inputs
+    assert waited.name == "slopes"

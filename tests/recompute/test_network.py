@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
-from did_tf.models.layers import frozen_batch_norm, random_seed
+from did_tf.models.layers import Dropout, frozen_batch_norm, random_seed
 from did_tf.recompute.network import Recomputed, stored
 from did_tf.training.distribution import set_precision
 
@@ -80,6 +80,34 @@ def test_features_of_16_bits():
     """Sums of gradients are rounded in another order."""
     set_precision("bfloat16")
     check_alike(network("dense classifier"), tolerance=0.03)
+
+
+def ancestors(operation):
+    """Names of all that an operation waits for."""
+    found, waiting = set(), [operation]
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in found:
+            found.add(operation.name)
+            waiting += [*operation.control_inputs, *(x.op for x in operation.inputs)]
+    return found
+
+
+def test_masks_are_drawn_again_when_the_gradient_has_come():
+    """Those of the forward pass would else be kept until then: a third of what the paper's DID holds."""
+    model = network("dense classifier")
+    forward, weights = Recomputed(model), [compat.tf_variable(v) for v in model.trainable_variables]
+
+    @tf.function(autograph=False)
+    def passed(image, slope):
+        with random_seed(tf.constant([3, 4])):
+            return forward(image)[1]({"main": slope}, weights)
+
+    shapes = tf.TensorSpec((1, 33, 33, 3)), tf.TensorSpec((1, 5))
+    operations = passed.get_concrete_function(*shapes).graph.get_operations()
+    drawn = ["slope" in ancestors(x) for x in operations if x.type.startswith("StatelessRandomUniform")]
+    dropped = sum(isinstance(layer, Dropout) for layer in model.layers)
+    assert sorted(drawn) == [False] * dropped + [True] * dropped and dropped > 2
 
 
 def test_outputs_that_do_not_count_have_no_gradient():
