@@ -5,8 +5,10 @@ For classification, labels are [N] int32.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import ThreadPool
@@ -24,6 +26,10 @@ from data_pipelines.spec import DataError, Dataset, Sample, share_pixels
 
 THREADS = 2 * (os.cpu_count() or 1)
 """That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
+
+WAITS = (1.0, 10.0)
+"""Seconds before a file is read again, and again."""
+_PASSING = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT)
 
 
 class Loader:
@@ -56,8 +62,20 @@ class Loader:
         return len(self.samples)
 
     def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(image, label): what `Dataset.read` gives for sample `index`. Raises `DataError` for a bad file."""
-        return self._pairs[index] if self._pairs else self.dataset.read(self.samples[index])
+        """(image, label): what `Dataset.read` gives for sample `index`. Raises `DataError` for a bad file.
+
+        Where the disk or the network failed, it is read again after a while.
+        """
+        if self._pairs:
+            return self._pairs[index]
+        for seconds in WAITS:
+            try:
+                return self.dataset.read(self.samples[index])
+            except DataError as error:
+                if getattr(error.__context__, "errno", None) not in _PASSING:
+                    raise
+            time.sleep(seconds)
+        return self.dataset.read(self.samples[index])
 
     def class_counts(self) -> ClassCounts:
         """`ClassCounts` of the labels of the split, as training sees them: a window of an image counts as an image."""

@@ -34,10 +34,12 @@ def main():
     parser.add_argument("output", nargs="?", default="runs/faults", help="folder (default: runs/faults)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after the case that is under way then")
-    for name, (_, count) in kinds.KINDS.items():
-        parser.add_argument(f"--{name}", type=int, default=count, help=f"how many cases (default: {count})")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train together, in an OUTPUT of its own")
+    for name, (_, cases) in kinds.KINDS.items():
+        parser.add_argument(f"--{name}", type=int, default=cases, help=f"how many cases (default: {cases})")
     args = parser.parse_args()
     folder, end = Path(args.output).resolve(), time.monotonic() + args.seconds
+    runs.WORKERS[:] = [f"--workers={args.workers}"]
     prepare(folder)
     known = {(case["kind"], case["number"]) for case in runs.read_lines(folder / "results.jsonl")}
     for name, (do, _) in kinds.KINDS.items():

@@ -29,10 +29,14 @@ SETTINGS = {
 """Of the smallest training that logs, validates and saves all the time."""
 
 
+WORKERS = ["--workers=1"]
+"""How many processes train together; the campaign sets it."""
+
+
 def training(run):
     """The command line of the training, into the folder `run`."""
     settings = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
-    return ["train", "--experiment=did_synthetic", f"--run={run}", *settings]
+    return ["train", "--experiment=did_synthetic", f"--run={run}", *WORKERS, *settings]
 
 
 class Process:

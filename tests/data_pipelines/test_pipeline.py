@@ -1,6 +1,7 @@
 """Tests of the training batches, on a data set whose images say which one they are."""
 
 import contextlib
+import errno
 import itertools
 import json
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from folders import make_imagenet
+from in_memory import InMemory, pairs
 from own_data import write_png
 
 from data_pipelines import load, pipeline
@@ -202,6 +204,25 @@ def test_a_bad_file_is_named_where_it_is_met_in_training():
     source = loader(cache=False, bad="train/4")
     with pytest.raises(tf.errors.OpError, match="DataError: cannot decode train/4.png"):
         elements(COUNT, source=source)
+
+
+@pytest.mark.parametrize("number, met", [(errno.EIO, 3), (errno.ESTALE, 3), (errno.ENOENT, 1)])
+def test_what_may_pass_is_read_again(monkeypatch, number, met):
+    """Twice, after a while; a file that is not there, once."""
+    dataset, asked, waited = InMemory({"train": pairs(1)}), [], []
+
+    def failing(sample):
+        asked.append(sample)
+        try:
+            raise OSError(number, "told")
+        except OSError:
+            raise DataError("cannot read it") from None
+
+    monkeypatch.setattr(dataset, "read", failing)
+    monkeypatch.setattr(pipeline.time, "sleep", waited.append)
+    with pytest.raises(DataError, match="cannot read it"):
+        Loader(dataset, "train", cache=False)(0)
+    assert (len(asked), waited) == (met, [*pipeline.WAITS][: met - 1])
 
 
 @pytest.mark.parametrize("cache", [True, False])

@@ -61,37 +61,40 @@ class Scores:
 
 
 @pytest.fixture(scope="module")
-def step():
-    """A train step, and its state before the first update."""
-    made = by_hand.train_step()
-    return made, {name: v.numpy() for name, v in made.state().items()}
-
-
-@pytest.fixture
-def make(step, monkeypatch):
+def make():
     """Function of a run folder that gives its `Trainer` as a new process would make it. Batches depend on the step."""
-    monkeypatch.setattr(logs.Logs, "plot", lambda self: None)
+    train_step = by_hand.train_step()
+    state = {name: v.numpy() for name, v in train_step.state().items()}
     images, labels = zip(*(by_hand.red_or_not(seed) for seed in range(4 * TRAIN["steps"])))
     batches = [
         {"image": np.stack(images[i : i + 4]), "label": np.stack(labels[i : i + 4])} for i in range(0, len(images), 4)
     ]
 
     def made(folder, validation=None, **train):
-        train_step, state = step
         checkpoints.assign(train_step.state(), state, "", "")
         validation = validation or Scores()
         validation.trainer = trainer = by_hand.trainer(folder, validation, train_step, **{**TRAIN, **train})
         trainer._batches = lambda first: batches[first:]
         return trainer
 
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs.Logs, "plot", lambda self: None)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def whole(make, tmp_path_factory):
+    """Folder of a run that nothing has disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    make(folder).fit()
+    return folder
 
 
 @pytest.fixture
-def whole(make, tmp_path):
-    """Folder of a run that nothing has disturbed."""
-    make(tmp_path / "whole").fit()
-    return tmp_path / "whole"
+def finished(whole, tmp_path):
+    """A copy of it."""
+    shutil.copytree(whole, tmp_path / "run")
+    return tmp_path / "run"
 
 
 def check_same(run, whole):
@@ -264,30 +267,62 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["empty", "cut", "flipped", "none"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(make, whole, tmp_path, capsys, how):
-    run = tmp_path / "run"
-    shutil.copytree(whole, run)
-    damage(run / "checkpoints" / "step_00000008.npz", how)
-    trainer = make(run)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(make, whole, finished, capsys, how):
+    damage(finished / "checkpoints" / "step_00000008.npz", how)
+    trainer = make(finished)
     assert int(trainer.step) == 6
     assert "it is step_00000008.damaged now, and step_00000006.npz, from before it, takes" in capsys.readouterr().out
     trainer.fit()
-    check_same(run, whole)
+    check_same(finished, whole)
 
 
-def test_a_checkpoint_under_another_name_is_told(make, whole, tmp_path, capsys):
-    saved = whole / "checkpoints"
+def test_a_checkpoint_under_another_name_is_told(make, finished, capsys):
+    saved = finished / "checkpoints"
     shutil.copy(saved / "step_00000006.npz", saved / "step_00000008.npz")
-    assert int(make(whole).step) == 6
+    assert int(make(finished).step) == 6
     assert f"checkpoint {saved}/step_00000008.npz is of step 6, not 8; it is" in capsys.readouterr().out
 
 
-def test_where_all_are_damaged_nothing_is_trained_and_the_way_on_is_told(make, whole):
-    for path in checkpoints.saved_steps(whole / "checkpoints"):
+def test_a_member_of_another_checkpoint_is_told(finished):
+    """Each member is whole, and so is the archive."""
+    older, newer = checkpoints.saved_steps(finished / "checkpoints")
+    arrays = [dict(np.load(path)) for path in (older, newer)]
+    name = "model/head.main/kernel"
+    assert not np.array_equal(arrays[0][name], arrays[1][name])
+    np.savez(newer, **{**arrays[1], name: arrays[0][name]})
+    with pytest.raises(checkpoints.Damaged, match="its checksum is another"):
+        checkpoints.read(newer)
+
+
+def test_checkpoints_of_before_there_were_checksums_are_read(make, finished):
+    newest = checkpoints.saved_steps(finished / "checkpoints")[-1]
+    arrays = dict(np.load(newest))
+    del arrays["checksum"]
+    np.savez(newest, **arrays)
+    assert int(make(finished).step) == 8
+
+
+def test_where_all_are_damaged_nothing_is_trained_and_the_way_on_is_told(make, finished):
+    for path in checkpoints.saved_steps(finished / "checkpoints"):
         damage(path, "cut")
-    before = sorted(whole.rglob("*"))
-    with pytest.raises(
-        ConfigError, match=f"none of the 2 checkpoints is whole: .*train.init={whole}/best/weights.npz, or"
-    ):
-        make(whole)
-    assert sorted(whole.rglob("*")) == before
+    before = sorted(finished.rglob("*"))
+    way_on = f"--run=dir --config.train.init={finished}/best/weights.npz, or delete {finished}/checkpoints"
+    with pytest.raises(ConfigError, match=f"none of the 2 checkpoints is whole: .* {way_on}"):
+        make(finished)
+    assert sorted(finished.rglob("*")) == before
+
+
+def test_a_metrics_file_that_was_cut_within_a_number_loses_nothing(make, whole, tmp_path):
+    """A row cut short may look whole: the end of its last number is gone with the end of its line."""
+    run = tmp_path / "run"
+
+    def kill(step):
+        if step == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        make(run, Scores(kill)).fit()
+    metrics = run / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes() + b"6,24,0.1,0.1,0.1,0.1,1,0.5,0.")
+    make(run).fit()
+    check_same(run, whole)
