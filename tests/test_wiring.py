@@ -33,6 +33,25 @@ def unread(monkeypatch):
     monkeypatch.setattr(wiring.training, "make_model", None)
 
 
+class Asked(Exception):
+    pass
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_what_computes_is_chosen_after_how(monkeypatch, tmp_path, deterministic):
+    """Operations are the same in every run from the first one on."""
+    asked = []
+
+    def stop(devices):
+        raise Asked
+
+    monkeypatch.setattr(wiring.training, "compute_deterministically", lambda: asked.append(True))
+    monkeypatch.setattr(wiring.training, "make_strategy", stop)
+    with pytest.raises(Asked):
+        wiring.make_trainer(tiny.config(train__deterministic=deterministic), RunFolder(tmp_path))
+    assert asked == [True] * deterministic
+
+
 # Splits
 
 

@@ -169,9 +169,8 @@ def make_validation(
 
     The `workers` share the images. Raises `ConfigError` where one lacks the memory to take them as the others do.
     """
-    # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew. And
-    # to read statistics that are not constants, one worker may wait for the others, which have other images.
-    frozen = Engine(copies=True) if processor.onednn_is_asked_for() or workers.count > 1 else None
+    # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew.
+    frozen = Engine(copies=True) if processor.onednn_is_asked_for() else None
     keep = (lambda make: make) if frozen else functools.cache
     if dataset.spec.task == "classification":
         make_one = keep(functools.partial(make_classifier, config, model, frozen))

@@ -52,6 +52,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         super().__init__(**kwargs)
         self.synchronized = False
 
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras'; each replica has its own statistics, which Keras 2 would average whenever they are read."""
+        own = {key: value for key, value in kwargs.items() if key not in ("synchronization", "aggregation")}
+        return super().add_weight(*args, **own)
+
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """[N, H, W, C] in the dtype of the inputs: normalised by the batch in training, else by the moving statistics.
 
