@@ -112,8 +112,7 @@ def _command():
     """What each worker of this host runs."""
     if places.of_tensorflow(os.environ):
         raise ConfigError(f"--workers={FLAGS.workers}: {places.VARIABLE} names the workers already; unset one of both")
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--workers")]
-    return [sys.executable, "-m", "did_tf", "train", *arguments]
+    return [sys.executable, "-m", "did_tf", "train", *sys.argv[1:], "--workers=1"]  # the last one counts
 
 
 def _gpus():

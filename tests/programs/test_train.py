@@ -116,3 +116,14 @@ def test_float16_that_overflows_for_ever_is_told(trained, tmp_path):
     status, errors = trained(*arguments(tmp_path / "run", **settings, **rate))
     assert status == 1
     assert "float16 overflows even without loss scaling" in errors[0] or "is inf" in errors[0]
+
+
+@pytest.mark.parametrize("given", [["--workers=2"], ["--workers", "2"]])
+def test_each_worker_is_started_as_one(monkeypatch, given):
+    started = []
+    monkeypatch.setattr(train.local, "run", lambda command, count, gpus: started.append((command[3:], count)) or 3)
+    monkeypatch.setattr(sys, "argv", ["did_tf", "--experiment=did_synthetic", "--config.train.devices=cpu", *given])
+    with pytest.raises(SystemExit) as ended, flagsaver.flagsaver():
+        train.launch()
+    assert ended.value.code == 3
+    assert started == [(["train", *sys.argv[1:], "--workers=1"], 2)]
