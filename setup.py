@@ -39,6 +39,7 @@ setup(
     install_requires=[
         f"tensorflow{TENSORFLOW}",
         f"tensorboard{TENSORFLOW}",  # TensorFlow 2.21 no longer brings it
+        "keras>=2.15,<3.16",  # how its optimizers add up gradients is known that far (did_tf/common/compat.py)
         "numpy>=1.23,<3",
         "opencv-python>=4.8.1.78,<5",  # with the libwebp that mends CVE-2023-4863, as Pillow
         "absl-py>=1.4,<3",
