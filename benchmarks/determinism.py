@@ -12,16 +12,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.ours import on_drawn_frames
-from did_tf import wiring
+from benchmarks.ours import timed_steps
 from did_tf.runs import checkpoints
-from did_tf.runs.run_folder import RunFolder
 
 SETTINGS = {"model.growth": 4, "data.crop": "(97,97)", "train.batch_size": 4, "train.ema": 0.9}
 
@@ -29,14 +26,7 @@ SETTINGS = {"model.growth": 4, "data.crop": "(97,97)", "train.batch_size": 4, "t
 def weights(devices, deterministic, steps):
     """(bytes of all weights after so many steps, seconds of each step), of a training in this process."""
     given = {**SETTINGS, "train.devices": devices, "train.deterministic": deterministic}
-    config = on_drawn_frames("did_synthetic", [f"--config.{key}={value}" for key, value in given.items()])
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = wiring.make_trainer(config, RunFolder(folder))
-    seconds, batches = [], iter(trainer._batches(0))
-    for step in range(steps):
-        began = time.perf_counter()
-        trainer.train_step(next(batches), step).numpy()
-        seconds.append(time.perf_counter() - began)
+    trainer, seconds = timed_steps("did_synthetic", given, steps)
     state = checkpoints.model_state(trainer.model).values()
     return b"".join(tf.convert_to_tensor(variable).numpy().tobytes() for variable in state), seconds
 

@@ -15,6 +15,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
 import tempfile
+import time
 from unittest import mock
 
 import numpy as np
@@ -53,6 +54,19 @@ def prepare(told):
     with _layers(told.get("layers")):
         model, call = training(config) if told["kind"] == "training" else _inference(config, told)
     return {"parameters": measures.parameters(model)}, call
+
+
+def timed_steps(experiment, settings, steps):
+    """(trainer, seconds of each step) of a training of so many steps in this process, with {key: value} that differ."""
+    config = on_drawn_frames(experiment, [f"--config.{key}={value}" for key, value in settings.items()])
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = wiring.make_trainer(config, RunFolder(folder))
+    seconds, batches = [], iter(trainer._batches(0))
+    for step in range(steps):
+        began = time.perf_counter()
+        trainer.train_step(next(batches), step).numpy()
+        seconds.append(time.perf_counter() - began)
+    return trainer, seconds
 
 
 def training(config):

@@ -13,16 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.ours import on_drawn_frames
-from did_tf import wiring
+from benchmarks.ours import timed_steps
 from did_tf.cluster import local, places
 from did_tf.cluster.workers import Workers
-from did_tf.runs.run_folder import RunFolder
 
 BATCH, FIRST = 8, 3
 
@@ -30,14 +27,7 @@ BATCH, FIRST = 8, 3
 def seconds(batch_size, steps):
     """(seconds of each step of a training in this process, bytes of the gradients that a step adds up)."""
     settings = {"train.devices": "cpu", "train.batch_size": batch_size}
-    config = on_drawn_frames("did_synthetic", [f"--config.{key}={value}" for key, value in settings.items()])
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = wiring.make_trainer(config, RunFolder(folder))
-    found, batches = [], iter(trainer._batches(0))
-    for step in range(steps):
-        began = time.perf_counter()
-        trainer.train_step(next(batches), step).numpy()
-        found.append(time.perf_counter() - began)
+    trainer, found = timed_steps("did_synthetic", settings, steps)
     parameters = sum(int(np.prod(v.shape)) for v in trainer.model.trainable_variables)
     Workers(trainer.strategy).agreed(0)  # none leaves before the others are done
     return found, 4 * parameters
