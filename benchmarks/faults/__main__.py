@@ -5,6 +5,8 @@ command goes on, at the same commit. The last line has the counts; the status is
 OUTPUT was begun otherwise.
 """
 
+from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
+
 import argparse
 import json
 import os

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks.faults import __main__ as faults
@@ -51,6 +52,23 @@ def finished(folder, lines=("2,0.5,10", "4,0.4,11"), weights=b"weights"):
 def test_what_differs_is_found(tmp_path, changes, found):
     reference, run = finished(tmp_path / "reference"), finished(tmp_path / "run", **changes)
     assert runs.differences(run, reference) == [f"{what}, see {run}" for what in found]
+
+
+@pytest.mark.parametrize(
+    "changes, same",
+    [
+        ({"a/moving_mean": [1.0, 2e-7]}, True),
+        ({"a/moving_mean": [1.0, 2e-5]}, False),
+        ({"a/kernel": [1.0, 2e-7]}, False),
+        ({"identity": "other"}, False),
+    ],
+)
+def test_batch_statistics_of_several_workers_may_be_rounded_otherwise(tmp_path, monkeypatch, changes, same):
+    monkeypatch.setattr(runs, "WORKERS", [2])
+    arrays = {"a/kernel": [1.0, 0.0], "a/moving_mean": [1.0, 0.0], "identity": "one"}
+    for name, values, checksum in (("reference", arrays, "a"), ("run", {**arrays, **changes}, "b")):
+        np.savez(finished(tmp_path / name) / "best" / "weights.npz", **values, checksum=checksum)
+    assert (not runs.differences(tmp_path / "run", tmp_path / "reference")) is same
 
 
 @pytest.mark.parametrize(
