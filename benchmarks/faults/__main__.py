@@ -1,8 +1,11 @@
 """Does faults to trainings and counts what is lost: `make fault-test`, or `python -m benchmarks.faults`.
 
 Cases are drawn from the seed. What is done stands in OUTPUT/results.jsonl: after --seconds it stops, and the same
-command goes on. The last line has the counts; the status is 1 where something was lost.
+command goes on, at the same commit. The last line has the counts; the status is 1 where something was lost, 2 where
+OUTPUT was begun otherwise.
 """
+
+from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import argparse
 import json
@@ -14,6 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.faults import kinds, runs
+from did_tf.runs.manifest import git_commit
 
 KITTI = """
 import sys
@@ -39,7 +43,10 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=cases, help=f"how many cases (default: {cases})")
     args = parser.parse_args()
     folder, end = Path(args.output).resolve(), time.monotonic() + args.seconds
-    runs.WORKERS[:] = [f"--workers={args.workers}"]
+    runs.WORKERS[:] = [args.workers]
+    if refusal := begin(folder, {"commit": git_commit(), "seed": args.seed, "workers": args.workers}):
+        print(f"error: {refusal}; use another OUTPUT, or delete it", file=sys.stderr)
+        return 2
     prepare(folder)
     known = {(case["kind"], case["number"]) for case in runs.read_lines(folder / "results.jsonl")}
     for name, (do, _) in kinds.KINDS.items():
@@ -52,6 +59,20 @@ def main():
             record(folder, name, number, do(folder, number, random.Random(f"{args.seed} {name} {number}")))
     record(folder, "ends", 0, {"what": "runs that were under way", "wrong": kinds.finish(folder)})
     return count(folder)
+
+
+def begin(folder, facts):
+    """Notes what a campaign is done with. Returns why it can't go on in `folder`, begun with other facts; or nothing.
+
+    Weights carry the commit: those of two are never the same.
+    """
+    path = folder / "campaign.json"
+    if not path.is_file() and not (folder / "ready").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(facts))
+    begun = json.loads(path.read_text()) if path.is_file() else {}
+    others = [f"{name} {begun.get(name)} (now {value})" for name, value in facts.items() if begun.get(name) != value]
+    return f"{folder} was begun with {', '.join(others)}" if others else ""
 
 
 def prepare(folder):

@@ -21,15 +21,23 @@ def kill(folder, number, random):
     """A signal at a random moment of training, or of another command for every fifth case."""
     if number % 5 == 4:
         return _kill_other(folder, number, random)
-    sent, early = random.choice(SIGNALS), random.random() < 0.15
+    sent, early, worker = random.choice(SIGNALS), random.random() < 0.15, _aim(random)
     run = _current(folder, "killed")
     before = runs.state(run / "manifest.json")
     process = runs.Process(runs.training(run), folder / "logs" / f"kill_{number}.txt")
     if not early:
         process.started(run / "manifest.json", before)
-    came, status = process.kill_after(random.uniform(0, 6) if early else random.uniform(0, 12), sent)
-    wrong = runs.complaints(process, status, runs.stopped_by(sent) if came else (0,))
-    return {"what": f"{sent.name} of train at step {runs.tail(run)}", "wrong": wrong + _finished(folder, run, status)}
+    came, status = process.kill_after(random.uniform(0, 6 if early else 12), sent, worker)
+    wrong = runs.complaints(process, status, runs.stopped_by(sent, worker) if came else (0,))
+    whom = "train" if worker is None else f"worker {worker}"
+    what = f"{sent.name} of {whom} at step {runs.tail(run)}" + ", which had ended or was not there" * (not came)
+    return {"what": what, "wrong": wrong + _finished(folder, run, status)}
+
+
+def _aim(random):
+    """Whom a signal is for: the command that was given (None), or one of its workers."""
+    count = runs.WORKERS[0]
+    return random.choice([None, None, *range(count)]) if count > 1 else None
 
 
 def _kill_other(folder, number, random):
@@ -131,8 +139,10 @@ def _current(folder, name):
 
 def _finished(folder, run, status):
     """What is wrong with a run that has ended; the next case has another then."""
-    if status or runs.tail(run) < STEPS:
+    if status != 0:
         return []
+    if runs.tail(run) < STEPS:
+        return [f"steps lost: status 0 at step {runs.tail(run)}, see {run}"]
     Path(f"{run}.finished").touch()
     return runs.differences(run, folder / "reference")
 

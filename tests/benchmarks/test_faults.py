@@ -1,14 +1,18 @@
 """What the campaign of faults counts is there to be counted."""
 
 import errno
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from benchmarks.faults import __main__ as faults
 from benchmarks.faults import kinds, runs
 
 LAYER = Path(kinds.__file__).parent / "layer"
@@ -51,6 +55,23 @@ def test_what_differs_is_found(tmp_path, changes, found):
 
 
 @pytest.mark.parametrize(
+    "changes, same",
+    [
+        ({"a/moving_mean": [1.0, 2e-7]}, True),
+        ({"a/moving_mean": [1.0, 2e-5]}, False),
+        ({"a/kernel": [1.0, 2e-7]}, False),
+        ({"identity": "other"}, False),
+    ],
+)
+def test_batch_statistics_of_several_workers_may_be_rounded_otherwise(tmp_path, monkeypatch, changes, same):
+    monkeypatch.setattr(runs, "WORKERS", [2])
+    arrays = {"a/kernel": [1.0, 0.0], "a/moving_mean": [1.0, 0.0], "identity": "one"}
+    for name, values, checksum in (("reference", arrays, "a"), ("run", {**arrays, **changes}, "b")):
+        np.savez(finished(tmp_path / name) / "best" / "weights.npz", **values, checksum=checksum)
+    assert (not runs.differences(tmp_path / "run", tmp_path / "reference")) is same
+
+
+@pytest.mark.parametrize(
     "text, status, found",
     [
         ("done", 0, []),
@@ -61,8 +82,59 @@ def test_what_differs_is_found(tmp_path, changes, found):
     ],
 )
 def test_how_a_process_ended_is_judged(text, status, found):
-    process = SimpleNamespace(text=lambda: text, log="log")
+    process = SimpleNamespace(text=lambda: text, log="log", outlived_by=list)
     assert runs.complaints(process, status, (0, 1)) == [f"{what}, see log" for what in found]
+
+
+STARTS = """
+import subprocess, sys
+worker = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True)
+print(worker.pid, flush=True)
+worker.wait()
+"""
+
+
+def test_a_worker_that_outlives_its_starter_is_counted_and_killed(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "OUTLIVE", 0.3)
+    process = runs.Process.__new__(runs.Process)
+    process.log = tmp_path / "log"
+    process.log.touch()
+    process.process = starter(3)
+    process.process.stdout.readline()
+    assert [*runs.workers(process.process.pid)] == [3]
+    assert process.kill_after(0, signal.SIGKILL) == (True, -signal.SIGKILL)
+    assert runs.complaints(process, -9, (-9,)) == [f"worker 3 outlived it by 0.3 s, see {process.log}"]
+    assert not runs.workers(process.process.pid)
+
+
+def test_a_signal_may_be_for_one_worker(monkeypatch):
+    process = runs.Process.__new__(runs.Process)
+    process.process = starter(1)
+    process.process.stdout.readline()
+    assert process.kill_after(0, signal.SIGKILL, worker=1) == (True, 0)  # its starter waits for it, and no more
+
+
+def starter(index):
+    """A process that has a worker of this index."""
+    code = f"import os; os.environ.update(DID_TF_STARTED_BY=str(os.getpid()), TF_CONFIG={place(index)!r})" + STARTS
+    return subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE)
+
+
+def place(index):
+    return json.dumps({"task": {"index": index}})
+
+
+@pytest.mark.parametrize("change", [{"commit": "b"}, {"seed": 1}, {"workers": 2}])
+def test_a_campaign_goes_on_as_it_was_begun(tmp_path, change):
+    facts = {"commit": "a", "seed": 0, "workers": 1}
+    name, value = next(iter(change.items()))
+    refusal = f"{tmp_path} was begun with {name} {facts[name]} (now {value})"
+    assert [faults.begin(tmp_path, each) for each in (facts, facts, {**facts, **change})] == ["", "", refusal]
+
+
+def test_a_campaign_that_says_not_how_it_was_begun_is_refused(tmp_path):
+    (tmp_path / "ready").touch()
+    assert faults.begin(tmp_path, {"commit": "a"}) == f"{tmp_path} was begun with commit None (now a)"
 
 
 def test_writings_fail_from_a_number_on(tmp_path):
