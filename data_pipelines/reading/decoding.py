@@ -137,13 +137,13 @@ def array_shape(path: str | Path) -> tuple[int, ...] | None:
 
 
 def palette_of(path: str | Path) -> tuple[tuple[int, ...], ...]:
-    """(R, G, B) of every index of a picture that stores these, from its header; else nothing. Raises `DataError`."""
-    head, _ = _load(path, only_head=True)
+    """(R, G, B) of every index of a picture that stores these; else nothing. Raises `DataError`."""
+    head, data = _load(path)
     if head.startswith(rasters.MAGIC):
         return rasters.palette_of(path)
     if head.startswith(NPY):
         return ()
-    with _one_line(path), Image.open(path) as image:
+    with _one_line(path), Image.open(io.BytesIO(data)) as image:  # whose palette is there once it is decoded
         colours = (image.getpalette() or []) if image.mode == "P" else []
     return tuple(zip(colours[::3], colours[1::3], colours[2::3]))
 

@@ -24,7 +24,7 @@ from data_pipelines.own_data.matching import files_below
 from data_pipelines.programs import archives
 from data_pipelines.programs.prepare import prepare
 from data_pipelines.reading import formats
-from data_pipelines.reading.decoding import image_values, label_values
+from data_pipelines.reading.decoding import image_values, label_values, palette_of
 from data_pipelines.records import FRAME, HEAD, Prepared
 from data_pipelines.spec import DataError
 from data_pipelines.writing import write_file
@@ -81,7 +81,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-@pytest.mark.parametrize("read", [image_values, label_values])
+@pytest.mark.parametrize("read", [image_values, label_values, palette_of])
 def test_a_picture_that_claims_more_pixels_than_there_is_memory(tmp_path, name, read):
     (tmp_path / name).write_bytes(BOMBS[name])
     refused(f"{name} says that it takes|label .* is a JPEG", read, tmp_path / name)
