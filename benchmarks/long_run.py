@@ -55,7 +55,7 @@ def watched(steps, folder):
             made, held = _step(run), (of_system.memory_info().rss / MIB, of_system.num_fds(), of_system.num_threads())
         except psutil.Error:  # it has ended
             break
-        if made:
+        if made and held[0]:  # nothing is held by what has just ended
             looks.append((made, *held))
     return np.array(looks, float), process.wait()
 
