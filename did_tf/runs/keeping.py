@@ -39,14 +39,16 @@ class Keeper:
     def newest(self) -> tuple[Path, dict[str, np.ndarray]] | None:
         """The newest checkpoint that is whole, and its arrays; None where the run has none at all.
 
-        Those that are damaged become step_STEP.damaged, and a line tells of each.
+        Those that are damaged become step_STEP.damaged, and a line tells of each; one tells that a run begins again.
 
         Raises:
-          ConfigError: there are checkpoints, and all of them are damaged.
+          ConfigError: there are checkpoints, and all of them are damaged, or nothing says what they are of.
           OSError: a damaged one can't be renamed.
         """
         damaged: dict[Path, Damaged] = {}
-        for path in reversed(checkpoints.saved_steps(self.run.checkpoints)):
+        saved = checkpoints.saved_steps(self.run.checkpoints)
+        self._check_recorded(saved)
+        for path in reversed(saved):
             try:
                 arrays = checkpoints.read(path)
                 self._check_place(path)
@@ -60,7 +62,19 @@ class Keeper:
             return path, arrays
         if damaged:
             raise ConfigError(f"{next(iter(damaged.values()))}; {self._way_on(len(damaged))}")
+        if self.run.metrics.is_file():
+            print(f"{self.run.folder} has no checkpoint: it begins again with its first step")
         return None
+
+    def check_best(self, score: tf.Variable) -> None:
+        """Takes back the best `score` so far, and says so, where its weights in best/ are gone or damaged."""
+        if score < 0:
+            return
+        try:
+            checkpoints.read(self.run.best / "weights.npz")
+        except Damaged as error:
+            print(f"{error}; the weights of the best validation are lost, those of the next one take their place")
+            score.assign(-1.0)
 
     def save(self, step: int, state: Mapping[str, tf.Variable], may_be_discarded: bool = False) -> None:
         """Writes a checkpoint of `step` in a thread, from a copy of {name: variable} that is made here.
@@ -102,6 +116,15 @@ class Keeper:
         about = of_weights(self.manifest, int(scores["step"]))
         checkpoints.write(self.run.best / "weights.npz", state, about)
         write_json(self.run.best / "metrics.json", scores)
+
+    def _check_recorded(self, saved):
+        """Raises `ConfigError` where there are checkpoints without settings or manifest: any others would fit."""
+        lacking = [file for file in (self.run.config, self.run.manifest) if not file.is_file()]
+        if saved and lacking:
+            raise ConfigError(
+                f"{lacking[0]} is missing, which says what the run's checkpoints were trained with: put it back, or go "
+                f"on from their weights in another run, --run=dir --config.train.init={self.run.folder}"
+            )
 
     def _check_place(self, path):
         """Raises `Damaged` where the file is of another step than it is named after, or of a run with another seed."""

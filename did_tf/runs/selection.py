@@ -84,7 +84,7 @@ def of_run(run: RunFolder) -> Selection | None:
     files = (run.config, run.best / "metrics.json", run.metrics)
     if not all(file.is_file() for file in files):
         return None
-    config, step = read_json(run.config, "train", "dataset"), read_json(files[1], "step")["step"]
+    config, step = read_json(run.config, "train", "dataset"), _step_of_best(run)
     validated = _validations(run)
     if len(validated) < 2:
         return None
@@ -111,6 +111,15 @@ def last_scores(run: RunFolder) -> dict[str, float]:
     row = _validations(run).get(selection.last_step, {}) if selection else {}
     with damage_of(run.metrics, "train again, into another --run=dir"):
         return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
+
+
+def _step_of_best(run):
+    """As the weights say, or else their scores, which are written after them: a killed process may not have."""
+    said = read_json(run.best / "metrics.json", "step")["step"]
+    try:
+        return (checkpoints.read_identity(run.best / "weights.npz") or {}).get("step", said)
+    except checkpoints.Damaged:
+        return said
 
 
 def _validations(run):

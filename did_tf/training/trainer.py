@@ -104,6 +104,7 @@ class Trainer:
         if saved:
             path, arrays = saved
             checkpoints.assign(self._state(), arrays, f"checkpoint {path}", checkpoints.ADVICE)
+            self.keeper.check_best(self.best)
             print(f"resuming {self.run.folder} at step {int(self.step)}{self._extension()}")
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.

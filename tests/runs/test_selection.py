@@ -118,3 +118,9 @@ def test_a_run_that_other_images_were_held_out_for_is_told(tmp_path):
     (line,) = selection.held_out_otherwise(runs)
     assert line.startswith(f"{runs[2].folder} was validated on other images than {runs[0].folder}")
     assert not [*selection.held_out_otherwise(runs[::-1])]
+
+
+def test_the_step_is_that_of_the_weights_where_a_killed_process_has_not_written_their_scores(tmp_path):
+    run = record(tmp_path / "run", {10: 0.3, 20: 0.5}, 10)
+    checkpoints.write(run.best / "weights.npz", {"model/kernel": np.zeros(2)}, {"network": {}, "step": 20})
+    assert selection.of_run(run).step == 20
