@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist, expand_tasks_per_node
@@ -17,6 +18,7 @@ COUNT, SERVICE = "DID_TF_WORKERS", "DID_TF_SERVICE"
 PORT, PORTS = 12_345, 20_000
 """The first port that is taken, and how many there are for SLURM's jobs, so that those that share a node differ."""
 _JOBS = ("chief", "worker")  # in the order in which TensorFlow counts them
+_ADDRESS = re.compile(r"\S+:\d{1,5}", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,17 +46,21 @@ def of_tensorflow(environment: Mapping[str, str]) -> Place | None:
         said = json.loads(text or "{}")
         cluster, task = said.get("cluster") or {}, said.get("task") or {}
         addresses = {job: [*cluster.get(job, [])] for job in _JOBS}
-        index = int(task.get("index", 0))
-    except (AttributeError, TypeError, ValueError) as error:
+        kind, index = str(task.get("type")), int(str(task.get("index", 0)))
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
         raise ConfigError(f"{VARIABLE}={text:.100}: {error}") from None
     everyone = [address for job in _JOBS for address in addresses[job]]
     if len(everyone) < 2 and not {*cluster} - {*_JOBS}:
         return None
-    if others := sorted({*cluster, task.get("type")} - {*_JOBS}, key=str):
+    if wrong := [address for address in everyone if not _ADDRESS.fullmatch(str(address))]:
+        raise ConfigError(f"{VARIABLE} has the address {wrong[0]!r}: each must be HOST:PORT")
+    if twice := [address for number, address in enumerate(everyone) if address in everyone[:number]]:
+        raise ConfigError(f"{VARIABLE} has the address {twice[0]} twice: each worker has its own")
+    if others := sorted({*cluster, kind} - {*_JOBS}):
         raise ConfigError(f"{VARIABLE} has a task {others[0]!r}: training takes workers, and at most one chief")
-    before = len(addresses["chief"]) if task["type"] == "worker" else 0
-    if len(addresses["chief"]) > 1 or not 0 <= index < len(addresses[task["type"]]):
-        raise ConfigError(f"{VARIABLE} has no {task['type']} {index} among its addresses {', '.join(everyone)}")
+    before = len(addresses["chief"]) if kind == "worker" else 0
+    if len(addresses["chief"]) > 1 or not 0 <= index < len(addresses[kind]):
+        raise ConfigError(f"{VARIABLE} has no {kind} {index} among its addresses {', '.join(everyone)}")
     return Place(tuple(everyone), before + index)
 
 
@@ -88,7 +94,7 @@ def of_kubernetes(environment: Mapping[str, str]) -> Place:
         ("JOB_COMPLETION_INDEX", "HOSTNAME", COUNT, SERVICE),
         "--workers=kubernetes is for pods of an indexed job, see docs/how-to/several-hosts.md",
     )
-    if not (index.isdigit() and count.isdigit()):
+    if not (index.isdecimal() and count.isdecimal()):
         raise ConfigError(f"--workers=kubernetes: JOB_COMPLETION_INDEX={index} and {COUNT}={count} must be numbers")
     job = name.removesuffix(f"-{index}")
     return _checked([f"{job}-{i}.{service}:{PORT}" for i in range(int(count))], int(index), "kubernetes")

@@ -286,7 +286,7 @@ def _settings_of(run_folder):
     config, own = base.get_config(), run_folder.settings()
     sections = [key for key, value in config.items() if isinstance(value, ConfigDict)]
     if any(not isinstance(own.get(key, {}), dict) for key in sections):
-        raise ConfigError(f"{run_folder.config} holds no settings; delete it or use another --run=dir")
+        raise ConfigError(f"{run_folder.config} holds no settings; put it back as it was, or use another --run=dir")
     try:
         with config.unlocked(), config.ignore_type():
             config.update(own)

@@ -100,7 +100,7 @@ def _another(folder):
 def _start():
     """Trains, or starts the workers that do and ends as they do."""
     how = FLAGS.workers or "1"
-    if how.isdigit() and int(how) > 1:
+    if how.isdecimal() and int(how) > 1:
         raise SystemExit(local.run(_command(), int(how), _gpus()))
     if how != "1":
         os.environ[places.VARIABLE] = places.of(how, os.environ).text()

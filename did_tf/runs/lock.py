@@ -155,7 +155,8 @@ def _read(file):
         was = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError):
         return {}
-    return was if isinstance(was, dict) and was.keys() >= _KEYS else {}
+    whole = isinstance(was, dict) and was.keys() >= _KEYS and type(was["process"]) is int and was["process"] > 0
+    return was if whole else {}
 
 
 def _locks(folder):

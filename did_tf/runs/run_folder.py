@@ -62,7 +62,7 @@ class RunFolder:
         """What config.json has, in the words of this version. Raises `ConfigError` where it holds no settings."""
         own = read_json(self.config)
         if not _are_settings(own):
-            raise ConfigError(f"{self.config} holds no settings; delete it or use another --run=dir")
+            raise ConfigError(f"{self.config} holds no settings; put it back as it was, or use another --run=dir")
         return older.settings(own)
 
     def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
@@ -82,7 +82,10 @@ class RunFolder:
             # Through JSON, where tuples are lists.
             old, new = flatten(self.settings()), flatten(json.loads(json.dumps(config)))
             identity.check_settings(self.folder, {**self._younger(old), **old}, new, self._steps_made())
-        return identity.check_facts(self.folder, read_json(self.manifest), manifest) if self.manifest.is_file() else []
+        if not self.manifest.is_file():
+            return []
+        with damage_of(self.manifest, _way(self.manifest)):
+            return identity.check_facts(self.folder, read_json(self.manifest), manifest)
 
     def start(self, config: Mapping[str, Any], manifest: Mapping[str, Any], step: int = 0) -> None:
         """Creates the folder and records the settings and the manifest; where there is one, that the run goes on.
@@ -216,11 +219,17 @@ def read_json(path: Path | str, *keys: str) -> dict[str, Any]:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # of JSON, or no text at all
-        raise ConfigError(f"{path} is no valid JSON ({error}); delete it or use another --run=dir") from None
+        raise ConfigError(f"{path} is no valid JSON ({error}); {_way(path)}") from None
     lacking = [key for key in keys if key not in found] if isinstance(found, dict) else ["object"]
     if lacking:
-        raise ConfigError(f"{path} is damaged: it has no {lacking[0]!r}; delete it or use another --run=dir")
+        raise ConfigError(f"{path} is damaged: it has no {lacking[0]!r}; {_way(path)}")
     return found
+
+
+def _way(path):
+    """What to do about a file that is damaged: a run does not go on without those that say what it is."""
+    kept = Path(path).name in ("config.json", "manifest.json")
+    return f"{'put it back as it was' if kept else 'delete it'}, or use another --run=dir"
 
 
 def _are_settings(own):

@@ -41,6 +41,14 @@ def test_the_chief_is_the_first_of_all(environment, addresses, index):
         (config({"worker": ["a:1"], "chief": ["b:2", "c:3"]}), "no worker 0"),
         (config({"worker": ["a:1", "b:2"], "ps": ["c:3"]}), "a task 'ps'"),
         (config({"worker": ["a:1", "b:2"]}, "evaluator"), "a task 'evaluator'"),
+        (config({"worker": ["a:1", "b:2"]}, ["worker"]), "a task .*'worker'"),
+        (config({"worker": ["a:1", "b:2"]}, index=1.7), "1.7"),
+        (config({"worker": ["a:1", "b:2"]}, index=float("inf")), "inf"),
+        (config({"worker": "ab"}), "the address 'a': each must be HOST:PORT"),
+        (config({"worker": ["a:1", None]}), "the address None"),
+        (config({"worker": ["a:1", ["b:2"]]}), "the address"),
+        (config({"worker": ["a:1", "a:1"]}), "the address a:1 twice"),
+        ({"TF_CONFIG": "[" * 100_000}, "TF_CONFIG=.*recursion"),
     ],
 )
 def test_what_can_not_be_is_refused(environment, told):
@@ -91,6 +99,7 @@ def test_pods_are_found_by_their_service():
         ("slurm", {**SLURM, "SLURM_PROCID": "5"}, "no worker 5"),
         ("kubernetes", pod(DID_TF_WORKERS=""), "DID_TF_WORKERS is not set"),
         ("kubernetes", pod(DID_TF_WORKERS="two"), "must be numbers"),
+        ("kubernetes", pod(DID_TF_WORKERS="²"), "must be numbers"),
         ("kubernetes", pod(JOB_COMPLETION_INDEX="2"), "no worker 2"),
         ("mpi", {}, "--workers must be a number of 1 or more, or one of slurm, kubernetes, got 'mpi'"),
     ],

@@ -127,3 +127,12 @@ def test_each_worker_is_started_as_one(monkeypatch, given):
         train.launch()
     assert ended.value.code == 3
     assert started == [(["train", *sys.argv[1:], "--workers=1"], 2)]
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "²", "many"])
+def test_a_number_of_workers_that_is_none_is_told(monkeypatch, capsys, given):
+    monkeypatch.setattr(sys, "argv", ["did_tf", "--experiment=did_synthetic", f"--workers={given}"])
+    with pytest.raises(SystemExit) as ended, flagsaver.flagsaver():
+        train.launch()
+    assert ended.value.code == 2
+    assert f"must be a number of 1 or more, or one of slurm, kubernetes, got '{given}'" in capsys.readouterr().err

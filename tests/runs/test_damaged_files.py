@@ -41,3 +41,13 @@ def test_files_of_a_run_of_which_a_part_is_gone(tmp_path):
     with pytest.raises(ConfigError, match=r"config\.json is damaged: it has no 'train'"):
         selection.of_run(run)
     assert read_metrics(run.metrics) == []
+
+
+@pytest.mark.parametrize("content", ['{"draws": 1, "data": 3}', '{"draws": 1, "data": {}, "continued": 3}', "[]", "{"])
+def test_a_manifest_that_says_nonsense_is_named(tmp_path, content):
+    run = RunFolder(tmp_path)
+    run.manifest.write_text(content)
+    now = {"draws": 1, "seed": 0, "replicas": 1, "devices": ["cpu"], "packages": {}, "git_commit": None}
+    now.update(data={"classes": ["a"]}, validation=None, class_weights=None)
+    with pytest.raises(ConfigError, match=r"manifest\.json is .*; put it back as it was, or use another --run=dir$"):
+        run.check({}, now)

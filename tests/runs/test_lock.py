@@ -96,6 +96,14 @@ def test_a_lock_of_an_ended_process_is_lifted(tmp_path, changes):
         assert files(tmp_path) == ["lock-2.json"]
 
 
+@pytest.mark.parametrize("process", ["7", -1, None])
+def test_a_lock_that_names_no_process_is_lifted(tmp_path, monkeypatch, process):
+    monkeypatch.setattr(lock, "PATIENCE", 0.01)
+    leave(tmp_path, process=process)
+    with lock.held(tmp_path):
+        assert files(tmp_path) == ["lock-2.json"]
+
+
 def test_of_a_process_that_is_there_it_is_not(tmp_path):
     leave(tmp_path)
     assert f"is in use by process {os.getpid()} on " in refusal(tmp_path)
