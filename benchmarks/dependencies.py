@@ -6,7 +6,6 @@ asked of the package index: what that does not answer is said to be unchecked, a
 1 where a package has a known vulnerability, or a licence that asks those who use it to publish what is theirs.
 """
 
-import argparse
 import importlib.metadata
 import json
 import re
@@ -16,6 +15,8 @@ import sysconfig
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from benchmarks.arguments import parser_of
 
 TOOLS = ".venv-audit/bin"
 PATIENCE = 300
@@ -88,7 +89,7 @@ def licences(tools, packages):
 
 def main(argv=None):
     """Prints what was found. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dependencies", description=__doc__.splitlines()[0])
+    parser = parser_of(__name__)
     parser.add_argument("--tools", default=TOOLS, help=f"folder of pip-audit and pip-licenses (default: {TOOLS})")
     parser.add_argument("--write", type=Path, help="a Markdown file for the licences")
     args = parser.parse_args(argv)

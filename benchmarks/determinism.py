@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arguments import parser_of
 from benchmarks.ours import timed_steps
 from did_tf.runs import checkpoints
 
@@ -46,8 +47,8 @@ def compare(devices, deterministic, steps, runs=2):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=10)
+    parser = parser_of(__name__)
+    parser.add_argument("--steps", type=int, default=10, help="of each run (default: 10)")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

@@ -21,6 +21,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arguments import parser_of
 from benchmarks.ours import on_drawn_frames
 from data_pipelines.pipeline import training_batches
 from data_pipelines.spec import IGNORE
@@ -180,10 +181,13 @@ def main():
     if sys.argv[1:2] == ["--measure"]:
         _measure(*sys.argv[2:4], json.loads(sys.argv[4]))
         return
-    unknown = {*sys.argv[1:]} - {*ROWS}
+    parser = parser_of(__name__)
+    parser.add_argument("rows", nargs="*", default=[*ROWS], metavar="ROW", help=f"of {'; '.join(ROWS)} (default: all)")
+    rows = parser.parse_args().rows
+    unknown = {*rows} - {*ROWS}
     if unknown:
         raise SystemExit(f"no row {', '.join(unknown)}; there are: {'; '.join(ROWS)}")
-    for line in table(sys.argv[1:] or [*ROWS]):
+    for line in table(rows):
         print(line, flush=True)
 
 

@@ -7,12 +7,12 @@ own; peaks are of the first GPU's memory. Prints tables, and writes them as JSON
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import argparse
 import sys
 
 import tensorflow as tf
 
 from benchmarks import report, turns
+from benchmarks.arguments import parser_of
 from benchmarks.run import versions
 from benchmarks.turns import Case
 from did_tf.runs.manifest import git_commit
@@ -24,8 +24,8 @@ ENVIRONMENT = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--seconds", type=float, default=30.0, help="to measure each comparison for")
+    parser = parser_of(__name__)
+    parser.add_argument("--seconds", type=float, default=30.0, help="to measure each comparison for (default: 30)")
     seconds = parser.parse_args().seconds
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:

@@ -6,7 +6,6 @@ ways take turns, and the median of their rounds is told. Weights are new, which 
 measures the commands of another checkout. The last line is all of it as JSON.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_of
 from benchmarks.turns import spread
 from data_pipelines.memory import cores
 
@@ -29,12 +29,12 @@ _SELF = [sys.executable, "-m", "benchmarks.inference"]
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["calls", *COMMANDS])
-    parser.add_argument("--data", default="data/camvid")
+    parser = parser_of(__name__)
+    parser.add_argument("parts", nargs="*", default=["calls", *COMMANDS], help="calls evaluate predict (default: all)")
+    parser.add_argument("--data", default="data/camvid", help="CamVid (default: data/camvid)")
     parser.add_argument("--before", help="another checkout, whose commands are measured too")
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="float32", help="as of `did_tf evaluate` (default: float32)")
+    parser.add_argument("--rounds", type=int, default=3, help="of turns (default: 3)")
     given = parser.parse_args(arguments)
     found = {}
     if "calls" in given.parts:

@@ -11,7 +11,6 @@ from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import functools
 import os
-import sys
 import tempfile
 import time
 from multiprocessing.pool import ThreadPool
@@ -22,6 +21,7 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
+from benchmarks.arguments import parser_of
 from data_pipelines import load
 from data_pipelines.augment import Augmentation
 from data_pipelines.datasets.synthetic import Synthetic
@@ -38,6 +38,14 @@ ROUNDS, BATCHES = 7, 6
 DRAWN = 88  # scenes
 STEPS = 12  # of the training
 LIMIT = "OpenCV, decoding alone"
+
+
+def main():
+    parser = parser_of(__name__)
+    parser.add_argument("folder", nargs="?", help="of CamVid; default: that of DID_TF_CAMVID, else drawn scenes")
+    folder = parser.parse_args().folder
+    print(f"load {psutil.getloadavg()[0]:.1f}")
+    input_speed(folder)
 
 
 def input_speed(folder=None):
@@ -136,5 +144,4 @@ def _threads():
 
 
 if __name__ == "__main__":
-    print(f"load {psutil.getloadavg()[0]:.1f}")
-    input_speed(*sys.argv[1:2])
+    main()

@@ -6,7 +6,6 @@ each over the second half with its standard error, and whether it is flat: memor
 that half, files and threads that do not grow. Exit status 1 where something grows.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks.arguments import parser_of
 from did_tf.runs.run_folder import read_metrics
 
 MIB = 2**20
@@ -82,8 +82,8 @@ def growing(found, memory):
 
 def main(argv=None):
     """Trains and prints. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.long_run", description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser = parser_of(__name__)
+    parser.add_argument("--steps", type=int, default=20_000, help="of the training (default: 20000)")
     steps, start = parser.parse_args(argv).steps, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         looks, status = watched(steps, folder)

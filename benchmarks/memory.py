@@ -14,6 +14,7 @@ if sys.argv[-1].startswith("{"):  # before TensorFlow, as `did_tf train`
 from unittest import mock
 
 from benchmarks import turns, worker
+from benchmarks.arguments import parser_of
 from benchmarks.turns import Case
 
 AGAIN, SIDE = "train.recompute=True", "data.crop=321x321,train.precision=float32"
@@ -30,8 +31,11 @@ CASES += [f"{PLAIN[0]},train.parts=2", f"{PLAIN[0]},train.accumulate=2"]
 
 def main():
     """Prints a line for each case as it is measured."""
+    parser = parser_of(__name__)
+    parser.add_argument("cases", nargs="*", default=CASES, metavar="CASE", help="EXPERIMENT,KEY=VALUE,...")
+    cases = parser.parse_args().cases
     print("counted, GiB  measured  ratio  case")
-    for case in sys.argv[1:] or CASES:
+    for case in cases:
         experiment, *given = case.split(",")
         settings = {"train.devices": "cpu", **dict(setting.split("=", 1) for setting in given)}
         told = {"kind": "training", "experiment": experiment, "settings": settings}

@@ -9,7 +9,6 @@ Left out are mutants that no test could tell: in annotations, which nothing eval
 
 from __future__ import annotations
 
-import argparse
 import ast
 import contextlib
 import dataclasses
@@ -31,6 +30,8 @@ import cosmic_ray.ast
 import cosmic_ray.plugins
 from cosmic_ray.mutating import mutate_code
 from tqdm import tqdm
+
+from benchmarks.arguments import parser_of
 
 # What tests import and takes long. None of the project: a child has to import that with its mutant.
 PRELOADED = (
@@ -163,11 +164,11 @@ def _lines(before, after):
 
 def main() -> None:
     """The program."""
-    parser = argparse.ArgumentParser(description="Mutation testing of one file, from the root of the tree.")
-    parser.add_argument("file", type=Path)
+    parser = parser_of(__name__)
+    parser.add_argument("file", type=Path, help="its path from the root of the tree")
     parser.add_argument("tests", nargs="*", help="files of tests, or tests; default: the files named after `file`")
     parser.add_argument("--sample", type=int, default=0, help="so many mutants, drawn by --seed; default all")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of --sample")
     arguments = parser.parse_intermixed_args()
     source, tests = arguments.file.read_text("utf-8"), arguments.tests or tests_of(arguments.file)
     chosen = mutants(source)

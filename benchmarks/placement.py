@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_of
+
 STEPS, CROP = 150, 100
 SEEDS = {"fcrn50": 4}  # of 1 for the others
 SYSTEMS = {  # placements, the paper's first, and what makes the network small
@@ -25,7 +27,11 @@ SYSTEMS = {  # placements, the paper's first, and what makes the network small
 
 def main():
     """Prints the share of labels, and a line for each placement."""
-    data, runs, *systems = sys.argv[1:]
+    parser = parser_of(__name__)
+    parser.add_argument("data", help="folder of CamVid")
+    parser.add_argument("runs", help="folder of the runs")
+    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=f"of {', '.join(SYSTEMS)} (default: all)")
+    data, runs, systems = vars(parser.parse_args()).values()
     if not systems:
         print(f"labels of val that are others: {100 * moved_labels(data):.1f} % at FCRN's stride of 8", flush=True)
     for system in systems or SYSTEMS:

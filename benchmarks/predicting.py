@@ -6,6 +6,8 @@ Each is a process of its own, for the peak is that of a process. The image is dr
 import subprocess
 import sys
 
+from benchmarks.arguments import parser_of
+
 CASES = [
     ("did", 1025, "whole"),
     ("did", 2049, "whole"),
@@ -18,6 +20,11 @@ CASES = [
     ("sunet", 1025, "whole"),
 ]
 CLASSES, TILE, SCALES, GIGABYTE = 11, 321, (0.5, 1.0, 1.5), 1e9
+
+
+def main():
+    parser_of(__name__, usage="python -m benchmarks.predicting [SYSTEM SIDE PROTOCOL]").parse_args()
+    predict()
 
 
 def predict():
@@ -64,4 +71,4 @@ def _program(system, side, protocol):
 
 
 if __name__ == "__main__":
-    _program(sys.argv[1], int(sys.argv[2]), sys.argv[3]) if len(sys.argv) > 1 else predict()
+    _program(sys.argv[1], int(sys.argv[2]), sys.argv[3]) if len(sys.argv) == 4 else main()

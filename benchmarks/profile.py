@@ -13,7 +13,6 @@ if __name__ == "__main__":  # before TensorFlow, as `did_tf train`
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (it quietens TensorFlow)
 
-import argparse
 import collections
 import tempfile
 import time
@@ -25,6 +24,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from benchmarks import ours
+from benchmarks.arguments import parser_of
 from did_tf.common import compat
 
 SHOWN, ROUNDS, SIDE = 20, 5, 4096
@@ -32,9 +32,9 @@ SHOWN, ROUNDS, SIDE = 20, 5, 4096
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--crops", type=int, default=4)
-    parser.add_argument("--side", type=int, default=321)
+    parser = parser_of(__name__)
+    parser.add_argument("--crops", type=int, default=4, help="in the batch (default: 4)")
+    parser.add_argument("--side", type=int, default=321, help="of a crop (default: 321)")
     crops, side = vars(parser.parse_args()).values()
     tf.get_logger().setLevel("ERROR")  # which warns of a function for each convolution
     model, step = _step(crops, side)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.arguments import parser_of
 from data_pipelines.memory import cores
 from did_tf.common import processor
 
@@ -106,7 +107,9 @@ def _changed(what, old, new, noise):
 
 
 def main():
-    paths = [Path(argument) for argument in sys.argv[1:] if argument]
+    parser = parser_of(__name__)
+    parser.add_argument("reports", nargs="*", metavar="REPORT", help="two, the earlier one first")
+    paths = [Path(argument) for argument in parser.parse_args().reports if argument]
     if len(paths) != 2 or not all(path.is_file() for path in paths):
         missing = [str(path) for path in paths if not path.is_file()]
         what = f"there is no file {missing[0]}" if missing else "two reports of `make bench` are needed, A= and B="

@@ -7,7 +7,6 @@ of it is written as JSON into runs/bench, for `make bench-compare`.
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import argparse
 import importlib.metadata
 import itertools
 import sys
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import predicting, report
+from benchmarks.arguments import parser_of
 from benchmarks.health import health
 from benchmarks.input import input_speed
 from benchmarks.peers import table as peers
@@ -64,9 +64,9 @@ def main():
 
 
 def _arguments():
-    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__.split("\n\n")[0])
+    parser = parser_of(__name__)
     known = [*PARTS, *SEVERAL]
-    parser.add_argument("parts", nargs="*", help=f"what to measure, of {', '.join(known)}; systems by itself")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)}; default: systems")
     parser.add_argument("--seconds", type=float, help="to measure each comparison for, beside what it takes to begin")
     given = parser.parse_args()
     if unknown := [name for name in given.parts if name not in known]:

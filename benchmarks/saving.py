@@ -4,13 +4,13 @@ Of a network with Adam's two moments, in a folder of the working directory. Prin
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_of
 from did_tf import wiring
 from did_tf.programs import cli
 from did_tf.runs import checkpoints
@@ -20,7 +20,10 @@ from did_tf.runs.run_folder import RunFolder
 TURNS = 10
 
 
-def main(experiment="did_camvid"):
+def main():
+    parser = parser_of(__name__)
+    parser.add_argument("experiment", nargs="?", default="did_camvid", help="whose network (default: did_camvid)")
+    experiment = parser.parse_args().experiment
     config = cli.resolve(experiment, RunFolder("nowhere"), [])
     model = wiring.make_model(config, wiring.make_spec(config))
     state = checkpoints.model_state(model)
@@ -43,4 +46,4 @@ def main(experiment="did_camvid"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

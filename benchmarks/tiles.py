@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.arguments import parser_of
 from data_pipelines import memory
 
 TILES, SIZE, PATCH, CROP, BATCH, BATCHES = 4, 5000, 500, 473, 10, 30
@@ -19,6 +20,7 @@ TILE = SIZE * SIZE * 3 / MEGABYTE
 
 def main():
     """Prints the figures."""
+    parser_of(__name__).parse_args()
     print(f"\ntiles of {SIZE}x{SIZE} ({TILE:.0f} MB), patches of {PATCH}x{PATCH}: peak memory over none being read")
     with tempfile.TemporaryDirectory() as folder:
         for compress in ("none", "lzw"):
@@ -125,4 +127,4 @@ def _program(name, folder, argument):
 
 
 if __name__ == "__main__":
-    _program(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+    _program(*sys.argv[1:]) if len(sys.argv) == 4 else main()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_of
 from benchmarks.ours import timed_steps
 from did_tf.cluster import local, places
 from did_tf.cluster.workers import Workers
@@ -51,8 +52,8 @@ def measured(steps, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=12)
+    parser = parser_of(__name__)
+    parser.add_argument("--steps", type=int, default=12, help="of each training (default: 12)")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

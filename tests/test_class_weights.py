@@ -41,7 +41,7 @@ def weights_of(folder, arguments):
 
 def test_the_lines_that_are_printed_can_be_used(folder, capsys):
     audit.main(["--dataset", "camvid", "--folder", str(folder), "--output", str(folder / "audit")])
-    lines = re.findall(r'ARGS="(.*)"', capsys.readouterr().out)
+    lines = re.findall(r"those of \w+: (--config.*)", capsys.readouterr().out)
     counts = survey(load("camvid", folder), "train").counts
     given, balance = (weights_of(folder, shlex.split(line)) for line in lines)
     np.testing.assert_allclose(given, counts.median_frequency_weights(), rtol=1e-6)

@@ -104,7 +104,7 @@ TOGETHER = [
     ({"loss__output_weights": {"main": 0.0}}, "leaves nothing to train"),
     ({"loss__ohem_keep": 33 * 33}, "keeps everything: data.crop has 1089 pixels per image"),
     ({"loss__ohem_keep": 4 * 33 * 33, "loss__ohem_scope": "batch"}, "4356 pixels per batch"),
-    ({"schedule__warmup": 20}, r"schedule.warmup=20 must be less than train.steps=20"),
+    ({"schedule__warmup": 20}, r"must be less than train.steps=20: shorten it too, as --config.schedule.warmup=2\b"),
     ({"schedule__boundaries": (0.6, 0.3)}, "boundaries must rise"),
     ({"schedule__name": "step", "schedule__warmup": 15}, "begin at step 13 of train.steps=20, within"),
     ({"train__batch_size": 3, "train__accumulate": 2}, "use a multiple of 2"),

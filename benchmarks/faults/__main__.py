@@ -7,7 +7,6 @@ OUTPUT was begun otherwise.
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import argparse
 import json
 import os
 import random
@@ -16,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.arguments import parser_of
 from benchmarks.faults import kinds, runs
 from did_tf.runs.manifest import git_commit
 
@@ -34,9 +34,9 @@ tiny.save_run(folder / "run", settings, wiring.make_model(settings, wiring.make_
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__name__)
     parser.add_argument("output", nargs="?", default="runs/faults", help="folder (default: runs/faults)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the cases (default: 0)")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after the case that is under way then")
     parser.add_argument("--workers", type=int, default=1, help="processes that train together, in an OUTPUT of its own")
     for name, (_, cases) in kinds.KINDS.items():

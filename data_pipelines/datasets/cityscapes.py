@@ -120,7 +120,7 @@ class Cityscapes(FileDataset):
         if self.half:
             raise DataError(
                 "cityscapes at half size: results for the benchmark are of whole frames; add "
-                "ARGS=--config.dataset.options.half=False"
+                "--config.dataset.options.half=False"
             )
         return super().samples(split)
 

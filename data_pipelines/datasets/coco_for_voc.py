@@ -134,7 +134,7 @@ class CocoForVOC(FileDataset):
         if self._voc is None:
             raise AbsentSplit(
                 f"coco_for_voc split {split!r} is PASCAL VOC's: say where that is, "
-                "ARGS=--config.dataset.options.voc=data/pascal_voc"
+                "--config.dataset.options.voc=data/pascal_voc"
             )
         return self._voc
 

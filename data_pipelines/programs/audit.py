@@ -165,14 +165,14 @@ def _weights(spec, found):
     train = findings.training_split(found)
     if train is None:
         return []
-    ready = 'ARGS="--config.loss.class_balance=1"'
+    ready = "--config.loss.class_balance=1"
     if spec.task == "classification":
         return ["", f"to weigh the classes of {train.split} equally: {ready}"]
     weights = (train.counts.median_frequency_weights(), train.counts.balance_weights())
     columns = [[f"{weight:.4g}" for weight in column] for column in weights]
     rows = [[f"weights of {train.split}", "segnet", "all"]]
     rows += [[f"  {index} {name}", *cells] for index, (name, *cells) in enumerate(zip(spec.classes, *columns))]
-    segnet = ready.replace('=1"', '=1 --config.loss.class_frequency=segnet"')
+    segnet = f"{ready} --config.loss.class_frequency=segnet"
     return ["", _aligned(rows), f"to train with those of segnet: {segnet}", f"or, with those of all: {ready}"]
 
 

@@ -110,7 +110,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
         choices += compare_places(pairs.found[0], other, names)
     lines = [
         f"# Drafted from {pairs.images} images and {len(pairs.labels)} labels, {len(names)} of them pairs.",
-        "# All keys are explained in data_pipelines/own_data/description.py of did_tf.",
+        "# All keys are explained in docs/reference/dataset-yaml.md of did_tf.",
         *(f"# {text[:1].upper()}{text[1:]}." for text in notes),
         *file_lines(pairs.parts, pairs.label, folder),
         f"bands: {bare(bands[0])}{_hint(bands)}",

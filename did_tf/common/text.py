@@ -47,3 +47,11 @@ def aligned(cells: Sequence[Sequence[str]], ruled: Collection[int] = ()) -> str:
 def listed(text: str) -> list[str]:
     """What a text lists: names between commas where it has any, for then they may have spaces; else between spaces."""
     return [name for part in text.split("," if "," in text else None) if (name := part.strip())]
+
+
+def span(numbers: Collection[int]) -> str:
+    """Whole numbers as text: "0 to 10" where none between is missing, "0, 255" where they are few."""
+    least, largest = min(numbers), max(numbers)
+    if largest - least == len(numbers) - 1:
+        return f"{least} to {largest}"
+    return ", ".join(map(str, sorted(numbers))) if len(numbers) <= 5 else f"{len(numbers)} from {least} to {largest}"

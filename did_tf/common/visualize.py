@@ -110,7 +110,7 @@ def plot_curves(
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel, title=title)
     for name, (xs, ys) in series.items():
-        axes.plot(xs, ys, label=name)
+        axes.plot(xs, ys, marker="o" if len(xs) == 1 else None, label=name)  # a line of one point is none
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(path, figure)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from data_pipelines import identity
 from data_pipelines.spec import DataError
 from did_tf import models, settings, wiring
-from did_tf.common import files
+from did_tf.common import files, text
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
 from did_tf.common.streams import side_by_side
@@ -173,7 +173,7 @@ def _tell(output, spec, done, before):
     earlier = f" ({before} more were there)" if before else ""
     more = ", NAME_probabilities" if FLAGS.probabilities else ""
     print(f"{done} predicted{earlier}: {output}/NAME_label, NAME_color, NAME_overlay.png, NAME_outputs.png{more}")
-    ids = f"{min(spec.output_ids)} to {max(spec.output_ids)}, {spec.void_id} where there is no data"
+    ids = f"{text.span(spec.output_ids)}; {spec.void_id} where there is no data"
     print(f"NAME_label has the ids of the data's labels ({ids}): {output}/legend.png")
 
 

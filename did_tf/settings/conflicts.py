@@ -48,7 +48,10 @@ def _of_loss(config):
 def _of_schedule(schedule, steps):
     warmup, boundaries = schedule["warmup"], list(schedule["boundaries"])
     if warmup >= steps:
-        yield f"schedule.warmup={warmup} must be less than train.steps={steps}"
+        yield (
+            f"schedule.warmup={warmup} must be less than train.steps={steps}: "
+            f"shorten it too, as --config.schedule.warmup={steps // 10}"
+        )
     if boundaries != sorted(boundaries):
         yield f"schedule.boundaries must rise, got {tuple(boundaries)}"
     if schedule["name"] == "step" and round(boundaries[0] * steps) < warmup:

@@ -140,6 +140,13 @@ def test_plot_curves_draws_each_series(tmp_path):
     assert (one == blue).all(-1).sum() > 100 and not (one == orange).all(-1).any()
 
 
+def test_a_series_of_one_point_shows_it(tmp_path):
+    path, xs = tmp_path / "loss.png", np.arange(50)
+    visualize.plot_curves(path, {"train": (xs, xs**0.5), "val": ([45], [1.0])}, "step", "loss", "title")
+    columns = np.flatnonzero((read_png(path) == (255, 127, 14)).all(-1).any(0))
+    assert np.ptp(columns) > 300  # in the legend, at the upper left, and at the lower right
+
+
 def test_letters_that_opencv_has_not_are_drawn_without_their_accents():
     assert visualize.drawable("Straßenbäume, forêt") == "Stra?enbaume, foret"
     same = [visualize.legend((name,), PALETTE[:1]) for name in ("Bäume", "Baume")]

@@ -88,7 +88,7 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
     damaged, mended, more, others = done.stdout.split("status ")[:4]
     output = run.folder / "predictions"
     assert f"4 predicted: {output}/NAME_label" in damaged and mended.startswith("2")
-    assert "(0 to 10, 11 where there is no data)" in damaged
+    assert "(0 to 10; 11 where there is no data)" in damaged
     assert f"error: day/a: cannot decode {folder / 'day' / 'a.png'}" in done.stderr
     assert "; all others are done: mended, the same command does the rest" in done.stderr
     assert f"1 predicted (4 more were there): {output}" in mended and more.startswith("0")

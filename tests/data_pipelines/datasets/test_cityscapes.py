@@ -142,7 +142,7 @@ def test_half_size_of_another_size_is_refused(folder):
 
 
 def test_half_size_has_no_frames_for_the_benchmark(folder):
-    with pytest.raises(DataError, match="are of whole frames; add ARGS=--config.dataset.options.half=False"):
+    with pytest.raises(DataError, match="are of whole frames; add --config.dataset.options.half=False"):
         load("cityscapes", folder, half=True).images("test")
 
 

@@ -242,7 +242,7 @@ def test_images_in_folders_of_classes(tmp_path, capsys):
     status, out, err, report = audit_imagenet(tmp_path, capsys)
     assert (status, err) == (0, [])
     assert cells(out, "samples") == ["12", "6"] and cells(out, "1 n00000001") == ["33.33", "33.33"]
-    assert 'ARGS="--config.loss.class_balance=1"' in out and "class_weights" not in out
+    assert "equally: --config.loss.class_balance=1\n" in out and "class_weights" not in out
     assert report["splits"]["val"]["class_images"] == dict.fromkeys(("n00000000", "n00000001", "n00000002"), 2)
     assert report["problems"] == []
     assert (tmp_path / "audit" / "train.png").is_file() and (tmp_path / "audit" / "val.png").is_file()
