@@ -58,6 +58,51 @@ def test_training_gives_what_keras_layer_gives(monkeypatch, padding, dilation, b
         )
 
 
+@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "valid"}, {"kernel_size": 2}, {"use_bias": False}])
+@pytest.mark.parametrize("products", [True, False])
+def test_one_image_gives_what_keras_layer_gives(monkeypatch, options, products):
+    monkeypatch.setattr(processor, "onednn_is_asked_for", lambda: True)
+    monkeypatch.setattr(convolution, "faster_by_products", lambda *what: products)
+    options = {"kernel_size": 3, "padding": "same", "bias_initializer": "normal", **options}
+    own, plain = Convolution(4, **options), keras.layers.Conv2D(4, **options)
+    x, results = tf.constant(RNG.normal(size=(1, 8, 9, 3)), tf.float32), []
+    for layer in (own, plain):
+        layer.build(x.shape)
+        layer.set_weights(own.get_weights())
+        results.append(gradients(layer, x))
+    for found, expected in zip(tf.nest.flatten(results[0]), tf.nest.flatten(results[1])):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "size, shape, dtype, volume",
+    [
+        ((3, 3), (1, 9, 9, 4), tf.float32, True),
+        ((3, 3), (2, 9, 9, 4), tf.float32, False),
+        ((3, 3), (None, 9, 9, 4), tf.float32, False),
+        ((1, 1), (1, 9, 9, 4), tf.float32, False),
+        ((3, 3), (1, 9, 9, 4), tf.bfloat16, False),
+    ],
+)
+def test_one_image_becomes_a_volume_where_its_convolution_is_slow(monkeypatch, size, shape, dtype, volume):
+    kinds = set()
+    for asked in (True, False):
+        monkeypatch.setattr(processor, "onednn_is_asked_for", lambda asked=asked: asked)
+        layer = Convolution(4, size, dtype="mixed_bfloat16" if dtype == tf.bfloat16 else None)
+        layer.build(shape)
+        graph = tf.function(lambda x, layer=layer: layer(x, training=True)).get_concrete_function(
+            tf.TensorSpec(shape, dtype)
+        )
+        kinds |= {x.type for x in _operations(graph) if asked and x.type.startswith("Conv")}
+        assert asked or "Conv3D" not in {x.type for x in _operations(graph)}
+    assert ("Conv3D" in kinds) == volume
+
+
+def _operations(function):
+    graphs = [function.graph, *(x.graph for x in function.graph._functions.values())]
+    return [operation for graph in graphs for operation in graph.get_operations()]
+
+
 def gradients(layer, x):
     """Outputs, and the gradients of inputs and weights, as training takes them."""
     call = tf.function(lambda x: layer(x, training=True) if isinstance(layer, Convolution) else layer(x))

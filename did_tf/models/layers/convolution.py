@@ -1,4 +1,4 @@
-"""Convolution with a faster gradient for its filter."""
+"""Convolution with a faster gradient for its filter, and of one image."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ class Convolution(keras.layers.Conv2D):
     """Keras' convolution [N, H, W, C] -> [N, h, w, filters]: in training the gradient of its filter comes by products.
 
     TensorFlow's kernel for it takes up to five times as long as the convolution itself on some processors; see
-    docs/explanation/cpu.md for which of them `faster_by_products` knows. Results differ by rounding alone.
+    docs/explanation/cpu.md for which of them `faster_by_products` knows. Where `slow_alone`, one image is convolved
+    in another way. Results differ by rounding alone.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The convolution; its dtype is that of the inputs."""
-        if not (training and self.by_products(inputs)):
+        products = bool(training) and self.by_products(inputs)
+        if not (products or training and self._slow_alone(inputs)):
             return super().call(inputs)
         kernel = tf.cast(tf.convert_to_tensor(self.kernel), inputs.dtype)
-        outputs = _convolve(inputs, kernel, self.padding, self.dilation_rate)
+        outputs = _convolve(inputs, kernel, self.strides, self.padding, self.dilation_rate, products)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(tf.convert_to_tensor(self.bias), inputs.dtype))
         return self.activation(outputs)
+
+    def _slow_alone(self, inputs):
+        return self.groups == 1 and self.dilation_rate == (1, 1) and slow_alone(self.kernel_size, inputs)
 
     def by_products(self, inputs: tf.Tensor | tf.TensorSpec) -> bool:
         """Whether the gradient of its filter over `inputs` [N, H, W, C] comes by products."""
@@ -61,12 +66,25 @@ def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.Tens
     return kernel_size != (1, 1) and large and processor.is_avx2_alone()
 
 
-def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str, dilation: tuple[int, int]) -> tf.Tensor:
-    """`inputs` with `kernel` [rows, columns, C, filters] at stride 1, "same" or "valid".
+def slow_alone(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.TensorSpec) -> bool:
+    """Whether TensorFlow's convolution with a filter of that size is slow for `inputs`, one image: see `_forward`."""
+    one = inputs.shape[0] == 1 and inputs.dtype == tf.float32 and kernel_size != (1, 1)
+    return one and processor.onednn_is_asked_for() and not tf.config.list_physical_devices("GPU")
+
+
+def _convolve(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    strides: tuple[int, int],
+    padding: str,
+    dilation: tuple[int, int],
+    products: bool,
+) -> tf.Tensor:
+    """`inputs` with `kernel` [rows, columns, C, filters]; with `products`, the gradient of the kernel comes by them.
 
     Keras would part a dilated one into plain ones over copies of the features, which are kept.
     """
-    options: dict[str, Any] = {"strides": [1] * 4, "padding": padding.upper(), "dilations": [1, *dilation, 1]}
+    options: dict[str, Any] = {"strides": [1, *strides, 1], "padding": padding.upper(), "dilations": [1, *dilation, 1]}
 
     @tf.custom_gradient
     def convolved(x, filters):
@@ -77,12 +95,30 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str, dilation: tupl
                 )
             else:  # without oneDNN, TensorFlow's own knows no dilation
                 turned = tf.transpose(tf.reverse(filters, [0, 1]), [0, 1, 3, 2])
-                own = tf.raw_ops.Conv2D(input=slopes, filter=turned, **options)
-            return own, filter_gradient(x, slopes, filters.shape[:2], padding, dilation)
+                own = _forward(slopes, turned, options)
+            if products:
+                return own, filter_gradient(x, slopes, filters.shape[:2], padding, dilation)
+            return own, tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=filters.shape, out_backprop=slopes, **options
+            )
 
-        return tf.raw_ops.Conv2D(input=x, filter=filters, **options), gradients
+        return _forward(x, filters, options), gradients
 
     return convolved(inputs, kernel)
+
+
+def _forward(x, filters, options):
+    """The convolution itself.
+
+    Of one image in float32 TensorFlow gives oneDNN the filters in the order that they have. It knows but one way with
+    these, products over a copy of the features for each tap: ten times their bytes and up to five times the time of its
+    own order, which it takes for volumes. So the image becomes a volume of one layer.
+    """
+    if not slow_alone(tuple(filters.shape[:2]), x):
+        return tf.raw_ops.Conv2D(input=x, filter=filters, **options)
+    volume = {key: [1, *value] if key != "padding" else value for key, value in options.items()}
+    outputs = tf.raw_ops.Conv3D(input=tf.expand_dims(x, 1), filter=tf.expand_dims(filters, 0), **volume)
+    return tf.squeeze(outputs, 1)
 
 
 def filter_gradient(
