@@ -21,6 +21,8 @@ from benchmarks.arguments import parser_of
 from benchmarks.ours import timed_steps
 from did_tf.runs import checkpoints
 
+SLOW = 2
+"""The first steps, in which TensorFlow traces and makes room."""
 SETTINGS = {"model.growth": 4, "data.crop": "(97,97)", "train.batch_size": 4, "train.ema": 0.9}
 
 
@@ -41,7 +43,7 @@ def compare(devices, deterministic, steps, runs=2):
             told = json.dumps([devices, deterministic, steps])
             subprocess.run([sys.executable, "-m", "benchmarks.determinism", "--one", told, str(path)], check=True)
             found.append(np.frombuffer(path.read_bytes(), np.uint8))
-            seconds += json.loads(path.with_suffix(".json").read_text())[2:]
+            seconds += json.loads(path.with_suffix(".json").read_text())[SLOW:]
     differing = sum(found[0] != other for other in found[1:]).astype(bool).sum()
     return {"bytes": found[0].size, "differing": int(differing), "seconds": float(np.median(seconds))}
 
@@ -51,6 +53,8 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="of each run (default: 10)")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.steps <= SLOW:
+        parser.error(f"--steps must be more than {SLOW}, of which no time is taken")
     if given.one:
         content, seconds = weights(*json.loads(given.one[0]))
         Path(given.one[1]).write_bytes(content)

@@ -1,4 +1,7 @@
-"""Files that are there whole or not at all, also after a crash."""
+"""Files that are there whole or not at all, also after a crash.
+
+What is being written has a name of one form, `beside`: hidden, and with an ending that nobody looks for.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from data_pipelines.spec import DataError
+
+_END = ".partial"
 
 
 def write_file(path: str | Path, data: bytes | memoryview) -> None:
@@ -20,24 +26,40 @@ def write_file(path: str | Path, data: bytes | memoryview) -> None:
     Raises:
       OSError: the file can't be written; the message names it.
     """
-    path = Path(path)
-    part = path.with_name(f"{_part(path)}{os.getpid()}")
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(part, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # or a crash of the machine could leave an empty file under the new name
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+    with naming(path), replacing(path) as part, open(part, "wb") as file:
+        file.write(data)
 
 
-def sweep(path: str | Path) -> None:
-    """Deletes what `write_file` has left half written of `path` in processes that were killed. Raises OSError."""
-    for part in Path(path).parent.glob(f"{_part(path)}*"):
-        part.unlink()
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Gives the path of a file to write, which takes the place of `path` at the end, once it is on the disk.
+
+    The folder is created. Where something is raised, the old file stays. Raises OSError.
+    """
+    path, part = Path(path), beside(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield part
+        with open(part, "r+b") as file:
+            os.fsync(file.fileno())  # or a crash of the machine could leave an empty file under the new name
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def beside(path: str | Path) -> Path:
+    """Where this process writes what is to take the place of `path`, a file or a folder."""
+    return Path(path).with_name(f"{_begin(path)}{os.getpid()}{_END}")
+
+
+def sweep(folder: str | Path, *names: str) -> None:
+    """Deletes what killed processes have left half written in `folder`: of these names, or of all where there are none.
+
+    For whoever alone writes these files, or into this folder. Raises OSError.
+    """
+    patterns = [f"{_begin(name)}*" for name in names] or [f"*{_END}"]
+    for part in [part for pattern in patterns for part in Path(folder).glob(pattern)]:
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @contextlib.contextmanager
@@ -79,6 +101,6 @@ def check_writable(folder: str | Path, hint: str) -> None:
         raise DataError(f"cannot write to {folder}: permission denied; {hint}")
 
 
-def _part(path):
+def _begin(path):
     """What names of files that are being written begin with: not the name itself, which may be as long as can be."""
     return f".{zlib.crc32(os.fsencode(Path(path).name)):08x}."

@@ -26,6 +26,7 @@ from data_pipelines.identity import fingerprint, with_content
 from data_pipelines.programs import command
 from data_pipelines.programs.shards import Numbers, read_ahead, sha256, write_shard
 from data_pipelines.spec import DataError, Dataset
+from data_pipelines.writing import sweep, write_file
 
 AHEAD = 2
 """Samples per thread that are decoded before they are written."""
@@ -133,7 +134,7 @@ def prepare(
             _append(log, shards[-1])
     _check_unchanged(dataset, split, header)
     manifest = {**header, "shards": shards}
-    _replace(folder / f"{split}.json", json.dumps(manifest))
+    write_file(folder / f"{split}.json", json.dumps(manifest).encode())
     log.unlink()
     return manifest
 
@@ -209,7 +210,8 @@ def _check_unchanged(dataset, split, header):
 def _start_log(folder, header, shards):
     """Path of SPLIT.progress: a line of JSON with the header, then one per shard that is there."""
     log = _log(folder, header)
-    _replace(log, "".join(f"{json.dumps(line)}\n" for line in (header, *shards)))
+    sweep(folder, log.name, f"{header['split']}.json")
+    write_file(log, "".join(f"{json.dumps(line)}\n" for line in (header, *shards)).encode())
     return log
 
 
@@ -231,12 +233,6 @@ def _whole_lines(log):
         except ValueError:
             break
     return found
-
-
-def _replace(path, text):
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
 
 
 def _counted(pairs, bar):

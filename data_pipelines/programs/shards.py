@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from data_pipelines import records
 from data_pipelines.spec import DataError, Dataset, Sample
+from data_pipelines.writing import replacing, sweep
 
 CHUNK = 2**20
 
@@ -32,8 +32,9 @@ def write_shard(path: Path, pairs: Iterable[tuple[Sample, bytes]], expected: Any
     Raises:
       DataError: a sample can't be read, or the entry is not the `expected` one.
     """
-    part, written = path.with_suffix(".part"), []
-    try:
+    written = []
+    sweep(path.parent, path.name)
+    with replacing(path) as part:
         with tf.io.TFRecordWriter(str(part)) as writer:
             for sample, record in pairs:
                 writer.write(record)
@@ -41,9 +42,6 @@ def write_shard(path: Path, pairs: Iterable[tuple[Sample, bytes]], expected: Any
         shard = {"file": path.name, "bytes": part.stat().st_size, "sha256": sha256(part), "records": written}
         if expected and shard != expected:
             raise DataError(f"{path} can't be written as it was: its samples changed; take another --output=dir")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return shard
 
 

@@ -19,6 +19,9 @@ PATIENCE = 1800.0
 """Seconds after which input that does not come counts as hung."""
 GRACE = 10.0
 """The same once a signal has asked to stop."""
+INPUT = "no input came {}: the disk of the data, or what reads them, hangs"
+OTHERS = "another worker has not come to the end of its step {}: it hangs. Start all again with the same command"
+"""What may be waited for, told where it does not come. Others may be within a long step when a signal comes."""
 
 
 class Stopped(Exception):
@@ -48,6 +51,7 @@ class Stops:
         self.noted: int | None = None
         self.signal: int | None = None
         self._since: float | None = None
+        self._for_what = INPUT
         self._first, self._ending = 0.0, threading.Lock()
         self._leave: Callable[[str], None] = lambda reason: None
 
@@ -78,9 +82,9 @@ class Stops:
             read.close()
 
     @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Within it, input is waited for."""
-        self._since = time.monotonic()
+    def waiting(self, for_what: str = INPUT) -> Iterator[None]:
+        """Within it, input is waited for, or what else one of the texts is of."""
+        self._for_what, self._since = for_what, time.monotonic()
         try:
             yield
         finally:
@@ -117,12 +121,12 @@ class Stops:
                 _end(128 + number, f"{signal.Signals(number).name} again: left at once, without a checkpoint")
 
     def _look(self):
-        """Ends the process where input has hung for too long."""
+        """Ends the process where it has waited for too long."""
         with self._ending:
             waited = time.monotonic() - self._since if self._since else 0.0
-            if waited <= (GRACE if self.noted else PATIENCE):
+            if waited <= (GRACE if self.noted and self._for_what == INPUT else PATIENCE):
                 return
-            reason = f"no input came for {waited:.0f} s: the disk of the data, or what reads them, hangs"
+            reason = self._for_what.format(f"for {waited:.0f} s")
             with contextlib.suppress(Exception):  # there is nobody else to tell
                 self._leave(reason)
             _end(128 + self.noted if self.noted else 1, f"error: {reason}")

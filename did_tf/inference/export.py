@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.spec import IGNORE, NODATA_RULES, DatasetSpec
+from data_pipelines.writing import beside, sweep
 from did_tf import models
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError, Failure, NotFinite
@@ -97,9 +98,9 @@ def export(
     path = Path(path)
     if path.exists() and not (path / "saved_model.pb").is_file():
         raise ConfigError(f"{path} exists and is no SavedModel: delete it or pass another --output")
-    partial = path.with_name(f".{path.name}.partial")
+    partial = beside(path)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        sweep(path.parent, path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _save(model, spec, partial, identity or {})
         difference = _compare(model, spec, partial, images)

@@ -14,6 +14,7 @@ from typing import Any
 import did_tf
 from data_pipelines.names import is_inside
 from data_pipelines.spec import DatasetSpec
+from data_pipelines.writing import beside, sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.inference.outputs import legend, write_legend
@@ -22,7 +23,8 @@ from did_tf.runs.run_folder import read_json
 RECORD = "predictions.json"
 """What the folder's results depend on, the ids of the classes, and what has been done."""
 SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
-_PARTIAL = ".partial"
+_RESULTS = "results"
+"""Of an image, before they are put in their places: what half-written ones are named after."""
 
 
 class Predictions:
@@ -49,7 +51,7 @@ class Predictions:
         self._damaged: dict[str, str] = {}
         self._head = {**_ids(spec), "did_tf": did_tf.__version__, "depends": depends}
         self._saved = time.monotonic()
-        shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
+        sweep(self.folder, _RESULTS)
         write_legend(self.folder / "legend.png", spec)
         self._save()
 
@@ -58,7 +60,6 @@ class Predictions:
 
     def __exit__(self, *error: object) -> None:
         self._save()
-        shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
 
     def has(self, name: str, content: str, wanted: Sequence[str]) -> bool:
         """Whether all `wanted` kinds of results of image `name` are there, made from files of that `content`."""
@@ -80,7 +81,7 @@ class Predictions:
           OSError: that fails.
         """
         self._remove(name)
-        partial = self.folder / _PARTIAL
+        partial = beside(self.folder / _RESULTS)
         try:
             yield partial
             paths = sorted(path.relative_to(partial) for path in partial.rglob("*") if path.is_file())

@@ -13,7 +13,6 @@ import itertools
 import os
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 
 import tensorflow as tf
@@ -42,21 +41,21 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         is gone.
       SystemExit: a signal stopped it, after a checkpoint; the status is 128 plus the signal's number.
     """
-    with _own(run) as own, lock.held(own.folder), loss_told():
+    with _own(run) as own, loss_told():
         _train(config, own)
 
 
 @contextlib.contextmanager
 def _own(run):
-    """The run folder, for the chief; other workers have one that nobody sees, and print nothing."""
+    """The run folder, held, for the chief; other workers have none, write nothing, and print nothing."""
     place = places.of_tensorflow(os.environ)
     if not place or not place.index:
-        yield run
+        with lock.held(run.folder):
+            yield run
         return
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
-        yield RunFolder(Path(folder, run.folder.name), run.experiment, run.defaults)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        # There can be no such folder: its files are missing, as of a run that begins, and can't be made.
+        yield RunFolder(Path(os.devnull, run.folder.name), run.experiment, run.defaults)
 
 
 def _train(config, run):
@@ -66,7 +65,7 @@ def _train(config, run):
     try:
         best = trainer.fit()
     except TrainingFailed as error:
-        raise Failure(f"{error}. Go on gently in another run: {_gentler(config, run, error.checkpoint)}") from error
+        raise Failure(f"{error}. Go on gently in another run: {_gentler(config, trainer, error.checkpoint)}") from error
     except OSError as error:
         saved = [0, *map(checkpoints.step_of, checkpoints.saved_steps(run.checkpoints))]
         raise Failure(f"{error}; once that is mended the same command goes on from step {saved[-1]}") from error
@@ -74,20 +73,20 @@ def _train(config, run):
     print(f"done: {run.folder}" + (f", best validation {score} {100 * best:.2f} %" if best is not None else ""))
 
 
-def _gentler(config, run, checkpoint):
+def _gentler(config, trainer, checkpoint):
     """The command line that was given, with another run folder, the last good weights, and gentler settings."""
     settings = {argument.partition("=")[0]: argument for argument in cli.config_arguments()}
     changes = {
         "schedule.learning_rate": config["schedule"]["learning_rate"] / GENTLER,
         "optimizer.clip_norm": config["optimizer"]["clip_norm"] or 1.0,
     }
-    if run.settings()["train"]["precision"] == "float16":
+    if trainer.settings["precision"] == "float16":
         changes["train.precision"] = "float32"
     if checkpoint:
         changes.update({"train.init": checkpoint, "train.encoder": ""})
     settings.update({f"--config.{key}": f"--config.{key}={value}" for key, value in changes.items()})
     data = [f"--data={FLAGS.data}"] if FLAGS.data else []
-    flags = [f"--experiment={FLAGS.experiment}", f"--run={_another(run.folder)}", *data]
+    flags = [f"--experiment={FLAGS.experiment}", f"--run={_another(trainer.run.folder)}", *data]
     return shlex.join(["did_tf", "train", *flags, *settings.values()])
 
 

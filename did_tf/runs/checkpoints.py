@@ -12,7 +12,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.memory import check_room
-from data_pipelines.writing import naming, settle
+from data_pipelines.writing import naming, replacing, settle
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 
@@ -60,19 +59,14 @@ def write(
       OSError: it can't be written, or is not what was written when it is read again. An older file stays then.
     """
     path = Path(path)
-    partial = path.with_suffix(".partial")
     arrays: dict[str, Any] = {name: np.asarray(tf.convert_to_tensor(v), order="C") for name, v in state.items()}
     if identity is not None:
         arrays[_IDENTITY] = np.array(json.dumps(identity))
     arrays[_CHECKSUM] = np.array(digest(arrays))
     with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _write_arrays(partial, arrays)
-            _check_written(partial, arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as part:
+            _write_arrays(part, arrays)
+            _check_written(part, arrays)
         settle(path.parent)
 
 
@@ -191,8 +185,6 @@ def _write_arrays(path, arrays):
     try:
         with open(path, "wb") as file:
             np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
     except ValueError as error:
         cause = error.__context__
         while cause and not isinstance(cause, OSError):

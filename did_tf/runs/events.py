@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
-from data_pipelines.writing import naming
+from data_pipelines.records import FRAME
+from data_pipelines.writing import naming, replacing
 
 FILES = "events.out.tfevents.*"
 """Pattern of their names."""
@@ -24,22 +24,26 @@ def drop_after(folder: Path | str, step: int) -> None:
       OSError: a file can't be written.
     """
     for path in sorted(Path(folder).glob(FILES)):
-        partial = path.with_name(f"partial.{path.name}")
-        with naming(path):
-            try:
-                if _copy(path, partial, step):
-                    os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
+        stay = [*_staying(path, step)]
+        if sum(size for _, size in stay) < path.stat().st_size:
+            _copy(path, stay)
 
 
-def _copy(path, partial, step):
-    """Writes what stays; whether that is less than there was."""
-    with tf.io.TFRecordWriter(str(partial)) as writer:
-        for record in _records(path):
-            if tf.compat.v1.Event.FromString(record).step <= step:
-                writer.write(record)
-    return partial.stat().st_size < path.stat().st_size
+def _staying(path, step):
+    """(offset, bytes) of each record of a step up to `step`."""
+    offset = 0
+    for record in _records(path):
+        size = len(record) + FRAME
+        if tf.compat.v1.Event.FromString(record).step <= step:
+            yield offset, size
+        offset += size
+
+
+def _copy(path, stay):
+    with naming(path), replacing(path) as part, open(path, "rb") as source, open(part, "wb") as file:
+        for offset, size in stay:
+            source.seek(offset)
+            file.write(source.read(size))
 
 
 def _records(path: Path | str) -> Iterator[bytes]:

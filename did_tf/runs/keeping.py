@@ -25,13 +25,14 @@ class Keeper:
       run: whose folder it is.
       manifest: of the run, which the files carry a part of, see `manifest.of_weights`.
       keep: how many checkpoints stay.
+      writes: whether there is a folder; else nothing is found, and nothing written, as with a worker but the chief.
 
     Attributes:
       saved_step: of the checkpoint that was last begun by `save`, or that `newest` found; None before.
     """
 
-    def __init__(self, run: RunFolder, manifest: Mapping[str, Any], keep: int) -> None:
-        self.run, self.manifest, self.keep = run, manifest, keep
+    def __init__(self, run: RunFolder, manifest: Mapping[str, Any], keep: int, writes: bool = True) -> None:
+        self.run, self.manifest, self.keep, self.writes = run, manifest, keep, writes
         self.saved_step: int | None = None
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
@@ -88,11 +89,13 @@ class Keeper:
           OSError: the one before could not be written, which is told here or by `wait`.
         """
         self.wait()
+        self.saved_step = step
+        if not self.writes:
+            return
         # Variables may lend their memory to an array and change it with the next update.
         arrays = {name: np.array(tf.convert_to_tensor(value)) for name, value in state.items()}
         about, keep = of_weights(self.manifest, step), self.keep + may_be_discarded
         self._writing = self._thread.submit(checkpoints.save_step, self.run.checkpoints, step, arrays, keep, about)
-        self.saved_step = step
 
     def wait(self) -> None:
         """Returns when all checkpoints are written. Raises OSError where one could not be."""
@@ -113,6 +116,8 @@ class Keeper:
 
     def keep_best(self, scores: Mapping[str, float], state: Mapping[str, tf.Variable]) -> None:
         """Writes {name: variable} of the weights to use into best/, with their "step" and scores. Raises OSError."""
+        if not self.writes:
+            return
         about = of_weights(self.manifest, int(scores["step"]))
         checkpoints.write(self.run.best / "weights.npz", state, about)
         write_json(self.run.best / "metrics.json", scores)

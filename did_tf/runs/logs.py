@@ -14,7 +14,20 @@ from did_tf.runs import events
 from did_tf.runs.run_folder import MetricsFile, RunFolder, read_metrics
 
 
-class Logs:
+class NoLogs:
+    """Stands for `Logs` where there is no folder, as with a worker but the chief."""
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Writes nothing, as do the others."""
+
+    def summarize(self, step: int, function: Callable[[], None]) -> None:
+        """See `write`."""
+
+    def plot(self) -> None:
+        """See `write`."""
+
+
+class Logs(NoLogs):
     """Writes the logs of a run.
 
     Args:

@@ -106,11 +106,10 @@ class RunFolder:
             raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass --run=dir") from None
 
     def _sweep(self):
-        """Deletes what killed processes have left half written."""
-        for partial in (*self.checkpoints.glob("*.partial"), *self.best.glob("*.partial")):
-            partial.unlink()
-        for own in ("config.json", "manifest.json", "metrics.csv", "curves.png", "best/metrics.json"):
-            sweep(self.folder / own)
+        """Deletes what trainings that were killed have left half written; other commands may be writing elsewhere."""
+        for own in (self.checkpoints, self.best, self.tensorboard):
+            sweep(own)
+        sweep(self.folder, "config.json", "manifest.json", "metrics.csv", "curves.png")
 
     def _steps_made(self):
         """That of the newest checkpoint."""

@@ -17,10 +17,10 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import NotFinite
-from did_tf.common.stopping import Stopped, Stops
+from did_tf.common.stopping import OTHERS, Stopped, Stops
 from did_tf.runs import checkpoints, identity
 from did_tf.runs.keeping import Keeper
-from did_tf.runs.logs import Logs
+from did_tf.runs.logs import Logs, NoLogs
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training import origin
 from did_tf.training.distribution import distributed
@@ -94,7 +94,7 @@ class Trainer:
         self.steps = identity.last_step(settings)
         self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
         self.window, self.stops = Window(train_step.metrics), Stops(self.workers.count == 1)
-        self.keeper = Keeper(run, manifest, settings["keep_checkpoints"])
+        self.keeper = Keeper(run, manifest, settings["keep_checkpoints"], self.workers.chief)
         self._start_run(config)
 
     def _start_run(self, config):
@@ -113,10 +113,11 @@ class Trainer:
         self.workers.share(self._state())
         self.window.load()
         self.done = self.keeper.saved_step = int(self.step)
-        self.run.start(config, self.manifest, self.done)
+        if chief := self.workers.chief:
+            self.run.start(config, self.manifest, self.done)
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
-        self.logs = Logs(self.run, columns, self.done - self._is_unreported())
+        self.logs = Logs(self.run, columns, self.done - self._is_unreported()) if chief else NoLogs()
 
     def _extension(self):
         """What is to be said of the steps of a run that is extended: how many, and at which learning rate."""
@@ -160,7 +161,8 @@ class Trainer:
             self.window.add(self.train_step(batch, done - 1), waited)
             self.done = done
             if self.workers.count > 1:
-                self.stops.signal = self.workers.agreed(self.stops.noted or 0) or None
+                with self.stops.waiting(OTHERS):
+                    self.stops.signal = self.workers.agreed(self.stops.noted or 0) or None
             bar.update()
             if self.stops.signal or any(self._due(done, what) for what in ("log", "validate", "checkpoint")):
                 self._conclude(done, bar)

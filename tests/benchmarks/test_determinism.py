@@ -1,8 +1,17 @@
 """Two runs of one seed, each in a process of its own."""
 
+import sys
+
 import pytest
 
 from benchmarks import determinism
+
+
+def test_so_few_steps_that_none_is_timed_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["determinism", "--steps=2"])
+    with pytest.raises(SystemExit, match="2"):
+        determinism.main()
+    assert "--steps must be more than 2" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from did_tf.common.stopping import INPUT, OTHERS
+
 HANGING = """
 import sys, threading
 from did_tf.common import stopping
-stopping.APART, stopping.PATIENCE, stopping.GRACE = map(float, sys.argv[1:])
+stopping.APART, stopping.PATIENCE, stopping.GRACE = map(float, sys.argv[2:])
 stops, hung = stopping.Stops(), threading.Lock()
 hung.acquire()
-with stops.watched(lambda reason: print("left", flush=True)), stops.waiting():
+with stops.watched(lambda reason: print("left", flush=True)), stops.waiting(sys.argv[1]):
     print("waiting", flush=True)
     hung.acquire()
 """
 """A process whose input hangs; the main thread waits where no handler of Python's runs."""
 
 
-def hanging(apart=0.1, patience=60.0, grace=60.0):
-    command = [sys.executable, "-c", HANGING, str(apart), str(patience), str(grace)]
+def hanging(apart=0.1, patience=60.0, grace=60.0, for_what=INPUT):
+    command = [sys.executable, "-c", HANGING, for_what, str(apart), str(patience), str(grace)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes)
     assert process.stdout.readline() == "waiting\n"
@@ -61,3 +63,14 @@ def test_input_that_hangs_ends_the_process_after_what_is_made_was_saved(sent, st
     said, errors = process.communicate(timeout=10)
     assert (process.returncode, said) == (status, "left\n")
     assert errors.startswith("error: no input came for ") and errors.count("\n") == 1
+
+
+def test_other_workers_may_be_within_a_long_step_after_a_signal():
+    process = hanging(patience=1.0, grace=0.1, for_what=OTHERS)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert process.poll() is None
+    assert process.communicate(timeout=10)[1].startswith(
+        "error: another worker has not come to the end of its step for"
+    )
+    assert process.returncode == 143

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from data_pipelines import DatasetSpec
+from data_pipelines.writing import beside
 from did_tf.common.errors import ConfigError
 from did_tf.inference.folder import Predictions
 
@@ -67,11 +68,12 @@ def test_results_of_what_an_image_was_before_are_removed(tmp_path):
 
 
 def test_what_was_left_half_written_is_removed(tmp_path):
-    (tmp_path / ".partial").mkdir()
-    (tmp_path / ".partial" / "y_label.png").touch()
+    left = beside(tmp_path / "results").with_suffix(".1.partial")  # of another process
+    left.mkdir()
+    (left / "y_label.png").touch()
     with opened(tmp_path) as predictions:
         write(predictions)
-    assert not (tmp_path / ".partial").exists()
+    assert not [*tmp_path.rglob("*.partial")]
 
 
 def test_results_of_other_weights_are_not_mixed_in(tmp_path):

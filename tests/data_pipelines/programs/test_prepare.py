@@ -17,6 +17,7 @@ from data_pipelines.programs import prepare as program
 from data_pipelines.programs.prepare import main, prepare, verify
 from data_pipelines.records import Prepared
 from data_pipelines.spec import DataError
+from data_pipelines.writing import beside
 
 LAST = 2 * COUNT - 1
 
@@ -77,7 +78,7 @@ def test_stopped_it_goes_on_with_the_unfinished_shard(tmp_path, stopped_at):
     with pytest.raises(DataError, match="cannot decode"):
         make(Noise(bad=names[stopped_at]), folder)
     finished = sorted(path.name for path in folder.glob("*.tfrecord"))
-    assert not (folder / "train.json").exists() and not list(folder.glob("*.part"))
+    assert not (folder / "train.json").exists() and not list(folder.glob("*.partial"))
     with pytest.raises(DataError, match="no prepared records"):
         Prepared(folder)
     there = [shard for shard in whole["shards"] if shard["file"] in finished]
@@ -88,6 +89,13 @@ def test_stopped_it_goes_on_with_the_unfinished_shard(tmp_path, stopped_at):
     assert make(goes_on, folder) == whole
     assert sorted(goes_on.reads) == sorted(names[done:])
     assert content(folder) == content(tmp_path / "whole")
+
+
+def test_what_a_killed_process_has_left_is_removed(tmp_path):
+    for name in ("train.json", "train.progress", "train-00000.tfrecord"):
+        beside(tmp_path / name).with_suffix(".1.partial").touch()
+    make(Noise(), tmp_path)
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_line_of_the_log_that_was_cut_short_costs_its_shard(tmp_path):
