@@ -93,13 +93,18 @@ def main(argv=None):
     parser.add_argument("--tools", default=TOOLS, help=f"folder of pip-audit and pip-licenses (default: {TOOLS})")
     parser.add_argument("--write", type=Path, help="a Markdown file for the licences")
     args = parser.parse_args(argv)
+    if not Path(args.tools, "pip-licenses").is_file():
+        parser.error(f"--tools={args.tools} has no pip-licenses: `make audit` installs it")
     packages = needed()
     found = licences(args.tools, packages)
+    silent = sorted({*packages} - {_plain(name) for name, *_ in found})
     strict = [f"{name}: {licence}" for name, _, licence in found if STRICT.search(licence)]
     unknown = [name for name, _, licence in found if licence.upper() == "UNKNOWN"]
     print(f"licences: {len(found)} packages, {len(strict)} strict, {len(unknown)} unknown {' '.join(unknown)}".strip())
     for line in strict:
         print(f"  strict: {line}")
+    if silent:
+        print(f"  NOT CHECKED: {len(silent)} of {len(packages)} packages, such as {silent[0]} (not listed)")
     if args.write:
         rows = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in found)
         python = ".".join(map(str, sys.version_info[:2]))

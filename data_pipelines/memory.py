@@ -74,11 +74,15 @@ def cores() -> int:
 
 
 def _left_of_limit():
-    own = os.environ.get(LIMIT, "")
+    if not (own := os.environ.get(LIMIT, "")):
+        return math.inf
     try:
-        return max(0.0, float(own) * 2**30 - psutil.Process().memory_info().rss) if own else math.inf
+        given = float(own)
     except ValueError:
-        raise DataError(f"{LIMIT}={own}: it must be a number of GiB") from None
+        given = math.nan
+    if not given > 0:
+        raise DataError(f"{LIMIT}={own}: it must be a number of GiB, more than 0")
+    return max(0.0, given * 2**30 - psutil.Process().memory_info().rss)
 
 
 def _left_in_groups() -> Iterator[float]:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import runpy
 import sys
 from pathlib import Path
 
@@ -54,3 +55,12 @@ def test_an_input_is_made_from_its_number_alone():
     made = [mutate.of_bytes(random.Random("0 7"), bytes(100)) for _ in range(2)]
     assert made[0] == made[1]
     assert len({mutate.of_bytes(random.Random(f"0 {number}"), b"abc") for number in range(9)}) > 5
+
+
+@pytest.mark.parametrize("argument", ["--surfaces=Imagse", "--only=Images:x", "--only=Nothing:3"])
+def test_a_campaign_of_nothing_is_none(argument):
+    """It would have no finding."""
+    main = runpy.run_path(str(Path(__file__).parent / "fuzz" / "__main__.py"))["main"]
+    with pytest.raises(SystemExit) as ended:
+        main([argument])
+    assert ended.value.code == 2

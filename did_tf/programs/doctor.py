@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import contextlib
 import json
+import math
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ from absl import flags
 import did_tf
 from data_pipelines import DataError
 from did_tf import wiring
+from did_tf.common.errors import ConfigError
 from did_tf.programs.health import findings, machine, software, trial
 from did_tf.programs.health.findings import GOOD, WRONG, Finding
 
@@ -35,14 +39,17 @@ def main() -> None:
     """Looks at everything and prints what was found.
 
     Raises:
-      ConfigError: the experiment that is given is none.
+      ConfigError: the experiment that is given is none, or --seconds no number.
       SystemExit: 1, where something is wrong.
     """
+    if not math.isfinite(FLAGS.seconds):
+        raise ConfigError(f"--seconds={FLAGS.seconds}: it must be a number")
     found = []
-    for one in _look():
-        found.append(one)
-        if not FLAGS.json:
-            print(_told(findings.table([one])), flush=True)
+    with contextlib.redirect_stdout(sys.stderr) if FLAGS.json else contextlib.nullcontext():  # notes are no JSON
+        for one in _look():
+            found.append(one)
+            if not FLAGS.json:
+                print(_told(findings.table([one])), flush=True)
     if FLAGS.json:
         print(_told(json.dumps(findings.report(found, did_tf.__version__), indent=2)))
     elif findings.healthy(found):

@@ -218,6 +218,8 @@ def _opened(path):
         raise
     except Exception as error:  # of damaged files NumPy and zipfile raise a dozen kinds
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        if "pickle" in reason:  # NumPy's advice is to trust it
+            reason = "it is no .npz file of arrays"
         raise Damaged(f"cannot read checkpoint {path}: {reason}") from None
 
 

@@ -16,7 +16,7 @@ from did_tf.settings.effects import EFFECTS, OF_SEGMENTATION
 from did_tf.settings.kinds import KINDS, OPEN, PROTOCOLS
 from did_tf.training import losses, optimizers
 
-__all__ = ["KINDS", "OF_SEGMENTATION", "OPEN", "PROTOCOLS", "check", "check_loss", "without_effect"]
+__all__ = ["KINDS", "OF_SEGMENTATION", "OPEN", "PROTOCOLS", "check", "check_kinds", "check_loss", "without_effect"]
 
 _TESTING = ("dataset.", "model.", "data.crop", "evaluate.", "crf.")
 
@@ -42,6 +42,13 @@ def check(config: Config, training: bool = True) -> None:
         optimizers.check_options(config["optimizer"]["name"], config["optimizer"]["options"])
         for conflict in conflicts(config):
             raise ConfigError(conflict)
+
+
+def check_kinds(config: Config, section: str) -> None:
+    """Raises `ConfigError` for the first setting of a section that is of another kind, whatever it is for."""
+    for key, kind in KINDS.items():
+        if key.startswith(f"{section}."):
+            kind.check(key, _value(config, key))
 
 
 def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:

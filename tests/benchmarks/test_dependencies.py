@@ -36,3 +36,19 @@ def test_what_is_needed_is_closed_and_has_no_tools_of_tests():
 )  # fmt: skip
 def test_licences_that_reach_further_than_their_package(licence, strict):
     assert bool(dependencies.STRICT.search(licence)) == strict
+
+
+def test_a_licence_that_nobody_told_is_not_called_fine(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pip-licenses").touch()
+    monkeypatch.setattr(dependencies, "needed", lambda: ["ml-dtypes", "numpy"])
+    monkeypatch.setattr(dependencies, "licences", lambda tools, packages: [("Ml_Dtypes", "0.6", "Apache-2.0")])
+    monkeypatch.setattr(dependencies, "vulnerabilities", lambda tools, packages: ([], [], ""))
+    dependencies.main([f"--tools={tmp_path}"])
+    assert "NOT CHECKED: 1 of 2 packages, such as numpy (not listed)" in capsys.readouterr().out
+
+
+def test_tools_that_are_not_there_are_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        dependencies.main([f"--tools={tmp_path}"])
+    assert ended.value.code == 2
+    assert f"--tools={tmp_path} has no pip-licenses" in capsys.readouterr().err

@@ -40,6 +40,11 @@ def main(argv=None):
     name, _, number = args.only.partition(":")
     wanted = {name} if args.only else set(filter(None, args.surfaces.split(",")))
     kinds = [kind for kind in surfaces.SURFACES if not wanted or kind.__name__ in wanted]
+    if unknown := wanted - {kind.__name__ for kind in kinds}:
+        known = ", ".join(kind.__name__ for kind in surfaces.SURFACES)
+        parser.error(f"there is no surface {', '.join(sorted(unknown))}; known: {known}")
+    if number and not number.isdecimal():
+        parser.error(f"--only={args.only}: it must be SURFACE:NUMBER")
     warnings.simplefilter("ignore")
     if not args.only:  # decoders say on stderr what they think of a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -203,9 +203,10 @@ def test_a_limit_of_the_environment_counts_what_is_taken(monkeypatch):
     assert machine.free_memory() == 2**29
     monkeypatch.setenv(machine.LIMIT, "0.5")
     assert machine.free_memory() == 0
-    monkeypatch.setenv(machine.LIMIT, "much")
-    with pytest.raises(DataError, match="DID_TF_MEMORY=much: it must be a number of GiB"):
-        machine.free_memory()
+    for none in ("much", "nan", "-1", "0"):
+        monkeypatch.setenv(machine.LIMIT, none)
+        with pytest.raises(DataError, match=f"DID_TF_MEMORY={none}: it must be a number of GiB, more than 0$"):
+            machine.free_memory()
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Files of runs that were cut short or are of something else: one line that names the file."""
 
+import pickle
+
 import pytest
 
 from did_tf.common.errors import ConfigError
-from did_tf.runs import results, selection
+from did_tf.runs import checkpoints, results, selection
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 
 CONFIG = {"dataset": {"val_split": "val"}, "paper": {"split": "test"}}
@@ -51,3 +53,10 @@ def test_a_manifest_that_says_nonsense_is_named(tmp_path, content):
     now.update(data={"classes": ["a"]}, validation=None, class_weights=None)
     with pytest.raises(ConfigError, match=r"manifest\.json is .*; put it back as it was, or use another --run=dir$"):
         run.check({}, now)
+
+
+@pytest.mark.parametrize("content", [b"root:x:0:0", pickle.dumps({"model/kernel": 1})])
+def test_nobody_is_advised_to_trust_a_pickle(tmp_path, content):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(checkpoints.Damaged, match="cannot read checkpoint .*w.npz: it is no .npz file of arrays$"):
+        checkpoints.read(tmp_path / "w.npz")

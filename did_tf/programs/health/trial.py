@@ -94,6 +94,7 @@ def _judged(name, precision, status, rows, said):
     facts |= {"images_per_second": float(rows[-1]["images_per_second"]), "loss": float(rows[-1]["loss"])}
     if not math.isfinite(facts["loss"]):
         told = f"the loss is {facts['loss']} in {precision}"
+        facts["loss"] = str(facts["loss"])  # which is no number of JSON
         return Finding(name, WRONG, told, f"train.precision=float32; {again}", facts)
     if status not in STOPPED:
         return Finding(name, WRONG, f"it ended with exit status {status}: {error}", again, facts)

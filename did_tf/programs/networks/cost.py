@@ -27,7 +27,7 @@ import tensorflow as tf
 from absl import flags
 
 from data_pipelines import DataError
-from did_tf import wiring
+from did_tf import settings, wiring
 from did_tf.analysis import cost, measures, speed
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError, Failure
@@ -93,6 +93,7 @@ def _inference(config, size, batch):
 
 
 def _training(config, run, size, batch):
+    settings.check_kinds(config, "train")
     with contextlib.redirect_stdout(sys.stderr):  # the report alone goes to where --json is read
         train = wiring.resolved(config, run)["train"]
     crop = size or tuple(config["data"]["crop"])

@@ -157,6 +157,7 @@ def test_a_training_is_judged_by_its_steps_and_its_end(status, rows, said, state
     found = trial._judged("training, cpu", "float32", status, rows, said)
     assert found.state == state and told in found.told
     assert bool(found.mend) == (state == WRONG)
+    json.dumps(found.facts, allow_nan=False)
 
 
 @pytest.mark.slow
@@ -183,3 +184,16 @@ def test_json_is_all_that_is_printed_and_the_status_says_whether_all_is_well(mon
     assert program.run(monkeypatch, doctor, "--seconds=0", "--experiment=did_synthetic") == 0
     told = capsys.readouterr().out
     assert "samples in train" in told and told.endswith("all is well\n")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_time_that_never_ends_is_refused(monkeypatch, capsys, seconds):
+    assert program.run(monkeypatch, doctor, f"--seconds={seconds}") == 2
+    assert capsys.readouterr().err == f"error: --seconds={seconds}: it must be a number\n"
+
+
+def test_notes_are_no_part_of_the_json(monkeypatch, capsys):
+    idle = "--config.evaluate.overlap=0.3"
+    assert program.run(monkeypatch, doctor, "--json", "--seconds=0", "--experiment=did_synthetic", idle) == 0
+    out, errors = capsys.readouterr()
+    assert errors.startswith("note: evaluate.overlap=0.3 has no effect") and json.loads(out)["healthy"]

@@ -94,6 +94,8 @@ def test_it_is_printed_for_people(monkeypatch, capsys, model):
         (["--size=448"], "--size=448: it must be HEIGHTxWIDTH in pixels, such as 448x1024"),
         (["--size=0x9"], "--size=0x9: it must be HEIGHTxWIDTH"),
         (["--measure=all"], "--measure"),
+        (["--config.train.accumulate=0"], "train.accumulate must be"),
+        (["--config.train.recompute=2"], "train.recompute must be"),
     ],
 )
 def test_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, message):
