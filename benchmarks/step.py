@@ -1,5 +1,6 @@
 """What makes the training step of the paper's DID faster on a CPU, each thing added to those before it, in turns:
-`make bench ARGS=step`; and by themselves the gradients of filters in two ways, `make bench ARGS=filters`.
+`make bench ARGS=step`; and by themselves the gradients of filters in two ways, and with oneDNN the convolutions of one
+image, `make bench ARGS=filters`.
 """
 
 import functools
@@ -12,7 +13,7 @@ from benchmarks import turns
 from benchmarks.turns import Case
 from data_pipelines import memory
 from did_tf.common import processor
-from did_tf.models.layers.convolution import filter_gradient
+from did_tf.models.layers.convolution import filter_gradient, forward
 
 CROPS = 4
 # side of the features, channels, filters, side of the filter; the first are of DID with crops of 321x321
@@ -30,6 +31,9 @@ FILTERS = (
     (65, 512, 512, 3),
     (129, 48, 12, 3),
 )
+
+ONE = ((512, 64, 64, 3), (512, 64, 128, 3), (256, 192, 48, 3))
+"""Of DID with a crop of 1024x1024."""
 
 
 def step(precisions, seconds):
@@ -70,16 +74,37 @@ def filters(precisions, seconds):
                 f"  {precision:9} {shape}: kernel {kernel:7.2f}  products {products:7.2f}  {kernel / products:5.2f} x"
             )
 
+    if processor.onednn_is_asked_for():
+        _one_image()
+
+
+def _one_image():
+    """Prints milliseconds of convolutions of one image, by TensorFlow's own choice and as a volume, and their ratio."""
+    print("\nconvolutions of one image, float32, ms: side, channels -> filters, the filter's side")
+    options = {"strides": [1] * 4, "padding": "SAME", "dilations": [1] * 4}
+    for side, channels, count, size in (*ONE, *(shape for shape in FILTERS if shape[-1] > 1)):
+        x, kernel = tf.random.normal((1, side, side, channels)), tf.random.normal((size, size, channels, count))
+        alone, volume = _times(
+            functools.partial(tf.raw_ops.Conv2D, input=x, filter=kernel, **options),
+            functools.partial(forward, x, kernel, options),
+        )
+        shape = f"{side:4} {channels:5} -> {count:3}, {size}x{size}"
+        print(f"  {shape}: image {alone:7.2f}  volume {volume:7.2f}  {alone / volume:5.2f} x")
+
 
 def _medians(dtype, side, channels, count, size):
     x = tf.cast(tf.random.normal((CROPS, side, side, channels)), dtype)
     slopes = tf.cast(tf.random.normal((CROPS, side, side, count)), dtype)
     shape = (size, size, channels, count)
     kernel = functools.partial(tf.raw_ops.Conv2DBackpropFilter, filter_sizes=shape, strides=[1] * 4, padding="SAME")
-    calls = (
-        tf.function(lambda: kernel(input=x, out_backprop=slopes), autograph=False),
-        tf.function(lambda: filter_gradient(x, slopes, (size, size), "same"), autograph=False),
+    return _times(
+        lambda: kernel(input=x, out_backprop=slopes), lambda: filter_gradient(x, slopes, (size, size), "same")
     )
+
+
+def _times(*ways):
+    """Milliseconds of each of several functions, medians of turns."""
+    calls = [tf.function(way, autograph=False) for way in ways]
     times = [[_milliseconds(call) for call in calls] for _ in range(9)]
     return np.median(times[2:], axis=0)
 

@@ -15,7 +15,7 @@ from tensorflow import keras
 from did_tf.analysis.update import Held, held
 from did_tf.common.errors import ConfigError
 
-IDLE = 1.06
+IDLE = 1.12
 """By how much the pool that TensorFlow takes tensors from is larger than they: pieces are not of their sizes."""
 LOADED, EACH = 480e6, 0.1e6
 """Bytes of what TensorFlow loads and finds out in the first update, and of each operation of its graph."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -67,7 +68,7 @@ def faster_by_products(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.Tens
 
 
 def slow_alone(kernel_size: tuple[int, int], inputs: tf.Tensor | tf.TensorSpec) -> bool:
-    """Whether TensorFlow's convolution with a filter of that size is slow for `inputs`, one image: see `_forward`."""
+    """Whether TensorFlow's convolution with a filter of that size is slow for `inputs`, one image: see `forward`."""
     one = inputs.shape[0] == 1 and inputs.dtype == tf.float32 and kernel_size != (1, 1)
     return one and processor.onednn_is_asked_for() and not tf.config.list_physical_devices("GPU")
 
@@ -95,20 +96,20 @@ def _convolve(
                 )
             else:  # without oneDNN, TensorFlow's own knows no dilation
                 turned = tf.transpose(tf.reverse(filters, [0, 1]), [0, 1, 3, 2])
-                own = _forward(slopes, turned, options)
+                own = forward(slopes, turned, options)
             if products:
                 return own, filter_gradient(x, slopes, filters.shape[:2], padding, dilation)
             return own, tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=filters.shape, out_backprop=slopes, **options
             )
 
-        return _forward(x, filters, options), gradients
+        return forward(x, filters, options), gradients
 
     return convolved(inputs, kernel)
 
 
-def _forward(x, filters, options):
-    """The convolution itself.
+def forward(x: tf.Tensor, filters: tf.Tensor, options: Mapping[str, Any]) -> tf.Tensor:
+    """The convolution itself, of [N, H, W, C] with [rows, columns, C, filters]; `options` are those of `Conv2D`.
 
     Of one image in float32 TensorFlow gives oneDNN the filters in the order that they have. It knows but one way with
     these, products over a copy of the features for each tap: ten times their bytes and up to five times the time of its
