@@ -71,7 +71,7 @@ def test_gradients_of_weights_are_counted_where_features_are_few():
 def test_what_cannot_fit_is_refused_before_the_first_step():
     room.check_room(need(), int(0.9 * takes(8)) + 1)
     assert refusal(need(), 0.9 * takes(8) - 1e6).startswith(
-        "train.batch_size=8 can't be trained with data.crop=(10, 20): it takes about 8.4 GiB, and 7.5 GiB are free; "
+        "train.batch_size=8 can't be trained with data.crop=(10, 20): it takes about 8.8 GiB, and 7.9 GiB are free; "
     )
     room.check_room(need(), int(0.9 * need()().on_gpu) + 1, on_gpu=True)
 
@@ -101,7 +101,7 @@ def test_the_largest_batch(capsys, crops, settings, size):
 
 
 def test_not_one_crop():
-    with pytest.raises(ConfigError, match="train.batch_size=auto: 2 crops, one for each share, take up to 2.7 GiB"):
+    with pytest.raises(ConfigError, match="train.batch_size=auto: 2 crops, one for each share, take up to 2.8 GiB"):
         room.largest_batch(need(batch_size="auto", devices=2), 2 * 10**9)
 
 
