@@ -102,8 +102,7 @@ class Trainer:
         for line in self.run.check(config, self.manifest):
             print(line)
         if saved:
-            path, arrays = saved
-            checkpoints.assign(self._state(), arrays, f"checkpoint {path}", checkpoints.ADVICE)
+            checkpoints.assign(self._state(), saved[1], f"checkpoint {saved[0]}", checkpoints.ADVICE)
             self.keeper.check_best(self.best)
             print(f"resuming {self.run.folder} at step {int(self.step)}{self._extension()}")
         else:
