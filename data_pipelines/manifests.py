@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from data_pipelines.names import is_inside
+from data_pipelines.inside import is_inside
 from data_pipelines.spec import DataError, DatasetSpec
 
 FORMAT = 2

@@ -14,8 +14,8 @@ import numpy as np
 
 from data_pipelines.datasets import pascal_voc
 from data_pipelines.datasets.files import FileDataset
+from data_pipelines.inside import is_inside
 from data_pipelines.memory import check_room
-from data_pipelines.names import is_inside
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Sample
 
 # COCO's names of VOC's classes, where they differ. The other 60 of its 80 classes are background.

@@ -63,7 +63,7 @@ def _settled(size, before):
 
 
 Span = tuple[np.ndarray, np.ndarray]
-"""(first, last) place of a source from which a path leads to each place of a layer along an axis: [copies, size] each.
+"""(first, last) place of a source from which a path leads to each place of a layer along an axis, [copies, size] each.
 
 First is above last where no path leads there.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import did_tf
-from data_pipelines.names import is_inside
+from data_pipelines.inside import is_inside
 from data_pipelines.spec import DatasetSpec
 from data_pipelines.writing import beside, sweep
 from did_tf.common.errors import ConfigError
