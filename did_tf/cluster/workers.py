@@ -66,6 +66,12 @@ class Workers:
         mine = [str(device) for device in self.strategy.extended.worker_devices]
         return [name.replace(f"task:{self.index}", f"task:{i}") for i in range(self.count) for name in mine]
 
+    def several_devices(self) -> list[str]:
+        """Those of this process's own replicas, where it has several; else none."""
+        if self.strategy.num_replicas_in_sync // self.count < 2:
+            return []
+        return [str(device) for device in self.strategy.extended.worker_devices]
+
     def summed(self, numbers: np.ndarray) -> np.ndarray:
         """The sum over all workers of whole numbers, in arrays of one shape, int64."""
         numbers = np.asarray(numbers, np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 import tempfile
@@ -16,6 +18,8 @@ from data_pipelines import DataError
 from did_tf.common.errors import ConfigError, Failure
 
 BAD_INPUT, FAILED = 2, 1
+_NO_THREAD = (os.strerror(errno.EAGAIN), "can't start new thread")
+"""What a RuntimeError says where the system gives no further thread: C++'s words, and Python's."""
 _UNDERSTOOD = (Failure, OSError, MemoryError, tf.errors.ResourceExhaustedError)
 
 
@@ -37,6 +41,10 @@ def end(error: Exception, run: Path | None) -> NoReturn:
     # TensorFlow wraps what the reading of a sample has raised.
     if inner := re.search(r"DataError: ([^\n]+)", str(error)):
         _exit(inner[1], BAD_INPUT)
+    if isinstance(error, RuntimeError) and str(error) in _NO_THREAD:
+        _exit(
+            f"no further thread can be started: memory, or the number of processes, is at its limit ({error})", FAILED
+        )
     if isinstance(error, _UNDERSTOOD):
         _exit(str(error) or type(error).__name__, FAILED)
     what = f"internal error, {type(error).__name__}: {str(error):.300}"

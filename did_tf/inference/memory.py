@@ -46,6 +46,7 @@ class Fitting:
       itemsize: bytes of a value of the images.
       keep_all: whether the probabilities of a whole image are needed at once, as a call gives them, not in strips.
       beside: function of an image's size that gives the bytes that are taken beside the network, such as by a CRF.
+      at_once: how many images are under way.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Fitting:
         itemsize: int,
         keep_all: bool = True,
         beside: Callable[[Size], float] | None = None,
+        at_once: int = 1,
     ) -> None:
-        self._beside = beside or (lambda size: 0.0)
+        self._beside, self._at_once = beside or (lambda size: 0.0), at_once
         self.make = functools.lru_cache(maxsize=None)(make)
         self._ways = [*dict.fromkeys((protocol, IN_TILES))]
         self._need = functools.lru_cache(maxsize=None)(lambda way: Need(self.make(way), keep_all))
@@ -100,7 +102,7 @@ class Fitting:
         return any(self._needed(size, way, rough) <= self._free for rough in (True, False))
 
     def _needed(self, size, way, rough=False):
-        return self._need(way)(size, self._itemsize, rough) + self._beside(size)
+        return self._at_once * (self._need(way)(size, self._itemsize, rough) + self._beside(size))
 
     def _tell(self, which, name, size):
         height, width = self.make(IN_TILES).tile

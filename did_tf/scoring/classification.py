@@ -18,9 +18,11 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from data_pipelines.spec import Dataset
+from did_tf.cluster.devices import Spread
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
+from did_tf.common.streams import side_by_side
 from did_tf.common.text import aligned, of_paper
 from did_tf.scoring.evaluation import LAST, MAIN
 
@@ -117,6 +119,7 @@ def evaluate(
     limit: int | None = None,
     part: slice = slice(None),
     between: Callable[[], None] = lambda: None,
+    devices: Sequence[str] = (),
 ) -> Classification:
     """Ranks the true class of every image of `split`.
 
@@ -128,6 +131,7 @@ def evaluate(
       limit: take the first so many images only.
       part: which of these images.
       between: is called after every batch; what it raises ends the scoring.
+      devices: TensorFlow's names of those that share the batches; none for TensorFlow's own choice.
 
     Raises:
       DataError: the data can't be read.
@@ -139,17 +143,22 @@ def evaluate(
             return classifier.prepare(image), int(class_id)
 
     samples, images, damage = dataset.samples(split)[:limit][part], [], Damage()
+    logits = Spread(classifier.logits, devices)
+
+    def ranked(batch):
+        """Of the images of a batch; none once some can't be read."""
+        pairs = pool.map(read, batch)
+        if damage.reasons:
+            return []
+        crops, classes = zip(*pairs)
+        return true_ranks(logits(crops), classes)
+
+    batches = [samples[i : i + classifier.batch_size] for i in range(0, len(samples), classifier.batch_size)]
     with ThreadPool(THREADS) as pool, tqdm(total=len(samples), desc=split, unit="image", disable=not progress) as bar:
-        for first in range(0, len(samples), classifier.batch_size):
-            batch = samples[first : first + classifier.batch_size]
-            pairs = pool.map(read, batch)
+        for batch, ranks in side_by_side(ranked, batches, len(devices)):
+            images += [(sample.name, int(rank)) for sample, rank in zip(batch, ranks())]
             bar.update(len(batch))
             between()
-            if damage.reasons:
-                continue
-            crops, classes = zip(*pairs)
-            ranks = true_ranks(classifier.logits(crops), classes)
-            images += [(sample.name, int(rank)) for sample, rank in zip(batch, ranks)]
     damage.tell(f"{split} has no score without: mend it, or take it out of the data")
     return Classification(images)
 

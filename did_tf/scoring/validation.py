@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines.spec import Dataset
+from did_tf.cluster.devices import Spread
 from did_tf.cluster.workers import Workers
 from did_tf.common import visualize
 from did_tf.scoring import classification, evaluation
@@ -24,7 +25,7 @@ class SegmentationValidation:
       make_predictor: gives what `evaluation.evaluate` takes, for the weights of the moment; called for each validation.
       dataset: `Dataset` for segmentation.
       panels: how many images are shown.
-      workers: that share the images; every one gets the scores of all of them.
+      workers: that share the images, each on all of its devices; every one gets the scores of all of them.
 
     Attributes:
       remark: how many classes the last mean IoU was of, where it left some out; else empty.
@@ -64,7 +65,9 @@ class SegmentationValidation:
                 panels.append(visualize.side_by_side(shown, ["image", "label", "prediction"]))
 
         part, classes = self.workers.part(len(self.dataset.samples(split))), self.dataset.spec.num_classes
-        result = evaluation.evaluate(self.make_predictor(), self.dataset, split, progress, watch=watch, part=part)
+        devices = self.workers.several_devices()
+        predict, streams = Spread(self.make_predictor(), devices), len(devices)
+        result = evaluation.evaluate(predict, self.dataset, split, progress, watch=watch, streams=streams, part=part)
         mine = result.matrices.get(evaluation.MAIN, ConfusionMatrix(classes))  # none where there are few images
         matrix = ConfusionMatrix(classes, self.workers.summed(mine.counts))
         shown = known(matrix.iou())
@@ -102,7 +105,10 @@ class ClassificationValidation:
         """As of `SegmentationValidation`, `between` after every batch; there is nothing more to show."""
         part = self.workers.part(len(self.dataset.samples(split)))
         made = self.make_classifier()
-        result = classification.evaluate(made, self.dataset, split, progress, part=part, between=between)
+        devices = self.workers.several_devices()
+        result = classification.evaluate(
+            made, self.dataset, split, progress, part=part, between=between, devices=devices
+        )
         ranks = np.array([rank for _, rank in result.images], np.int64)
         images, *right = self.workers.summed(np.array([len(ranks), *(np.sum(ranks < k) for k in (1, 5))]))
         return {f"top{k}_accuracy": float(hits / images) for k, hits in zip((1, 5), right)}, lambda: None

@@ -13,6 +13,7 @@ from tensorflow import keras
 
 from data_pipelines import memory
 from did_tf.cluster.places import VARIABLE, of_tensorflow
+from did_tf.cluster.waiting import meet, patience
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 
@@ -38,6 +39,7 @@ def make_strategy(devices: str) -> tf.distribute.Strategy:
     Raises:
       ConfigError: a name of another form, a GPU that is not there, several CPUs after TensorFlow has started with
         fewer, or a TF_CONFIG that can't be.
+      Failure: one of the other processes does not come.
     """
     gpus = tf.config.list_physical_devices("GPU")
     match = re.fullmatch(r"auto|cpu(?:\*(\d+))?|gpu(?::(\d+))?", devices)
@@ -156,6 +158,7 @@ def _of_workers(place, gpus):
     tf.config.set_visible_devices(gpus, "GPU")
     ways = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(implementation=ways.AUTO if gpus else ways.RING)
+    meet(place, patience(os.environ))
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (RuntimeError, tf.errors.OpError) as error:

@@ -176,7 +176,9 @@ def make_validation(
         make_one = keep(functools.partial(make_classifier, config, model, frozen))
         return ClassificationValidation(make_one, dataset, workers)
     split, how = config["dataset"]["val_split"], config["train"]["validation"]
-    fitting = make_fitting(config, model, dataset.spec, how, outputs=[MAIN])
+    fitting = make_fitting(
+        config, model, dataset.spec, how, outputs=[MAIN], at_once=max(1, len(workers.several_devices()))
+    )
     way = fitting.all(sizes_of(dataset, dataset.samples(split) if split else []))
     workers.check_same({"how the memory lets it validate (train.validation=tiles_once takes less)": way})
     make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen))

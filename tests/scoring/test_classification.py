@@ -190,3 +190,10 @@ def test_the_table():
         "top-5     12.50       0.00",
     ]
     assert table(result).splitlines()[0] == "error, %   main"
+
+
+def test_devices_share_the_batches(folder):
+    dataset, classifier = load("imagenet", folder), Classifier(Mean([20.0 * n for n in range(7)]), 16, batch_size=4)
+    alone = evaluate(classifier, dataset, "val", progress=False)
+    assert evaluate(classifier, dataset, "val", progress=False, devices=["/cpu:0", "/cpu:0"]) == alone
+    assert len(alone.images) == 21

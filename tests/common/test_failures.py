@@ -1,0 +1,26 @@
+"""How a program ends that can't go on."""
+
+import pytest
+
+from did_tf.common import failures
+
+
+def ended(error, run, capsys):
+    """(status, what is told)."""
+    with pytest.raises(SystemExit) as caught:
+        failures.end(error, run)
+    return caught.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["Resource temporarily unavailable", "can't start new thread"])
+def test_a_system_that_gives_no_thread_is_no_fault_of_the_program(tmp_path, capsys, words):
+    told = f"error: no further thread can be started: memory, or the number of processes, is at its limit ({words})\n"
+    assert ended(RuntimeError(words), tmp_path, capsys) == (1, told)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_nobody_foresaw_leaves_its_trace(tmp_path, capsys):
+    trace = tmp_path / "error.log"
+    told = f"error: internal error, RuntimeError: a thread; its trace is in {trace}\n"
+    assert ended(RuntimeError("a thread"), tmp_path, capsys) == (1, told)
+    assert "RuntimeError: a thread" in trace.read_text()
