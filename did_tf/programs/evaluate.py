@@ -61,7 +61,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit]) if segments else {}
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, protocols, sizes, len(sizes))
-    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
+    model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
     if not segments:
         _classify(config, run, subject)
