@@ -199,6 +199,7 @@ class Mirror:
         """Fetches what is at the place and not in the copy. Raises OSError."""
         for name in filter(_belongs, remote.files(self.place)):
             path = self.folder / name
+            self._sent.setdefault(name, [])  # whoever sent it was killed before that was noted
             if not path.is_file():
                 remote.fetch(f"{self.place}/{name}", path)
                 self._sent[name] = _stamp(path)

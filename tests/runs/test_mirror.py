@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_sending_that_fails_leaves_training_alone_and_is_tried_again(bucket, mon
             patch.setattr(remote, "send", broken)
             run.publish()
             while not (told := capsys.readouterr().err):
-                pass
+                time.sleep(0.01)
         run.publish()
     assert "note: " in told and "no network" in told and told.count("\n") == 1
     assert content(bucket / "run") == {"metrics.csv": "row\n"}
