@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeGuard
 
-import tensorflow as tf
-
 from data_pipelines.content import cache_folder
 from data_pipelines.spec import DataError
 
@@ -45,13 +43,13 @@ def checked(place: str) -> str:
     scheme, _, path = place.partition("://")
     if not path.strip("/"):
         raise DataError(f"{place} names no folder: expected {scheme}://BUCKET/FOLDER")
-    if scheme not in tf.io.gfile.get_registered_schemes():
+    if scheme not in _gfile().get_registered_schemes():
         with contextlib.suppress(Exception):  # built for another TensorFlow it fails in many ways
             importlib.import_module(_MORE)
-    known = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
+    known = sorted(filter(None, _gfile().get_registered_schemes()))
     if scheme not in known:
         raise DataError(
-            f"{place}: TensorFlow {tf.__version__} has no file system {scheme}://, but {', '.join(known)}; install "
+            f"{place}: this TensorFlow has no file system {scheme}://, but {', '.join(known)}; install "
             f"tensorflow-io in the release that is for it, if there is one, or mount the bucket as a folder"
         )
     return place.rstrip("/")
@@ -66,7 +64,7 @@ def local_copy(place: str, kind: str) -> Path:
 def files(place: str) -> list[str]:
     """Names of all files in a folder and those below, "a/b.c", sorted; none without a folder. Raises OSError."""
     with _told(place):
-        found = [f"{folder.rstrip('/')}/{name}" for folder, _, names in tf.io.gfile.walk(place) for name in names]
+        found = [f"{folder.rstrip('/')}/{name}" for folder, _, names in _gfile().walk(place) for name in names]
     return sorted(path[len(place) + 1 :] for path in found)
 
 
@@ -76,8 +74,8 @@ def fetch(source: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with _told(source):
         try:
-            expected = tf.io.gfile.stat(source).length
-            tf.io.gfile.copy(source, str(part), overwrite=True)
+            expected = _gfile().stat(source).length
+            _gfile().copy(source, str(part), overwrite=True)
             if part.stat().st_size != expected:
                 raise OSError(errno.EIO, f"{part.stat().st_size} of its {expected} bytes came", source)
             os.replace(part, target)
@@ -88,12 +86,12 @@ def fetch(source: str, target: Path) -> None:
 def send(source: Path, target: str) -> None:
     """Copies a local file to a remote place, where it appears, or takes an older one's, whole. Raises OSError."""
     with _sent(target) as path:
-        tf.io.gfile.copy(str(source), path, overwrite=True)
+        _gfile().copy(str(source), path, overwrite=True)
 
 
 def write(target: str, data: bytes) -> None:
     """Writes a small file, which appears whole. Raises OSError."""
-    with _sent(target) as path, tf.io.gfile.GFile(path, "wb") as file:
+    with _sent(target) as path, _gfile().GFile(path, "wb") as file:
         file.write(data)
 
 
@@ -101,16 +99,16 @@ def read(source: str) -> bytes | None:
     """Content of a small file; None where there is none. Raises OSError."""
     with _told(source):
         try:
-            with tf.io.gfile.GFile(source, "rb") as file:
+            with _gfile().GFile(source, "rb") as file:
                 return file.read()
-        except tf.errors.NotFoundError:
+        except _errors().NotFoundError:
             return None
 
 
 def remove(target: str) -> None:
     """Deletes a file, if it is there. Raises OSError."""
-    with _told(target), contextlib.suppress(tf.errors.NotFoundError):
-        tf.io.gfile.remove(target)
+    with _told(target), contextlib.suppress(_errors().NotFoundError):
+        _gfile().remove(target)
 
 
 @contextlib.contextmanager
@@ -121,10 +119,10 @@ def _sent(target: str) -> Iterator[str]:
         if target.startswith(tuple(f"{scheme}://" for scheme in _OBJECTS)):
             yield target
             return
-        tf.io.gfile.makedirs(folder)
+        _gfile().makedirs(folder)
         part = f"{folder}/.{name}.part"
         yield part
-        tf.io.gfile.rename(part, target, overwrite=True)
+        _gfile().rename(part, target, overwrite=True)
 
 
 @contextlib.contextmanager
@@ -132,6 +130,17 @@ def _told(place: str) -> Iterator[None]:
     """Within it, what TensorFlow can't read or write is an OSError that names the place."""
     try:
         yield
-    except tf.errors.OpError as error:
+    except _errors().OpError as error:
         reason = " ".join(str(error.message).split()) or type(error).__name__
         raise OSError(errno.EIO, f"{type(error).__name__}: {reason:.300}", place) from None
+
+
+# TensorFlow is imported where a place is remote: whoever only asks whether it is does not wait for it.
+
+
+def _gfile():
+    return importlib.import_module("tensorflow").io.gfile
+
+
+def _errors():
+    return importlib.import_module("tensorflow").errors
