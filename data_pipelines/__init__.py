@@ -15,6 +15,7 @@ from data_pipelines.datasets.kitti_road import KittiRoad
 from data_pipelines.datasets.pascal_voc import PascalVOC
 from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.own_data.folders import Folders
+from data_pipelines.remote import is_remote
 from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
 
 __all__ = ["IGNORE", "DataError", "Dataset", "DatasetSpec", "Sample", "load", "names", "spec_of"]
@@ -68,6 +69,11 @@ def _arguments(name, folder, options):
     """What the class of data set `name` is called with. Raises `DataError` where it or an option is unknown."""
     if name not in _DATASETS:
         raise DataError(f"unknown dataset {name!r}; known: {', '.join(names())}")
+    if is_remote(folder):
+        raise DataError(
+            f"the files of {name} can't be read at {folder}: prepare records on a machine that has the files, "
+            f"did_tf prepare --dataset={name} --output=gs://BUCKET/FOLDER, and train with --data=gs://BUCKET/FOLDER"
+        )
     known = inspect.signature(_DATASETS[name]).parameters
     for key, value in options.items():
         if key not in known or key == "folder":

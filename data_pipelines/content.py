@@ -72,6 +72,15 @@ def digests(paths: Iterable[str | Path], progress: bool = False) -> dict[str, st
     return found
 
 
+def sha256(path: Path) -> str:
+    """Of the bytes of a file, in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(BUFFER):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def cache_folder() -> Path:
     """What the user keeps between runs: $DID_TF_CACHE, else did_tf in $XDG_CACHE_HOME, else ~/.cache/did_tf.
 

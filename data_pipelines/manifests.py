@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,14 +16,18 @@ FORMAT = 2
 SHARD = ".tfrecord"
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
+def read_manifest(path: str | Path, data: bytes | None = None) -> dict[str, Any]:
     """Content of SPLIT.json: {"format", "dataset", "spec", "shards": a list of `records.Shard`, and more}.
+
+    Args:
+      path: of the file.
+      data: its bytes, where they were read already.
 
     Raises:
       DataError: the file is no manifest.
     """
     try:
-        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+        manifest = json.loads((Path(path).read_bytes() if data is None else data).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}; delete it and prepare again") from None
     if not isinstance(manifest, dict) or "format" not in manifest:
@@ -30,7 +35,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     if manifest["format"] != FORMAT:
         raise DataError(
             f"{path} is of records in format {manifest['format']!r:.60}, and this version reads format {FORMAT} alone: "
-            f"delete {Path(path).parent} and prepare again"
+            f"delete {os.path.dirname(path)} and prepare again"
         )
     return checked(path, manifest)
 
@@ -70,7 +75,7 @@ def description_in(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps({"dataset": manifest["dataset"], "spec": {**usual, **spec}}, default=repr))
 
 
-def spec_in(folder: Path, description: Mapping[str, Any]) -> DatasetSpec:
+def spec_in(folder: str | Path, description: Mapping[str, Any]) -> DatasetSpec:
     """The `DatasetSpec` that a `description_in` a manifest of `folder` holds. Raises `DataError` where it is none."""
     try:
         return DatasetSpec(**{key: _tuples(value) for key, value in description["spec"].items()})

@@ -18,9 +18,11 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from data_pipelines.fetched import fetch, manifests_at
 from data_pipelines.identity import fingerprint
 from data_pipelines.manifests import described, description_in, difference, read_manifest, spec_in
 from data_pipelines.memory import check_room
+from data_pipelines.remote import is_remote
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
 HEAD, FRAME = 12, 16
@@ -53,7 +55,7 @@ class Prepared(Dataset):
     """The splits of a data set that were prepared in `folder`.
 
     Attributes:
-      folder: as given.
+      folder: as given: a path, or a remote place, from which the records of a split are fetched for its samples.
       spec: that of the data set which the records were made from.
 
     Raises:
@@ -61,16 +63,14 @@ class Prepared(Dataset):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self._manifests = {path.stem: read_manifest(path) for path in sorted(self.folder.glob("*.json"))}
+        self.folder, self._is_remote = folder, is_remote(folder)
+        self._manifests = manifests_at(str(folder)) if self._is_remote else _manifests_in(Path(folder))
         if not self._manifests:
+            place = folder if self._is_remote else Path(folder).resolve()
             raise DataError(
-                f"no prepared records in {self.folder.resolve()}: expected SPLIT.json and SPLIT-*.tfrecord, which "
+                f"no prepared records in {place}: expected SPLIT.json and SPLIT-*.tfrecord, which "
                 "`did_tf prepare --dataset=... --output=dir` writes"
             )
-        for manifest in self._manifests.values():
-            for shard in manifest["shards"]:
-                check_size(self.folder, shard)
         parts = {split: description_in(manifest) for split, manifest in self._manifests.items()}
         self._described = next(iter(parts.values()))
         for split, part in parts.items():
@@ -122,7 +122,10 @@ class Prepared(Dataset):
                 f"{self.folder} holds no complete records of split {split!r}, but of {', '.join(self._manifests)}; "
                 f"`did_tf prepare --dataset={self.spec.name} --output={self.folder}` with --splits={split} writes them"
             )
-        return [record for shard in self._manifests[split]["shards"] for record in records(self.folder, shard)]
+        folder, shards = self.folder, self._manifests[split]["shards"]
+        if self._is_remote:
+            folder, shards = fetch(str(folder), shards)
+        return [record for shard in shards for record in records(folder, shard)]
 
     def read(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """(image, label) of a `Record`, as `Dataset.read` has them. Raises `DataError` where its bytes are damaged."""
@@ -210,6 +213,15 @@ def check_records(folder: str | Path, shard: Shard) -> None:
 def damaged(shard: str | Path, how: str) -> DataError:
     """The error for a shard, a path, that isn't as it was written."""
     return DataError(f"{shard} is damaged ({how}): delete it and run `did_tf prepare` again, which writes it anew")
+
+
+def _manifests_in(folder):
+    """{split: its manifest} of a local folder. Raises `DataError` where one, or a shard, is missing or cut short."""
+    found = {path.stem: read_manifest(path) for path in sorted(folder.glob("*.json"))}
+    for manifest in found.values():
+        for shard in manifest["shards"]:
+            check_size(folder, shard)
+    return found
 
 
 def _features(record):

@@ -22,9 +22,12 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from data_pipelines import load, manifests, records
+from data_pipelines.content import sha256
+from data_pipelines.fetched import written
 from data_pipelines.identity import fingerprint, with_content
 from data_pipelines.programs import command
-from data_pipelines.programs.shards import Numbers, read_ahead, sha256, write_shard
+from data_pipelines.programs.shards import Numbers, read_ahead, write_shard
+from data_pipelines.remote import check_local, is_remote
 from data_pipelines.spec import DataError, Dataset
 from data_pipelines.writing import sweep, write_file
 
@@ -46,7 +49,9 @@ exit status: 0 all is there and whole; 1 a failure while running; 2 bad input, o
 def main(argv: list[str] | None = None) -> int:
     """Runs `did_tf prepare --dataset`. Returns the exit status."""
     parser = command.Parser("Writes samples into sharded TFRecords, for training from them.", EPILOG)
-    parser.add_argument("--output", metavar="DIR", help="folder of the records (default: data/NAME_prepared)")
+    parser.add_argument(
+        "--output", metavar="DIR", help="folder of the records, or a remote place (default: data/NAME_prepared)"
+    )
     parser.add_argument("--splits", default="train,val", metavar="A,B", help="default: train,val")
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set, as in dataset.options"
@@ -58,18 +63,20 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _program(args):
-    output = Path(args.output or f"data/{args.dataset}_prepared")
+    output = args.output or f"data/{args.dataset}_prepared"
     splits = args.splits.split(",")
     if args.verify:
-        return _verify_all(output, splits)
+        check_local(output, "--output of --verify")
+        return _verify_all(Path(output), splits)
     options = command.options(args.option)
     dataset = load(args.dataset, args.folder, **options)
     source = {"name": args.dataset, "options": options}
     encoding = records.ZLIB if args.compress else records.RAW
-    for split in splits:
-        manifest = prepare(dataset, split, output, source, args.shard_megabytes, encoding, progress=True)
-        print(describe(manifest, output))
-    print(f"train from them: --config.dataset.prepared={output}")
+    with written(output, splits) as folder:
+        for split in splits:
+            manifest = prepare(dataset, split, folder, source, args.shard_megabytes, encoding, progress=True)
+            print(describe(manifest, folder))
+    print(f"train from them: --{'data' if is_remote(output) else 'config.dataset.prepared'}={output}")
     return 0
 
 

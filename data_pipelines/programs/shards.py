@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from data_pipelines import records
+from data_pipelines.content import sha256
 from data_pipelines.spec import DataError, Dataset, Sample
 from data_pipelines.writing import replacing, sweep
-
-CHUNK = 2**20
 
 
 def write_shard(path: Path, pairs: Iterable[tuple[Sample, bytes]], expected: Any = None) -> dict[str, Any]:
@@ -81,12 +79,3 @@ def read_ahead(
 
 def _record(dataset: Dataset, encoding: str, sample: Sample) -> bytes:
     return records.encode(sample, *dataset.read(sample), encoding)
-
-
-def sha256(path: Path) -> str:
-    """Of the bytes of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -18,30 +18,30 @@ from pathlib import Path
 from types import ModuleType
 
 from absl import flags, logging
-from matplotlib.figure import Figure
 from ml_collections import ConfigDict
-from tensorflow import keras
 
 import experiments
+from data_pipelines.remote import is_remote
 from data_pipelines.spec import DataError, DatasetSpec
 from did_tf import models, settings, wiring
 from did_tf.cluster import places
-from did_tf.common import failures, visualize
+from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.inference import crf
 from did_tf.inference.refining import Refiner
 from did_tf.programs.overrides import change, changes, idle_in_testing
-from did_tf.runs import checkpoints
 from did_tf.runs.identity import flatten
 from did_tf.runs.run_folder import RunFolder, default_run, split_name
 from did_tf.wiring import Config
 from experiments import base
 
 flags.DEFINE_string("experiment", None, "Experiment, NAME or NAME:ARG (see experiments/), or the path of a .py file.")
-flags.DEFINE_string("run", None, "Run folder. Default: runs/EXPERIMENT.")
-flags.DEFINE_string("data", None, "Folder of the data set. Default: data/DATASET.")
+flags.DEFINE_string("run", None, "Run folder, or a remote place, gs://BUCKET/RUN. Default: runs/EXPERIMENT.")
+flags.DEFINE_string("data", None, "Folder of the data set, or remote place of records. Default: data/DATASET.")
 flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
+REMOTE = ("run", "runs", "data", "weights")
+"""Flags that may be remote places. A program that has others says so likewise."""
 
 
 def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> None:
@@ -93,14 +93,14 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
     path = FLAGS.run or default_run(FLAGS.experiment)
-    config = resolve(FLAGS.experiment, RunFolder(path), config_arguments(), training)
-    folder = RunFolder(path, FLAGS.experiment, defaults(config["model"]["name"]))
+    run = wiring.open_run(path) if _is_chief() else RunFolder(Path(path).name)
+    config = resolve(FLAGS.experiment, run, config_arguments(), training)
+    folder = RunFolder(run.folder, FLAGS.experiment, defaults(config["model"]["name"]), run.mirror)
     if training:
         _note(settings.without_effect(config, changes(config_arguments()), _task(config)))
-    if not training and folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
-        print(f"{folder.folder} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
-    if FLAGS.data:
-        config["dataset"]["folder"] = FLAGS.data
+    elif folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
+        print(f"{folder.name} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
+    wiring.set_data(config, FLAGS.data)
     return config, folder
 
 
@@ -121,25 +121,6 @@ def make_refiner(config: Config, spec: DatasetSpec, wanted: bool) -> Refiner | N
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: no --crf")
     return Refiner(crf.make(spec, config["crf"]), spec.num_classes)
-
-
-def network(config: Config, run: RunFolder) -> tuple[keras.Model, DatasetSpec, str]:
-    """(model, spec, what its weights are): a run's network, or one with random weights where it has none.
-
-    Raises `ConfigError` and `DataError` as `wiring.load_network` does.
-    """
-    if (run.best / "weights.npz").is_file() or checkpoints.saved_steps(run.checkpoints):
-        model, spec, _ = wiring.load_network(config, run.folder)
-        return model, spec, "trained weights"
-    keras.utils.set_random_seed(config["seed"])
-    spec = wiring.make_spec(config)
-    return wiring.make_model(config, spec, changes=config["evaluate"]["options"]), spec, "random weights"
-
-
-def save_picture(path: Path, figure: Figure) -> None:
-    """Writes a figure as PNG and says where. Raises OSError where it can't be written."""
-    visualize.save_figure(path, figure)
-    print(f"picture: {path}")
 
 
 def defaults(model: str) -> Config:
@@ -217,8 +198,7 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
 
 
 def _note(lines):
-    for line in lines:
-        print(f"note: {line}")
+    print(*(f"note: {line}\n" for line in lines), sep="", end="")
 
 
 def _task(config):
@@ -237,7 +217,17 @@ def _parse_and_run(main, program):
         print(_help(program))
         return
     logging.set_verbosity(logging.ERROR)
+    _check_places(getattr(program, "REMOTE", REMOTE))
     main()
+    wiring.send_runs()
+
+
+def _check_places(allowed):
+    """Raises `ConfigError` where a flag or setting is a remote place that can't be one."""
+    given = {f"config.{key}": text for key, text in changes(config_arguments()).items()}
+    for name, value in {**given, **{flag: FLAGS[flag].value for flag in FLAGS}}.items():
+        if is_remote(value) and name not in (*allowed, "config.dataset.prepared"):
+            raise ConfigError(f"--{name}={value}: a remote place can be {', '.join(f'--{flag}' for flag in allowed)}")
 
 
 def _help(program):
@@ -299,6 +289,10 @@ def _run_folder():
     """That of the command line, or None where it says none, or is another process's: that of the workers' chief."""
     if not FLAGS.is_parsed() or not (FLAGS.run or FLAGS.experiment):
         return None
-    if (place := places.of_tensorflow(os.environ)) and place.index:
-        return None
-    return Path(FLAGS.run or default_run(FLAGS.experiment))
+    return Path(FLAGS.run or default_run(FLAGS.experiment)) if _is_chief() else None
+
+
+def _is_chief():
+    """Whether this process writes the run: it is alone, or the first of several workers."""
+    place = places.of_tensorflow(os.environ)
+    return not place or place.index == 0

@@ -23,7 +23,7 @@ from did_tf.common.errors import ConfigError, about
 from did_tf.common.text import listed
 from did_tf.inference import memory
 from did_tf.runs import manifest, selection
-from did_tf.runs.run_folder import RunFolder, apart
+from did_tf.runs.run_folder import apart
 from did_tf.scoring import comparison
 from did_tf.scoring.comparison import Comparison
 from did_tf.scoring.evaluation import MAIN
@@ -44,7 +44,7 @@ def main() -> None:
       ConfigError, DataError: fewer than two runs, runs of different data, no weights, or images can't be read.
       OSError: a file can't be written.
     """
-    runs = [RunFolder(run) for run in listed(FLAGS.runs or "")]
+    runs = [wiring.open_run(run) for run in listed(FLAGS.runs or "")]
     if len(runs) < 2:
         raise ConfigError('compare takes two or more run folders: --runs="runs/a runs/b" (make: RUNS="runs/a runs/b")')
     if FLAGS.experiment or FLAGS.run:
@@ -84,8 +84,7 @@ def _settings(run):
     if experiment is None or not run.config.is_file():
         raise ConfigError(f"{run.folder} is no run that was trained: it has no config.json and manifest.json")
     config = cli.resolve(experiment, run, cli.config_arguments(), training=False)
-    if FLAGS.data:
-        config["dataset"]["folder"] = FLAGS.data
+    wiring.set_data(config, FLAGS.data)
     if wiring.make_spec(config).task == "classification":
         raise ConfigError(f"{run.folder} classifies images: compare is for segmentation")
     return config

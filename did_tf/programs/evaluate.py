@@ -16,6 +16,7 @@ from absl import flags
 from tensorflow import keras
 
 from data_pipelines.learnable import check_scored
+from data_pipelines.records import Prepared
 from data_pipelines.spec import Dataset
 from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError, NotFinite, nearest
@@ -61,7 +62,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit]) if segments else {}
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, protocols, sizes, len(sizes))
-    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
+    model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
     if not segments:
         _classify(config, run, subject)
@@ -153,7 +154,9 @@ def _further_scores(dataset):
     """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and of details if asked for."""
     further: dict[str, DetailScores | official.Benchmark] = {"details": DetailScores(dataset)} if FLAGS.details else {}
     benchmark = official.find(dataset.spec.name)
-    if benchmark and benchmark.scores_samples_of(dataset, FLAGS.split):
+    if benchmark and isinstance(dataset, Prepared):
+        print(f"no scores of {benchmark.title}, which are of files: records have images and labels alone")
+    elif benchmark and benchmark.scores_samples_of(dataset, FLAGS.split):
         further[OFFICIAL] = benchmark(dataset)
     elif benchmark:
         print(f"{FLAGS.split} has parts of images: no scores of {benchmark.title}, which are of whole ones")

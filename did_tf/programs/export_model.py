@@ -27,7 +27,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       ExportFailed: the SavedModel can't be written or is not what the network is.
     """
     cli.tell_idle(config, None)
-    model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
+    model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run))
     images = wiring.example_images(config, spec)
     network = models.described({**config["model"], **config["evaluate"]["options"]})
     depends = {"weights": weights.recorded(run.folder), "network": network, **manifest.version()}

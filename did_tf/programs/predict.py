@@ -61,7 +61,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     engine = wiring.make_engine(
         config, FLAGS.engine, FLAGS.precision, [FLAGS.protocol], sizes, len(sizes) if together else 1
     )
-    model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
+    model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])

@@ -10,15 +10,19 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
+from data_pipelines.fetched import written
 from data_pipelines.programs.prepare import describe, prepare
 from data_pipelines.records import RAW, ZLIB
+from data_pipelines.remote import is_remote
 from did_tf import wiring
 from did_tf.runs.run_folder import RunFolder
 
-flags.DEFINE_string("output", None, "Folder of the records. Default: data/DATASET_prepared.")
+flags.DEFINE_string("output", None, "Folder of the records, or a remote place. Default: data/DATASET_prepared.")
 flags.DEFINE_integer("shard_megabytes", 256, "Size of a shard.", lower_bound=1)
 flags.DEFINE_bool("compress", False, "zlib, lossless: smaller, and slower to read.")
 FLAGS = flags.FLAGS
+REMOTE = ("run", "output")
+"""See `cli.REMOTE`."""
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -29,14 +33,15 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       OSError: a record can't be written.
     """
     settings = config["dataset"]
-    folder = FLAGS.output or f"data/{settings['name']}_prepared"
+    output = FLAGS.output or f"data/{settings['name']}_prepared"
     dataset, source = wiring.make_dataset(config), {key: settings[key] for key in ("name", "options")}
     splits = [*settings["train_split"].split("+"), *filter(None, [settings["val_split"]])]
-    for split in dict.fromkeys(splits):
-        encoding = ZLIB if FLAGS.compress else RAW
-        manifest = prepare(dataset, split, folder, source, FLAGS.shard_megabytes, encoding, progress=True)
-        print(describe(manifest, folder))
-    print(f"train from them: --config.dataset.prepared={folder}")
+    with written(output, splits) as folder:
+        for split in dict.fromkeys(splits):
+            encoding = ZLIB if FLAGS.compress else RAW
+            manifest = prepare(dataset, split, folder, source, FLAGS.shard_megabytes, encoding, progress=True)
+            print(describe(manifest, folder))
+    print(f"train from them: --{'data' if is_remote(output) else 'config.dataset.prepared'}={output}")
 
 
 def launch() -> None:

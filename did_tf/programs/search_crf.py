@@ -51,7 +51,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     dataset = wiring.make_dataset(config)
     check_scored(dataset, split, FLAGS.limit)
     fields = {_named(point): crf.make(dataset.spec, {**config["crf"], **point}) for point in _grid(config)}
-    model, spec, weights = wiring.load_network(config, FLAGS.weights or run.folder)
+    model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run))
     cli.tell_idle(config, [FLAGS.protocol])
     samples = dataset.samples(split)[: FLAGS.limit]
     largest = max(fields.values(), key=lambda field: field.bytes_per_tile(spec.num_classes))

@@ -49,7 +49,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     sizes = memory.sizes_of(dataset, images)
     together = 1 if refiner else len(sizes)  # a CRF takes the cores that are left
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [protocol], sizes, together)
-    model, _, weights = wiring.load_network(config, FLAGS.weights or run.folder, engine.precision_of_model)
+    model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     cli.tell_idle(config, [protocol])
     fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine, refiner=refiner)
     protocol = fitting.all(sizes)

@@ -50,12 +50,16 @@ def _own(run):
     """The run folder, held, for the chief; other workers have none, write nothing, and print nothing."""
     place = places.of_tensorflow(os.environ)
     if not place or not place.index:
-        with lock.held(run.folder):
+        with _mirrored(run), lock.held(run.folder):
             yield run
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         # There can be no such folder: its files are missing, as of a run that begins, and can't be made.
         yield RunFolder(Path(os.devnull, run.folder.name), run.experiment, run.defaults)
+
+
+def _mirrored(run):
+    return run.mirror.trained() if run.mirror else contextlib.nullcontext()
 
 
 def _train(config, run):
@@ -70,7 +74,7 @@ def _train(config, run):
         saved = [0, *map(checkpoints.step_of, checkpoints.saved_steps(run.checkpoints))]
         raise Failure(f"{error}; once that is mended the same command goes on from step {saved[-1]}") from error
     score = next(iter(trainer.validation.scores.values()))
-    print(f"done: {run.folder}" + (f", best validation {score} {100 * best:.2f} %" if best is not None else ""))
+    print(f"done: {run.name}" + (f", best validation {score} {100 * best:.2f} %" if best is not None else ""))
 
 
 def _gentler(config, trainer, checkpoint):
@@ -86,14 +90,14 @@ def _gentler(config, trainer, checkpoint):
         changes.update({"train.init": checkpoint, "train.encoder": ""})
     settings.update({f"--config.{key}": f"--config.{key}={value}" for key, value in changes.items()})
     data = [f"--data={FLAGS.data}"] if FLAGS.data else []
-    flags = [f"--experiment={FLAGS.experiment}", f"--run={_another(trainer.run.folder)}", *data]
+    flags = [f"--experiment={FLAGS.experiment}", f"--run={_another(trainer.run)}", *data]
     return shlex.join(["did_tf", "train", *flags, *settings.values()])
 
 
-def _another(folder):
-    """A folder beside `folder` that is not there: FOLDER_2, FOLDER_3, ..."""
-    names = (Path(f"{folder}_{number}") for number in itertools.count(2))
-    return next(name for name in names if not name.exists())
+def _another(run):
+    """A folder beside a run's that is not there: FOLDER_2, FOLDER_3, ..."""
+    names = (f"{run.name}_{number}" for number in itertools.count(2))
+    return next(name for name in names if run.mirror or not Path(name).exists())
 
 
 def _start():

@@ -95,7 +95,11 @@ class Keeper:
         # Variables may lend their memory to an array and change it with the next update.
         arrays = {name: np.array(tf.convert_to_tensor(value)) for name, value in state.items()}
         about, keep = of_weights(self.manifest, step), self.keep + may_be_discarded
-        self._writing = self._thread.submit(checkpoints.save_step, self.run.checkpoints, step, arrays, keep, about)
+        self._writing = self._thread.submit(self._save, step, arrays, keep, about)
+
+    def _save(self, *checkpoint):
+        checkpoints.save_step(self.run.checkpoints, *checkpoint)
+        self.run.publish()
 
     def wait(self) -> None:
         """Returns when all checkpoints are written. Raises OSError where one could not be."""
@@ -121,6 +125,7 @@ class Keeper:
         about = of_weights(self.manifest, int(scores["step"]))
         checkpoints.write(self.run.best / "weights.npz", state, about)
         write_json(self.run.best / "metrics.json", scores)
+        self.run.publish()
 
     def _check_recorded(self, saved):
         """Raises `ConfigError` where there are checkpoints without settings or manifest: any others would fit."""

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from data_pipelines import remote
 from did_tf.common.errors import ConfigError
 
 try:
@@ -31,6 +32,8 @@ except ImportError:  # Windows, which has no containers that see each other's fi
 
 PATIENCE = 2.0
 """Seconds that a file may stay empty, which whoever makes it fills at once, before it counts as left."""
+BEAT = 20.0
+"""Seconds between the signs of life in a lock at a remote place. Three that don't come count as its end."""
 _KEYS = {"process", "host", "machine", "boot", "space", "started", "since", "kept"}
 _FILE = re.compile(r"lock-(\d+)\.json")
 _MACHINE, _BOOT, _SPACE = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
@@ -64,6 +67,56 @@ def held(folder: Path | str, other: str = "--run=dir") -> Iterator[None]:
             file.unlink()
             if new:
                 folder.rmdir()
+
+
+class Claim:
+    """LOCK at a remote place, where there are no locks: names the process that trains there, and shows that it lives.
+
+    Whoever meets one waits for a sign of life. Two that come at the same moment may both find none: the run's own mark
+    tells the later of them, see `mirror`.
+
+    Args:
+      place: of the run.
+
+    Raises:
+      ConfigError: on entering it, another process shows that it is at work there.
+      OSError: the place can't be read or written.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.file, self.place = f"{place}/lock.json", place
+        since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+        self._me, self._beats = {**_of_process(os.getpid()), "since": since, "kept": False}, 0
+
+    def __enter__(self) -> Claim:
+        was = self._other()
+        if was and not (was["machine"] == self._me["machine"] and _has_ended(was, self._me)):
+            self._watch(was)
+        self.renew()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            if self._other().items() >= self._me.items():
+                remote.remove(self.file)
+
+    def renew(self) -> None:
+        """Gives a sign of life, which is due every `BEAT` seconds. Raises OSError."""
+        self._beats += 1
+        remote.write(self.file, json.dumps({**self._me, "beats": self._beats}).encode())
+
+    def _other(self):
+        return _parsed(remote.read(self.file) or b"")
+
+    def _watch(self, was):
+        """Returns when whoever left `was` gives no sign of life."""
+        who = f"process {was['process']} on {was['host']} since {was['since']}"
+        print(f"{self.place} was claimed by {who}: waiting {3 * BEAT:.0f} s for a sign of life", flush=True)
+        end = time.monotonic() + 3 * BEAT
+        while time.monotonic() < end and (now := self._other()):
+            if now != was:
+                raise ConfigError(f"{self.place} is in use by {who}: stop it, or use another --run")
+            time.sleep(BEAT / 20)
 
 
 def _acquired(folder, other):
@@ -107,13 +160,19 @@ def _refusal(folder, file, me, other):
     delete = f"delete {file}; else use another {other}"
     if was["machine"] != me["machine"]:
         return f"{what}: if it has ended, which can't be told from {me['host']}, {delete}"
-    seen = was["space"] == me["space"]
-    ended = was["boot"] != me["boot"] or (seen and not _same(was, _of_process(was["process"])))
-    if ended or (was["kept"] and _is_dropped(file)):  # the latter also where the run was copied from one in use
+    if _has_ended(was, me) or (
+        was["kept"] and _is_dropped(file)
+    ):  # the latter also where the run was copied from one in use
         return ""
-    if not seen:
+    if was["space"] != me["space"]:
         return f"{what}, in another container: if it has ended, {delete}"
     return f"{what}: wait for it or stop it (kill {was['process']}), or use another {other}"
+
+
+def _has_ended(was, me):
+    """Whether a process of this machine is gone, as far as this one can see."""
+    seen = was["space"] == me["space"]
+    return was["boot"] != me["boot"] or (seen and not _same(was, _of_process(was["process"])))
 
 
 def _taken(descriptor):
@@ -152,8 +211,15 @@ def _settled(file):
 def _read(file):
     """Content of a lock; nothing where it isn't there, or not whole."""
     try:
-        was = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, RecursionError, ValueError):
+        return _parsed(file.read_bytes())
+    except OSError:
+        return {}
+
+
+def _parsed(data):
+    try:
+        was = json.loads(data)
+    except (RecursionError, ValueError):
         return {}
     whole = isinstance(was, dict) and was.keys() >= _KEYS and type(was["process"]) is int and was["process"] > 0
     return was if whole else {}

@@ -17,6 +17,7 @@ from did_tf.common.files import write_file, write_json
 from did_tf.runs import checkpoints, identity, older
 from did_tf.runs.identity import flatten
 from did_tf.runs.manifest import continuation
+from did_tf.runs.mirror import Mirror
 
 SECTIONS = ("dataset", "data", "model", "loss", "optimizer", "schedule", "train", "evaluate", "crf", "paper")
 """Of config.json, a map each."""
@@ -29,8 +30,10 @@ class RunFolder:
       folder: its path.
       experiment: name of the experiment, for the manifest; None where it has none.
       defaults: of all settings, nested, for those that a run's config.json is too old to have.
+      mirror: of the run, where it is at a remote place and `folder` is the copy of it.
 
     Attributes:
+      name: how the user names the run: its path, or its remote place.
       checkpoints: folder of the newest states of training, step_STEP.npz.
       best: folder of the weights to use, weights.npz, and their scores, metrics.json.
       tensorboard: folder of TensorBoard's event files.
@@ -42,9 +45,14 @@ class RunFolder:
     """
 
     def __init__(
-        self, folder: Path | str, experiment: str | None = None, defaults: Mapping[str, Any] | None = None
+        self,
+        folder: Path | str,
+        experiment: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.folder, self.experiment, self.defaults = Path(folder), experiment, defaults or {}
+        self.mirror, self.name = mirror, mirror.place if mirror else str(folder)
         self.checkpoints = self.folder / "checkpoints"
         self.best = self.folder / "best"
         self.tensorboard = self.folder / "tensorboard"
@@ -53,6 +61,11 @@ class RunFolder:
         self.metrics = self.folder / "metrics.csv"
         self.config = self.folder / "config.json"
         self.manifest = self.folder / "manifest.json"
+
+    def publish(self) -> None:
+        """Has what was written sent to the run's remote place, if it has one. Raises `mirror.Diverged`."""
+        if self.mirror:
+            self.mirror.publish()
 
     def trained_by(self) -> str | None:
         """Name of the experiment that the run is of, or None where nothing says it. Raises `ConfigError`."""

@@ -10,6 +10,7 @@ from did_tf.wiring.networks import (
     make_predictor,
     make_validation,
 )
+from did_tf.wiring.places import open_run, send_runs, set_data, weights_of
 from did_tf.wiring.resolved import resolved
 from did_tf.wiring.training import (
     make_pixel_loss,
@@ -34,6 +35,10 @@ __all__ = [
     "make_fitting",
     "make_classifier",
     "make_validation",
+    "open_run",
+    "send_runs",
+    "set_data",
+    "weights_of",
     "resolved",
     "make_trainer",
     "make_supervision",

@@ -13,6 +13,7 @@ from data_pipelines.augment import Augmentation
 from data_pipelines.own_data.description import read_description
 from data_pipelines.own_data.parts import Part
 from data_pipelines.records import Prepared
+from data_pipelines.remote import is_remote
 from data_pipelines.spec import DataError, Dataset, DatasetSpec
 from did_tf.inference import export, inputs
 
@@ -25,10 +26,11 @@ def make_dataset(config: Config, training: bool = False) -> Dataset:
 
     For training (and the validation in it) that is the records of `dataset.prepared` where that is set; and what was
     made from the files, these records or statistics of the bands, must be of the files that are there. Whatever else
-    there is to do takes the files, of which benchmarks need more than images and labels.
+    there is to do takes the files, of which benchmarks need more than images and labels; but records at a remote place
+    where no folder of files is named.
     """
     settings, progress = config["dataset"], config["train"]["progress"]
-    if not (training and settings["prepared"]):
+    if not (settings["prepared"] and (training or is_remote(settings["prepared"]) and not settings["folder"])):
         files = _load(settings)
         if training:
             files.check_statistics(progress)

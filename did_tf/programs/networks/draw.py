@@ -28,6 +28,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file
 from did_tf.inference import inputs
 from did_tf.inference.memory import FIXED, SPARE, check_free
+from did_tf.programs.networks import shared
 
 flags.DEFINE_string(
     "image", None, "Image of the activation maps. Default: the first of the validation split, or noise."
@@ -45,17 +46,19 @@ PANEL = 2.6  # inches, the width of a map
 def main() -> None:
     """Draws the pictures. Raises `ConfigError`, `DataError`, and OSError where one can't be written."""
     config, run = cli.chosen(training=False)
-    model, spec, weights = cli.network(config, run)
+    model, spec, weights = shared.network(config, run)
     image = _image(config, spec, run.folder)
     _check_memory(model, image)
     found = blocks.blocks(model)
     seen = [field for field in fields.fields(model, FLAGS.source) if _acts(model.get_layer(field.layer))]
-    cli.save_picture(
+    shared.save_picture(
         run.folder / "architecture.png", architecture(found, f"{run.experiment}: {config['model']['name']}")
     )
-    cli.save_picture(run.folder / "fields.png", _curve(seen, run.experiment))
+    shared.save_picture(run.folder / "fields.png", _curve(seen, run.experiment))
     _write_fields(run.folder / "fields.csv", seen)
-    cli.save_picture(run.folder / "activations.png", _maps(model, found, image, spec, f"{run.experiment}, {weights}"))
+    shared.save_picture(
+        run.folder / "activations.png", _maps(model, found, image, spec, f"{run.experiment}, {weights}")
+    )
 
 
 def architecture(found: list[blocks.Block], title: str) -> Figure:

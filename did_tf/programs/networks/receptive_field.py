@@ -23,6 +23,7 @@ from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.analysis import gridding, measures
 from did_tf.common.errors import ConfigError
+from did_tf.programs.networks import shared
 
 flags.DEFINE_list("rates", [], "Dilations of convolutions in a row, such as 1,2,5,9; no experiment is needed.")
 flags.DEFINE_integer("kernel", 3, "Kernel of the convolutions of --rates.", lower_bound=1)
@@ -51,11 +52,11 @@ def _show_rates(rates, kernel, folder):
     print(_checked(rates, kernel))
     figure = Figure(figsize=(5, 5.4), layout="constrained")
     _draw_rates(figure.add_subplot(), rates, kernel, f"dilation {_listed(rates)}")
-    cli.save_picture(folder / f"coverage_{'_'.join(map(str, rates))}.png", figure)
+    shared.save_picture(folder / f"coverage_{'_'.join(map(str, rates))}.png", figure)
 
 
 def _show_network(config, run):
-    model, spec, weights = cli.network(config, run)
+    model, spec, weights = shared.network(config, run)
     if FLAGS.head not in model.output:
         raise ConfigError(f"no output {FLAGS.head!r}; known: {', '.join(model.output)}")
     field = measures.receptive_field(model, FLAGS.head)
@@ -75,7 +76,7 @@ def _show_network(config, run):
     print(f"measured, {weights}, {source} of {size}: {used}")
     for stage, rates in stages.items():
         print(f"{stage}: {_checked(rates)}")
-    cli.save_picture(
+    shared.save_picture(
         run.folder / "receptive_field.png", _picture(run, reached, theory, measured, f"{weights}: {used}", stages)
     )
 

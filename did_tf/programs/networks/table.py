@@ -40,6 +40,8 @@ flags.DEFINE_string(
     allow_override=True,  # show-data has one as well, and tests import both
 )
 FLAGS = flags.FLAGS
+REMOTE = ()
+"""See `cli.REMOTE`."""
 
 TITLES = {
     results.MIOU: "mIoU, %",

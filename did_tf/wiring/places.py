@@ -1,0 +1,39 @@
+"""Where runs, weights and data are: on this machine, or at a remote place (gs://BUCKET/FOLDER and the like)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_pipelines.remote import is_remote
+from did_tf.runs.mirror import Mirror
+from did_tf.runs.run_folder import RunFolder
+from did_tf.wiring.data import Config
+
+_opened: list[Mirror] = []
+
+
+def open_run(path: Path | str) -> RunFolder:
+    """The `RunFolder` at a path; of a remote place its copy, which is fetched, see `Mirror.fetch`."""
+    if not is_remote(path):
+        return RunFolder(path)
+    mirror = Mirror(str(path))
+    mirror.fetch()
+    _opened.append(mirror)
+    return RunFolder(mirror.folder, mirror=mirror)
+
+
+def send_runs() -> None:
+    """Sends what this process has written into runs at remote places that it has opened. Raises `Failure`."""
+    while _opened:
+        _opened.pop().send()
+
+
+def weights_of(given: str | None, run: RunFolder) -> Path | str:
+    """The weights file or run folder that is `given`, which may be a run at a remote place; else the run's own."""
+    return open_run(given).folder if is_remote(given) else given or run.folder
+
+
+def set_data(config: Config, data: str | None) -> None:
+    """Has `config` take the data at `data`, the folder of the data set or a remote place of records, if it is given."""
+    if data:
+        config["dataset"]["prepared" if is_remote(data) else "folder"] = data
