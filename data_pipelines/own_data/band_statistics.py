@@ -164,5 +164,5 @@ def read(folder: str | Path) -> Statistics | None:
         return None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except (RecursionError, TypeError, ValueError):
+    except (OverflowError, RecursionError, TypeError, ValueError):
         raise DataError(f"{path} is damaged: delete it, and it is measured anew") from None

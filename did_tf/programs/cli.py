@@ -193,7 +193,7 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
         change(config, changes(overrides))
         settings.check(config.to_dict(), training)
         return json.loads(config.to_json())
-    except TypeError as error:
+    except (RecursionError, TypeError) as error:
         raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None
 
 

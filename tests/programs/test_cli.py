@@ -77,6 +77,13 @@ def test_run_folder_settings_win_when_not_training(tmp_path):
     assert resolve(run=tmp_path)["model"]["growth"] == 16
 
 
+def test_settings_of_a_run_that_are_nested_deeper_than_python_goes(tmp_path):
+    text = json.dumps({**resolve(), "more": 0})
+    (tmp_path / "config.json").write_text(text.replace('"more": 0', '"more": ' + '{"a": ' * 700 + "1" + "}" * 700))
+    with pytest.raises(ConfigError, match="hold what a config.json can't"):
+        resolve(run=tmp_path, training=False)
+
+
 @pytest.mark.parametrize(
     "key, nearest", [("train.batchsize", "train.batch_size"), ("model.grwth", "model.growth"), ("seeed", "seed")]
 )

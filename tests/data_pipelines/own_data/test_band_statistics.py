@@ -118,8 +118,10 @@ def test_statistics_of_other_bands(rgbd):
     load("folders", rgbd)
     edit(rgbd, nodata=1)
     assert "is of nodata 0.0, but" in complaint(rgbd) and "says 1.0: correct that, or delete" in complaint(rgbd)
-    (rgbd / "statistics.json").write_text('{"mean": [1, 2')
-    assert "statistics.json is damaged: delete it" in complaint(rgbd)
+    whole = (rgbd / "statistics.json").read_text()
+    for damaged in ('{"mean": [1, 2', whole.replace('"mean": [', '"mean": [1' + "0" * 400 + ", ")):
+        (rgbd / "statistics.json").write_text(damaged)
+        assert "statistics.json is damaged: delete it" in complaint(rgbd)
 
 
 def test_damaged_images_do_not_keep_the_others_from_being_checked(rgbd, capsys):
