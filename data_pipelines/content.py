@@ -74,11 +74,8 @@ def digests(paths: Iterable[str | Path], progress: bool = False) -> dict[str, st
 
 def sha256(path: Path) -> str:
     """Of the bytes of a file, in hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(BUFFER):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with open(path, "rb", buffering=0) as file:
+        return _sha256(file)
 
 
 def cache_folder() -> Path:
@@ -104,14 +101,19 @@ def _digest(task):
 
 def _read(name):
     now = time.time_ns()
-    digest = hashlib.sha256()
     with open(name, "rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        while chunk := file.read(BUFFER):
-            digest.update(chunk)
+        digest = _sha256(file)
         after = os.fstat(file.fileno())
     settled = max(before.st_mtime_ns, before.st_ctime_ns) < now - RECENT and _state(before) == _state(after)
-    return digest.hexdigest()[:LENGTH], _state(before) if settled else None
+    return digest[:LENGTH], _state(before) if settled else None
+
+
+def _sha256(file):
+    digest = hashlib.sha256()
+    while chunk := file.read(BUFFER):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _state(stat):

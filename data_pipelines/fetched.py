@@ -7,7 +7,6 @@ user's cache folder, under the digests of their bytes.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from data_pipelines import remote
 from data_pipelines.content import CACHE, cache_folder, sha256
 from data_pipelines.manifests import SHARD, read_manifest
 from data_pipelines.spec import DataError
+from data_pipelines.writing import replacing
 
 THREADS = 4
 """Shards that are fetched or sent at once."""
@@ -96,16 +96,14 @@ def _send(folder, place, name):
 
 
 def _fetch(place, shard, path):
-    source, part = f"{place}/{shard['file']}", path.with_name(f"{path.name}.{os.getpid()}")
+    source = f"{place}/{shard['file']}"
     try:
-        remote.fetch(source, part)
-        if sha256(part) != shard["sha256"]:
-            raise DataError(f"{source} is damaged (its sha256 isn't the manifest's): prepare and send it anew")
-        os.replace(part, path)
+        with replacing(path) as part:
+            remote.copy(source, part)
+            if sha256(part) != shard["sha256"]:
+                raise DataError(f"{source} is damaged (its sha256 isn't the manifest's): prepare and send it anew")
     except OSError as error:
         raise DataError(f"cannot fetch {source}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _digest(place, shard):

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import hashlib
 import importlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TypeGuard
 
 from data_pipelines.content import cache_folder
 from data_pipelines.spec import DataError
+from data_pipelines.writing import replacing
 
 _PLACE = re.compile(r"[a-z][a-z0-9+.-]+://")
 _OBJECTS = ("gs", "s3", "az", "oss")
@@ -70,17 +70,17 @@ def files(place: str) -> list[str]:
 
 def fetch(source: str, target: Path) -> None:
     """Copies a file of a remote place. `target`, whose folder is made, appears when it is whole. Raises OSError."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as part:
+        copy(source, part)
+
+
+def copy(source: str, target: Path) -> None:
+    """Copies a file of a remote place into a folder that is there. Raises OSError, also where it came cut short."""
     with _told(source):
-        try:
-            expected = _gfile().stat(source).length
-            _gfile().copy(source, str(part), overwrite=True)
-            if part.stat().st_size != expected:
-                raise OSError(errno.EIO, f"{part.stat().st_size} of its {expected} bytes came", source)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        expected = _gfile().stat(source).length
+        _gfile().copy(source, str(target), overwrite=True)
+        if (size := target.stat().st_size) != expected:
+            raise OSError(errno.EIO, f"{size} of its {expected} bytes came", source)
 
 
 def send(source: Path, target: str) -> None:
