@@ -15,7 +15,7 @@ import functools
 import itertools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -71,13 +71,25 @@ def _program(args):
     options = command.options(args.option)
     dataset = load(args.dataset, args.folder, **options)
     source = {"name": args.dataset, "options": options}
-    encoding = records.ZLIB if args.compress else records.RAW
+    prepare_splits(dataset, splits, output, source, args.shard_megabytes, args.compress)
+    return 0
+
+
+def prepare_splits(
+    dataset: Dataset,
+    splits: Iterable[str],
+    output: str | Path,
+    source: Mapping[str, Any],
+    shard_megabytes: int,
+    compress: bool,
+) -> None:
+    """As `prepare`, several splits into a folder or a remote place, with bars; says what was written, and where."""
+    encoding, splits = records.ZLIB if compress else records.RAW, [*splits]
     with written(output, splits) as folder:
         for split in splits:
-            manifest = prepare(dataset, split, folder, source, args.shard_megabytes, encoding, progress=True)
+            manifest = prepare(dataset, split, folder, source, shard_megabytes, encoding, progress=True)
             print(describe(manifest, folder))
     print(f"train from them: --{'data' if is_remote(output) else 'config.dataset.prepared'}={output}")
-    return 0
 
 
 def prepare(

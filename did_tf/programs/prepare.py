@@ -10,10 +10,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
-from data_pipelines.fetched import written
-from data_pipelines.programs.prepare import describe, prepare
-from data_pipelines.records import RAW, ZLIB
-from data_pipelines.remote import is_remote
+from data_pipelines.programs.prepare import prepare_splits
 from did_tf import wiring
 from did_tf.runs.run_folder import RunFolder
 
@@ -36,12 +33,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     output = FLAGS.output or f"data/{settings['name']}_prepared"
     dataset, source = wiring.make_dataset(config), {key: settings[key] for key in ("name", "options")}
     splits = [*settings["train_split"].split("+"), *filter(None, [settings["val_split"]])]
-    with written(output, splits) as folder:
-        for split in dict.fromkeys(splits):
-            encoding = ZLIB if FLAGS.compress else RAW
-            manifest = prepare(dataset, split, folder, source, FLAGS.shard_megabytes, encoding, progress=True)
-            print(describe(manifest, folder))
-    print(f"train from them: --{'data' if is_remote(output) else 'config.dataset.prepared'}={output}")
+    prepare_splits(dataset, dict.fromkeys(splits), output, source, FLAGS.shard_megabytes, FLAGS.compress)
 
 
 def launch() -> None:
