@@ -64,6 +64,12 @@ def of_tensorflow(environment: Mapping[str, str]) -> Place | None:
     return Place(tuple(everyone), before + index)
 
 
+def is_chief(environment: Mapping[str, str]) -> bool:
+    """Whether this process writes the run: it is alone, or the first of several. Raises as `of_tensorflow`."""
+    place = of_tensorflow(environment)
+    return not place or place.index == 0
+
+
 def of(system: str, environment: Mapping[str, str]) -> Place:
     """What "slurm" or "kubernetes" says. Raises `ConfigError`."""
     if system not in _SYSTEMS:

@@ -93,7 +93,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
     path = FLAGS.run or default_run(FLAGS.experiment)
-    run = wiring.open_run(path) if _is_chief() else RunFolder(Path(path).name)
+    run = wiring.open_run(path) if places.is_chief(os.environ) else RunFolder(Path(path).name)
     config = resolve(FLAGS.experiment, run, config_arguments(), training)
     folder = RunFolder(run.folder, FLAGS.experiment, defaults(config["model"]["name"]), run.mirror)
     if training:
@@ -274,9 +274,6 @@ def _import_file(path):
 def _settings_of(run_folder):
     """A run's own settings; those that its file is too old to have, with their defaults."""
     config, own = base.get_config(), run_folder.settings()
-    sections = [key for key, value in config.items() if isinstance(value, ConfigDict)]
-    if any(not isinstance(own.get(key, {}), dict) for key in sections):
-        raise ConfigError(f"{run_folder.config} holds no settings; put it back as it was, or use another --run=dir")
     try:
         with config.unlocked(), config.ignore_type():
             config.update(own)
@@ -289,10 +286,4 @@ def _run_folder():
     """That of the command line, or None where it says none, or is another process's: that of the workers' chief."""
     if not FLAGS.is_parsed() or not (FLAGS.run or FLAGS.experiment):
         return None
-    return Path(FLAGS.run or default_run(FLAGS.experiment)) if _is_chief() else None
-
-
-def _is_chief():
-    """Whether this process writes the run: it is alone, or the first of several workers."""
-    place = places.of_tensorflow(os.environ)
-    return not place or place.index == 0
+    return Path(FLAGS.run or default_run(FLAGS.experiment)) if places.is_chief(os.environ) else None

@@ -48,8 +48,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
 @contextlib.contextmanager
 def _own(run):
     """The run folder, held, for the chief; other workers have none, write nothing, and print nothing."""
-    place = places.of_tensorflow(os.environ)
-    if not place or not place.index:
+    if places.is_chief(os.environ):
         with _mirrored(run), lock.held(run.folder):
             yield run
         return

@@ -160,9 +160,8 @@ def _refusal(folder, file, me, other):
     delete = f"delete {file}; else use another {other}"
     if was["machine"] != me["machine"]:
         return f"{what}: if it has ended, which can't be told from {me['host']}, {delete}"
-    if _has_ended(was, me) or (
-        was["kept"] and _is_dropped(file)
-    ):  # the latter also where the run was copied from one in use
+    dropped = was["kept"] and _is_dropped(file)  # also where the run was copied from one in use
+    if dropped or _has_ended(was, me):
         return ""
     if was["space"] != me["space"]:
         return f"{what}, in another container: if it has ended, {delete}"

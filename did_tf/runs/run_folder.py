@@ -75,7 +75,7 @@ class RunFolder:
         """What config.json has, in the words of this version. Raises `ConfigError` where it holds no settings."""
         own = read_json(self.config)
         if not _are_settings(own):
-            raise ConfigError(f"{self.config} holds no settings; put it back as it was, or use another --run=dir")
+            raise ConfigError(f"{self.config} holds no settings; {_way(self.config)}")
         return older.settings(own)
 
     def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
