@@ -217,7 +217,8 @@ def test_cores_stay_as_they_are_once_tensorflow_computes():
 
 
 def test_fast_float32_is_asked_of_onednn(monkeypatch):
-    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE", raising=False)
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "")  # set, so that monkeypatch puts back what was there
+    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE")
     set_precision("float32")
     assert "ONEDNN_DEFAULT_FPMATH_MODE" not in os.environ
     set_precision("float32_fast")
@@ -225,9 +226,10 @@ def test_fast_float32_is_asked_of_onednn(monkeypatch):
     assert keras.mixed_precision.global_policy().name == "float32"
 
 
-def test_tensor_float_32_is_for_fast_float32_alone():
+def test_tensor_float_32_is_for_fast_float32_alone(monkeypatch):
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "")
     enabled = tf.config.experimental.tensor_float_32_execution_enabled
-    before, environment = enabled(), os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE")
+    before = enabled()
     try:
         for precision, wanted in (("float32_fast", True), ("float32", False), ("bfloat16", False)):
             set_precision(precision)
@@ -235,6 +237,3 @@ def test_tensor_float_32_is_for_fast_float32_alone():
     finally:
         set_precision("float32")
         tf.config.experimental.enable_tensor_float_32_execution(before)
-        os.environ.pop("ONEDNN_DEFAULT_FPMATH_MODE")
-        if environment is not None:
-            os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = environment
