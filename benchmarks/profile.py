@@ -1,6 +1,6 @@
-"""Program: where the time of a training step goes on a CPU: `python -m benchmarks.profile [--crops=4] [--side=321]`.
+"""Program: where the time of a training step goes on a CPU: `python -m benchmarks.profile [--precision=bfloat16]`.
 
-The paper's DID in float32, by TensorFlow's profiler: for each type of operation how many there are in a step, what they
+The paper's DID, by TensorFlow's profiler: for each type of operation how many there are in a step, what they
 take, added up over threads, and their share. And the floor: the same convolutions, forward and both ways back, by
 themselves, one after the other on all cores. Beside their rate stands that of the best case, one large product of
 matrices.
@@ -35,10 +35,11 @@ def main():
     parser = parser_of(__name__)
     parser.add_argument("--crops", type=int, default=4, help="in the batch (default: 4)")
     parser.add_argument("--side", type=int, default=321, help="of a crop (default: 321)")
-    crops, side = vars(parser.parse_args()).values()
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="(default: float32)")
+    crops, side, precision = vars(parser.parse_args()).values()
     tf.get_logger().setLevel("ERROR")  # which warns of a function for each convolution
-    model, step = _step(crops, side)
-    print(f"{processor.name()}, load {psutil.getloadavg()[0]:.1f}; DID, {crops} crops of {side}x{side}, float32")
+    model, step = _step(crops, side, precision)
+    print(f"{processor.name()}, load {psutil.getloadavg()[0]:.1f}; DID, {crops} crops of {side}x{side}, {precision}")
     found = operations(step)
     whole = sum(seconds for _, seconds in found.values())
     print(f"operations of a step, added up over threads: {whole:.3f} s")
@@ -58,17 +59,22 @@ def main():
 
 def _matrix_product():
     """(function that multiplies two large matrices, its multiply-adds)."""
-    one, other = tf.random.normal((SIDE, SIDE)), tf.random.normal((SIDE, SIDE))
+    one, other = (tf.random.normal((SIDE, SIDE), dtype=_dtype()) for _ in range(2))
     multiply = tf.function(lambda: tf.matmul(one, other), autograph=False)
     multiply()
     return multiply, SIDE**3
 
 
-def _step(crops, side):
+def _step(crops, side, precision):
     told = [f"--config.train.batch_size={crops}", f"--config.data.crop=({side},{side})"]
+    told.append(f"--config.train.precision={precision}")
     model, step = ours.training(ours.on_drawn_frames("did_camvid", told))
     step(), step()
     return model, step
+
+
+def _dtype():
+    return keras.mixed_precision.global_policy().compute_dtype
 
 
 def _seconds(call):
@@ -120,8 +126,8 @@ def convolutions(model, shape):
 
 def _there_and_back(layer, shape, first):
     """(function that computes a layer and its gradients, shape of its output)."""
-    x, weights = tf.random.normal(shape), [compat.tf_variable(v) for v in layer.trainable_variables]
-    slopes = tf.random.normal(layer(x).shape)
+    x, weights = tf.random.normal(shape, dtype=_dtype()), [compat.tf_variable(v) for v in layer.trainable_variables]
+    slopes = tf.random.normal(layer(x).shape, dtype=_dtype())
 
     @tf.function(autograph=False)
     def call():

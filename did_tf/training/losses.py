@@ -80,7 +80,7 @@ class PixelCrossEntropy:
         [N] of logits [N, C] against [N] likewise. Logits may be of any float type, labels of any whole one. Where the
         label is `ignore` it is the loss of class 0, which no weight of `choose` counts.
         """
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(self._ids(labels), tf.cast(logits, tf.float32))
+        return cross_entropy(tf.cast(logits, tf.float32), self._ids(labels))
 
     def choose(self, losses: tf.Tensor, labels: tf.Tensor) -> Chosen:
         """The pixels of this replica that count, of losses [N, P] and labels [N, P]: all pixels of N images.
@@ -111,6 +111,34 @@ class PixelCrossEntropy:
             chosen, last = chosen | first, tf.minimum(last, largest)
         chosen = (tf.reshape(chosen, tf.shape(valid)) | ~finite) & valid
         return chosen, tf.reduce_mean(tf.minimum(tf.exp(-last), 1.0))
+
+
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Softmax cross entropy, float32 [...], of float32 logits [..., C] with int32 labels [...] in [0, C).
+
+    As TensorFlow's own, which on CPUs takes 2.5 times as long: its loops run over the classes, which are few. So here
+    these come first. The gradient is kept from the forward pass, as by TensorFlow's.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    classes = logits.shape[-1]
+
+    @tf.custom_gradient
+    def losses(logits):
+        rows = tf.transpose(tf.reshape(logits, [-1, classes]))
+        right = tf.equal(tf.range(classes)[:, None], tf.reshape(labels, [1, -1]))
+        rows -= tf.reduce_max(rows, 0, keepdims=True)
+        powers = tf.exp(rows)
+        sums = tf.reduce_sum(powers, 0, keepdims=True)
+        found = tf.math.log(sums[0]) - tf.reduce_sum(tf.where(right, rows, 0.0), 0)
+        slopes = powers / sums - tf.cast(right, tf.float32)
+
+        def gradient(weights):
+            return tf.reshape(tf.transpose(slopes * tf.reshape(weights, [1, -1])), tf.shape(logits))
+
+        return tf.reshape(found, tf.shape(labels)), gradient
+
+    return losses(logits)
 
 
 def largest_of(values: tf.Tensor, keep: int, shared: bool = False) -> tuple[tf.Tensor, tf.Tensor]:

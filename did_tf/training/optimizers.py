@@ -43,6 +43,41 @@ _ELSEWHERE = {
 """Arguments of Keras' optimizers with the setting that does it here: the two would get in each other's way."""
 
 
+def _update_in_one_operation(self, gradient, variable, learning_rate):
+    """Of a weight, as Keras' 3 in a dozen operations: on two cores in a third of the time, equal to rounding."""
+    if self.amsgrad:
+        return keras.optimizers.Adam.update_step(self, gradient, variable, learning_rate)
+    number, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, tf.float32)
+    weight, mean, square = map(compat.tf_variable, (variable, self._momentums[number], self._velocities[number]))
+    return tf.raw_ops.ResourceApplyAdam(
+        var=weight.handle,
+        m=mean.handle,
+        v=square.handle,
+        beta1_power=tf.pow(self.beta_1, step),
+        beta2_power=tf.pow(self.beta_2, step),
+        lr=tf.cast(learning_rate, tf.float32),
+        beta1=self.beta_1,
+        beta2=self.beta_2,
+        epsilon=self.epsilon,
+        grad=gradient,
+    )
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam with a faster update."""
+
+    update_step = _update_in_one_operation
+
+
+class AdamW(keras.optimizers.AdamW):
+    """Keras' AdamW with a faster update."""
+
+    update_step = _update_in_one_operation
+
+
+_IN_ONE_OPERATION = {"adam": Adam, "adamw": AdamW} if hasattr(keras, "Variable") else {}  # else Keras 2
+
+
 class LossScale:
     """Dynamic loss scaling for float16: halved where a gradient overflows, doubled after `patience` good steps.
 
@@ -163,6 +198,8 @@ def _class(name):
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:
         owner, attribute = keras.optimizers, NAMES.get(name, "")
+        if name in _IN_ONE_OPERATION:
+            return _IN_ONE_OPERATION[name]
     if not hasattr(owner, attribute):
         raise ConfigError(f"unknown optimizer {name!r}; known: {', '.join(NAMES)}, tfa.CLASS")
     return getattr(owner, attribute)

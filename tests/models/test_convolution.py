@@ -170,3 +170,19 @@ def test_features_are_padded_when_the_slopes_have_come():
     [features] = [x for x in operations if x.type == "Pad" and x.inputs[0].shape[-1] == 4]
     [waited] = features.inputs[0].op.control_inputs
     assert waited.name == "slopes"
+
+
+@pytest.mark.parametrize("size, dilation", [(1, 1), (3, 1), (3, 2)])
+def test_the_gradient_of_a_bias_is_not_summed_in_16_bits(size, dilation):
+    layer = Convolution(2, size, padding="same", dilation_rate=dilation, dtype="mixed_bfloat16")
+    x, slopes = (tf.random.stateless_normal((4, 65, 65, 2), (0, seed), dtype=tf.bfloat16) for seed in (1, 2))
+    layer(x)
+
+    @tf.function(autograph=False)
+    def gradient():
+        with tf.GradientTape() as tape:
+            made = layer(x, training=True)
+        return tape.gradient(made, layer.bias, slopes)
+
+    exact = np.sum(slopes.numpy().astype(np.float64), (0, 1, 2))
+    np.testing.assert_allclose(gradient(), exact, atol=0.01 * np.sqrt(4 * 65 * 65))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from did_tf.training.losses import PixelCrossEntropy, output_weights
+from did_tf.training.losses import PixelCrossEntropy, cross_entropy, output_weights
 
 CLASSES = 4
 WEIGHTS = (0.5, 1.0, 2.0, 0.0)
@@ -276,3 +276,23 @@ def test_output_weights(chosen, expected):
 def test_bad_output_weights_are_told(chosen, message):
     with pytest.raises(ValueError, match=message):
         output_weights(["main", "block2"], chosen)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (6, 1000), (2, 3, 3, 1)])
+def test_cross_entropy_is_tensorflows(shape):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 50, shape).astype(np.float32)
+    logits[0].flat[:3] = [-np.inf, 1e30, -1e30][: logits[0].size]
+    logits[1].flat[0] = np.nan
+    x, labels = tf.constant(logits), tf.constant(rng.integers(shape[-1], size=shape[:-1]), tf.int32)
+    weights = tf.constant(rng.uniform(size=shape[:-1]), tf.float32)
+    made = []
+    for function in (cross_entropy, lambda x, y: tf.nn.sparse_softmax_cross_entropy_with_logits(y, x)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            losses = function(x, labels)
+            whole = tf.reduce_sum(weights * losses)
+        made.append((losses, tape.gradient(whole, x)))
+    for own, theirs in zip(*made):
+        assert own.shape == theirs.shape
+        np.testing.assert_allclose(own, theirs, rtol=1e-5, atol=1e-6)

@@ -170,3 +170,19 @@ def test_addons_that_would_decay_biases_are_refused():
 )
 def test_moments_are_counted(name, options, count):
     assert optimizers.moments(name, options) == count
+
+
+@pytest.mark.parametrize("name, options", [("adam", {}), ("adamw", {"epsilon": 2.5e-4}), ("adam", {"amsgrad": True})])
+def test_adam_in_one_operation_is_keras_own(name, options):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 4)).astype(np.float32)
+    made = []
+    for owner in (optimizers._class(name), getattr(keras.optimizers, optimizers.NAMES[name])):
+        weight = tf.Variable(tf.constant(start, tf.float32), name="kernel")
+        optimizer = owner(Schedule("constant", 0.01, 10), **options)
+        optimizer.build([weight])
+        for gradient in gradients:
+            compat.apply_reduced(optimizer, [tf.constant(gradient)], [weight])
+        made.append([v.numpy() for v in [weight, *compat.optimizer_variables(optimizer)]])
+    for own, keras_own in zip(*made):
+        np.testing.assert_allclose(own, keras_own, rtol=1e-5, atol=1e-6)
