@@ -34,17 +34,15 @@ def dense_block(
     """
     for unit in range(first, first + units):
         here = f"{name}.unit{unit}"
-        new = make.bn_relu_conv(x, bottleneck * growth, 1, f"{here}.conv1x1")
-        new = make.drop(new, f"{here}.conv1x1")
-        new = make.bn_relu_conv(new, growth, 3, f"{here}.conv3x3", dilation=dilation)
-        new = make.drop(new, f"{here}.conv3x3")
+        new = make.bn_relu_conv_drop(x, bottleneck * growth, 1, f"{here}.conv1x1")
+        new = make.bn_relu_conv_drop(new, growth, 3, f"{here}.conv3x3", dilation=dilation)
         x = layers.Concatenate(name=f"{here}.concat")([x, new])
     return x
 
 
 def transition(make: Units, x: keras.KerasTensor, filters: int, name: str, pool: bool = True) -> keras.KerasTensor:
     """BN-ReLU-1x1 to `filters`, then 2x2 average pooling with stride 2 unless `pool` is off."""
-    x = make.drop(make.bn_relu_conv(x, filters, 1, f"{name}.conv1x1"), f"{name}.conv1x1")
+    x = make.bn_relu_conv_drop(x, filters, 1, f"{name}.conv1x1")
     return _halve(x, f"{name}.pool") if pool else x
 
 

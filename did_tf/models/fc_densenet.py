@@ -76,14 +76,14 @@ def _dense_block(make, x, units, growth, name):
     new = []
     for unit in range(1, units + 1):
         here = f"{name}.unit{unit}"
-        new.append(make.drop(make.bn_relu_conv(x, growth, 3, here), here))
+        new.append(make.bn_relu_conv_drop(x, growth, 3, here))
         x = layers.Concatenate(name=f"{here}.concat")([x, new[-1]])
     return x, layers.Concatenate(name=f"{name}.new")(new) if units > 1 else new[0]
 
 
 def _halve(make, x, name):
     """Transition down: BN-ReLU-1x1 and 2x2 max pooling."""
-    x = make.drop(make.bn_relu_conv(x, x.shape[-1], 1, name), name)
+    x = make.bn_relu_conv_drop(x, x.shape[-1], 1, name)
     return layers.MaxPooling2D(2, 2, padding="same", name=f"{name}.pool")(x)
 
 

@@ -16,6 +16,7 @@ from did_tf.models.layers import (
     Normalize,
     ResizeBilinear,
     check_size,
+    gain_of,
 )
 from did_tf.models.placement import NO_STEPS, steps_between
 
@@ -76,11 +77,12 @@ class Units:
         dilation: int = 1,
         use_bias: bool | None = None,
         padding: str = "same",
+        gain: float = 1.0,
     ) -> keras.KerasTensor:
         """Convolution [N, H, W, C] -> [N, ceil(H / strides), ceil(W / strides), filters].
 
-        Padding is "same", or "symmetric": as many zeros before as after, whatever the size. Raises `ConfigError` where
-        no filters are left.
+        Padding is "same", or "symmetric": as many zeros before as after, whatever the size. `gain` is `Convolution`'s.
+        Raises `ConfigError` where no filters are left.
         """
         if filters < 1:
             raise ConfigError(f"the layer {name} would have {filters} filters: make the network wider")
@@ -95,6 +97,7 @@ class Units:
             padding="valid" if padding == "valid" else "same",
             use_bias=self.use_bias if use_bias is None else use_bias,
             kernel_initializer=self.new_initializer(),
+            gain=gain,
             name=name,
         )(x)
 
@@ -120,6 +123,13 @@ class Units:
         """The papers' "B-R-C", of pre-activation networks; `options` are those of `conv`."""
         return self.conv(self.bn_relu(x, name), filters, kernel, f"{name}.conv", **options)
 
+    def bn_relu_conv_drop(
+        self, x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: Any
+    ) -> keras.KerasTensor:
+        """Likewise with dropout behind it, at the network's rate; without a layer where that is 0."""
+        x = self.bn_relu_conv(x, filters, kernel, name, gain=gain_of(self.dropout), **options)
+        return Dropout(self.dropout, scaled=True, name=f"{name}.dropout")(x) if self.dropout else x
+
     def conv_bn(self, x: keras.KerasTensor, filters: int, kernel: int, name: str, **options: Any) -> keras.KerasTensor:
         """Convolution and batch normalisation, of post-activation networks; `options` are those of `conv`."""
         return self.bn(self.conv(x, filters, kernel, f"{name}.conv", **options), name)
@@ -130,9 +140,8 @@ class Units:
         """The unit of post-activation networks; `options` are those of `conv`."""
         return self.relu(self.conv_bn(x, filters, kernel, name, **options), name)
 
-    def drop(self, x: keras.KerasTensor, name: str, rate: float | None = None) -> keras.KerasTensor:
-        """Dropout at `rate`, None for the network's own; without a layer where that is 0."""
-        rate = self.dropout if rate is None else rate
+    def drop(self, x: keras.KerasTensor, name: str, rate: float) -> keras.KerasTensor:
+        """Dropout at `rate`; without a layer where that is 0."""
         return Dropout(rate, name=f"{name}.dropout")(x) if rate else x
 
 

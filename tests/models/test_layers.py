@@ -6,11 +6,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from did_tf.models.layers import (
+    Convolution,
     Dropout,
     FusedBatchNormalization,
     Normalize,
     ResizeBilinear,
     frozen_batch_norm,
+    gain_of,
     random_seed,
 )
 from did_tf.models.placement import PLACEMENTS, Step, interpolation_matrix
@@ -398,3 +400,29 @@ def test_layers_survive_json(kind, settings):
     copy.set_weights(model.get_weights())
     x = drawn((2, 8, 9, 2))
     np.testing.assert_array_equal(copy(x), model(x))
+
+
+def test_dropout_behind_a_convolution_that_scales_is_dropout_behind_one_that_does_not():
+    x, made = drawn((2, 6, 5, 3)), []
+    for gain, scaled in ((1.0, False), (gain_of(0.3), True)):
+        convolution = Convolution(
+            4, 3, gain=gain, bias_initializer="ones", kernel_initializer=lambda s, dtype: drawn(s)
+        )
+        drop = Dropout(0.3, scaled=scaled, name="drop")
+        with tf.GradientTape() as tape, random_seed(seed(0, 0)):
+            output = drop(convolution(x, training=True), training=True)
+            whole = tf.reduce_sum(output**2)
+        made.append([output, *tape.gradient(whole, convolution.trainable_variables)])
+        np.testing.assert_allclose(convolution(x), convolution(x, training=False))
+        assert np.any(convolution(x, training=True) != convolution(x)) == scaled
+    for own, plain in zip(*made):
+        np.testing.assert_allclose(own, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16, tf.float32, tf.float64])
+def test_dropout_of_any_float_type(dtype):
+    x = tf.cast(drawn((2, 4, 4, 4)), dtype)
+    with random_seed(seed(0, 0)):
+        output = Dropout(0.5, dtype=dtype)(x, training=True)
+    assert output.dtype == dtype and 0 < np.count_nonzero(output == 0) < tf.size(x)
+    np.testing.assert_array_equal(output, tf.where(output == 0, output, 2 * x))

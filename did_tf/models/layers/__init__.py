@@ -1,7 +1,7 @@
 """The few layers that Keras lacks or does slowly. Everything else in `models/` is plain Keras."""
 
 from did_tf.models.layers.convolution import Convolution
-from did_tf.models.layers.dropout import Dropout, random_seed, seed_again
+from did_tf.models.layers.dropout import Dropout, gain_of, random_seed, seed_again
 from did_tf.models.layers.normalization import FusedBatchNormalization, frozen_batch_norm, only_looking, statistics_to
 from did_tf.models.layers.pixels import Normalize, Shape, check_size
 from did_tf.models.layers.resizing import DenseUpsampling, ResizeBilinear
@@ -18,6 +18,7 @@ __all__ = [
     "Convolution",
     "FusedBatchNormalization",
     "Dropout",
+    "gain_of",
     "ResizeBilinear",
     "DenseUpsampling",
 ]

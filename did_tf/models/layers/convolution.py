@@ -23,18 +23,32 @@ class Convolution(keras.layers.Conv2D):
     TensorFlow's kernel for it takes up to five times as long as the convolution itself on some processors; see
     docs/explanation/cpu.md for which of them `faster_by_products` knows. Where `slow_alone`, one image is convolved
     in another way. Results differ by rounding alone, but for the gradient of a bias in bfloat16, see `add_bias`.
+
+    Args:
+      gain: what its output is multiplied by in training, bias included: for a `Dropout` behind it that is `scaled`.
+        Filters are fewer than features.
     """
+
+    def __init__(self, *arguments: Any, gain: float = 1.0, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.gain = gain
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The convolution; its dtype is that of the inputs."""
         products = bool(training) and self.by_products(inputs)
-        if not (products or training and (self._slow_alone(inputs) or self._sums_in_16_bits(inputs))):
+        gain = self.gain if training else 1.0
+        special = self._slow_alone(inputs) or self._sums_in_16_bits(inputs) or gain != 1
+        if not (products or training and special):
             return super().call(inputs)
-        kernel = tf.cast(tf.convert_to_tensor(self.kernel), inputs.dtype)
+        kernel = tf.cast(gain * tf.convert_to_tensor(self.kernel), inputs.dtype)
         outputs = _convolve(inputs, kernel, self.strides, self.padding, self.dilation_rate, products)
         if self.use_bias:
-            outputs = add_bias(outputs, tf.cast(tf.convert_to_tensor(self.bias), inputs.dtype))
+            outputs = add_bias(outputs, tf.cast(gain * tf.convert_to_tensor(self.bias), inputs.dtype))
         return self.activation(outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
+        return {**super().get_config(), "gain": self.gain}
 
     def _slow_alone(self, inputs):
         return self.groups == 1 and self.dilation_rate == (1, 1) and slow_alone(self.kernel_size, inputs)

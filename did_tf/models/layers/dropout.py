@@ -32,6 +32,29 @@ def seed_again() -> AbstractContextManager[None]:
     return _seed.holding(None if _seed.value is None else tf.identity(_seed.value))
 
 
+def gain_of(rate: float) -> float:
+    """What `Dropout` multiplies the units by that it keeps. Raises `ConfigError` for a rate outside of [0, 1)."""
+    if not 0 <= rate < 1:
+        raise ConfigError(f"dropout must be in [0, 1), got {rate}")
+    return 256 / (256 - _of_256(rate))
+
+
+def _of_256(rate):
+    return min(round(rate * 256), 255)
+
+
+def _only(x, keep):
+    """`x` with zeros where `keep`, bool of its shape, is false. Its bits times 1 or 0: 16-bit floats take longer."""
+    whole = {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]
+    ones = tf.cast(keep, whole)
+
+    @tf.custom_gradient
+    def masked(x):
+        return tf.bitcast(tf.bitcast(x, whole) * ones, x.dtype), masked
+
+    return masked(x)
+
+
 @keras.utils.register_keras_serializable("did_tf")
 class Dropout(keras.layers.Layer):
     """Dropout [N, H, W, C] -> same, whose mask costs a quarter of the random numbers of Keras' own.
@@ -41,6 +64,7 @@ class Dropout(keras.layers.Layer):
 
     Args:
       rate: fraction of units to drop, in [0, 1).
+      scaled: whether inputs come scaled up already, by `Convolution.gain`: then units are set to zero, and that is all.
 
     Raises:
       ConfigError: the rate is outside of that.
@@ -48,15 +72,14 @@ class Dropout(keras.layers.Layer):
 
     stands = (0, None)
 
-    def __init__(self, rate: float, **kwargs: Any) -> None:
+    def __init__(self, rate: float, scaled: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ConfigError(f"dropout must be in [0, 1), got {rate}")
-        self.rate = rate
+        self.rate, self.scaled = rate, scaled
+        self.gain = gain_of(rate)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Inputs with units set to zero and the others scaled up; as they are unless `training`."""
-        dropped = round(self.rate * 256)
+        dropped = _of_256(self.rate)
         if not training or not dropped:
             return inputs
         shape = tf.shape(inputs)
@@ -65,7 +88,8 @@ class Dropout(keras.layers.Layer):
         # With whole words per pixel nothing is left over, and cutting would cost a copy.
         draw = draw if inputs.shape[-1] % 4 == 0 else draw[:size]
         keep = tf.reshape(draw, shape) >= tf.cast(dropped, tf.uint8)
-        return inputs * (tf.cast(keep, inputs.dtype) * tf.cast(256 / (256 - dropped), inputs.dtype))
+        kept = _only(inputs, keep)
+        return kept if self.scaled else kept * tf.cast(self.gain, inputs.dtype)
 
     def _random_words(self, count):
         seed = _seed.value
@@ -80,4 +104,4 @@ class Dropout(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments, for saving."""
-        return {**super().get_config(), "rate": self.rate}
+        return {**super().get_config(), "rate": self.rate, "scaled": self.scaled}
