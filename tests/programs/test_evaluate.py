@@ -1,11 +1,9 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import tiny
 from absl.testing import flagsaver
+from program import launch_here
 from tensorflow import keras
 
 from did_tf import wiring
@@ -18,35 +16,26 @@ from did_tf.runs.selection import Selection
 from did_tf.scoring import baselines, evaluation
 from did_tf.scoring.details import DetailScores
 
-# One process, for each import of TensorFlow takes seconds.
-TWICE = """
-import sys
-from did_tf.programs import cli, evaluate
-cli.run(evaluate.main, training=False)
-sys.argv += ["--protocol=tiles", "--limit=2", "--split=test"]
-cli.run(evaluate.main, training=False)
-sys.argv += ["--precision=bfloat16", "--limit=1"]
-cli.run(evaluate.main, training=False)
-"""
-
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     """(config, model, run folder, what was printed) after the program has scored val, then two images of test."""
     protocols = {"evaluate__protocols": ("whole", "tiles"), "evaluate__scales": (0.75, 1.0)}
     paper = {"split": "val", "miou": 68.3, "accuracy": 92.6, "mean_accuracy": 76.2, "classes": {"sky": 93.8}}
-    config = tiny.config(**protocols, paper=paper)
+    config = tiny.config(**protocols, model__decoder="did", paper=paper)
     model, last = (wiring.make_model(config, wiring.make_dataset(config).spec) for _ in range(2))
     run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
     # As if the weights of step 12 had been better than those of the last step, 20.
     write_json(run.best / "metrics.json", {"step": 12, "miou": 0.5, "accuracy": 0.6})
     run.metrics.write_text("step,val_miou\n4,\n12,0.5\n20,0.4\n")
     checkpoints.save_step(run.checkpoints, 20, checkpoints.model_state(last), 1)
-    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"]
-    command = [sys.executable, "-c", TWICE, *arguments]
-    done = subprocess.run(command, cwd=Path(evaluation.__file__).parents[2], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return config, (model, last), run, done.stdout
+    arguments, printed = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"], ""
+    for more in ([], ["--protocol=tiles", "--limit=2", "--split=test"], ["--precision=bfloat16", "--limit=1"]):
+        arguments += more
+        done = launch_here("evaluate", *arguments)
+        assert done.returncode == 0, done.stderr
+        printed += done.stdout
+    return config, (model, last), run, printed
 
 
 def read(path):
