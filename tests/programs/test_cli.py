@@ -28,7 +28,11 @@ TINY = [
     "--config.dataset.options.width=64",
     "--config.model.growth=4",
     "--config.model.units=(1,1,1,1)",
+    "--config.model.decoder=plain",
+    "--config.model.use_bias=False",
     "--config.data.crop=(33,33)",
+    "--config.optimizer.name=sgd",
+    "--config.optimizer.options.momentum=0.9",
     "--config.schedule.warmup=2",
     "--config.train.batch_size=4",
     "--config.train.log_every=4",
@@ -335,9 +339,11 @@ def test_killed_run_continues_with_the_same_values(monkeypatch, capsys, tmp_path
     assert len(runs[0]) == len(runs[1]) == 8
 
 
-def test_help_helps():
-    helped = start("--help")
-    output, _ = helped.communicate()
+def test_help_helps(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", "--help"])
+    cli.FLAGS.unparse_flags()
+    cli.run(train.main)
+    output = capsys.readouterr().out
     assert "--experiment" in output and "debug" in output and "Trains an experiment" in output
     assert "duc_table1:ROW " in output and "--config.optimizer.multipliers.KEY=VALUE" in output
     assert all(f"  {name}: " in output for name in models.names())
