@@ -22,7 +22,7 @@ def evaluated(tmp_path_factory):
     """(config, model, run folder, what was printed) after the program has scored val, then two images of test."""
     protocols = {"evaluate__protocols": ("whole", "tiles"), "evaluate__scales": (0.75, 1.0)}
     paper = {"split": "val", "miou": 68.3, "accuracy": 92.6, "mean_accuracy": 76.2, "classes": {"sky": 93.8}}
-    config = tiny.config(**protocols, model__decoder="did", paper=paper)
+    config = tiny.config(**protocols, paper=paper)
     model, last = (wiring.make_model(config, wiring.make_dataset(config).spec) for _ in range(2))
     run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
     # As if the weights of step 12 had been better than those of the last step, 20.
