@@ -9,7 +9,7 @@ from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import evaluation
 
-TINY = {**SMALL, "did": {"growth": 4, "units": (1, 1, 1, 1)}}
+TINY = {**SMALL, "did": {"growth": 4, "units": (1, 1, 1, 1), "decoder": "plain", "use_bias": False}}
 SHORT = {
     "data.crop": (33, 33),
     "evaluate.scales": (1.0,),

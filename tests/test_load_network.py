@@ -94,7 +94,7 @@ def test_the_run_folder_of_an_older_file_is_asked(config, arrays, tmp_path, caps
     wiring.load_network(config, tmp_path)
     assert "does not say what network it is of" in capsys.readouterr().out
     trained = json.loads(json.dumps(config))
-    del trained["model"]["use_bias"]  # from before there was such an option
+    del trained["model"]["stem_norm"]  # from before there was such an option
     (tmp_path / "config.json").write_text(json.dumps(trained))
     wiring.load_network(config, tmp_path / "best" / "weights.npz")
     assert "does not say" not in capsys.readouterr().out

@@ -14,6 +14,8 @@ OVERRIDES = {
     "dataset.options.sizes": {"train": 12, "val": 3, "test": 2},
     "model.growth": 4,
     "model.units": (1, 1, 1, 1),
+    "model.decoder": "plain",
+    "model.use_bias": False,
     "data.crop": (33, 33),
     "schedule.warmup": 2,
     "train.steps": 20,

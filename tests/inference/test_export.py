@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from program import launch_here
 
 from data_pipelines import DatasetSpec
 from did_tf import models, wiring
@@ -39,8 +40,7 @@ def exported(network, tmp_path_factory):
     """(run folder, what `export_model` printed) after the program has run."""
     config, model, _ = network
     run = tiny.save_run(tmp_path_factory.mktemp("run"), config, model)
-    command = [sys.executable, "-m", "did_tf", "export", "--experiment=did_synthetic", f"--run={run.folder}"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    done = launch_here("export", "--experiment=did_synthetic", f"--run={run.folder}")
     assert done.returncode == 0, done.stderr
     return run, done.stdout
 

@@ -67,6 +67,12 @@ def shared(name):
     return model
 
 
+@functools.cache
+def another(name):
+    """A second network, for tests that leave its weights as they are or change them all."""
+    return without_dropout(name)
+
+
 def images(size, bands=3, count=2, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *size, bands)).astype(np.uint8)
 
@@ -113,7 +119,7 @@ def test_an_image_does_not_depend_on_the_others_of_its_batch(name):
     assert_close(arrays(model(x[1:2])), alone, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("bands", [1, 4])
+@pytest.mark.parametrize("bands", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_any_number_of_bands(name, bands):
     model = build(name, (33, 33, bands), mean=(100.0,) * bands, std=(50.0,) * bands)
     assert model.weights[0].shape[2] == bands  # what `training.transfer` fits to other bands
@@ -148,7 +154,7 @@ def test_bfloat16_still_reads_pixels_in_float32(name):
 
 
 def test_names_are_the_same_every_time_and_unique(name):
-    first, second = shared(name), without_dropout(name)
+    first, second = shared(name), another(name)
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
     paths = [compat.path(v) for v in first.weights]
     assert paths == [compat.path(v) for v in second.weights]
@@ -157,7 +163,7 @@ def test_names_are_the_same_every_time_and_unique(name):
 
 
 def test_weights_load_by_name(name, tmp_path):
-    x, model, other = images((33, 33)), shared(name), without_dropout(name)
+    x, model, other = images((33, 33)), shared(name), another(name)
     expected = arrays(model(x))
     assert np.abs(other(x)["main"] - expected["main"]).max() > 1e-3
     checkpoints.write(tmp_path / "w.npz", checkpoints.model_state(model))

@@ -27,6 +27,11 @@ def paper(encoder):
     return models.build("ladder", 19, (128, 256, 3), encoder=encoder, split=() if "resnet" in encoder else (4,))
 
 
+def large(*case):
+    """A case that takes seconds, of whose kind there is a smaller one."""
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 def parameters(model, part=None):
     """Trainable parameters, of one part or all."""
     kept = [layer for layer in model.layers if part in (None, models.part(layer.name))]
@@ -57,7 +62,7 @@ def randomised(size=65, **options):
     return model
 
 
-@pytest.mark.parametrize("encoder, count", [("densenet121", 9_588_390), ("densenet169", 15_529_894)])
+@pytest.mark.parametrize("encoder, count", [("densenet121", 9_588_390), large("densenet169", 15_529_894)])
 def test_parameter_counts_are_those_of_the_reference(encoder, count):
     assert parameters(paper(encoder)) == count
 
@@ -66,7 +71,7 @@ def test_parameter_counts_are_those_of_the_reference(encoder, count):
     "encoder, classifier, without",
     [
         ("densenet121", 7_978_856, 1025 * 1000 + 2 * 1024),
-        ("densenet169", 14_149_480, 1665 * 1000 + 2 * 1664),
+        large("densenet169", 14_149_480, 1665 * 1000 + 2 * 1664),
         ("resnet50", 25_557_032, 2049 * 1000),
     ],
 )

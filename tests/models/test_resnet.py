@@ -1,5 +1,7 @@
 """Tests of the ResNet encoder: sizes, dilation against strides, and the known parameter counts."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,6 +29,14 @@ def randomize(model, seed=0):
     return weights
 
 
+@functools.cache
+def strided(depth, stem):
+    """A small encoder at stride 32 with weights as of `randomize`; one for all tests that want the same."""
+    model = network(depth=depth, stem=stem, output_stride=32)
+    randomize(model)
+    return model
+
+
 def image(size, seed=0):
     return np.random.default_rng(seed).normal(size=(2, *size, 3)).astype(np.float32)
 
@@ -38,10 +48,10 @@ def convolutions(model, ending, stage):
 @pytest.mark.parametrize("depth, stem", [*((26, stem) for stem in resnet.STEMS), (18, "7x7")])
 @pytest.mark.parametrize("output_stride", [16, 8, 4])
 def test_dilation_gives_on_the_subsampled_grid_what_strides_give(output_stride, depth, stem):
-    strided, dilated = (network(depth=depth, stem=stem, output_stride=stride) for stride in (32, output_stride))
-    dilated.set_weights(randomize(strided))
+    dilated = network(depth=depth, stem=stem, output_stride=output_stride)
+    dilated.set_weights(strided(depth, stem).get_weights())
     x = image((67, 90))
-    coarse, fine = strided(x), dilated(x)
+    coarse, fine = strided(depth, stem)(x), dilated(x)
     assert list(fine) == [stride for stride in (4, 8, 16, 32) if stride <= output_stride]
     step = 32 // output_stride
     assert fine[output_stride].shape[1:3] == (-(-67 // output_stride), -(-90 // output_stride))
@@ -51,7 +61,7 @@ def test_dilation_gives_on_the_subsampled_grid_what_strides_give(output_stride, 
         return
     # Undilated, it is something else.
     plain = network(stem=stem, output_stride=output_stride, dilations=dict.fromkeys(range(1, 5), (1, 1)))
-    plain.set_weights(strided.get_weights())
+    plain.set_weights(dilated.get_weights())
     assert np.abs(plain(x)[output_stride][:, ::step, ::step] - coarse[32]).max() > 0.1
 
 
@@ -68,7 +78,7 @@ def test_taps_have_the_sizes_and_widths_of_the_stages(size):
 @pytest.mark.parametrize("stem, reach", [("7x7", 5), ("3x3", 7)])
 def test_features_are_centred_on_their_pixels(size, stem, reach):
     """Feature (4, 4) of the stem sees as many pixels on either side of pixel (16, 16), whatever the image's size."""
-    model = network((size, size), stem=stem)
+    model = network((size, size), depth=14, stem=stem)
     model = keras.Model(model.input, model.get_layer("stem.pool").output)
     # Positive weights: no ReLU cuts a path off, and no two paths cancel.
     model.set_weights([np.full(w.shape, 0.1) for w in model.get_weights()])

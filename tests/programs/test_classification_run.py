@@ -15,19 +15,26 @@ from did_tf.inference import export
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 
+RESNET = {
+    "name": "classifier",
+    **models.own_options("classifier"),
+    "encoder": "resnet14",
+    "width": 8,
+    "bn_epsilon": 1e-6,
+}
 SUNET = {"name": "sunet", "filters": 4, "depth": 1, "widths": (8, 12, 16, 20)}
 
 
 def settings(data, **overrides):
     own = {
         "dataset": {**tiny.config()["dataset"], "name": "imagenet", "folder": str(data), "options": {}},
-        "model": {**SUNET, "task": "classification", "bn_momentum": 0.9},
+        "model": RESNET,
         "data__crop": (32, 32),
         "data__area": (0.5, 1.0),
         "schedule__learning_rate": 0.01,
         "train__batch_size": 6,
-        "train__steps": 60,
-        "train__validate_every": 60,
+        "train__steps": 30,
+        "train__validate_every": 30,
         "paper": {"split": "val", "top1_error": 29.28, "top5_error": 10.21},
     }
     return tiny.config(**{**own, **overrides})
@@ -83,13 +90,6 @@ def test_it_is_exported(trained, tmp_path):
     assert classes == probabilities.argmax() and probabilities.shape == (3,)
 
 
-RESNET = {
-    "name": "classifier",
-    **models.own_options("classifier"),
-    "encoder": "resnet14",
-    "width": 8,
-    "bn_epsilon": 1e-6,
-}
 FCRN = {"name": "fcrn", **models.own_options("fcrn"), "depth": 14, "width": 8, "kernel": 3, "dilation": 2}
 BANDS = ("red", "green", "blue", "nir")
 
@@ -105,7 +105,7 @@ def four_bands(tmp_path):
     pixels = {"bands": BANDS, "dtype": "uint16", "mean": (2000.0,) * 4, "std": (1000.0,) * 4}
     dataset = {**tiny.config()["dataset"], "name": "imagenet", "folder": str(tmp_path / "data"), "options": pixels}
     small = {"train__steps": 2, "train__validate_every": 2, "train__batch_size": 2, "schedule__warmup": 0}
-    return settings(tmp_path / "data", dataset=dataset, model=RESNET, **small)
+    return settings(tmp_path / "data", dataset=dataset, **small)
 
 
 def test_a_classifier_of_four_bands_lends_its_encoder_to_segmentation(four_bands, tmp_path, capsys):

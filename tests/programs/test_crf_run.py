@@ -30,7 +30,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """(settings, model, run folder, {command: what it printed})."""
-    config, folder = tiny.config(), tmp_path_factory.mktemp("run")
+    config, folder = tiny.config(model__decoder="did"), tmp_path_factory.mktemp("run")
     model = wiring.make_model(config, wiring.make_spec(config))
     run, printed = tiny.save_run(folder, config, model), {}
     for name, more in COMMANDS.items():

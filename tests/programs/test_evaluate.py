@@ -1,11 +1,9 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import tiny
 from absl.testing import flagsaver
+from program import launch_here
 from tensorflow import keras
 
 from did_tf import wiring
@@ -17,17 +15,6 @@ from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.selection import Selection
 from did_tf.scoring import baselines, evaluation
 from did_tf.scoring.details import DetailScores
-
-# One process, for each import of TensorFlow takes seconds.
-TWICE = """
-import sys
-from did_tf.programs import cli, evaluate
-cli.run(evaluate.main, training=False)
-sys.argv += ["--protocol=tiles", "--limit=2", "--split=test"]
-cli.run(evaluate.main, training=False)
-sys.argv += ["--precision=bfloat16", "--limit=1"]
-cli.run(evaluate.main, training=False)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +29,13 @@ def evaluated(tmp_path_factory):
     write_json(run.best / "metrics.json", {"step": 12, "miou": 0.5, "accuracy": 0.6})
     run.metrics.write_text("step,val_miou\n4,\n12,0.5\n20,0.4\n")
     checkpoints.save_step(run.checkpoints, 20, checkpoints.model_state(last), 1)
-    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"]
-    command = [sys.executable, "-c", TWICE, *arguments]
-    done = subprocess.run(command, cwd=Path(evaluation.__file__).parents[2], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return config, (model, last), run, done.stdout
+    arguments, printed = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"], ""
+    for more in ([], ["--protocol=tiles", "--limit=2", "--split=test"], ["--precision=bfloat16", "--limit=1"]):
+        arguments += more
+        done = launch_here("evaluate", *arguments)
+        assert done.returncode == 0, done.stderr
+        printed += done.stdout
+    return config, (model, last), run, printed
 
 
 def read(path):

@@ -1,12 +1,11 @@
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 import tiny
 from photos import make_photos, picture
+from program import launch_here
 
 import data_pipelines
 from data_pipelines import DataError
@@ -15,7 +14,6 @@ from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference.predictor import Predictor
 
-PROJECT = Path(wiring.__file__).parents[2]
 KINDS = ("label", "color", "overlay", "outputs")
 
 
@@ -53,47 +51,30 @@ def test_a_network_without_weights(tmp_path):
         wiring.load_network(tiny.config(), tmp_path)
 
 
-# One process, for each import of TensorFlow takes seconds: with a damaged image; with a good one in its place; all with
-# probabilities; and with settings that are others.
-STORY = """
-import shutil, sys
-from did_tf.programs import cli, predict
-
-def predicted(*more):
-    sys.argv += more
-    try:
-        cli.run(predict.main, training=False)
-        print("status 0")
-    except SystemExit as end:
-        print("status", end.code)
-
-source = sys.argv.pop()
-predicted()
-shutil.copy(f"{source}/b.TIFF", f"{source}/day/a.png")
-predicted()
-predicted("--probabilities")
-predicted("--config.evaluate.flip=True")
-"""
-
-
 def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder, tmp_path):
     # No data set is needed where images are given.
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
     model = wiring.make_model(config, data_pipelines.spec_of("camvid"))
     run = tiny.save_run(tmp_path / "run", config, model)
     (folder / "day" / "a.png").write_bytes((folder / "day" / "a.png").read_bytes()[:200])
-    command = [sys.executable, "-c", STORY, "--experiment=did_synthetic", f"--run={run.folder}", f"--input={folder}"]
-    done = subprocess.run([*command, folder], cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    damaged, mended, more, others = done.stdout.split("status ")[:4]
+    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", f"--input={folder}"]
     output = run.folder / "predictions"
-    assert f"4 predicted: {output}/NAME_label" in damaged and mended.startswith("2")
-    assert "(0 to 10; 11 where there is no data)" in damaged
-    assert f"error: day/a: cannot decode {folder / 'day' / 'a.png'}" in done.stderr
-    assert "; all others are done: mended, the same command does the rest" in done.stderr
-    assert f"1 predicted (4 more were there): {output}" in mended and more.startswith("0")
-    assert f"5 predicted: {output}" in more and others.startswith("0")
-    assert done.stdout.endswith("status 2\n") and f"error: {output} holds results of other weights" in done.stderr
+
+    damaged = launch_here("predict", *arguments)
+    assert damaged.returncode == 2
+    assert f"4 predicted: {output}/NAME_label" in damaged.stdout
+    assert "(0 to 10; 11 where there is no data)" in damaged.stdout
+    assert f"error: day/a: cannot decode {folder / 'day' / 'a.png'}" in damaged.stderr
+    assert "; all others are done: mended, the same command does the rest" in damaged.stderr
+
+    shutil.copy(folder / "b.TIFF", folder / "day" / "a.png")
+    mended = launch_here("predict", *arguments)
+    assert mended.returncode == 0 and f"1 predicted (4 more were there): {output}" in mended.stdout
+    arguments.append("--probabilities")
+    more = launch_here("predict", *arguments)
+    assert more.returncode == 0 and f"5 predicted: {output}" in more.stdout
+    others = launch_here("predict", *arguments, "--config.evaluate.flip=True")
+    assert others.returncode == 2 and f"error: {output} holds results of other weights" in others.stderr
 
     written = {str(path.relative_to(output)) for path in output.rglob("*.*")}
     names = ("a.jpg", "a.png", "b", "day/a", "night/a")

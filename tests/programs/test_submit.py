@@ -2,10 +2,7 @@
 
 import json
 import re
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ import story
 import tiny
 from kitti_folder import make_kitti
 from PIL import Image
+from program import launch_here
 
 from did_tf import wiring
 from did_tf.inference.engines import Engine
@@ -21,15 +19,6 @@ from did_tf.runs.identity import flatten
 from did_tf.scoring import official
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
-# One process, for each import of TensorFlow takes seconds.
-TWICE = """
-import sys
-from did_tf.programs import cli, {program}
-cli.run({program}.main, training=False)
-sys.argv += {more}
-cli.run({program}.main, training=False)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +33,8 @@ def made(tmp_path_factory):
 
 
 def launch_twice(program, arguments, more):
-    """`subprocess.CompletedProcess` of a program that is run with `arguments`, then with `more` as well."""
-    command = [sys.executable, "-c", TWICE.format(program=program, more=more), *arguments]
-    return subprocess.run(command, cwd=Path(official.__file__).parents[3], capture_output=True, text=True)
+    """`launch_here` of a program with `arguments`, then with `more` as well."""
+    return [launch_here(program, *arguments, *own) for own in ([], more)]
 
 
 def numbers(text):
@@ -55,8 +43,8 @@ def numbers(text):
 
 def test_the_benchmarks_scores_are_printed_and_reported(made):
     settings, model, run, arguments = made
-    done = launch_twice("evaluate", arguments, ["--split=train", "--limit=1"])
-    assert done.returncode == 0, done.stderr
+    done, of_train = launch_twice("evaluate", arguments, ["--split=train", "--limit=1"])
+    assert (done.returncode, of_train.returncode) == (0, 0), done.stderr + of_train.stderr
     dataset = wiring.make_dataset(settings)
     benchmark, predictor = official.find("kitti_road")(dataset), wiring.make_predictor(settings, model, engine=Engine())
     for sample in dataset.samples("val"):
@@ -71,17 +59,17 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
     assert NUMBER.sub("#", printed) == NUMBER.sub("#", expected)
     assert numbers(printed) == pytest.approx(numbers(expected), abs=0.03)  # percent
 
-    assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in done.stdout
+    assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in of_train.stdout
     assert "official" not in json.loads((run.evaluation / "first_1" / "train.json").read_text())
 
 
 def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):
     settings, model, run, arguments = made
-    done = launch_twice("submit", arguments, ["--config.evaluate.flip=True"])
-    assert done.returncode == 2
+    done, other = launch_twice("submit", arguments, ["--config.evaluate.flip=True"])
+    assert (done.returncode, other.returncode) == (0, 2)
     folder, packed = run.folder / "submission" / "test", run.folder / "submission" / "test.zip"
     assert f"3 files written and checked in {folder}; upload {packed} to the KITTI road benchmark" in done.stdout
-    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    (error,) = (line for line in other.stderr.splitlines() if line.startswith("error: "))
     assert f"{folder} holds results of other weights or settings" in error
 
     recorded = json.loads((run.folder / "submission" / "test.json").read_text())

@@ -12,11 +12,16 @@ from did_tf.inference.predictor import Predictor
 from did_tf.programs import cli, train
 from did_tf.runs import checkpoints
 
+VAL = 2
+"""Images of the validation split."""
 TINY = {
     "dataset.options.height": 48,
     "dataset.options.width": 64,
+    "dataset.options.sizes": {"train": 4, "val": VAL, "test": 1},
     "model.growth": 4,
     "model.units": "(1,1,1,1)",
+    "model.decoder": "plain",
+    "model.use_bias": False,
     "data.crop": "(33,33)",
     "schedule.name": "constant",
     "schedule.warmup": 0,
@@ -28,9 +33,6 @@ TINY = {
     "train.validate_every": 1,
     "train.progress": False,
 }
-
-VAL = 40
-"""Images of the validation split."""
 
 
 @pytest.fixture

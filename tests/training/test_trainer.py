@@ -28,6 +28,13 @@ SGD = {
     "schedule__warmup": 0,
     "dataset__val_split": "",
 }
+WHOLE = {
+    "model__dropout": 0.2,
+    "train__ema": 0.9,
+    "optimizer__name": "sgd",
+    "optimizer__options": {"momentum": 0.9},
+    "schedule__learning_rate": 0.03,
+}
 FROZEN = {"train__freeze_batch_norm": "all"}
 FCRN = {"model": {"name": "fcrn", "depth": 14, "width": 4, "kernel": 3}, "loss__resolution": "features"}
 
@@ -63,7 +70,7 @@ def rows(folder):
 def whole_run(tmp_path_factory):
     """An uninterrupted run with dropout, an average of the weights and validation."""
     folder = tmp_path_factory.mktemp("whole")
-    trainer = make(folder, model__dropout=0.2, train__ema=0.9)
+    trainer = make(folder, **WHOLE)
     return folder, trainer, trainer.fit()
 
 
@@ -81,13 +88,13 @@ def test_run_learns_and_leaves_its_files(whole_run):
 
 @pytest.mark.slow
 def test_same_seed_same_run(whole_run, tmp_path):
-    make(tmp_path, model__dropout=0.2, train__ema=0.9).fit()
+    make(tmp_path, **WHOLE).fit()
     assert rows(tmp_path) == rows(whole_run[0])
 
 
 @pytest.mark.parametrize("stopped_by", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_signal_saves_and_the_next_process_goes_on(whole_run, tmp_path, stopped_by):
-    trainer = make(tmp_path, model__dropout=0.2, train__ema=0.9)
+    trainer = make(tmp_path, **WHOLE)
     step = trainer.train_step
 
     def step_and_signal(batch, number):
@@ -103,7 +110,7 @@ def test_signal_saves_and_the_next_process_goes_on(whole_run, tmp_path, stopped_
     assert exit_status.value.code == 128 + stopped_by
     assert checkpoints.saved_steps(tmp_path / "checkpoints")[-1].name == "step_00000010.npz"
 
-    continued = make(tmp_path, model__dropout=0.2, train__ema=0.9)
+    continued = make(tmp_path, **WHOLE)
     continued.fit()
     assert rows(tmp_path) == rows(whole_run[0])
     for name, value in weights(whole_run[1]).items():
@@ -152,17 +159,17 @@ def test_a_run_from_before_a_column_goes_on(tmp_path):
 @pytest.mark.slow
 def test_records_in_place_of_files_are_the_same_run(whole_run, tmp_path, monkeypatch):
     """Also where a run that was started on the files goes on."""
-    config = tiny.config(model__dropout=0.2, train__ema=0.9)
+    config = tiny.config(**WHOLE)
     source, records = wiring.make_dataset(config), tmp_path / "records"
     for split in ("train", "val"):
         prepare(source, split, records, {key: config["dataset"][key] for key in ("name", "options")})
     monkeypatch.setattr(type(source), "read", None)
-    trainer = make(tmp_path / "run", model__dropout=0.2, train__ema=0.9, dataset__prepared=str(records))
+    trainer = make(tmp_path / "run", **WHOLE, dataset__prepared=str(records))
     trainer.fit()
     assert rows(tmp_path / "run") == rows(whole_run[0])
     manifests = [read_json(folder / "manifest.json")["data"] for folder in (tmp_path / "run", whole_run[0])]
     assert manifests[0] == manifests[1]
-    make(whole_run[0], model__dropout=0.2, train__ema=0.9, dataset__prepared=str(records))
+    make(whole_run[0], **WHOLE, dataset__prepared=str(records))
 
 
 def test_records_of_other_data_are_refused(tmp_path):
@@ -176,7 +183,7 @@ def test_records_of_other_data_are_refused(tmp_path):
 
 def test_other_settings_do_not_resume(whole_run):
     with pytest.raises(ConfigError, match=r"model\.growth \(4, now 8\)"):
-        make(whole_run[0], model__dropout=0.2, train__ema=0.9, model__growth=8)
+        make(whole_run[0], **WHOLE, model__growth=8)
 
 
 def test_checkpoint_of_another_network_names_the_variable(whole_run, tmp_path):
@@ -262,7 +269,7 @@ def test_multipliers_scale_the_change_of_a_part(tmp_path, optimizer):
 
 def test_loss_at_the_networks_own_resolution(tmp_path):
     """With aligned corners the features stand on every fourth pixel of 33: the labels there, and no others, count."""
-    trainer = make(tmp_path, **SGD, loss__resolution="features", model__dropout=0.0)
+    trainer = make(tmp_path, **SGD, loss__resolution="features", model__decoder="did")
     batch = next(iter(trainer._batches(0)))
     logits = trainer.model(batch["image"], training=True)["main"].numpy()[:, ::4, ::4].astype(float)
     labels = batch["label"].numpy()[:, ::4, ::4]

@@ -92,7 +92,10 @@ def test_rates_need_no_experiment(monkeypatch, capsys, tmp_path, rates):
         (["--rates=1,x"], "--rates takes whole numbers such as 1,2,5, got '1,x'"),
         (["--rates=1,0"], "dilation rates must be positive whole numbers, got 0"),
         (["--rates=1,2", "--kernel=4"], "the kernel's size must be odd, got 4"),
-        (["--experiment=did_synthetic", "--head=aux", *SMALL], "no output 'aux'; known: main, block2, block3"),
+        (
+            ["--experiment=did_synthetic", "--head=aux", *SMALL, "--config.model.decoder=did"],
+            "no output 'aux'; known: main, block2, block3",
+        ),
         (["--experiment=nothing"], "unknown experiment 'nothing'"),
     ],
 )
