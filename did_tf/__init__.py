@@ -1,3 +1,3 @@
 """Training semantic segmentation from scratch with TensorFlow and Keras."""
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
