@@ -160,6 +160,8 @@ class Trainer:
         self.window.restart_clock()
         if self._is_unreported():
             self._conclude(self.done, bar)
+        if self.done < self.steps:
+            self._tell(f"step {self.done + 1} begins: TensorFlow builds the graph first, which may take minutes", bar)
         for done in range(self.done + 1, self.steps + 1):
             began = time.perf_counter()
             with self._rescued(), self.stops.waiting():
@@ -189,6 +191,8 @@ class Trainer:
 
     def _report(self, done, validate, bar):
         row = self._row(done)
+        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row.get("images_per_second", "?")}
+        self._tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), bar)
         if validate and self.val_split:
             self.stops.check()
             row.update(self._validate(done, bar))
@@ -196,7 +200,8 @@ class Trainer:
             self._keep({"step": done})
         self.logs.write(row)
         self.window.restart()
-        self._show(row, bar)
+        best = f"best {next(iter(self.validation.scores.values()))}"
+        bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
         if validate:
             self.logs.plot()
 
@@ -235,12 +240,10 @@ class Trainer:
             row["input_wait"] = f"{pace[1]:.4f}"
         return row
 
-    def _show(self, row, bar):
-        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row.get("images_per_second", "?")}
-        best = f"best {next(iter(self.validation.scores.values()))}"
-        bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
+    def _tell(self, words, bar):
+        """Prints a line where no bar shows how far it is."""
         if bar.disable and self.settings["progress"]:
-            print(f"step {row['step']}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), flush=True)
+            print(words, flush=True)
 
     def _validate(self, done, bar):
         """Validation scores as entries of the log; keeps the weights where they are the best so far."""
