@@ -60,9 +60,8 @@ def refusal(folder):
 def test_a_folder_in_place_of_a_lock_is_named(tmp_path):
     """It is no lock that was left: those are files. Nothing is left beside it."""
     (tmp_path / "lock-1.json").mkdir()
-    assert refusal(tmp_path) == (
-        f"{tmp_path}/lock-1.json is a folder, where the lock of the run is a file: delete it; else use another --run=dir"
-    )
+    told = "is a folder, where the lock of the run is a file: delete it; else use another --run=dir"
+    assert refusal(tmp_path) == f"{tmp_path}/lock-1.json {told}"
     assert files(tmp_path) == ["lock-1.json"]
 
 
