@@ -20,12 +20,14 @@ from data_pipelines import remote
 from data_pipelines.content import CACHE, cache_folder, sha256
 from data_pipelines.manifests import SHARD, read_manifest
 from data_pipelines.spec import DataError
-from data_pipelines.writing import replacing
+from data_pipelines.writing import replacing, sweep
 
 THREADS = 4
 """Shards that are fetched or sent at once."""
 PATIENCE = 1.0
 """Seconds before there is a bar."""
+IDLE = 3600.0
+"""Seconds after which a shard that is fetched and of which nothing comes any more is one that a killed process left."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -53,6 +55,7 @@ def fetch(place: str, shards: Sequence[Mapping[str, Any]]) -> tuple[Path, list[d
     here = [{**shard, "file": f"{_digest(place, shard)[:24]}{SHARD}"} for shard in shards]
     pairs = [(shard, folder / local["file"]) for shard, local in zip(shards, here)]
     missing = [(shard, path) for shard, path in pairs if not path.is_file() or path.stat().st_size != shard["bytes"]]
+    sweep(folder, idle=IDLE)
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(folder, place, sum(shard["bytes"] for shard, _ in missing))

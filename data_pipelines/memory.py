@@ -33,12 +33,17 @@ _FILES = {  # of both versions: folder, limit, what is taken, and what of that a
 }
 
 
-def free_memory() -> int:
+def free_memory(growth: float = 0.0) -> int:
     """Bytes that this process can still take without swapping, or being killed for them in a container.
 
-    Raises `DataError` where `LIMIT` is no number.
+    Args:
+      growth: share by which what other processes of the machine hold may become more, and is left to them.
+
+    Raises:
+      DataError: `LIMIT` is no number.
     """
-    return int(min(psutil.virtual_memory().available, *_left_in_groups(), _left_of_limit()))
+    machine = psutil.virtual_memory().available - (growth * _held_by_others() if growth else 0)
+    return int(max(0, min(machine, *_left_in_groups(), _left_of_limit())))
 
 
 def check_room(what: str, size: int) -> None:
@@ -71,6 +76,11 @@ def peak() -> int:
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _held_by_others():
+    machine = psutil.virtual_memory()
+    return max(0, machine.total - machine.available - psutil.Process().memory_info().rss)
 
 
 def _left_of_limit():

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import shutil
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,14 +53,17 @@ def beside(path: str | Path) -> Path:
     return Path(path).with_name(f"{_begin(path)}{os.getpid()}{_END}")
 
 
-def sweep(folder: str | Path, *names: str) -> None:
+def sweep(folder: str | Path, *names: str, idle: float = 0.0) -> None:
     """Deletes what killed processes have left half written in `folder`: of these names, or of all where there are none.
 
-    For whoever alone writes these files, or into this folder. Raises OSError.
+    For whoever alone writes these files, or into this folder; others give seconds, `idle`, that nothing was written for
+    to what is deleted. Raises OSError.
     """
     patterns = [f"{_begin(name)}*" for name in names] or [f"*{_END}"]
     for part in [part for pattern in patterns for part in Path(folder).glob(pattern)]:
-        shutil.rmtree(part) if part.is_dir() else part.unlink()
+        with contextlib.suppress(FileNotFoundError):  # another process has finished or swept it
+            if time.time() - part.stat().st_mtime >= idle:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @contextlib.contextmanager

@@ -50,9 +50,9 @@ def test_the_batch_size_is_the_runs_or_left_to_the_network(tmp_path, capsys):
 
 @pytest.fixture
 def network(monkeypatch):
-    """A supervision whose network nobody looks at; a CPU has 7 bytes that are free, a GPU 9."""
+    """A supervision whose network nobody looks at; a CPU has 7 bytes that are free, 2 with others' growth; a GPU 9."""
     monkeypatch.setattr(wiring.training, "Need", lambda *of: of)
-    monkeypatch.setattr(wiring.training, "free_memory", lambda: 7)
+    monkeypatch.setattr(wiring.training, "free_memory", lambda growth=0: 2 if growth else 7)
     monkeypatch.setattr(wiring.training, "free_on_gpu", lambda: 9)
     return SimpleNamespace(network="network")
 
@@ -62,11 +62,11 @@ def test_the_batch_size_is_what_there_is_room_for(monkeypatch, network):
     asked = []
     monkeypatch.setattr(wiring.training, "largest_batch", lambda *of: asked.append(of[1:]) or 6)
     config = tiny.config(train__batch_size="auto")
-    with_room = functools.partial(wiring.training._with_room, supervision=network, workers=1)
+    with_room = functools.partial(wiring.training._with_room, supervision=network, workers=1, samples=12)
     found = with_room(config, on("CPU"))
     assert found["train"]["batch_size"] == 6 and config["train"]["batch_size"] == "auto"
     assert with_room(config, on("GPU")) == found
-    assert asked == [(7, False), (9, True)]
+    assert asked == [(7, False, 12, 5), (9, True, 12, 0)]
     with pytest.raises(ConfigError, match="loss.ohem_keep=9000 keeps everything"):
         with_room(tiny.config(train__batch_size="auto", loss__ohem_keep=9000, loss__ohem_scope="batch"), on("CPU"))
 
@@ -84,7 +84,7 @@ def test_no_room_is_told(monkeypatch, network, device, free, workers):
     strategy = on(device)
     strategy.num_replicas_in_sync = workers
     with pytest.raises(ConfigError, match="no room"):
-        wiring.training._with_room(tiny.config(), strategy, network, workers)
+        wiring.training._with_room(tiny.config(), strategy, network, workers, 12)
 
 
 @pytest.mark.parametrize(

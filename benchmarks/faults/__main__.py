@@ -42,6 +42,8 @@ def main():
     for name, (_, cases) in kinds.KINDS.items():
         parser.add_argument(f"--{name}", type=int, default=cases, help=f"how many cases (default: {cases})")
     args = parser.parse_args()
+    if not any(getattr(args, name) > 0 for name in kinds.KINDS):
+        parser.error(f"no case of any kind is to be done: give one of {', '.join(f'--{name}' for name in kinds.KINDS)}")
     folder, end = Path(args.output).resolve(), time.monotonic() + args.seconds
     runs.WORKERS[:] = [args.workers]
     if refusal := begin(folder, {"commit": git_commit(), "seed": args.seed, "workers": args.workers}):

@@ -141,7 +141,9 @@ def _without_beginning(split, files):
     folders = [parts[:-1] for parts in split]
     common = os.path.commonprefix(folders)
     nested = any("/" in name for name in files.paths)
-    for length in range(1, len(common) + 1):
+    # No name has more parts than the deepest, so that of long paths few beginnings have to be tried.
+    deepest = 1 + max((name.count("/") for name in files.paths), default=0)
+    for length in range(max(1, max(map(len, split)) - deepest), len(common) + 1):
         names = [_name(parts[length:], files) for parts in split]
         flat = any("/" not in name for name in names if name)
         # A file of another folder may have the name of one here.

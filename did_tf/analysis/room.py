@@ -89,26 +89,33 @@ class Need:
         )
 
 
-def largest_batch(need: Need, free: float, on_gpu: bool = False) -> int:
+def largest_batch(need: Need, free: float, on_gpu: bool = False, samples: int = _MOST, spared: float = 0.0) -> int:
     """The most crops of an update that fit into memory as a rule, evenly shared by devices, micro-batches and parts.
 
-    Prints it in a line. Arguments and error are those of `check_room`.
+    Prints it in a line, with the reason. Error and further arguments are those of `check_room`.
+
+    Args:
+      samples: number of those to train on. No more crops are taken, but for one for each share.
+      spared: bytes of those that are `free` which other processes may need.
     """
     train = need.train
     if math.isinf(free):
         raise ConfigError("train.batch_size=auto: what is free on this GPU is not known; set a number")
     each = need.devices * train["accumulate"] * train["parts"]
-    sizes = range(each, _MOST, each)
-    fitting = bisect.bisect_right(sizes, free, key=lambda size: _with_margin(need, on_gpu, batch_size=size))
-    if not fitting:
+    sizes = range(each, max(each, min(samples, _MOST)) + 1, each)
+    fits = bisect.bisect_right(sizes, free - spared, key=lambda size: _with_margin(need, on_gpu, batch_size=size))
+    there = f"{_gib(free)} that are free" + f", of which {_gib(spared)} are left to other processes" * (spared > 0)
+    if not fits:
         takes = _with_margin(need, on_gpu, batch_size=each)
         raise ConfigError(
-            f"train.batch_size=auto: {each} crops, one for each share, take up to {_gib(takes)}, and {_gib(free)} are "
-            "free: take a smaller data.crop"
+            f"train.batch_size=auto: {each} crops, one for each share, take up to {_gib(takes)} of {there}: take a "
+            "smaller data.crop, or give a number"
         )
-    takes = _needed(need, on_gpu, batch_size=sizes[fitting - 1])
-    print(f"train.batch_size=auto: {sizes[fitting - 1]}, which take about {_gib(takes)} of {_gib(free)} that are free")
-    return sizes[fitting - 1]
+    size = sizes[fits - 1]
+    takes = _needed(need, on_gpu, batch_size=size)
+    why = f", for there are {samples} samples to train on" if fits == len(sizes) else ""
+    print(f"train.batch_size=auto: {size}{why}, which take about {_gib(takes)} of {there}")
+    return size
 
 
 def check_room(need: Need, free: float, on_gpu: bool = False) -> None:

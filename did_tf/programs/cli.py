@@ -42,6 +42,8 @@ flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
 REMOTE = ("run", "runs", "data", "weights")
 """Flags that may be remote places. A program that has others says so likewise."""
+REMOTE_SETTINGS = ("config.dataset.prepared", "config.train.init", "config.train.encoder")
+"""Settings that may be, whatever the program."""
 
 
 def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> None:
@@ -226,7 +228,7 @@ def _check_places(allowed):
     """Raises `ConfigError` where a flag or setting is a remote place that can't be one."""
     given = {f"config.{key}": text for key, text in changes(config_arguments()).items()}
     for name, value in {**given, **{flag: FLAGS[flag].value for flag in FLAGS}}.items():
-        if is_remote(value) and name not in (*allowed, "config.dataset.prepared"):
+        if is_remote(value) and name not in (*allowed, *REMOTE_SETTINGS):
             raise ConfigError(f"--{name}={value}: a remote place can be {', '.join(f'--{flag}' for flag in allowed)}")
 
 

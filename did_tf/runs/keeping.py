@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.runs import checkpoints
+from did_tf.runs import checkpoints, selection
 from did_tf.runs.checkpoints import Damaged
 from did_tf.runs.manifest import of_weights
 from did_tf.runs.run_folder import RunFolder, read_json
@@ -34,19 +34,17 @@ class Keeper:
     def __init__(self, run: RunFolder, manifest: Mapping[str, Any], keep: int, writes: bool = True) -> None:
         self.run, self.manifest, self.keep, self.writes = run, manifest, keep, writes
         self.saved_step: int | None = None
+        self._damaged: dict[Path, Damaged] = {}
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
 
     def newest(self) -> tuple[Path, dict[str, np.ndarray]] | None:
         """The newest checkpoint that is whole, and its arrays; None where the run has none at all.
 
-        Those that are damaged become step_STEP.damaged, and a line tells of each; one tells that a run begins again.
+        A line tells where a run begins again. Nothing is touched: see `set_aside`.
 
-        Raises:
-          ConfigError: there are checkpoints, and all of them are damaged, or nothing says what they are of.
-          OSError: a damaged one can't be renamed.
+        Raises `ConfigError` where there are checkpoints, and all of them are damaged, or nothing says what they are of.
         """
-        damaged: dict[Path, Damaged] = {}
         saved = checkpoints.saved_steps(self.run.checkpoints)
         self._check_recorded(saved)
         for path in reversed(saved):
@@ -54,26 +52,39 @@ class Keeper:
                 arrays = checkpoints.read(path)
                 self._check_place(path)
             except Damaged as error:
-                damaged[path] = error
+                self._damaged[path] = error
                 continue
-            for bad, reason in damaged.items():
-                bad.replace(bad.with_suffix(".damaged"))
-                print(f"{reason}; it is {bad.stem}.damaged now, and {path.name}, from before it, takes its place")
             self.saved_step = checkpoints.step_of(path)
             return path, arrays
-        if damaged:
-            raise ConfigError(f"{next(iter(damaged.values()))}; {self._way_on(len(damaged))}")
+        if self._damaged:
+            raise ConfigError(f"{next(iter(self._damaged.values()))}; {self._way_on(len(self._damaged))}")
         if self.run.metrics.is_file():
             print(f"{self.run.folder} has no checkpoint: it begins again with its first step")
         return None
 
+    def set_aside(self, path: Path) -> None:
+        """Renames the damaged ones that `newest` has met before `path` to step_STEP.damaged, and tells of each.
+
+        Raises OSError.
+        """
+        for bad, reason in self._damaged.items():
+            bad.replace(bad.with_suffix(".damaged"))
+            print(f"{reason}; it is {bad.stem}.damaged now, and {path.name}, from before it, takes its place")
+
     def check_best(self, score: tf.Variable) -> None:
-        """Takes back the best `score` so far, and says so, where its weights in best/ are gone or damaged."""
+        """Takes back the best `score` so far, and says so, where its weights in best/ are gone or damaged.
+
+        Gone are they also where a process was killed when it had written later ones, and not yet their scores.
+        """
         if score < 0:
             return
+        weights, scores = self.run.best / "weights.npz", self.run.best / "metrics.json"
         try:
-            checkpoints.read(self.run.best / "weights.npz")
-        except Damaged as error:
+            checkpoints.read(weights)
+            scored, present = selection.steps_of_best(self.run)
+            if scored != present:
+                raise Damaged(f"{weights} is of step {present}, and {scores} of step {scored}")
+        except (ConfigError, FileNotFoundError) as error:
             print(f"{error}; the weights of the best validation are lost, those of the next one take their place")
             score.assign(-1.0)
 

@@ -153,6 +153,8 @@ def _fill(descriptor, me):
 
 def _refusal(folder, file, me, other):
     """Why this process, `me`, can't have the run while there is `file`; empty where nobody is behind it."""
+    if file.is_dir():
+        return f"{file} is a folder, where the lock of the run is a file: delete it; else use another {other}"
     was = _settled(file)
     if not was:
         return ""

@@ -91,9 +91,9 @@ def _results(run, config, metric):
     # Settings that are younger than the run had no effect on it.
     own = flatten(run.settings()) if run.config.is_file() else {}
     altered = bool(changed({**flatten(config), **own}, config))
-    for of_paper, scored, figures in _scores(run, config, metric):
+    for of_paper, figures in _scores(run, config, metric):
         if figures["score"] is not None:
-            yield of_paper, Result(**figures, altered=altered, run=run.folder, outdated=_outdated(run, scored))
+            yield of_paper, Result(**figures, altered=altered, run=run.folder)
 
 
 def _outdated(run, scored):
@@ -103,7 +103,7 @@ def _outdated(run, scored):
 
 
 def _scores(run, config, metric):
-    """[(whether on the paper's split, what is said of the weights, what of a `Result` is known then)] of a run."""
+    """[(whether on the paper's split, what of a `Result` is known then)] of a run."""
     validation = config["dataset"]["val_split"]
     papers = config["paper"].get("split")
     for split in {papers, validation} - {None, ""}:
@@ -117,20 +117,22 @@ def _scores(run, config, metric):
                         "classes": _classes(report["outputs"]["main"]),
                         "last": _last(report, metric),
                         "report": path,
+                        "outdated": _outdated(run, report.get("identity", {}).get("weights", {})),
                     }
-                    scored = report.get("identity", {}).get("weights", {})
-                yield split == papers, scored, figures
+                yield split == papers, figures
     if metric in _IN_TRAINING and (run.best / "metrics.json").is_file():
         scores = read_json(run.best / "metrics.json")
         if len(scores) > 1:  # without validation there is the step alone
             last, of = selection.last_scores(run), _IN_TRAINING[metric]
+            scored, present = selection.steps_of_best(run)
             with damage_of(run.best / "metrics.json"):
                 figures = {
                     "score": _number(of(scores)),
                     "where": f"{validation}, in training",
                     "last": of(last) if last else None,
+                    "outdated": scored != present,
                 }
-            yield False, {}, figures
+            yield False, figures
 
 
 def _number(figure):

@@ -14,7 +14,7 @@ from typing import Any
 from data_pipelines.writing import naming, sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file, write_json
-from did_tf.runs import checkpoints, identity, older
+from did_tf.runs import identity, older
 from did_tf.runs.identity import flatten
 from did_tf.runs.manifest import continuation
 from did_tf.runs.mirror import Mirror
@@ -78,12 +78,13 @@ class RunFolder:
             raise ConfigError(f"{self.config} holds no settings; {_way(self.config)}")
         return older.settings(own)
 
-    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any], made: int = 0) -> list[str]:
         """Compares what the run was started with, where it was, with what a process has that would go on with it.
 
         Args:
           config: all settings, nested, of JSON's types and tuples.
           manifest: see `manifest.make`.
+          made: steps that the run has made.
 
         Returns:
           Lines to tell of what differs and may, see `identity.check_facts`.
@@ -94,7 +95,7 @@ class RunFolder:
         if self.config.is_file():
             # Through JSON, where tuples are lists.
             old, new = flatten(self.settings()), flatten(json.loads(json.dumps(config)))
-            identity.check_settings(self.folder, {**self._younger(old), **old}, new, self._steps_made())
+            identity.check_settings(self.folder, {**self._younger(old), **old}, new, made)
         if not self.manifest.is_file():
             return []
         with damage_of(self.manifest, _way(self.manifest)):
@@ -123,11 +124,6 @@ class RunFolder:
         for own in (self.checkpoints, self.best, self.tensorboard):
             sweep(own)
         sweep(self.folder, "config.json", "manifest.json", "metrics.csv", "curves.png")
-
-    def _steps_made(self):
-        """That of the newest checkpoint."""
-        saved = checkpoints.saved_steps(self.checkpoints)
-        return checkpoints.step_of(saved[-1]) if saved else 0
 
     def _younger(self, old):
         """Defaults of the settings that the run's own, `old`, are too old to have."""
@@ -200,19 +196,57 @@ class MetricsFile:
             os.fsync(file.fileno())
 
 
+def check_metrics(path: Path, columns: Sequence[str], steps: Sequence[int]) -> None:
+    """Compares a metrics.csv with what a training has logged.
+
+    Args:
+      path: of the file.
+      columns: names of all that it may have.
+      steps: those that have a row, in their order. Where the rows begin with a later step, or there is the header
+        alone, those before were given up.
+
+    Raises:
+      ConfigError: it is gone, is something else, or lacks rows.
+    """
+    if wrong := _wrong_with(path, columns, steps):
+        raise ConfigError(
+            f"{path} {wrong}: put it back as it was, or give up what it lacks, by `echo step > {path}`; the same "
+            "command goes on then"
+        )
+
+
+def _wrong_with(path, columns, steps):
+    if not path.is_file():
+        return "is gone, which has the rows of the steps that were made" if steps else ""
+    try:
+        header, rows = _read_metrics(path)
+    except (csv.Error, UnicodeDecodeError) as error:
+        return f"is damaged ({error})"
+    if "step" not in header or not {*header} <= {*columns}:
+        return f"has other columns than this training logs ({', '.join(map(str, header)) or 'none'!s:.80})"
+    there = {int(row["step"]) for row in rows}
+    lacking = [step for step in steps if there and step > min(there) and step not in there]
+    return f"has no row of step {lacking[0]}, which was logged" if lacking else ""
+
+
 def read_metrics(path: Path | str) -> list[dict[str, str]]:
     """Rows of a metrics.csv, as {column: text}; a last line that was cut short is left out.
 
     Raises `ConfigError` where it is no such file, OSError unreadable.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            text = file.read()
-        lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        rows = [row for row in lines if None not in row and None not in row.values()]
+        return _read_metrics(path)[1]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); delete it or use another --run=dir") from None
-    return [row for row in rows if row.get("step", "").isdecimal() and row["step"].isascii()]
+
+
+def _read_metrics(path):
+    """(names of the columns, rows) of a metrics.csv."""
+    with open(path, newline="", encoding="utf-8") as file:
+        text = file.read()
+    lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    rows = [row for row in lines if None not in row and None not in row.values()]
+    return lines.fieldnames or [], [row for row in rows if row.get("step", "").isdecimal() and row["step"].isascii()]
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ def of_run(run: RunFolder) -> Selection | None:
     files = (run.config, run.best / "metrics.json", run.metrics)
     if not all(file.is_file() for file in files):
         return None
-    config, step = read_json(run.config, "train", "dataset"), _step_of_best(run)
+    config, step = read_json(run.config, "train", "dataset"), steps_of_best(run)[1]
     validated = _validations(run)
     if len(validated) < 2:
         return None
@@ -92,6 +92,19 @@ def of_run(run: RunFolder) -> Selection | None:
         split, last = config["dataset"]["val_split"], identity.last_step(config["train"])
     saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
     return Selection(split, len(validated), step, last, saved.get(last))
+
+
+def steps_of_best(run: RunFolder) -> tuple[int, int]:
+    """Steps that the scores in best/ and the weights there are of: two where a process was killed between writing them.
+
+    Weights that don't say it, or are damaged, are taken to be those that were scored. Raises `ConfigError` where the
+    scores are damaged, OSError where they can't be read.
+    """
+    scored = read_json(run.best / "metrics.json", "step")["step"]
+    try:
+        return scored, (checkpoints.read_identity(run.best / "weights.npz") or {}).get("step", scored)
+    except checkpoints.Damaged:
+        return scored, scored
 
 
 def held_out_otherwise(runs: Sequence[RunFolder]) -> Iterator[str]:
@@ -111,15 +124,6 @@ def last_scores(run: RunFolder) -> dict[str, float]:
     row = _validations(run).get(selection.last_step, {}) if selection else {}
     with damage_of(run.metrics, "train again, into another --run=dir"):
         return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
-
-
-def _step_of_best(run):
-    """As the weights say, or else their scores, which are written after them: a killed process may not have."""
-    said = read_json(run.best / "metrics.json", "step")["step"]
-    try:
-        return (checkpoints.read_identity(run.best / "weights.npz") or {}).get("step", said)
-    except checkpoints.Damaged:
-        return said
 
 
 def _validations(run):

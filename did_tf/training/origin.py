@@ -8,9 +8,11 @@ from typing import Any
 from tensorflow import keras
 
 from data_pipelines.pipeline import Loader
+from data_pipelines.remote import is_remote
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError, about
 from did_tf.runs import checkpoints, manifest, weights
+from did_tf.runs.mirror import Mirror
 from did_tf.runs.run_folder import RunFolder
 from did_tf.training import pretrained, transfer
 from did_tf.training.pretrained import IMAGENET
@@ -18,17 +20,20 @@ from did_tf.training.train_step import TrainStep
 
 
 def check_sources(settings: Mapping[str, Any], run: RunFolder) -> None:
-    """Raises `ConfigError` where the weights that a new run starts from, by the section `train`, are not there."""
+    """Raises `ConfigError` where the weights that a new run starts from, by the section `train`, are not there.
+
+    A run at a remote place is fetched. Raises `Failure` where the place can't be read.
+    """
     for setting in ("init", "encoder"):
         if settings[setting] not in ("", IMAGENET) and not checkpoints.saved_steps(run.checkpoints):
             with about(f"train.{setting}", ConfigError):
-                weights.file_of(settings[setting])
+                weights.file_of(_here(settings[setting]))
 
 
 def load_weights(model: keras.Model, settings: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     """Loads the weights that a new run starts from by the section `train`, if any, and says which.
 
-    Raises `ConfigError` where they can't be read, or don't fit.
+    Raises `ConfigError` where they can't be read, or don't fit, `Failure` where a remote place can't be read.
     """
     for source, load, *arguments in (
         ("init", transfer.load_all, manifest, settings["init_options"]),
@@ -36,7 +41,20 @@ def load_weights(model: keras.Model, settings: Mapping[str, Any], manifest: Mapp
     ):
         if settings[source]:
             with about(f"train.{source}", ConfigError):
-                print(f"{source} weights from {load(model, settings[source], *arguments)}")
+                print(f"{source} weights from {load(model, _here(settings[source]), *arguments)}")
+
+
+def _here(source):
+    """The same, but of a run at a remote place the copy of it, which is fetched."""
+    if not is_remote(source):
+        return source
+    mirror = Mirror(source)
+    mirror.fetch()
+    if not mirror.folder.is_dir():
+        raise ConfigError(
+            f"there is no run at {mirror.place}: name the place of a whole run, or fetch a file of weights"
+        )
+    return mirror.folder
 
 
 def manifest_of(

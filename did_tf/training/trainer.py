@@ -21,7 +21,7 @@ from did_tf.common.stopping import OTHERS, Stopped, Stops
 from did_tf.runs import checkpoints, identity
 from did_tf.runs.keeping import Keeper
 from did_tf.runs.logs import Logs, NoLogs
-from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.run_folder import RunFolder, check_metrics
 from did_tf.training import origin
 from did_tf.training.distribution import distributed
 from did_tf.training.health import TrainingFailed
@@ -98,13 +98,13 @@ class Trainer:
         self._start_run(config)
 
     def _start_run(self, config):
+        """Whatever is wrong is told before anything of the run is touched."""
         saved = self.keeper.newest()
-        for line in self.run.check(config, self.manifest):
+        for line in self.run.check(config, self.manifest, self.keeper.saved_step or 0):
             print(line)
         if saved:
             checkpoints.assign(self._state(), saved[1], f"checkpoint {saved[0]}", checkpoints.ADVICE)
             self.keeper.check_best(self.best)
-            print(f"resuming {self.run.folder} at step {int(self.step)}{self._extension()}")
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.
             origin.load_weights(self.model, self.settings, self.manifest)
@@ -112,11 +112,19 @@ class Trainer:
         self.workers.share(self._state())
         self.window.load()
         self.done = self.keeper.saved_step = int(self.step)
-        if chief := self.workers.chief:
-            self.run.start(config, self.manifest, self.done)
+        self.logs = self._started(config) if self.workers.chief else NoLogs()
+        if saved:
+            self.keeper.set_aside(saved[0])
+            print(f"resuming {self.run.folder} at step {self.done}{self._extension()}")
+
+    def _started(self, config):
+        """The logs of the run, which is there then."""
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
-        self.logs = Logs(self.run, columns, self.done - self._is_unreported()) if chief else NoLogs()
+        last = self.done - self._is_unreported()
+        check_metrics(self.run.metrics, columns, [step for step in range(1, last + 1) if self._is_logged(step)])
+        self.run.start(config, self.manifest, self.done)
+        return Logs(self.run, columns, last)
 
     def _extension(self):
         """What is to be said of the steps of a run that is extended: how many, and at which learning rate."""
@@ -152,6 +160,8 @@ class Trainer:
         self.window.restart_clock()
         if self._is_unreported():
             self._conclude(self.done, bar)
+        if self.done < self.steps:
+            self._tell(f"step {self.done + 1} begins: TensorFlow builds the graph first, which may take minutes", bar)
         for done in range(self.done + 1, self.steps + 1):
             began = time.perf_counter()
             with self._rescued(), self.stops.waiting():
@@ -181,6 +191,8 @@ class Trainer:
 
     def _report(self, done, validate, bar):
         row = self._row(done)
+        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row.get("images_per_second", "?")}
+        self._tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), bar)
         if validate and self.val_split:
             self.stops.check()
             row.update(self._validate(done, bar))
@@ -188,13 +200,18 @@ class Trainer:
             self._keep({"step": done})
         self.logs.write(row)
         self.window.restart()
-        self._show(row, bar)
+        best = f"best {next(iter(self.validation.scores.values()))}"
+        bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
         if validate:
             self.logs.plot()
 
     def _is_unreported(self):
         """Whether the last step is to be logged or validated, and the process before was stopped before that."""
-        return bool(self.window.steps) and any(self._due(self.done, what) for what in ("log", "validate"))
+        return bool(self.window.steps) and self._is_logged(self.done)
+
+    def _is_logged(self, step):
+        """Whether there is a row of a step, once it is reported."""
+        return any(self._due(step, what) for what in ("log", "validate"))
 
     def _batches(self, first):
         size = self.settings["batch_size"]
@@ -223,12 +240,10 @@ class Trainer:
             row["input_wait"] = f"{pace[1]:.4f}"
         return row
 
-    def _show(self, row, bar):
-        shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row.get("images_per_second", "?")}
-        best = f"best {next(iter(self.validation.scores.values()))}"
-        bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
+    def _tell(self, words, bar):
+        """Prints a line where no bar shows how far it is."""
         if bar.disable and self.settings["progress"]:
-            print(f"step {row['step']}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), flush=True)
+            print(words, flush=True)
 
     def _validate(self, done, bar):
         """Validation scores as entries of the log; keeps the weights where they are the best so far."""

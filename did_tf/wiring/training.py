@@ -31,6 +31,8 @@ from did_tf.wiring.resolved import AUTO, resolved
 
 _ALIKE = ("data", "validation", "class_weights", "network", "draws", "packages", "git_commit")
 """What of a manifest has to be the same for all workers."""
+GROWTH = 0.25
+"""By how much what other processes hold of the memory may grow beside a batch that is as large as can be."""
 NO_LABEL = -1  # classification ignores nothing, and 255 may be one of its classes
 
 
@@ -59,7 +61,8 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
         model = make_model(config, dataset.spec, config["train"]["precision"])
     check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
     supervision = make_supervision(config, strategy, model)
-    config = _with_room(config, strategy, supervision, workers.count)
+    samples = sum(len(dataset.samples(part)) for part in train_split.split("+"))
+    config = _with_room(config, strategy, supervision, workers.count, samples)
     train = config["train"]
     if val_split:
         check_scored(dataset, val_split)
@@ -131,7 +134,7 @@ def _decisive(config):
     return {key: value for key, value in flatten(config).items() if not may_differ(key)}
 
 
-def _with_room(config, strategy, supervision, workers):
+def _with_room(config, strategy, supervision, workers, samples):
     """`config` with a number for the batch size. Raises `ConfigError` where there is no room for the batch."""
     train, devices = config["train"], strategy.num_replicas_in_sync // workers
     if train["batch_size"] == AUTO and workers > 1:
@@ -140,7 +143,8 @@ def _with_room(config, strategy, supervision, workers):
     # Each GPU has a share of the batch, and as much for it as the others.
     free = free_memory() if on_cpu else devices * free_on_gpu()
     if train["batch_size"] == AUTO:
-        size = largest_batch(memory_needed(config, supervision, devices), free, not on_cpu)
+        spared = free - free_memory(GROWTH) if on_cpu else 0
+        size = largest_batch(memory_needed(config, supervision, devices), free, not on_cpu, samples, max(0, spared))
         config = {**config, "train": {**train, "batch_size": size}}
         check(config)
     elif not train["shifted_passes"]:  # which take less than their network in one pass

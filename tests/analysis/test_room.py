@@ -100,8 +100,25 @@ def test_the_largest_batch(capsys, crops, settings, size):
     assert capsys.readouterr().out.startswith(f"train.batch_size=auto: {size}, which take about ")
 
 
+@pytest.mark.parametrize("samples, settings, size", [(7, {}, 7), (7, {"accumulate": 2}, 6), (1, {"accumulate": 3}, 3)])
+def test_no_more_crops_than_samples(capsys, samples, settings, size):
+    """But one for each share: a batch of fewer can't be."""
+    assert room.largest_batch(need(batch_size="auto", **settings), 10**12, samples=samples) == size
+    start = f"train.batch_size=auto: {size}, for there are {samples} samples to train on, which take about "
+    assert capsys.readouterr().out.startswith(start)
+
+
+def test_what_other_processes_may_need_is_left_to_them(capsys):
+    free = 1.11 * takes(5)
+    assert room.largest_batch(need(batch_size="auto"), free, samples=9, spared=1.11 * (takes(5) - takes(3))) == 3
+    assert "GiB that are free, of which 2.3 GiB are left to other processes\n" in capsys.readouterr().out
+    assert room.largest_batch(need(batch_size="auto"), free, samples=9) == 5
+    assert capsys.readouterr().out.endswith("GiB that are free\n")
+
+
 def test_not_one_crop():
-    with pytest.raises(ConfigError, match="train.batch_size=auto: 2 crops, one for each share, take up to 2.8 GiB"):
+    told = "2 crops, one for each share, take up to 2.8 GiB of 1.9 GiB that are free: take a smaller data.crop"
+    with pytest.raises(ConfigError, match=f"train.batch_size=auto: {told}"):
         room.largest_batch(need(batch_size="auto", devices=2), 2 * 10**9)
 
 

@@ -124,6 +124,18 @@ def place(index):
     return json.dumps({"task": {"index": index}})
 
 
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_a_campaign_without_a_case_is_refused(tmp_path, monkeypatch, capsys, count):
+    """It would have lost nothing."""
+    monkeypatch.setattr(sys, "argv", ["faults", str(tmp_path / "out"), *(f"--{kind}={count}" for kind in kinds.KINDS)])
+    with pytest.raises(SystemExit, match="2"):
+        faults.main()
+    assert capsys.readouterr().err.endswith(
+        "error: no case of any kind is to be done: give one of --kills, --disk, --damaged, --configs\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("change", [{"commit": "b"}, {"seed": 1}, {"workers": 2}])
 def test_a_campaign_goes_on_as_it_was_begun(tmp_path, change):
     facts = {"commit": "a", "seed": 0, "workers": 1}

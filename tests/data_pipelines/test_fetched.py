@@ -1,14 +1,19 @@
 """Records at a remote place, with a folder as its stand-in, are those of the local folder."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 from noise import SOURCE, Noise, spoil
 
+from data_pipelines import fetched as fetched_module
 from data_pipelines import load
 from data_pipelines.fetched import written
 from data_pipelines.programs.prepare import prepare
 from data_pipelines.records import Prepared
 from data_pipelines.spec import DataError
+from data_pipelines.writing import beside
 
 
 @pytest.fixture
@@ -36,6 +41,19 @@ def test_a_damaged_shard_is_told_and_not_kept(place, tmp_path):
     with pytest.raises(DataError, match="train-00000.tfrecord is damaged"):
         Prepared(place).samples("train")
     assert not [*(tmp_path / "cache/records").iterdir()]
+
+
+def test_what_a_killed_fetcher_has_left_is_deleted_when_the_cache_is_used_again(place, tmp_path):
+    """Also where nothing is to be fetched; not what another process is fetching now."""
+    folder = tmp_path / "cache/records"
+    folder.mkdir(parents=True)
+    left, fetched = beside(folder / "a.tfrecord"), beside(folder / "b.tfrecord")
+    for _ in range(2):
+        for path in (left, fetched):
+            path.touch()
+        os.utime(left, (0, time.time() - fetched_module.IDLE - 1))
+        Prepared(place).samples("train")
+        assert fetched.exists() and not left.exists()
 
 
 def test_other_records_are_not_overwritten(place, tmp_path):

@@ -42,6 +42,18 @@ def test_without_groups_it_is_what_the_system_says(machine):
     assert memory.free_memory() == 4096
 
 
+def test_what_others_may_grow_by_is_left_to_them(machine, monkeypatch):
+    """Of the machine's memory; a container has its own."""
+    folder = machine(8000, "0::/\n")
+    here = psutil.Process().memory_info().rss
+    has = types.SimpleNamespace(available=8000, total=8000 + here + 4000)
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: has)
+    monkeypatch.setattr(memory.psutil.Process, "memory_info", lambda self: types.SimpleNamespace(rss=here))
+    assert (memory.free_memory(), memory.free_memory(growth=0.5), memory.free_memory(growth=9)) == (8000, 6000, 0)
+    group(folder, 2, 9000, 6000)
+    assert memory.free_memory(growth=0.5) == memory.free_memory() == 3005
+
+
 @pytest.mark.parametrize("limit, taken, files, free", [(9000, 6000, 500, 3505), ("max", 6000, 500, 8000)])
 def test_a_container_has_what_is_left_of_its_limit(machine, limit, taken, files, free):
     """Files that it holds in memory, 500 and 5 bytes, can be given up."""

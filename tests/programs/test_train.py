@@ -63,6 +63,13 @@ def check_all_is_finite(folder):
                 assert saved[name].dtype.kind != "f" or np.isfinite(saved[name]).all(), (path, name)
 
 
+def test_a_start_may_be_named_by_a_remote_place(trained, tmp_path, monkeypatch):
+    """Which is looked at: it is no setting that must be local."""
+    monkeypatch.setenv("DID_TF_CACHE", str(tmp_path / "cache"))
+    status, errors = trained(*arguments(tmp_path / "run", train__init=f"file://{tmp_path}/none"))
+    assert status == 2 and errors[0].startswith(f"error: train.init: there is no run at file://{tmp_path}/none: ")
+
+
 @pytest.mark.parametrize("rate, keep", [pytest.param("1e20", 0, marks=pytest.mark.slow), ("1e30", 50)])
 def test_a_ruined_training_saves_nothing_and_its_advice_works(trained, tmp_path, rate, keep):
     """Mining passed NaN over and the run ended normally (A1); ruined weights under a finite loss were saved (A2)."""

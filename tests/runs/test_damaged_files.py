@@ -1,12 +1,13 @@
 """Files of runs that were cut short or are of something else: one line that names the file."""
 
 import pickle
+from contextlib import nullcontext
 
 import pytest
 
 from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints, results, selection
-from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
+from did_tf.runs.run_folder import RunFolder, check_metrics, read_json, read_metrics
 
 CONFIG = {"dataset": {"val_split": "val"}, "paper": {"split": "test"}}
 
@@ -43,6 +44,41 @@ def test_files_of_a_run_of_which_a_part_is_gone(tmp_path):
     with pytest.raises(ConfigError, match=r"config\.json is damaged: it has no 'train'"):
         selection.of_run(run)
     assert read_metrics(run.metrics) == []
+
+
+LOG = "step,loss\n2,0.5\n4,0.4\n6,0.3\n"
+
+
+@pytest.mark.parametrize(
+    "content, wrong",
+    [
+        (LOG, None),
+        (LOG + "8,0.2\n", None),  # beyond the checkpoint
+        ("step\n", None),  # given up
+        ("step,loss\n4,0.4\n6,0.3\n", None),  # likewise, and gone on
+        (None, "is gone, which has the rows of the steps that were made"),
+        ("", r"has other columns than this training logs \(none\)"),
+        ("2,0.5\n4,0.4\n6,0.3\n", r"has other columns than this training logs \(2, 0\.5\)"),
+        ("step,price\n2,0.5\n4,0.4\n6,0.3\n", r"has other columns than this training logs \(step, price\)"),
+        ("step,loss\n2,0.5\n4,0.4\n", "has no row of step 6, which was logged"),
+        ("step,loss\n2,0.5\n6,0.3\n", "has no row of step 4, which was logged"),
+        ("step,loss\n2,0.5\n4,0.4\n6,0.", "has no row of step 6, which was logged"),
+        (b"\x93\xff", "is damaged .*utf-8"),
+    ],
+)
+def test_a_log_that_lacks_what_a_training_wrote_is_not_gone_on_with(tmp_path, content, wrong):
+    path = tmp_path / "metrics.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=rf"^{path} {wrong}.*: put it back") if wrong else nullcontext():
+        check_metrics(path, ["step", "loss", "more"], [2, 4, 6])
+
+
+def test_a_run_that_begins_has_no_log(tmp_path):
+    check_metrics(tmp_path / "metrics.csv", ["step"], [])
+    (tmp_path / "metrics.csv").write_text("date,price\nmonday,3\n")
+    with pytest.raises(ConfigError, match="has other columns"):
+        check_metrics(tmp_path / "metrics.csv", ["step"], [])
 
 
 @pytest.mark.parametrize("content", ['{"draws": 1, "data": 3}', '{"draws": 1, "data": {}, "continued": 3}', "[]", "{"])

@@ -204,9 +204,7 @@ def extended(tmp_path, made, was=0, **now):
     run = RunFolder(tmp_path)
     settings = {"steps": 6, "extend": was}
     run.config.write_text(json.dumps({"train": settings}))
-    run.checkpoints.mkdir()
-    (run.checkpoints / f"step_{made:08d}.npz").touch()
-    return run.check({"train": {**settings, **now}}, {})
+    return run.check({"train": {**settings, **now}}, {}, made)
 
 
 @pytest.mark.parametrize(("made", "was", "now"), [(6, 0, 4), (10, 4, 9), (10, 4, 4), (7, 4, 4)])

@@ -22,10 +22,16 @@ def run(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-@pytest.mark.parametrize("state, kept", [("whole", 0.5), ("gone", -1.0), ("damaged", -1.0)])
+@pytest.mark.parametrize(
+    "state, kept", [("whole", 0.5), ("gone", -1.0), ("damaged", -1.0), ("not scored", -1.0), ("scores gone", -1.0)]
+)
 def test_a_best_score_counts_only_with_its_weights(run, capsys, state, kept):
     """Else no later weights would be kept, unless they are better than those that are lost."""
-    best = written(run.best / "weights.npz")
+    best = run.best / "weights.npz"
+    checkpoints.write(best, {"model/kernel": np.ones(3)}, {"network": {}, "step": 6 if state == "not scored" else 4})
+    (run.best / "metrics.json").write_text('{"step": 4, "miou": 0.5}')
+    if state == "scores gone":
+        (run.best / "metrics.json").unlink()
     if state == "gone":
         best.unlink()
     if state == "damaged":

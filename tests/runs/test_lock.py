@@ -57,6 +57,14 @@ def refusal(folder):
     return str(caught.value)
 
 
+def test_a_folder_in_place_of_a_lock_is_named(tmp_path):
+    """It is no lock that was left: those are files. Nothing is left beside it."""
+    (tmp_path / "lock-1.json").mkdir()
+    told = "is a folder, where the lock of the run is a file: delete it; else use another --run=dir"
+    assert refusal(tmp_path) == f"{tmp_path}/lock-1.json {told}"
+    assert files(tmp_path) == ["lock-1.json"]
+
+
 def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path):
     (tmp_path / "config.json").touch()
     process, said = start(tmp_path)

@@ -16,8 +16,8 @@ import tensorflow as tf
 from data_pipelines.spec import DataError
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError, NotFinite
-from did_tf.runs import checkpoints, logs
-from did_tf.runs.run_folder import read_metrics
+from did_tf.runs import checkpoints, keeping, logs, selection
+from did_tf.runs.run_folder import RunFolder, read_metrics
 from did_tf.training.health import TrainingFailed
 
 SCORES = {3: 0.5, 6: 0.9, 8: 0.7}
@@ -179,6 +179,24 @@ def test_a_step_is_saved_before_its_validation(make, whole, tmp_path):
     check_same(tmp_path / "run", whole)
 
 
+def test_weights_that_were_kept_without_their_scores_are_not_taken_for_those_before(make, tmp_path, monkeypatch):
+    """Killed between the two files of best/. Here the validation that is made again says a little less, by rounding."""
+    run, write_json = tmp_path / "run", keeping.write_json
+
+    def kill(path, scores):
+        if scores["step"] == 6:
+            raise Killed
+        write_json(path, scores)
+
+    monkeypatch.setattr(keeping, "write_json", kill)
+    with pytest.raises(Killed):
+        make(run).fit()
+    monkeypatch.undo()
+    monkeypatch.setitem(SCORES, 6, SCORES[3])
+    make(run, steps=6).fit()
+    assert selection.steps_of_best(RunFolder(run)) == (6, 6)
+
+
 def test_data_that_vanish_leave_a_checkpoint_of_the_steps_that_were_made(make, whole, tmp_path):
     trainer = make(tmp_path / "run")
     batches = trainer._batches
@@ -289,6 +307,29 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(make, whole, finished,
     check_same(finished, whole)
 
 
+@pytest.mark.parametrize("refused", ["settings", "rows"])
+def test_a_run_that_is_refused_stays_as_it_is(make, finished, refused):
+    """Though its newest checkpoint is damaged."""
+    damage(finished / "checkpoints" / "step_00000008.npz", "cut")
+    if refused == "settings":
+        (finished / "config.json").write_text('{"made": "otherwise"}')
+    else:
+        (finished / "metrics.csv").unlink()
+    before = {path: path.is_file() and path.read_bytes() for path in finished.rglob("*")}
+    with pytest.raises(ConfigError, match=r"started with other settings|metrics\.csv is gone"):
+        make(finished)
+    assert {path: path.is_file() and path.read_bytes() for path in finished.rglob("*")} == before
+
+
+def test_steps_of_a_damaged_checkpoint_are_not_made(make, finished, monkeypatch):
+    """Who asks whether all are, as an extension does, is not told of it."""
+    asked = []
+    monkeypatch.setattr(RunFolder, "check", lambda self, config, manifest, made: asked.append(made) or [])
+    damage(finished / "checkpoints" / "step_00000008.npz", "cut")
+    make(finished)
+    assert asked == [6]
+
+
 def test_a_checkpoint_under_another_name_is_told(make, finished, capsys):
     saved = finished / "checkpoints"
     shutil.copy(saved / "step_00000006.npz", saved / "step_00000008.npz")
@@ -323,6 +364,19 @@ def test_where_all_are_damaged_nothing_is_trained_and_the_way_on_is_told(make, f
     with pytest.raises(ConfigError, match=f"none of the 2 checkpoints is whole: .* {way_on}"):
         make(finished)
     assert sorted(finished.rglob("*")) == before
+
+
+def test_rows_that_are_gone_can_be_given_up(make, whole, finished):
+    """By the command that the refusal names; the process after the next does not ask again."""
+    (finished / "checkpoints" / "step_00000008.npz").unlink()
+    metrics = finished / "metrics.csv"
+    metrics.unlink()
+    with pytest.raises(ConfigError, match=f"metrics.csv is gone, .* by `echo step > {metrics}`; the same command"):
+        make(finished)
+    metrics.write_text("step\n")
+    make(finished).fit()
+    assert rows(finished) == rows(whole)[-1:]
+    assert int(make(finished).step) == 8
 
 
 def test_a_metrics_file_that_was_cut_within_a_number_loses_nothing(make, whole, tmp_path):

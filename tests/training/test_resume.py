@@ -188,6 +188,26 @@ def test_a_start_from_a_network_with_other_options_must_be_meant(whole, tmp_path
         make(tmp_path / "other", **start, train__init_options=("stempool",))
 
 
+@pytest.mark.parametrize("setting", ["init", "encoder"])
+def test_a_start_from_a_run_at_a_remote_place(whole, tmp_path, monkeypatch, setting):
+    """It is the start from the same run here, and the settings say the place."""
+    monkeypatch.setenv("DID_TF_CACHE", str(tmp_path / "cache"))
+    states = []
+    for name, source in (("here", str(whole)), ("there", f"file://{whole}")):
+        trainer = make(tmp_path / name, **{f"train__{setting}": source})
+        states.append({name: v.numpy() for name, v in checkpoints.model_state(trainer.model).items()})
+        assert read_json(trainer.run.config)["train"][setting] == source
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][name], err_msg=name)
+
+
+def test_a_remote_place_without_a_run_is_told_before_anything_is_built(tmp_path, monkeypatch):
+    monkeypatch.setenv("DID_TF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(wiring.training, "make_model", None)
+    with pytest.raises(ConfigError, match=f"^train.init: there is no run at file://{tmp_path}/none: name the place"):
+        make(tmp_path / "run", train__init=f"file://{tmp_path}/none/")
+
+
 def test_an_encoder_of_other_options_is_told(whole, tmp_path, capsys):
     changes = {"model__dilations": (1, 1, 1, 1), "model__smoothing": 3, "model__dropout": 0.0}
     make(tmp_path / "run", train__encoder=str(whole), **changes)

@@ -48,3 +48,16 @@ def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
         assert {*best.files} == {"identity", "checksum", *weights}
         for name in weights:
             np.testing.assert_array_equal(best[name], second[name])
+
+
+def test_without_a_terminal_lines_tell_how_far_it_is(tmp_path, capsys):
+    """In the order in which things happen: what takes long is told before it begins."""
+    validation = by_hand.Told(0.5, 0.9)
+    by_hand.trainer(tmp_path / "run", validation, by_hand.train_step(), steps=2, validate_every=1, progress=True).fit()
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "step 1 begins: TensorFlow builds the graph first, which may take minutes"
+    assert [line.split(" ")[:3] for line in lines] == [
+        *(["step", f"{step}:", what] for step in (1, 2) for what in ("loss", "validation"))
+    ]
+    by_hand.trainer(tmp_path / "run", validation, by_hand.train_step(), steps=2, validate_every=1, progress=True).fit()
+    assert "begins" not in capsys.readouterr().out

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-GOOD, NOTE, WRONG = "ok", "note", "WRONG"
+GOOD, ABSENT, NOTE, WRONG = "ok", "-", "note", "WRONG"
 WIDTH, NAMES = 100, 18
 """Columns of a terminal whose width nobody knows, and of the names in a table."""
 
@@ -21,7 +21,8 @@ class Finding:
 
     Attributes:
       name: what it is.
-      state: `GOOD`, `NOTE` (works, and could be better) or `WRONG` (does not work).
+      state: `GOOD`, `ABSENT` (not there, and not needed), `NOTE` (works, and could be better) or `WRONG` (does not
+        work).
       told: what was found, in words.
       mend: what to do, where it is not good.
       facts: the same for machines, JSON-serialisable.

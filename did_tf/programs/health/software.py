@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from packaging.requirements import Requirement  # TensorFlow needs it, too
 
-from did_tf.programs.health.findings import GOOD, NOTE, WRONG, Finding
+from did_tf.programs.health.findings import ABSENT, GOOD, NOTE, WRONG, Finding
 
 PYTHON = (3, 10)
 EXTRAS = {
@@ -85,5 +85,8 @@ def _fits(requirement):
 
 def _extra(name, package, purpose):
     found = version(package)
-    told = f"{package} {found}" if found else f"not installed; it is for {purpose}"
-    return Finding(f"extra {name}", GOOD, told, facts={"package": package, "version": found})
+    facts = {"package": package, "version": found}
+    if found:
+        return Finding(f"extra {name}", GOOD, f"{package} {found}", facts=facts)
+    told = f"not installed (optional): {purpose}; `pip install -e .[{name}]` brings it"
+    return Finding(f"extra {name}", ABSENT, told, facts=facts)

@@ -30,7 +30,7 @@ from data_pipelines import DataError
 from did_tf import settings, wiring
 from did_tf.analysis import cost, measures, speed
 from did_tf.common import processor
-from did_tf.common.errors import ConfigError, Failure
+from did_tf.common.errors import ConfigError, Failure, about
 from did_tf.inference.memory import Need, check_free
 from did_tf.inference.predictor import Predictor
 from did_tf.programs.networks import cost_text
@@ -100,9 +100,16 @@ def _training(config, run, size, batch):
     batch, source = batch or train["batch_size"], "--size" if size else "the training crop"
     if batch == "auto":
         raise ConfigError("train.batch_size=auto: say by --batch of how many images the cost is wanted")
+    with about(f"--batch={batch}", ConfigError) if FLAGS.batch else contextlib.nullcontext():
+        check_shares({**train, "batch_size": batch}, _devices(train))
     own = {"data": {**config["data"], "crop": list(crop)}, "train": {**train, "batch_size": batch}}
-    at_once = math.ceil(batch / train["accumulate"])
-    return Case("training", {**config, **own}, crop, batch, at_once, train["precision"], source)
+    return Case("training", {**config, **own}, crop, batch, batch // train["accumulate"], train["precision"], source)
+
+
+def _devices(train):
+    """How many share the memory that is counted, and a batch: those into which a CPU is divided."""
+    cpus = re.fullmatch(r"cpu\*(\d+)", train["devices"])
+    return int(cpus[1]) if cpus else 1
 
 
 def _size(text):
@@ -177,8 +184,7 @@ def _supervised(case, spec):
 
 def _memory(case, supervision):
     """Bytes of the whole process of a training on a CPU, by what they are for, and each layer's where they are most."""
-    cpus = re.fullmatch(r"cpu\*(\d+)", case.config["train"]["devices"])
-    need = wiring.memory_needed(case.config, supervision, int(cpus[1]) if cpus else 1)
+    need = wiring.memory_needed(case.config, supervision, _devices(case.config["train"]))
     taken, process = need(), speed.memory_held()
     layers = need.held(case.config["train"]["recompute"]).by_layer(case.at_once)
     each = {name: case.at_once * size for name, size in layers.items()}

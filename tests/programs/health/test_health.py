@@ -13,7 +13,7 @@ import tensorflow as tf
 from data_pipelines import memory
 from did_tf.programs import doctor
 from did_tf.programs.health import findings, machine, software, trial
-from did_tf.programs.health.findings import GOOD, NOTE, WRONG, Finding
+from did_tf.programs.health.findings import ABSENT, GOOD, NOTE, WRONG, Finding
 
 ROWS = [{"step": "8", "loss": "0.5", "images_per_second": "40"}]
 
@@ -56,7 +56,14 @@ def test_a_package_of_another_version_is_named_with_what_mends_it(monkeypatch):
 def test_extras_are_not_needed(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "requires", lambda _: ['none_such>=1; extra == "docs"'])
     assert software._packages().state == GOOD
-    assert software._extra("x", "none_such", "nothing").state == GOOD
+
+
+def test_an_extra_that_is_not_installed_says_what_it_is_for_and_how_to_get_it():
+    """It is neither all right nor wrong."""
+    found = software._extra("x", "none_such", "--y")
+    assert (found.state, found.told) == (ABSENT, "not installed (optional): --y; `pip install -e .[x]` brings it")
+    assert findings.healthy([found])
+    assert software._extra("x", "numpy", "--y").state == GOOD
 
 
 def test_what_is_not_installed_is_a_note(monkeypatch):

@@ -96,6 +96,15 @@ def test_it_is_printed_for_people(monkeypatch, capsys, model):
         (["--measure=all"], "--measure"),
         (["--config.train.accumulate=0"], "train.accumulate must be"),
         (["--config.train.recompute=2"], "train.recompute must be"),
+        (
+            ["--config.train.accumulate=3"],
+            "train.batch_size=4 can't be shared by 1 devices x 3 micro-batches x 1 parts",
+        ),
+        (
+            ["--config.train.accumulate=2", "--batch=5"],
+            "--batch=5: train.batch_size=5 can't be shared by 1 devices x 2",
+        ),
+        (["--config.train.devices=cpu*2", "--batch=3"], "can't be shared by 2 devices x 1 micro-batches"),
     ],
 )
 def test_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, message):

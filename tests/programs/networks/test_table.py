@@ -345,6 +345,16 @@ def test_a_report_on_weights_that_were_replaced_is_marked_and_comes_last(family,
     assert table._score(best(tmp_path)) == "70.00"
 
 
+def test_scores_of_weights_that_a_killed_training_has_replaced_are_marked(family, tmp_path):
+    """By those of a later step, whose scores are not there yet."""
+    folder = record(tmp_path / "a", validation=0.3, experiment=f"{FAMILY}:row2")
+    write(folder / "best" / "metrics.json", {"step": 10, "miou": 0.3})
+    for step, shown in ((10, "30.00"), (20, "!30.00")):
+        about = {"network": {}, "step": step}
+        checkpoints.write(folder / "best" / "weights.npz", {"model/kernel": np.zeros(3)}, about)
+        assert table._score(best(tmp_path)) == shown
+
+
 def test_of_errors_the_lowest_is_the_best(monkeypatch, tmp_path):
     name = "sunet_table2:row6"
     config = cli.resolve(name, RunFolder("none"), [])
