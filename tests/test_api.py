@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -89,6 +92,12 @@ def test_what_is_no_run(made, tmp_path):
         did_tf.load(made[0].folder, protocol="hole")
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         did_tf.lod  # noqa: B018
+
+
+def test_what_is_imported_without_asking():
+    told = "import sys, did_tf; print(did_tf.__version__, {'tensorflow', 'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)
+    assert done.stdout == f"{did_tf.__version__} set()\n"
 
 
 def test_weights_of_another_network(tmp_path):
