@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -106,3 +107,19 @@ def test_weights_of_another_network(tmp_path):
     tiny.write_json(run.config, settings)
     with pytest.raises(ConfigError, match="weights.npz"):
         did_tf.load(run.folder)
+
+
+def test_16_bit_with_no_data_and_ids_of_the_users_own(made, tmp_path, monkeypatch):
+    spec = wiring.make_spec(tiny.config())
+    ids = tuple(range(300, 300 + spec.num_classes))
+    spec = dataclasses.replace(spec, dtype="uint16", nodata=0, label_ids=ids, void_ids=(7,))
+    monkeypatch.setattr("did_tf.wiring.networks.make_spec", lambda config: spec)
+    model = did_tf.load(made[0].folder)
+    image = picture(21, 35, 1).astype(np.uint16) * 100 + 1
+    image[:5, :9] = 0
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    model.predict_file(tmp_path / "a.png", tmp_path / "out")
+    labels = model.predict(image)
+    assert labels.dtype == np.uint16 and (labels[:5, :9] == 7).all() and set(labels[5:].flat) <= set(ids)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED), labels)
+    assert np.isnan(model.predict(image, probabilities=True)[:5, :9]).all()
