@@ -10,9 +10,16 @@ from typing import Any
 
 __version__ = "0.8.0"
 
+_FROM = {
+    "load": "did_tf.api",
+    "ConfigError": "did_tf.common.errors",
+    "DataError": "data_pipelines.spec",
+    "Failure": "did_tf.common.errors",
+}
+"""{what `did_tf` offers: the module that has it}: imported when it is asked for, as `load` imports TensorFlow."""
+
 
 def __getattr__(name: str) -> Any:
-    """`load`, whose module imports TensorFlow: not before it is asked for."""
-    if name == "load":
-        return importlib.import_module("did_tf.api").load
+    if name in _FROM:
+        return getattr(importlib.import_module(_FROM[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

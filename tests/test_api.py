@@ -123,3 +123,11 @@ def test_16_bit_with_no_data_and_ids_of_the_users_own(made, tmp_path, monkeypatc
     assert labels.dtype == np.uint16 and (labels[:5, :9] == 7).all() and set(labels[5:].flat) <= set(ids)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED), labels)
     assert np.isnan(model.predict(image, probabilities=True)[:5, :9]).all()
+
+
+def test_damaged_weights_and_what_is_caught(tmp_path):
+    run, _ = make_run(tmp_path / "run")
+    (run.best / "weights.npz").write_bytes((run.best / "weights.npz").read_bytes()[:300])
+    with pytest.raises(did_tf.ConfigError, match="weights.npz"):
+        did_tf.load(run.folder)
+    assert did_tf.DataError is DataError and issubclass(did_tf.Failure, RuntimeError)
