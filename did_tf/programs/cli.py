@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 import experiments
 from data_pipelines.remote import is_remote
 from data_pipelines.spec import DataError, DatasetSpec
-from did_tf import models, settings, wiring
+from did_tf import api, models, settings, wiring
 from did_tf.cluster import places
 from did_tf.common import failures
 from did_tf.common.errors import ConfigError, nearest
@@ -190,7 +190,7 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
     """
     config = load_experiment(name)
     if not training and run_folder.config.is_file():
-        config = _settings_of(run_folder)
+        config = api.settings_of(run_folder)
     try:
         change(config, changes(overrides))
         settings.check(config.to_dict(), training)
@@ -271,17 +271,6 @@ def _import_file(path):
     except (ImportError, SyntaxError) as error:
         raise ConfigError(f"experiment {path}: {error}; others are imported by folder, as experiments.did is") from None
     return module
-
-
-def _settings_of(run_folder):
-    """A run's own settings; those that its file is too old to have, with their defaults."""
-    config, own = base.get_config(), run_folder.settings()
-    try:
-        with config.unlocked(), config.ignore_type():
-            config.update(own)
-    except (AttributeError, TypeError, ValueError) as error:  # keys with dots, or not of the kind of theirs
-        raise ConfigError(f"{run_folder.config} holds no settings ({error}); use another --run=dir") from None
-    return config
 
 
 def _run_folder():

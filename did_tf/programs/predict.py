@@ -17,9 +17,9 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from data_pipelines import identity
 from data_pipelines.spec import DataError
-from did_tf import models, settings, wiring
+from did_tf import api, settings, wiring
+from did_tf.api import KINDS
 from did_tf.common import files, text
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
@@ -41,7 +41,6 @@ flags.DEFINE_string("precision", "float32", f"Of the network's features: one of 
 FLAGS = flags.FLAGS
 
 SAMPLES = 4  # of the validation split, where no images are given
-KINDS = ("label", "color", "overlay", "outputs")
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -97,16 +96,8 @@ def _sizes(images, damage):
 
 def _depends(config, weights, spec, predictor, engine):
     """What all results depend on beside their images."""
-    return {
-        "weights": weights.digest,
-        "network": models.described({**config["model"], **config["evaluate"]["options"]}),
-        "protocol": FLAGS.protocol,
-        **{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")},
-        **engine.unusual(),
-        **({"crf": config["crf"]} if FLAGS.crf else {}),
-        "data": identity.meaning(spec),
-        "palette": spec.palette,
-    }
+    crf = {"crf": config["crf"]} if FLAGS.crf else {}
+    return {**api.depends_on(config, weights, spec, FLAGS.protocol, predictor, engine), **crf}
 
 
 def _left(images, sizes, folder, damage):

@@ -8,6 +8,7 @@ from photos import make_photos, picture
 from program import launch_here
 
 import data_pipelines
+import did_tf
 from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.common import files
@@ -83,3 +84,10 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
     probabilities = Predictor(model)(picture(20, 30, 4))["main"]
     np.testing.assert_array_equal(read(output / "night" / "a_label.png"), probabilities.argmax(-1))
     np.testing.assert_allclose(np.load(output / "night" / "a_probabilities.npy"), probabilities, atol=1e-6)
+
+    loaded = did_tf.load(run.folder)
+    loaded.predict_file(next((folder / "night").glob("a.*")), tmp_path / "python")
+    for kind in KINDS:
+        theirs, ours = output / "night" / f"a_{kind}.png", tmp_path / "python" / f"a_{kind}.png"
+        assert ours.read_bytes() == theirs.read_bytes(), kind
+    np.testing.assert_array_equal(loaded.predict(picture(20, 30, 4)), read(output / "night" / "a_label.png"))

@@ -1,0 +1,185 @@
+"""Trained networks from Python: `did_tf.load("runs/mine").predict(image)` gives what `did_tf predict` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from data_pipelines import identity
+from data_pipelines.reading import holes
+from data_pipelines.remote import is_remote
+from data_pipelines.spec import DataError, DatasetSpec
+from did_tf import models, settings, wiring
+from did_tf.common import files
+from did_tf.common.errors import ConfigError, about
+from did_tf.inference import inputs, outputs
+from did_tf.inference.engines import Engine
+from did_tf.inference.folder import Predictions
+from did_tf.inference.predictor import Predictor
+from did_tf.runs import lock
+from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.weights import Weights
+from did_tf.scoring.evaluation import MAIN
+from experiments import base
+
+KINDS = ("label", "color", "overlay", "outputs")
+"""What is written of an image."""
+
+
+class Model:
+    """A trained network, as `load` gives it.
+
+    Attributes:
+      classes: their names.
+      palette: uint8 [C, 3], red, green and blue of each class.
+      ids: number that each class has in label files.
+      void_id: number of a pixel without data.
+      bands: how many an image has.
+      dtype: of an image's values.
+      protocol: how images go through the network, one of `settings.PROTOCOLS`.
+      engine: what computes it.
+    """
+
+    def __init__(self, config: wiring.Config, run: RunFolder, protocol: str, engine: str, precision: str) -> None:
+        self._config, self.protocol = config, protocol
+        self.engine = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
+        self._network, self._spec, self._weights = wiring.load_network(
+            config, run.folder, self.engine.precision_of_model
+        )
+        if self._spec.task == "classification":
+            raise ConfigError(f"{run.folder} classifies whole images: there is no class map; `evaluate` scores it")
+        self.classes, self.ids, self.void_id = self._spec.classes, self._spec.output_ids, self._spec.void_id
+        self.palette = np.array(self._spec.palette, np.uint8)
+        self.bands, self.dtype = self._spec.bands, np.dtype(self._spec.dtype)
+        self._fitting = wiring.make_fitting(
+            config, self._network, self._spec, protocol, keep_all=False, engine=self.engine
+        )
+        self._fitting.make(protocol)  # an unknown one is refused now
+
+    def predict(self, image: np.ndarray, probabilities: bool = False) -> np.ndarray:
+        """Labels an image.
+
+        Args:
+          image: [H, W, bands] of `dtype`.
+          probabilities: whether these are wanted in place of classes.
+
+        Returns:
+          [H, W], `ids` and `void_id`, uint8 or uint16, as `did_tf predict` writes them to NAME_label; or float32
+          [H, W, C], NaN where there is no data.
+
+        Raises:
+          DataError: the image is no such array, has values that are not finite, or doesn't fit into memory.
+          NotFinite: the network gives such values.
+        """
+        pixels, mask = _measured(image, self._spec)
+        predictor = self._fitting.make(self._way("the image", pixels.shape[:2]))
+        kept = np.empty((*pixels.shape[:2], len(self.classes)), np.float32) if probabilities else None
+        seen = outputs.see(predictor, pixels, mask, None if kept is None else kept.__setitem__)
+        return outputs.own_ids(seen[MAIN], self._spec) if kept is None else kept
+
+    def predict_file(self, path: str | Path, output: str | Path) -> None:
+        """Labels the image in a file and writes what `did_tf predict --input=path --output=output` writes.
+
+        Args:
+          path: of an image, read as that command reads it.
+          output: folder of the results, made where it isn't there. What is done already is not done again.
+
+        Raises:
+          ConfigError: the folder holds results of other weights or settings, or can't be written to.
+          DataError: the image can't be read, or doesn't fit into memory.
+          NotFinite: the network gives values that are not finite.
+          OSError: a file can't be written.
+        """
+        if not Path(path).is_file():
+            raise DataError(f"no image {path}: predict_file takes one file")
+        (image,) = inputs.find_images(path, output, self._spec, wiring.make_parts(self._config))
+        way, content = self._way(image.name, image.size()), image.content()
+        wanted = self._fitting.make(self.protocol)
+        depends = depends_on(self._config, self._weights, self._spec, self.protocol, wanted, self.engine)
+        files.check_output(output)
+        with lock.held(output, "another output"), Predictions(output, depends, self._spec, [image.name]) as folder:
+            if folder.has(image.name, content, KINDS):
+                return
+            pixels, mask = image.read()
+            with about(image.name):
+                seen = outputs.see(self._fitting.make(way), pixels, mask)
+            with folder.writing(image.name, content, protocol=way) as place:
+                outputs.write_pictures(place, image.name, pixels, seen, self._spec, image.place())
+
+    def _way(self, name: str, size: tuple[int, int]) -> str:
+        """The protocol for an image of a size. Raises `DataError` where it doesn't fit into memory at all."""
+        way = self._fitting.each({name: size})[name]
+        if not way:
+            raise DataError(self._fitting.too_large(name, size))
+        return way
+
+
+def load(path: str | Path, *, protocol: str = "whole", engine: str = "tensorflow", precision: str = "float32") -> Model:
+    """The trained network of a run. Nothing in its folder is executed.
+
+    Args:
+      path: run folder on this machine, with config.json and weights.
+      protocol, engine, precision: as of `did_tf predict`.
+
+    Raises:
+      ConfigError: that is no run folder, it is damaged, its weights are of another network; an unknown protocol,
+        engine or precision.
+      DataError: the description of its data is missing or damaged.
+    """
+    if is_remote(path):
+        raise ConfigError(f"{path} is at a remote place: copy the run to this machine first")
+    if not Path(path).is_dir():
+        raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
+    run = RunFolder(path)
+    if not run.config.is_file():
+        raise ConfigError(f"{path} is no run folder of did_tf: it has no config.json")
+    config = settings_of(run)
+    settings.check(config.to_dict(), False)
+    return Model(json.loads(config.to_json()), run, protocol, engine, precision)
+
+
+def settings_of(run: RunFolder) -> ConfigDict:
+    """A run's own settings; those that its file is too old to have, with their defaults. Raises `ConfigError`."""
+    config, own = base.get_config(), run.settings()
+    try:
+        with config.unlocked(), config.ignore_type():
+            config.update(own)
+    except (AttributeError, TypeError, ValueError) as error:  # keys with dots, or not of the kind of theirs
+        raise ConfigError(f"{run.config} holds no settings ({error}); use another --run=dir") from None
+    return config
+
+
+def depends_on(
+    config: wiring.Config, weights: Weights, spec: DatasetSpec, protocol: str, predictor: Predictor, engine: Engine
+) -> dict[str, Any]:
+    """What all results in a folder depend on beside their images, but for a CRF."""
+    return {
+        "weights": weights.digest,
+        "network": models.described({**config["model"], **config["evaluate"]["options"]}),
+        "protocol": protocol,
+        **{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")},
+        **engine.unusual(),
+        "data": identity.meaning(spec),
+        "palette": spec.palette,
+    }
+
+
+def _measured(image: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray | None]:
+    """(image with the mean where there is no data, [H, W] bool where it is void, or None), as files are read."""
+    wanted = f"[height, width, {spec.bands}] of {spec.dtype}"
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"the image must be a NumPy array {wanted}, got {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != spec.bands or not image.size or image.dtype != spec.dtype:
+        raise DataError(f"the image must be {wanted}, got {list(image.shape)} of {image.dtype}")
+    if spec.nodata is None:
+        filled, void = image, None
+    else:
+        mean = np.array(spec.mean) if spec.dtype == "float32" else np.rint(spec.mean)
+        filled, _, void = holes.fill(image, holes.equal(image, spec.nodata), mean, spec.nodata_rule)
+    if not np.isfinite(filled).all():
+        raise DataError("the image has values that are not finite, and they are not declared as nodata")
+    return filled, void

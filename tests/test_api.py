@@ -1,0 +1,133 @@
+import dataclasses
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+from photos import picture
+
+import data_pipelines
+import did_tf
+from data_pipelines import DataError
+from did_tf import wiring
+from did_tf.common.errors import ConfigError
+from did_tf.inference.predictor import Predictor
+from did_tf.programs import predict
+
+
+def make_run(folder, **options):
+    config = tiny.config(**{f"dataset__options__{key}": value for key, value in options.items()})
+    network = wiring.make_model(config, wiring.make_spec(config))
+    return tiny.save_run(folder, config, network), network
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    run, network = make_run(tmp_path_factory.mktemp("api") / "run")
+    return run, network, did_tf.load(run.folder)
+
+
+def test_what_a_model_says(made):
+    model, spec = made[2], data_pipelines.spec_of("synthetic")
+    assert (model.classes, model.ids, model.bands, model.dtype) == (spec.classes, spec.output_ids, 3, np.uint8)
+    assert model.palette.tolist() == [list(colour) for colour in spec.palette] and model.palette.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(20, 30), (33, 47)])
+def test_an_array_is_labelled_as_the_predictor_does(made, size):
+    _, network, model = made
+    image = picture(*size, 4)
+    expected = Predictor(network)(image)["main"]
+    labels = model.predict(image)
+    np.testing.assert_array_equal(labels, np.array(model.ids)[expected.argmax(-1)])
+    assert labels.dtype == np.uint8
+    np.testing.assert_allclose(model.predict(image, probabilities=True), expected, atol=1e-6)
+
+
+def test_a_file_is_labelled_as_the_array_and_the_names_are_the_commands(made, tmp_path):
+    image = picture(33, 47, 1)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    made[2].predict_file(tmp_path / "a.png", tmp_path / "out")
+    names = {f"a_{kind}.png" for kind in predict.KINDS} | {"legend.png", "predictions.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")} == names
+    written = cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(written, made[2].predict(image))
+
+
+def test_five_bands(tmp_path):
+    run, network = make_run(tmp_path / "run", bands=5)
+    image = np.random.default_rng(0).integers(0, 256, (21, 35, 5), np.uint8)
+    expected = Predictor(network)(image)["main"].argmax(-1)
+    np.testing.assert_array_equal(did_tf.load(run.folder).predict(image), expected)
+
+
+@pytest.mark.parametrize(
+    "image, told",
+    [
+        ([[1]], "must be a NumPy array .*got list"),
+        (np.zeros((9, 9), np.uint8), r"must be \[height, width, 3\] of uint8, got \[9, 9\]"),
+        (np.zeros((9, 9, 4), np.uint8), r"got \[9, 9, 4\]"),
+        (np.zeros((0, 9, 3), np.uint8), r"got \[0, 9, 3\]"),
+        (np.full((9, 9, 3), np.nan), "of float64"),
+    ],
+)
+def test_what_is_no_image(made, image, told):
+    with pytest.raises(DataError, match=told):
+        made[2].predict(image)
+
+
+def test_what_is_no_run(made, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text('{"model": ')
+    refused = {"file": "is no folder", "empty": "has no config.json", "damaged": "config.json", "nowhere": "no folder"}
+    for name, told in refused.items():
+        with pytest.raises(ConfigError, match=told):
+            did_tf.load(tmp_path / name)
+    with pytest.raises(ConfigError, match="remote place"):
+        did_tf.load("gs://bucket/run")
+    with pytest.raises(ConfigError, match="unknown protocol"):
+        did_tf.load(made[0].folder, protocol="hole")
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        did_tf.lod  # noqa: B018
+
+
+def test_what_is_imported_without_asking():
+    told = "import sys, did_tf; print(did_tf.__version__, {'tensorflow', 'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)
+    assert done.stdout == f"{did_tf.__version__} set()\n"
+
+
+def test_weights_of_another_network(tmp_path):
+    run, _ = make_run(tmp_path / "run")
+    settings = tiny.config(model__growth=6)
+    tiny.write_json(run.config, settings)
+    with pytest.raises(ConfigError, match="weights.npz"):
+        did_tf.load(run.folder)
+
+
+def test_16_bit_with_no_data_and_ids_of_the_users_own(made, tmp_path, monkeypatch):
+    spec = wiring.make_spec(tiny.config())
+    ids = tuple(range(300, 300 + spec.num_classes))
+    spec = dataclasses.replace(spec, dtype="uint16", nodata=0, label_ids=ids, void_ids=(7,))
+    monkeypatch.setattr("did_tf.wiring.networks.make_spec", lambda config: spec)
+    model = did_tf.load(made[0].folder)
+    image = picture(21, 35, 1).astype(np.uint16) * 100 + 1
+    image[:5, :9] = 0
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    model.predict_file(tmp_path / "a.png", tmp_path / "out")
+    labels = model.predict(image)
+    assert labels.dtype == np.uint16 and (labels[:5, :9] == 7).all() and set(labels[5:].flat) <= set(ids)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED), labels)
+    assert np.isnan(model.predict(image, probabilities=True)[:5, :9]).all()
+
+
+def test_damaged_weights_and_what_is_caught(tmp_path):
+    run, _ = make_run(tmp_path / "run")
+    (run.best / "weights.npz").write_bytes((run.best / "weights.npz").read_bytes()[:300])
+    with pytest.raises(did_tf.ConfigError, match="weights.npz"):
+        did_tf.load(run.folder)
+    assert did_tf.DataError is DataError and issubclass(did_tf.Failure, RuntimeError)
