@@ -146,7 +146,9 @@ def passed_back(model):
         seen.add(operation.name)
         for x in operation.inputs:
             open_.append(x.op)
-            features = x.shape.rank == 4 and x.op.type not in ("ReadVariableOp", "Const", "SpaceToBatchND")
+            made_of = {x.op.type, *(y.op.type for y in x.op.inputs)} if x.op.type == "Mul" else {x.op.type}
+            # Filters, as they are or times a gain, are no features.
+            features = x.shape.rank == 4 and not made_of & {"ReadVariableOp", "Const", "SpaceToBatchND"}
             if features and number[operation.name] >= border[-1] > number[x.op.name] or "SoftmaxCross" in x.op.type:
                 taken[x.name] = int(np.prod(x.shape)) * x.dtype.size
     return sum(taken.values())
