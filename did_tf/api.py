@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines import identity
+from data_pipelines.own_data.parts import Part
 from data_pipelines.reading import holes
 from data_pipelines.remote import is_remote
 from data_pipelines.spec import DataError, DatasetSpec
@@ -18,6 +20,7 @@ from did_tf.common import files
 from did_tf.common.errors import ConfigError, about
 from did_tf.inference import inputs, outputs
 from did_tf.inference.engines import Engine
+from did_tf.inference.exported import Exported
 from did_tf.inference.folder import Predictions
 from did_tf.inference.predictor import Predictor
 from did_tf.runs import lock
@@ -41,24 +44,15 @@ class Model:
       bands: how many an image has.
       dtype: of an image's values.
       protocol: how images go through the network, one of `settings.PROTOCOLS`.
-      engine: what computes it.
     """
 
-    def __init__(self, config: wiring.Config, run: RunFolder, protocol: str, engine: str, precision: str) -> None:
-        self._config, self.protocol = config, protocol
-        self.engine = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
-        self._network, self._spec, self._weights = wiring.load_network(
-            config, run.folder, self.engine.precision_of_model
-        )
-        if self._spec.task == "classification":
-            raise ConfigError(f"{run.folder} classifies whole images: there is no class map; `evaluate` scores it")
-        self.classes, self.ids, self.void_id = self._spec.classes, self._spec.output_ids, self._spec.void_id
-        self.palette = np.array(self._spec.palette, np.uint8)
-        self.bands, self.dtype = self._spec.bands, np.dtype(self._spec.dtype)
-        self._fitting = wiring.make_fitting(
-            config, self._network, self._spec, protocol, keep_all=False, engine=self.engine
-        )
-        self._fitting.make(protocol)  # an unknown one is refused now
+    def __init__(self, spec: DatasetSpec, protocol: str, parts: Sequence[Part], folder: str | Path) -> None:
+        if spec.task == "classification":
+            raise ConfigError(f"{folder} classifies whole images: there is no class map; `evaluate` scores it")
+        self._spec, self.protocol, self._parts = spec, protocol, parts
+        self.classes, self.ids, self.void_id = spec.classes, spec.output_ids, spec.void_id
+        self.palette = np.array(spec.palette, np.uint8)
+        self.bands, self.dtype = spec.bands, np.dtype(spec.dtype)
 
     def predict(self, image: np.ndarray, probabilities: bool = False) -> np.ndarray:
         """Labels an image.
@@ -76,7 +70,7 @@ class Model:
           NotFinite: the network gives such values.
         """
         pixels, mask = _measured(image, self._spec)
-        predictor = self._fitting.make(self._way("the image", pixels.shape[:2]))
+        _, predictor = self._way("the image", pixels.shape[:2])
         kept = np.empty((*pixels.shape[:2], len(self.classes)), np.float32) if probabilities else None
         seen = outputs.see(predictor, pixels, mask, None if kept is None else kept.__setitem__)
         return outputs.own_ids(seen[MAIN], self._spec) if kept is None else kept
@@ -96,37 +90,74 @@ class Model:
         """
         if not Path(path).is_file():
             raise DataError(f"no image {path}: predict_file takes one file")
-        (image,) = inputs.find_images(path, output, self._spec, wiring.make_parts(self._config))
-        way, content = self._way(image.name, image.size()), image.content()
-        wanted = self._fitting.make(self.protocol)
-        depends = depends_on(self._config, self._weights, self._spec, self.protocol, wanted, self.engine)
+        (image,) = inputs.find_images(path, output, self._spec, self._parts)
+        (way, predictor), content = self._way(image.name, image.size()), image.content()
         files.check_output(output)
+        depends = self._depends()
         with lock.held(output, "another output"), Predictions(output, depends, self._spec, [image.name]) as folder:
             if folder.has(image.name, content, KINDS):
                 return
             pixels, mask = image.read()
             with about(image.name):
-                seen = outputs.see(self._fitting.make(way), pixels, mask)
+                seen = outputs.see(predictor, pixels, mask)
             with folder.writing(image.name, content, protocol=way) as place:
                 outputs.write_pictures(place, image.name, pixels, seen, self._spec, image.place())
 
-    def _way(self, name: str, size: tuple[int, int]) -> str:
-        """The protocol for an image of a size. Raises `DataError` where it doesn't fit into memory at all."""
+    def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
+        """(protocol, predictor) for an image of a size. Raises `DataError` where it doesn't fit into memory at all."""
+        raise NotImplementedError
+
+    def _depends(self) -> dict[str, Any]:
+        """What results depend on beside their images."""
+        raise NotImplementedError
+
+
+class OfRun(Model):
+    """The network of a run, see `load`."""
+
+    def __init__(self, config: wiring.Config, run: RunFolder, protocol: str, engine: str, precision: str) -> None:
+        self._config = config
+        self._engine = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
+        network, spec, self._weights = wiring.load_network(config, run.folder, self._engine.precision_of_model)
+        super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
+        self._fitting = wiring.make_fitting(config, network, spec, protocol, keep_all=False, engine=self._engine)
+        self._fitting.make(protocol)  # an unknown one is refused now
+
+    def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
         way = self._fitting.each({name: size})[name]
         if not way:
             raise DataError(self._fitting.too_large(name, size))
-        return way
+        return way, self._fitting.make(way)
+
+    def _depends(self) -> dict[str, Any]:
+        wanted = self._fitting.make(self.protocol)
+        return depends_on(self._config, self._weights, self._spec, self.protocol, wanted, self._engine)
+
+
+class OfExport(Model):
+    """An exported SavedModel, see `load`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._exported = Exported(folder)
+        super().__init__(self._exported.spec, "whole", (), folder)
+
+    def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
+        return self.protocol, self._exported
+
+    def _depends(self) -> dict[str, Any]:
+        return {"saved_model": self._exported.identity, "data": identity.meaning(self._spec)}
 
 
 def load(path: str | Path, *, protocol: str = "whole", engine: str = "tensorflow", precision: str = "float32") -> Model:
-    """The trained network of a run. Nothing in its folder is executed.
+    """The trained network of a run, or of a SavedModel. Nothing in its folder is executed but TensorFlow's graph.
 
     Args:
-      path: run folder on this machine, with config.json and weights.
-      protocol, engine, precision: as of `did_tf predict`.
+      path: on this machine, of a run, with config.json and weights; or of what `did_tf export` has written, which takes
+        images whole.
+      protocol, engine, precision: as of `did_tf predict`, of a run alone.
 
     Raises:
-      ConfigError: that is no run folder, it is damaged, its weights are of another network; an unknown protocol,
+      ConfigError: that is no such folder, it is damaged, its weights are of another network; an unknown protocol,
         engine or precision.
       DataError: the description of its data is missing or damaged.
     """
@@ -134,12 +165,16 @@ def load(path: str | Path, *, protocol: str = "whole", engine: str = "tensorflow
         raise ConfigError(f"{path} is at a remote place: copy the run to this machine first")
     if not Path(path).is_dir():
         raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
+    if (Path(path) / "saved_model.pb").is_file():
+        if (protocol, engine, precision) != ("whole", "tensorflow", "float32"):
+            raise ConfigError(f"{path} is a SavedModel, which takes images whole in float32: pass its run folder")
+        return OfExport(path)
     run = RunFolder(path)
     if not run.config.is_file():
-        raise ConfigError(f"{path} is no run folder of did_tf: it has no config.json")
+        raise ConfigError(f"{path} is no run folder of did_tf, with config.json, and no SavedModel")
     config = settings_of(run)
     settings.check(config.to_dict(), False)
-    return Model(json.loads(config.to_json()), run, protocol, engine, precision)
+    return OfRun(json.loads(config.to_json()), run, protocol, engine, precision)
 
 
 def settings_of(run: RunFolder) -> ConfigDict:

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import did_tf
 from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.inference.export import export
 from did_tf.inference.predictor import Predictor
 from did_tf.programs import predict
 
@@ -83,7 +85,7 @@ def test_what_is_no_run(made, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text('{"model": ')
-    refused = {"file": "is no folder", "empty": "has no config.json", "damaged": "config.json", "nowhere": "no folder"}
+    refused = {"file": "is no folder", "empty": "no run folder", "damaged": "config.json", "nowhere": "no folder"}
     for name, told in refused.items():
         with pytest.raises(ConfigError, match=told):
             did_tf.load(tmp_path / name)
@@ -131,3 +133,49 @@ def test_damaged_weights_and_what_is_caught(tmp_path):
     with pytest.raises(did_tf.ConfigError, match="weights.npz"):
         did_tf.load(run.folder)
     assert did_tf.DataError is DataError and issubclass(did_tf.Failure, RuntimeError)
+
+
+@pytest.fixture(scope="module")
+def exported(made, tmp_path_factory):
+    """(folder, model) of a SavedModel of the network, whose data has ids of its own and a value for no data."""
+    folder = tmp_path_factory.mktemp("exported") / "saved_model"
+    spec = data_pipelines.spec_of("synthetic")
+    ids = tuple(range(300, 300 + spec.num_classes))
+    spec = dataclasses.replace(spec, nodata=0, label_ids=ids, void_ids=(7,))
+    export(made[1], spec, folder, [picture(20, 30, 0)], {"weights": "of a test"})
+    return folder, did_tf.load(folder)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (33, 47)])
+def test_a_saved_model_labels_as_its_run(made, exported, size, tmp_path):
+    image = np.maximum(picture(*size, 4), 1)
+    labels = exported[1].predict(image)
+    np.testing.assert_array_equal(labels, made[2].predict(image).astype(np.uint16) + 300)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    exported[1].predict_file(tmp_path / "a.png", tmp_path / "out")
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED), labels)
+
+
+def test_a_saved_model_knows_where_there_is_no_data(exported):
+    image = np.maximum(picture(20, 30, 4), 1)
+    image[:5, :9] = 0
+    labels, probabilities = exported[1].predict(image), exported[1].predict(image, probabilities=True)
+    assert (labels[:5, :9] == 7).all() and 7 not in labels[5:]
+    assert np.isnan(probabilities[:5, :9]).all() and np.isfinite(probabilities[5:]).all()
+    assert exported[1].void_id == 7 and exported[1].classes == data_pipelines.spec_of("synthetic").classes
+
+
+def test_what_is_no_saved_model_of_ours(exported, tmp_path):
+    with pytest.raises(ConfigError, match="takes images whole"):
+        did_tf.load(exported[0], protocol="tiles")
+    copy = tmp_path / "copy"
+    shutil.copytree(exported[0], copy)
+    (copy / "saved_model.pb").write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match="can't be loaded as a SavedModel"):
+        did_tf.load(copy)
+    (copy / "assets" / "dataset.json").write_text('{"name": "a"}')
+    with pytest.raises(ConfigError, match="dataset.json is damaged"):
+        did_tf.load(copy)
+    (copy / "assets" / "dataset.json").unlink()
+    with pytest.raises(ConfigError, match="not of `did_tf export`"):
+        did_tf.load(copy)

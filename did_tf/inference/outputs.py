@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import rasterio
@@ -14,18 +14,26 @@ from rasterio.errors import RasterioError, RasterioIOError
 from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
-from did_tf.inference.predictor import Predictor
 from did_tf.inference.refining import RefinedStrips
 from did_tf.scoring.evaluation import MAIN, PANEL, REFINED, coarse_to_fine
 
 VOID = "void"
 """What legends call that which has no class."""
+
+
+class Seeing(Protocol):
+    """What labels an image in strips of rows: a `Predictor`, or the like."""
+
+    def strips(self, image: np.ndarray) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """See `Predictor.strips`."""
+
+
 Strip = Callable[[slice, np.ndarray], None]
 """Takes rows of an image and their probabilities [rows, W, num_classes] float32."""
 
 
 def see(
-    predictor: Predictor,
+    predictor: Seeing,
     image: np.ndarray,
     mask: np.ndarray | None,
     keep: Strip | None = None,
