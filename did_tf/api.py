@@ -58,7 +58,7 @@ class Model:
         """Labels an image.
 
         Args:
-          image: [H, W, bands] of `dtype`.
+          image: [H, W, bands] of `dtype`; of one band [H, W] too.
           probabilities: whether these are wanted in place of classes.
 
         Returns:
@@ -208,6 +208,8 @@ def _measured(image: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndar
     wanted = f"[height, width, {spec.bands}] of {spec.dtype}"
     if not isinstance(image, np.ndarray):
         raise DataError(f"the image must be a NumPy array {wanted}, got {type(image).__name__}")
+    if image.ndim == 2 and spec.bands == 1:
+        image = image[..., None]
     if image.ndim != 3 or image.shape[2] != spec.bands or not image.size or image.dtype != spec.dtype:
         raise DataError(f"the image must be {wanted}, got {list(image.shape)} of {image.dtype}")
     if spec.nodata is None:

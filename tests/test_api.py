@@ -65,6 +65,12 @@ def test_five_bands(tmp_path):
     np.testing.assert_array_equal(did_tf.load(run.folder).predict(image), expected)
 
 
+def test_an_image_of_one_band_may_have_no_axis_for_it(tmp_path):
+    model = did_tf.load(make_run(tmp_path / "run", bands=1)[0].folder)
+    image = picture(20, 30, 1)[..., :1]
+    np.testing.assert_array_equal(model.predict(image[..., 0]), model.predict(image))
+
+
 @pytest.mark.parametrize(
     "image, told",
     [
