@@ -12,11 +12,10 @@ from photos import picture
 import data_pipelines
 import did_tf
 from data_pipelines import DataError
-from did_tf import wiring
+from did_tf import api, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference.export import export
 from did_tf.inference.predictor import Predictor
-from did_tf.programs import predict
 
 
 def make_run(folder, **options):
@@ -52,7 +51,7 @@ def test_a_file_is_labelled_as_the_array_and_the_names_are_the_commands(made, tm
     image = picture(33, 47, 1)
     cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
     made[2].predict_file(tmp_path / "a.png", tmp_path / "out")
-    names = {f"a_{kind}.png" for kind in predict.KINDS} | {"legend.png", "predictions.json"}
+    names = {f"a_{kind}.png" for kind in api.KINDS} | {"legend.png", "predictions.json"}
     assert {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")} == names
     written = cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(written, made[2].predict(image))
