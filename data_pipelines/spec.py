@@ -151,6 +151,11 @@ class DatasetSpec:
         return red, green, blue
 
     @property
+    def filling(self) -> np.ndarray:
+        """[bands] float64: what stands where a band has no value, its mean, as a whole number where `dtype` is one."""
+        return np.array(self.mean) if self.dtype == "float32" else np.rint(self.mean)
+
+    @property
     def largest(self) -> float:
         """Largest pixel value that there can be, infinite for float32."""
         return np.iinfo(self.dtype).max if self.dtype != "float32" else np.inf

@@ -215,8 +215,7 @@ def _measured(image: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndar
     if spec.nodata is None:
         filled, void = image, None
     else:
-        mean = np.array(spec.mean) if spec.dtype == "float32" else np.rint(spec.mean)
-        filled, _, void = holes.fill(image, holes.equal(image, spec.nodata), mean, spec.nodata_rule)
+        filled, _, void = holes.fill(image, holes.equal(image, spec.nodata), spec.filling, spec.nodata_rule)
     if not np.isfinite(filled).all():
         raise DataError("the image has values that are not finite, and they are not declared as nodata")
     return filled, void

@@ -65,19 +65,18 @@ def read_filled(
     if orientation not in ORIENTATIONS:
         raise ValueError(f"orientation {orientation!r}: use one of {', '.join(ORIENTATIONS)}")
     spec = spec or PICTURES
-    mean = np.array(spec.mean) if spec.dtype == "float32" else np.rint(spec.mean)
     stored = image_values(path, window, orientation, as_rgb8=_is_rgb8(spec))
     values, holes = _with_bands(path, stored, spec)
     if spec.nodata is not None:
         holes = either(holes, equal(values, spec.nodata))
-    filled = fill(_with_dtype(path, values, holes, stored.scale, spec), holes, mean, spec.nodata_rule)
+    filled = fill(_with_dtype(path, values, holes, stored.scale, spec), holes, spec.filling, spec.nodata_rule)
     _check_finite(path, filled.image, spec)
     image, void = np.ascontiguousarray(filled.image), filled.void
     if window is None or image.shape[:2] == (window.height, window.width):
         return filled._replace(image=image)
     holes = np.zeros(image.shape, bool) if filled.filled is None else filled.filled
     return Filled(
-        _padded(image, window, stored.size, mean),
+        _padded(image, window, stored.size, spec.filling),
         _padded(holes, window, stored.size, True),
         None if void is None else _padded(void, window, stored.size, False),
     )

@@ -164,11 +164,10 @@ def _without_holes(image, spec):
     """(image without `spec.nodata`, [N, H, W] bool where a pixel is void, or None), by the rules of `reading.holes`."""
     if spec.nodata is None:
         return image, None
-    mean = np.array(spec.mean if spec.dtype == "float32" else np.rint(spec.mean), spec.dtype)
     holes = tf.math.is_nan(image) if np.isnan(spec.nodata) else image == np.array(spec.nodata, spec.dtype)
     nothing, by_all = tf.reduce_all(holes, -1), spec.nodata_rule == NODATA_RULES[0]
     filled = nothing[..., None] if by_all and spec.dtype != "float32" else holes
-    return tf.where(filled, mean, image), nothing if by_all else tf.reduce_any(holes, -1)
+    return tf.where(filled, spec.filling.astype(spec.dtype), image), nothing if by_all else tf.reduce_any(holes, -1)
 
 
 def _with_margin(model, image):

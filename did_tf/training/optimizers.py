@@ -188,6 +188,8 @@ def decays(variable: keras.Variable | tf.Variable, undecayed: Collection[str] = 
 
 
 def _class(name):
+    if name in _IN_ONE_OPERATION:
+        return _IN_ONE_OPERATION[name]
     if name.startswith("tfa."):
         try:
             import tensorflow_addons as tfa
@@ -198,8 +200,6 @@ def _class(name):
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:
         owner, attribute = keras.optimizers, NAMES.get(name, "")
-        if name in _IN_ONE_OPERATION:
-            return _IN_ONE_OPERATION[name]
     if not hasattr(owner, attribute):
         raise ConfigError(f"unknown optimizer {name!r}; known: {', '.join(NAMES)}, tfa.CLASS")
     return getattr(owner, attribute)
