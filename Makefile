@@ -16,6 +16,7 @@ WORKERS ?=
 SPLIT ?= val
 INPUT ?=
 OUTPUT ?=
+FORMAT ?=
 DATASET ?= camvid
 IMAGES ?=
 LABELS ?=
@@ -46,7 +47,7 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor train evaluate predict export submit compare search-crf data describe-data check-data \
+.PHONY: help setup demo doctor train evaluate predict video export serve submit compare search-crf data describe-data check-data \
 	prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
 	fuzz-test fault-test long-run audit receptive-field table cost draw clean
 
@@ -77,8 +78,14 @@ evaluate: setup ## score a run on SPLIT (default val)
 predict: setup ## segment INPUT (an image or a folder) into OUTPUT
 	$(WITH_ARGS) $(RUN_IN) -m did_tf predict $(COMMON) $(call option,--input,INPUT) $(call option,--output,OUTPUT)
 
-export: setup ## write a run as a SavedModel
-	$(WITH_ARGS) $(RUN_IN) -m did_tf export $(COMMON)
+video: setup ## segment the video or the frames INPUT by RUN into the video OUTPUT
+	$(WITH_ARGS) $(RUN_IN) -m did_tf video $(call option,--run,RUN) $(call option,--input,INPUT) $(call option,--output,OUTPUT)
+
+export: setup ## write a run as a SavedModel, or as FORMAT: onnx, openvino, litert, all, or several with commas
+	$(WITH_ARGS) $(RUN_IN) -m did_tf export $(COMMON) $(call option,--format,FORMAT)
+
+serve: setup ## label images that come by HTTP with the network of RUN, a run or a SavedModel; a page to try it on
+	$(WITH_ARGS) $(RUN_IN) -m did_tf serve $(call option,--run,RUN)
 
 data: setup ## fetch DATASET into DATA (default data/DATASET)
 	$(WITH_ARGS) $(RUN_IN) -m did_tf data --dataset=$(call quoted,DATASET) $(call option,--folder,DATA)

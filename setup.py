@@ -10,6 +10,12 @@ ROOT = Path(__file__).resolve().parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "did_tf" / "__init__.py").read_text("utf-8"), re.MULTILINE)[1]
 TENSORFLOW = ">=2.15,<2.22"
 CITYSCAPES = "cityscapesScripts>=2.2,<3"
+SERVE = [
+    "starlette>=0.49.1,<2",  # mends CVE-2025-62727
+    "uvicorn>=0.30,<1",  # whose HTTP/1.1 protocol did_tf/serving/running.py puts a time limit on
+    "h11>=0.16,<1",  # mends CVE-2025-43859
+    "prometheus-client>=0.20,<1",
+]
 
 setup(
     name="did_tf",
@@ -34,6 +40,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["did_tf*", "data_pipelines*", "experiments*"]),
+    package_data={"did_tf.serving": ["page/*"]},
     entry_points={"console_scripts": ["did_tf = did_tf.__main__:main"]},
     python_requires=">=3.10",  # as ml_collections 1
     install_requires=[
@@ -59,8 +66,14 @@ setup(
         "cityscapes": [CITYSCAPES],
         # `--crf`. Comes as source: it wants a C++ compiler, and what its Cython 0.29 writes is none of Python 3.13's.
         "crf": ["pydensecrf2>=1.1,<2; python_version<'3.13'"],
-        # `--engine=openvino`. From the version that was compared with TensorFlow; earlier ones refuse newer NumPys.
+        # `--engine=openvino`, `--format=openvino`. From the version that was compared with TensorFlow; earlier ones
+        # refuse newer NumPys.
         "openvino": ["openvino>=2026.4,<2027"],
+        # `--format=onnx`. Earlier tf2onnx know no NumPy 2; ONNX Runtime 1.23 is the last of Python 3.10.
+        "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.23,<2"],
+        # `--format=litert`: what runs the file. TensorFlow's own converter writes it.
+        "litert": ["ai-edge-litert>=2.1,<3"],
+        "serve": SERVE,  # `did_tf serve`
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
         # `make mutate`: its operators alone, through what 8.7 names `mutate_code` and `ast_nodes`.
@@ -78,6 +91,7 @@ setup(
             "types-tqdm>=4.64",
             "tifffile>=2023",
             CITYSCAPES,
+            *SERVE,
         ],
     },
 )

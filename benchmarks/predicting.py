@@ -66,7 +66,7 @@ def _program(system, side, protocol):
     before, need = psutil.Process().memory_info().rss, Need(predictor, False)((side, side), 1)
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        outputs.write_pictures(folder, "drawn", image, outputs.see(predictor, image, None), spec)
+        outputs.write_results(folder, "drawn", image, outputs.see(predictor, image, None), spec)
     print(need / GIGABYTE, (memory.peak() - before) / GIGABYTE)
 
 

@@ -20,6 +20,7 @@ from benchmarks.health import health
 from benchmarks.input import input_speed
 from benchmarks.peers import table as peers
 from benchmarks.scaling import scaling
+from benchmarks.serving import serving
 from benchmarks.step import filters, step
 from benchmarks.systems import memory, systems
 from did_tf.runs.manifest import git_commit
@@ -36,6 +37,7 @@ PARTS = {
     "input": lambda precisions, seconds: input_speed(),
     "health": lambda precisions, seconds: health(),
     "predict": lambda precisions, seconds: predicting.predict(),
+    "serve": lambda precisions, seconds: _serve(seconds),
 }
 """{name: function of the precisions and the seconds for each comparison, which gives entries or prints by itself}."""
 SEVERAL = {"peers": ("peers-training", "peers-others", "peers-inference")}
@@ -73,6 +75,11 @@ def _arguments():
         print(f"error: unknown part {unknown[0]!r}; known: {', '.join(known)}", file=sys.stderr)
         raise SystemExit(2)
     return given
+
+
+def _serve(seconds):
+    if serving(*[seconds] if seconds else []):
+        raise SystemExit(1)
 
 
 def versions():

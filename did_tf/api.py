@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,8 @@ from data_pipelines.remote import is_remote
 from data_pipelines.spec import DataError, DatasetSpec
 from did_tf import models, settings, wiring
 from did_tf.common import files
-from did_tf.common.errors import ConfigError, about
-from did_tf.inference import inputs, outputs
+from did_tf.common.errors import ConfigError, about, nearest
+from did_tf.inference import inputs, large, outputs
 from did_tf.inference.engines import Engine
 from did_tf.inference.exported import Exported
 from did_tf.inference.folder import Predictions
@@ -29,8 +32,8 @@ from did_tf.runs.weights import Weights
 from did_tf.scoring.evaluation import MAIN
 from experiments import base
 
-KINDS = ("label", "color", "overlay", "outputs")
-"""What is written of an image."""
+Label = Callable[[str, Predictions, Sequence[str]], None]
+"""Labels an image of some content into a folder, and writes some of `outputs.KINDS`."""
 
 
 class Model:
@@ -75,33 +78,68 @@ class Model:
         seen = outputs.see(predictor, pixels, mask, None if kept is None else kept.__setitem__)
         return outputs.own_ids(seen[MAIN], self._spec) if kept is None else kept
 
-    def predict_file(self, path: str | Path, output: str | Path) -> None:
+    def predict_file(self, path: str | Path, output: str | Path, write: Sequence[str] = outputs.PICTURES) -> None:
         """Labels the image in a file and writes what `did_tf predict --input=path --output=output` writes.
 
         Args:
           path: of an image, read as that command reads it.
           output: folder of the results, made where it isn't there. What is done already is not done again.
+          write: what is written, of `outputs.KINDS`.
 
         Raises:
-          ConfigError: the folder holds results of other weights or settings, or can't be written to.
+          ConfigError: an unknown kind; the folder holds results of other weights or settings, or can't be written to.
           DataError: the image can't be read, or doesn't fit into memory.
           NotFinite: the network gives values that are not finite.
           OSError: a file can't be written.
         """
         if not Path(path).is_file():
             raise DataError(f"no image {path}: predict_file takes one file")
+        if unknown := {*write} - {*outputs.KINDS}:
+            raise ConfigError(f"write has {min(unknown)!r}: it must be of {', '.join(outputs.KINDS)}")
         (image,) = inputs.find_images(path, output, self._spec, self._parts)
-        (way, predictor), content = self._way(image.name, image.size()), image.content()
+        content = image.content()
+        label = self._in_rows(image) or self._whole(image)  # an image too large is refused before the folder is touched
         files.check_output(output)
         depends = self._depends()
         with lock.held(output, "another output"), Predictions(output, depends, self._spec, [image.name]) as folder:
-            if folder.has(image.name, content, KINDS):
-                return
+            if not folder.has(image.name, content, write):
+                label(content, folder, write)
+
+    def _whole(self, image: inputs.Input) -> Label:
+        """What labels an image that fits into memory. Raises `DataError` where it doesn't."""
+        way, predictor = self._way(image.name, image.size())
+
+        def label(content: str, folder: Predictions, write: Sequence[str]) -> None:
             pixels, mask = image.read()
-            with about(image.name):
-                seen = outputs.see(predictor, pixels, mask)
-            with folder.writing(image.name, content, protocol=way) as place:
-                outputs.write_pictures(place, image.name, pixels, seen, self._spec, image.place())
+            size, where = pixels.shape[:2], image.place()
+            with about(image.name), folder.writing(image.name, content, protocol=way) as place:
+                with outputs.keeping(place, image.name, size, self._spec, where, write) as (measured, keep):
+                    seen = outputs.see(predictor, pixels, mask, keep)
+                outputs.write_results(place, image.name, pixels, seen, self._spec, where, write, measured)
+
+        return label
+
+    def _in_rows(self, image: inputs.Input) -> Label | None:
+        """What labels an image row by row, where it is so large that it has to be. Raises `DataError`."""
+        return None
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """Of the data that it was trained on."""
+        return self._spec
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """What tells it from others: a digest of all that its labels depend on beside the image."""
+        return hashlib.sha256(json.dumps(self._depends(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def see(self, pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Number of the class of every pixel, [H, W] uint8, 255 where `mask` is True: of what `inputs.Input` reads.
+
+        Raises as `predict` does.
+        """
+        _, predictor = self._way("the image", pixels.shape[:2])
+        return outputs.see(predictor, pixels, mask)[MAIN]
 
     def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
         """(protocol, predictor) for an image of a size. Raises `DataError` where it doesn't fit into memory at all."""
@@ -115,12 +153,16 @@ class Model:
 class OfRun(Model):
     """The network of a run, see `load`."""
 
-    def __init__(self, config: wiring.Config, run: RunFolder, protocol: str, engine: str, precision: str) -> None:
+    def __init__(
+        self, config: wiring.Config, run: RunFolder, protocol: str, engine: str, precision: str, together: int
+    ) -> None:
         self._config = config
-        self._engine = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
-        network, spec, self._weights = wiring.load_network(config, run.folder, self._engine.precision_of_model)
+        chosen = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
+        self._engine = dataclasses.replace(chosen, together=together)
+        precision = self._engine.precision_of_model
+        self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
-        self._fitting = wiring.make_fitting(config, network, spec, protocol, keep_all=False, engine=self._engine)
+        self._fitting = wiring.make_fitting(config, self._network, spec, protocol, keep_all=False, engine=self._engine)
         self._fitting.make(protocol)  # an unknown one is refused now
 
     def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
@@ -128,6 +170,15 @@ class OfRun(Model):
         if not way:
             raise DataError(self._fitting.too_large(name, size))
         return way, self._fitting.make(way)
+
+    def _in_rows(self, image: inputs.Input) -> Label | None:
+        size = image.size()
+        if not large.is_large(image, size, fits=bool(self._fitting.each({image.name: size})[image.name])):
+            return None
+        way = large.way_of(self.protocol)
+        predictor = wiring.make_predictor(self._config, self._network, way, [MAIN], self._engine)
+        large.check_room(image.name, size, predictor, self._spec)
+        return lambda content, folder, write: large.label(image, content, predictor, self._spec, folder, write, way)
 
     def _depends(self) -> dict[str, Any]:
         wanted = self._fitting.make(self.protocol)
@@ -148,17 +199,29 @@ class OfExport(Model):
         return {"saved_model": self._exported.identity, "data": identity.meaning(self._spec)}
 
 
-def load(path: str | Path, *, protocol: str = "whole", engine: str = "tensorflow", precision: str = "float32") -> Model:
+def load(
+    path: str | Path,
+    *,
+    protocol: str = "whole",
+    engine: str = "tensorflow",
+    precision: str = "float32",
+    together: int = 1,
+    **evaluate: Any,
+) -> Model:
     """The trained network of a run, or of a SavedModel. Nothing in its folder is executed but TensorFlow's graph.
 
     Args:
       path: on this machine, of a run, with config.json and weights; or of what `did_tf export` has written, which takes
         images whole.
       protocol, engine, precision: as of `did_tf predict`, of a run alone.
+      together: images of one size that several threads label at the same time go through the network of a run as
+        batches of up to so many.
+      **evaluate: settings of the section "evaluate" in place of the run's own: `scales`, `overlap`, `flip`, `turns`,
+        `blend`, `average` (docs/reference/settings.md). Likewise.
 
     Raises:
       ConfigError: that is no such folder, it is damaged, its weights are of another network; an unknown protocol,
-        engine or precision.
+        engine or precision, or a setting that there isn't or that is out of range.
       DataError: the description of its data is missing or damaged.
     """
     if is_remote(path):
@@ -166,15 +229,20 @@ def load(path: str | Path, *, protocol: str = "whole", engine: str = "tensorflow
     if not Path(path).is_dir():
         raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
     if (Path(path) / "saved_model.pb").is_file():
-        if (protocol, engine, precision) != ("whole", "tensorflow", "float32"):
+        if (protocol, engine, precision, evaluate) != ("whole", "tensorflow", "float32", {}):
             raise ConfigError(f"{path} is a SavedModel, which takes images whole in float32: pass its run folder")
         return OfExport(path)
     run = RunFolder(path)
     if not run.config.is_file():
         raise ConfigError(f"{path} is no run folder of did_tf, with config.json, and no SavedModel")
     config = settings_of(run)
+    for key, value in evaluate.items():
+        if key not in config.evaluate:
+            raise ConfigError(f"load has no keyword {key!r}{nearest(key, config.evaluate)}")
+        with config.ignore_type():
+            config.evaluate[key] = value
     settings.check(config.to_dict(), False)
-    return OfRun(json.loads(config.to_json()), run, protocol, engine, precision)
+    return OfRun(json.loads(config.to_json()), run, protocol, engine, precision, together)
 
 
 def settings_of(run: RunFolder) -> ConfigDict:
@@ -197,6 +265,7 @@ def depends_on(
         "network": models.described({**config["model"], **config["evaluate"]["options"]}),
         "protocol": protocol,
         **{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")},
+        **predictor.unusual(),
         **engine.unusual(),
         "data": identity.meaning(spec),
         "palette": spec.palette,

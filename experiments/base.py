@@ -99,6 +99,9 @@ def get_config():
     c.evaluate.scales = (0.5, 0.75, 1.0, 1.25, 1.5)  # of "scales" and "tiles"
     c.evaluate.overlap = 1 / 3  # of neighbouring tiles, of "tiles" and "tiles_once"
     c.evaluate.flip = False
+    c.evaluate.turns = False  # average with each tile, or the whole image, turned by 90, 180 and 270 degrees
+    c.evaluate.blend = "uniform"  # of overlapping tiles, or "gaussian": they count less towards their borders
+    c.evaluate.average = "probabilities"  # or "logits"
     c.evaluate.options = ml_collections.ConfigDict()  # options of the model that are others here than in training
 
     c.crf = ml_collections.ConfigDict()  # of --crf in testing; from duc_hdc.md section 4.1.2

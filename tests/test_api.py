@@ -2,6 +2,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -12,8 +13,9 @@ from photos import picture
 import data_pipelines
 import did_tf
 from data_pipelines import DataError
-from did_tf import api, wiring
+from did_tf import wiring
 from did_tf.common.errors import ConfigError
+from did_tf.inference import outputs
 from did_tf.inference.export import export
 from did_tf.inference.predictor import Predictor
 
@@ -51,10 +53,33 @@ def test_a_file_is_labelled_as_the_array_and_the_names_are_the_commands(made, tm
     image = picture(33, 47, 1)
     cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
     made[2].predict_file(tmp_path / "a.png", tmp_path / "out")
-    names = {f"a_{kind}.png" for kind in api.KINDS} | {"legend.png", "predictions.json"}
+    names = {f"a_{kind}.png" for kind in outputs.PICTURES} | {"legend.png", "predictions.json"}
     assert {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")} == names
     written = cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(written, made[2].predict(image))
+
+
+def test_what_is_seen_in_an_image_that_was_read(made):
+    image, mask = picture(33, 47, 4), np.eye(33, 47, dtype=bool)
+    seen = made[2].see(image, mask)
+    assert seen.dtype == np.uint8 and (seen[mask] == 255).all()
+    np.testing.assert_array_equal(np.array(made[2].ids)[seen[~mask]], made[2].predict(image)[~mask])
+
+
+def test_what_several_threads_label_together_is_what_each_labels_alone(made):
+    model = did_tf.load(made[0].folder, together=4)
+    images = [picture(20 + size, 30, size) for size in (0, 0, 0, 0, 1, 1)]
+    with ThreadPoolExecutor(6) as threads:
+        found = [*threads.map(lambda image: model.predict(image, probabilities=True), images)]
+    for image, values in zip(images, found):
+        np.testing.assert_allclose(values, made[2].predict(image, probabilities=True), atol=1e-6)
+
+
+def test_what_tells_a_model_from_others(made, exported, tmp_path):
+    again, other = did_tf.load(made[0].folder), did_tf.load(make_run(tmp_path / "run")[0].folder)
+    found = [model.identity for model in (made[2], again, other, exported[1])]
+    assert found[0] == found[1] and len({*found}) == 3
+    assert did_tf.load(made[0].folder, protocol="tiles").identity not in found
 
 
 def test_five_bands(tmp_path):
@@ -184,3 +209,18 @@ def test_what_is_no_saved_model_of_ours(exported, tmp_path):
     (copy / "assets" / "dataset.json").unlink()
     with pytest.raises(ConfigError, match="not of `did_tf export`"):
         did_tf.load(copy)
+
+
+def test_settings_of_testing_are_keywords(made):
+    folder, image = made[0].folder, picture(33, 47, 1)
+    mirrored = did_tf.load(folder, flip=True).predict(image, probabilities=True)
+    plain = made[2].predict(image, probabilities=True)
+    np.testing.assert_allclose(
+        mirrored, (plain + made[2].predict(image[:, ::-1], probabilities=True)[:, ::-1]) / 2, atol=1e-5
+    )
+    with pytest.raises(ConfigError, match="load has no keyword 'flips', did you mean 'flip'"):
+        did_tf.load(folder, flips=True)
+    with pytest.raises(ConfigError, match="evaluate.scales"):
+        did_tf.load(folder, scales=(0,))
+    with pytest.raises(ConfigError, match="write has 'lable'"):
+        made[2].predict_file(__file__, "/nonexistent", write=["lable"])

@@ -18,7 +18,9 @@ TARGETS = {
     "train": ["-m", "did_tf", "train", "--experiment="],
     "evaluate": ["-m", "did_tf", "evaluate", "--experiment=", "--split=val"],
     "predict": ["-m", "did_tf", "predict", "--experiment="],
+    "video": ["-m", "did_tf", "video"],
     "export": ["-m", "did_tf", "export", "--experiment="],
+    "serve": ["-m", "did_tf", "serve"],
     "submit": ["-m", "did_tf", "submit", "--experiment="],
     "compare": ["-m", "did_tf", "compare", "--split=val"],
     "search-crf": ["-m", "did_tf", "search-crf", "--experiment="],
@@ -60,7 +62,7 @@ with open(os.environ["RECORD"], "a") as file:
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """Function: what `make` runs last with these arguments, (program, its arguments)."""
-    for name in ("ARGS", "DATA", "EXP", "FILE", "INPUT", "MAKEFLAGS", "OUTPUT", "RUN", "SPLIT"):
+    for name in ("ARGS", "DATA", "EXP", "FILE", "FORMAT", "INPUT", "MAKEFLAGS", "OUTPUT", "RUN", "SPLIT"):
         monkeypatch.delenv(name, raising=False)
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
@@ -101,7 +103,8 @@ def test_args_of_the_environment_arrive_as_given(make):
         "train": {"EXP": "--experiment", "DATA": "--data", "RUN": "--run"},
         "evaluate": {"EXP": "--experiment", "SPLIT": "--split"},
         "predict": {"INPUT": "--input", "OUTPUT": "--output"},
-        "export": {"RUN": "--run"},
+        "export": {"RUN": "--run", "FORMAT": "--format"},
+        "serve": {"RUN": "--run"},
         "submit": {"SPLIT": "--split", "OUTPUT": "--output"},
         "data": {"DATASET": "--dataset", "DATA": "--folder"},
         "describe-data": {"IMAGES": "--images", "LABELS": "--labels", "DATA": "--folder"},

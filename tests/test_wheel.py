@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 
 import pytest
 from program import PROJECT
@@ -98,6 +99,11 @@ def test_what_it_says_of_itself(programs, tmp_path):
     text = run(os.path.join(programs, "python"), "-c", program, cwd=tmp_path).stdout
     for line in (f"Version: {did_tf.__version__}", "License-File: LICENSE", "# did_tf"):
         assert line in text.splitlines()
+
+
+def test_the_page_of_the_server_is_in_it(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"did_tf/serving/page/{name}" for name in ("index.html", "page.css", "page.js")} <= {*names}
 
 
 def test_commands_run_in_an_empty_folder(did_tf_command, tmp_path):

@@ -28,6 +28,7 @@ BITMAPS = (b"P1", b"P4")  # PBM
 TO_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
 
 ORIENTATIONS = ("stored", "upright", "refuse")
+MOST_ROWS = 1024  # of a TIFF's blocks, which are decoded for each row of them
 ORIENTATION_TAG = 274  # of TIFF and EXIF
 EXIF_MARKS = {PNG: b"eXIf", JPEG: b"Exif\0\0", WEBP: b"EXIF"}
 # What makes an image upright, by the value of the tag (EXIF 2.3, section 4.6.4).
@@ -122,6 +123,17 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return _map_array(path).shape[:2]
     with _one_line(path), Image.open(path) as image:
         return image.height, image.width
+
+
+def in_rows(path: str | Path) -> bool:
+    """Whether a few rows of a file can be read without decoding many more: of an upright TIFF in blocks, or of a .npy.
+
+    Raises `DataError`.
+    """
+    head, _ = _load(path, only_head=True)
+    if head.startswith(rasters.MAGIC):
+        return _tiff_orientation(path) == 1 and rasters.rows_of_block(path) <= MOST_ROWS
+    return head.startswith(NPY)
 
 
 def array_shape(path: str | Path) -> tuple[int, ...] | None:

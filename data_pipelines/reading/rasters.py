@@ -92,6 +92,18 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return file.shape
 
 
+def rows_of_block(path: str | Path) -> int:
+    """How many rows a TIFF's blocks have, which are decoded as a whole. Raises `DataError`."""
+    with _opened(path) as file:
+        return max(height for height, _ in file.block_shapes)
+
+
+def bands_of(path: str | Path) -> int:
+    """How many bands a TIFF has, by its header. Raises `DataError`."""
+    with _opened(path) as file:
+        return file.count
+
+
 def palette_of(path: str | Path) -> tuple[tuple[int, ...], ...]:
     """(R, G, B) of every index of a TIFF that stores these; else nothing. Raises `DataError`."""
     with _opened(path) as file:

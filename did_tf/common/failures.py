@@ -48,7 +48,7 @@ def end(error: Exception, run: Path | None) -> NoReturn:
     if isinstance(error, _UNDERSTOOD):
         _exit(str(error) or type(error).__name__, FAILED)
     what = f"internal error, {type(error).__name__}: {str(error):.300}"
-    _exit(f"{what}; its trace is in {_keep_trace(error, run)}", FAILED)
+    _exit(f"{what}; its trace is in {keep_trace(error, run)}", FAILED)
 
 
 def _exit(message: str, status: int) -> NoReturn:
@@ -56,8 +56,8 @@ def _exit(message: str, status: int) -> NoReturn:
     raise SystemExit(status)
 
 
-def _keep_trace(error, run):
-    """Path of the file that the traceback was written to."""
+def keep_trace(error: Exception, run: Path | None) -> str | Path:
+    """Path of the file that the traceback was written to, or words on why it was not; `run` as of `end`."""
     path = Path(run if run and run.is_dir() else tempfile.gettempdir(), "error.log")
     text = "".join(["\n", " ".join(sys.argv), "\n", *traceback.format_exception(error)])
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
+from collections.abc import Iterator
 
 _KEPT = "\n\t\r"  # lines, columns, and progress bars
 _SHOWN = {
@@ -26,6 +29,19 @@ def tame_output() -> None:
         if type(stream) is io.TextIOWrapper:  # not what a test or a notebook has put in its place
             lines, through, encoding = stream.line_buffering, stream.write_through, stream.encoding
             setattr(sys, name, _Tame(stream.detach(), encoding, "backslashreplace", None, lines, through))
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Within it nothing reaches stderr, of libraries in C either: of the whole process, so for moments alone."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class _Tame(io.TextIOWrapper):

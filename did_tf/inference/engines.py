@@ -17,6 +17,7 @@ from did_tf.inference.frozen import Forward, freeze
 from did_tf.inference.memory import ROUGH
 from did_tf.inference.open_vino import OpenVino
 from did_tf.inference.predictor import Predictor
+from did_tf.inference.together import Together
 from did_tf.training.distribution import best_precision, emulated
 
 ENGINES = ("tensorflow", "openvino")
@@ -35,12 +36,14 @@ class Engine:
       precision: one of `PRECISIONS`, but for "auto".
       streams: how many images or tiles go through a network side by side, each on its share of the cores.
       copies: whether weights are those of the moment, whatever comes after, as in a training.
+      together: images of several threads that go through a network as one batch, see `Together`.
     """
 
     name: str = USUAL["engine"]
     precision: str = USUAL["precision"]
     streams: int = 1
     copies: bool = False
+    together: int = 1
 
     @property
     def precision_of_model(self) -> str:
@@ -58,6 +61,10 @@ class Engine:
         Raises:
           ConfigError: OpenVINO can't compute it so.
         """
+        forward = self._alone(model, outputs, probabilities)
+        return Together(forward, self.together) if self.together > 1 else forward
+
+    def _alone(self, model, outputs, probabilities):
         if self.name == "openvino":
             return OpenVino(model, outputs, self.precision, self.streams, probabilities)
         finish = tf.nn.softmax if probabilities else tf.identity

@@ -23,6 +23,7 @@ from did_tf.runs.run_folder import read_json
 RECORD = "predictions.json"
 """What the folder's results depend on, the ids of the classes, and what has been done."""
 SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
+_UNFINISHED = ".unfinished"
 _RESULTS = "results"
 """Of an image, before they are put in their places: what half-written ones are named after."""
 
@@ -38,6 +39,9 @@ class Predictions:
       spec: `DatasetSpec` of the network's data.
       names: of the images that are to be predicted.
 
+    Attributes:
+      depends: as given, as JSON gives it back.
+
     Raises:
       ConfigError: the folder holds results that depend on something else, or of these images without saying on what.
       OSError: it can't be written to.
@@ -49,6 +53,7 @@ class Predictions:
         known = self._known(depends, names)
         self._images: dict[str, dict[str, Any]] = known.get("images", {})
         self._damaged: dict[str, str] = {}
+        self.depends = depends
         self._head = {**_ids(spec), "did_tf": did_tf.__version__, "depends": depends}
         self._saved = time.monotonic()
         sweep(self.folder, _RESULTS)
@@ -92,6 +97,10 @@ class Predictions:
             shutil.rmtree(partial, ignore_errors=True)
         self._images[name] = {"content": content, **facts, "files": [path.as_posix() for path in paths]}
         self._save_soon()
+
+    def unfinished(self, name: str) -> Path:
+        """Where rows of an image are kept that is not finished yet."""
+        return self.folder / _UNFINISHED / name
 
     def leave_out(self, name: str, reason: str) -> None:
         """Records that an image can't be predicted; results of what it was before are removed."""

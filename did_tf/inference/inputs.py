@@ -15,6 +15,7 @@ from data_pipelines.content import digests
 from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
 from data_pipelines.own_data.matching import affixed, list_files
 from data_pipelines.own_data.parts import Part, part_specs, read_parts
+from data_pipelines.reading.decoding import in_rows
 from data_pipelines.reading.images import read_masked, size_of
 from data_pipelines.reading.places import Place, place_of
 from data_pipelines.spec import DataError, Dataset, DatasetSpec, Window
@@ -31,12 +32,14 @@ class Input:
       files: that hold it; none where it is drawn.
       load: reads it, see `read`.
       window: part of the files that it is; None: all of them.
+      cut: reads a part of it, see `rows`; None where it is read whole alone.
     """
 
     name: str
     files: tuple[Path, ...]
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     window: Window | None = None
+    cut: Callable[[Window], tuple[np.ndarray, np.ndarray | None]] | None = None
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """(image [H, W, bands] of the dtype of the network's data, [H, W] bool where it has no data, or None).
@@ -44,6 +47,15 @@ class Input:
         Raises `DataError`.
         """
         return self.load()
+
+    def rows(self) -> ImageInFile | None:
+        """The image as it lies in its files; None where they would have to be decoded whole for a few rows.
+
+        Raises `DataError`.
+        """
+        if self.cut is None or self.window or not all(map(in_rows, self.files)):
+            return None
+        return ImageInFile(self.size(), self.cut)
 
     def place(self) -> Place | None:
         """Where on earth its pixels lie; None where no file says so. Raises `DataError`."""
@@ -66,6 +78,32 @@ class Input:
         """
         found = known or digests(self.files)
         return " ".join([*(found[str(file)] for file in self.files), *map(str, self.window or ())])
+
+
+class ImageInFile:
+    """An image [H, W, bands] that is read where rows of it are asked for.
+
+    Args:
+      size: (H, W).
+      cut: reads a part of it: (pixels, [h, w] bool where there is no data, or None).
+    """
+
+    def __init__(self, size: tuple[int, int], cut: Callable[[Window], tuple[np.ndarray, np.ndarray | None]]) -> None:
+        self._cut = cut
+        bands = cut(Window(0, 0, 1, 1))[0].shape[2]
+        self.shape = (*size, bands)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """[rows, W, bands]. Raises `DataError`."""
+        return self._read(rows)[0]
+
+    def void(self, rows: slice) -> np.ndarray | None:
+        """[rows, W] bool, where there is no data; or None. Raises `DataError`."""
+        return self._read(rows)[1]
+
+    def _read(self, rows):
+        first, last, _ = rows.indices(self.shape[0])
+        return self._cut(Window(first, 0, last - first, self.shape[1]))
 
 
 def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts: Sequence[Part] = ()) -> list[Input]:
@@ -103,7 +141,7 @@ def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts
     names = [str(path.relative_to(source).with_suffix("")) for path in paths]
     times = Counter(names)
     names = [str(path.relative_to(source)) if times[name] > 1 else name for path, name in zip(paths, names)]
-    return [Input(name, (path,), partial(_read, path, spec, parts)) for name, path in zip(names, paths)]
+    return [_in_file(name, path, spec, parts) for name, path in zip(names, paths)]
 
 
 def split_images(dataset: Dataset, split: str, count: int) -> list[Input]:
@@ -177,7 +215,7 @@ def _with_its_parts(source, output, spec, parts):
         for found in _find_in_parts(folder, output, spec, parts):
             if source in found.files:
                 return found
-    return Input(source.stem, (source,), partial(_read, source, spec, parts))
+    return _in_file(source.stem, source, spec, parts)
 
 
 def _find_in_parts(source, output, spec, parts):
@@ -213,7 +251,8 @@ def _in_parts(name, parts, found, specs):
     missing = [part for part, files in zip(parts, found) if name not in files]
     files = tuple(files[name] for files in found if name in files)
     if not missing:
-        return Input(name, files, partial(read_parts, files, specs, orientation="refuse"))
+        read = partial(read_parts, files, specs, orientation="refuse")
+        return Input(name, files, read, cut=lambda window: read(window=window))
     path = Path(name)
     file = missing[0].folder / path.parent / f"{missing[0].prefix}{path.name}{missing[0].suffix}.*"
     return Input(name, files, partial(_fail, f"no file {file} with bands of image {name!r}"))
@@ -223,11 +262,17 @@ def _fail(message):
     raise DataError(message)
 
 
-def _read(path, spec, parts):
-    """(image, mask) of one file."""
+def _in_file(name, path, spec, parts):
+    """The `Input` of one file that has all bands."""
+    read = partial(_read, path, spec, parts)
+    return Input(name, (path,), read, cut=read)
+
+
+def _read(path, spec, parts, window=None):
+    """(image, mask) of one file, or a part of it."""
     try:
         # No label has to fit; but what lies somewhere on earth must not be turned away from there.
-        return read_masked(path, spec, orientation="refuse" if place_of(path) else "upright")
+        return read_masked(path, spec, window, orientation="refuse" if place_of(path) else "upright")
     except DataError as error:
         if len(parts) < 2:
             raise

@@ -149,24 +149,45 @@ class Need:
         drawing = size[0] * size[1] * (24 if itemsize == 1 else 100)  # contrasts of the latter are stretched
         return FIXED + max(4 * image, image + self._predicting(size, rough), image + drawing)
 
+    def in_rows(self, size: Size, itemsize: int) -> float:
+        """The bytes for an image that is read and predicted in rows of tiles, and of which nothing is kept."""
+        predictor = self.predictor
+        row = min(predictor.tile[0], size[0]) * size[1] * predictor.bands * itemsize / min(1.0, *predictor.scales)
+        return FIXED + 4 * row + self._predicting(size, False)
+
     def _predicting(self, size, rough):
         predictor, pixels = self.predictor, size[0] * size[1]
-        scale, views = max(1.0, *predictor.scales), 2 if predictor.flip else 1
-        at_once = batch = pixels
+        views = 2 if predictor.flip else 1
+        enlarged = max(1.0, *predictor.scales)
         if predictor.tile:
+            at_once = min(predictor.tile[0], size[0]) * size[1]
             batch = predictor.batch_size * predictor.tile[0] * predictor.tile[1]
-        copies = 0.0
-        if predictor.scales != (1,):  # the sums of the image at a scale, resized, and over the scales
-            kept = pixels * (scale**2 * views + 2)
-            copies = 4 * predictor.bands * pixels * (1 + scale**2)  # as float32, and resized
+            kept, copies = self._in_strips(size, views)
         else:
-            at_once = min(predictor.tile[0], size[0]) * size[1] if predictor.tile else pixels
-            kept = at_once * (views + 1 if predictor.tile or predictor.flip else 0) + pixels * self.keep_all
+            at_once, batch = pixels, pixels * enlarged**2
+            kept, copies = pixels * 3.0 * predictor.flip, 0.0
+            if predictor.scales != (1,):  # the sums of the image at a scale, resized, and over the scales
+                kept = pixels * (enlarged**2 * views + 2)
+                copies = 4 * predictor.bands * pixels * (1 + enlarged**2)  # as float32, and resized
         answers = 4 * sum(predictor.classes.values())
-        mean = 8 * max(predictor.classes.values()) * pixels * self.keep_all  # of the outputs, and its sums
-        enlarged = 1 if predictor.tile else scale**2
+        # Of the outputs, and its sums.
+        mean = (8 * max(predictor.classes.values()) + answers) * pixels * self.keep_all
         per_pixel = ROUGH if rough else self._per_pixel
-        return answers * kept + copies + mean + batch * enlarged * per_pixel + 8 * at_once
+        return answers * kept + copies + mean + batch * per_pixel + 8 * at_once
+
+    def _in_strips(self, size, views):
+        """(pixels of answers, bytes of the image's rows as float32 and resized) that are there at once with tiles."""
+        predictor, kept, copies = self.predictor, 0.0, 0.0
+        for scale in predictor.scales:
+            rows = min(predictor.tile[0], size[0] * scale)
+            of_scale, of_image = rows * size[1] * scale, rows / scale * size[1]
+            kept += of_scale * (views + 1)  # the sums, and a strip of each
+            if scale != 1:
+                kept += 2 * of_scale + 2 * of_image  # strips that wait to be resized, and resized
+                copies += 4 * predictor.bands * (of_scale + of_image)
+        if len(predictor.scales) > 1:
+            kept += predictor.tile[0] * size[1]  # the mean of a strip
+        return kept, copies
 
     @functools.cached_property
     def _per_pixel(self):

@@ -1,9 +1,12 @@
-"""What a trained network sees in an image, as files: PNG, or GeoTIFF where the image lies somewhere on earth."""
+"""What a trained network sees in an image, as files: PNG, or GeoTIFF where the image lies somewhere on earth.
+
+`KINDS` has what may be wanted; all is written in strips of rows, so that nothing of a large image is held as a whole.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +17,19 @@ from rasterio.errors import RasterioError, RasterioIOError
 from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
+from did_tf.inference import areas, polygons, strips
+from did_tf.inference.confidence import MEASURES
 from did_tf.inference.refining import RefinedStrips
+from did_tf.inference.rows import Rows
 from did_tf.scoring.evaluation import MAIN, PANEL, REFINED, coarse_to_fine
 
+PICTURES = ("label", "color", "overlay", "outputs")
+"""What is written of an image where nothing else is said."""
+KINDS = (*PICTURES, "probabilities", *MEASURES, "polygons", "areas")
+"""What can be."""
+SHOWN = 4096
+"""Pixels a side of an image too large to be looked at."""
+BLOCK = 512  # pixels a side of a TIFF's tiles
 VOID = "void"
 """What legends call that which has no class."""
 
@@ -75,13 +88,50 @@ def _put(seen, name, rows, values, image):
     seen[name][rows] = values.argmax(axis=-1)
 
 
-def write_pictures(
+def measures_for(kinds: Collection[str]) -> list[str]:
+    """Those of `MEASURES` that are needed to write `kinds`: polygons and areas tell how sure the network is."""
+    sure = {"confidence"} if {"polygons", "areas"} & {*kinds} else set()
+    return [name for name in MEASURES if name in {*kinds} | sure]
+
+
+def measuring(size: tuple[int, int], kinds: Collection[str]) -> tuple[dict[str, np.ndarray], Strip]:
+    """({measure: float32 [H, W], to be filled} of `measures_for` some kinds, what fills them from probabilities)."""
+    found = {name: np.empty(size, np.float32) for name in measures_for(kinds)}
+
+    def keep(rows: slice, values: np.ndarray) -> None:
+        for name, array in found.items():
+            array[rows] = MEASURES[name](values)
+
+    return found, keep
+
+
+@contextlib.contextmanager
+def keeping(
+    folder: str | Path, name: str, size: tuple[int, int], spec: DatasetSpec, place: Place | None, kinds: Collection[str]
+) -> Iterator[tuple[dict[str, np.ndarray], Strip]]:
+    """As `measuring`; NAME_probabilities is written too where it is of the kinds: `probability_file`, which raises."""
+    found, measure = measuring(size, kinds)
+    if "probabilities" not in kinds:
+        yield found, measure
+        return
+    with probability_file(folder, name, size, spec, place) as write:
+
+        def keep(rows: slice, values: np.ndarray) -> None:
+            write(rows, values)
+            measure(rows, values)
+
+        yield found, keep
+
+
+def write_results(
     folder: str | Path,
     name: str,
     image: np.ndarray,
     seen: Mapping[str, np.ndarray],
     spec: DatasetSpec,
     place: Place | None = None,
+    kinds: Collection[str] = PICTURES,
+    measured: Mapping[str, np.ndarray] = {},
 ) -> None:
     """Writes what the network sees in one image, as PNG; label and color as GeoTIFF where the image has a place.
 
@@ -90,6 +140,8 @@ def write_pictures(
     - NAME_overlay.png: these over the image.
     - NAME_outputs.png: image and outputs from coarse to fine, as Fig. 3 of the DID paper, and what a CRF made of the
       last, as Fig. 7 of DUC's; thinned out to `PANEL` pixels a side.
+    - NAME_confidence, NAME_entropy, NAME_margin: see `confidence`; float32, GeoTIFF or .npy.
+    - NAME_polygons.geojson, NAME_areas.csv: see `polygons` and `areas`.
 
     Args:
       folder: is created where there is none.
@@ -98,23 +150,117 @@ def write_pictures(
       seen: as of `see`.
       spec: `DatasetSpec`: its ids and palette, and which bands are shown as red, green and blue.
       place: where the image lies; None: nowhere.
+      kinds: what is written, of `KINDS` less "probabilities".
+      measured: {name: float32 [H, W]} of `measures_for` these kinds.
 
     Raises:
       OSError: a file can't be written.
     """
+    path, classes = Path(folder) / name, seen.get(REFINED, seen[MAIN])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if place:
+        _write_labels(path, classes, spec, place, kinds)
+    else:
+        pictures = {"label": own_ids, "color": _colours}
+        for kind in [kind for kind in pictures if kind in kinds]:
+            visualize.save_png(f"{path}_{kind}.png", pictures[kind](classes, spec))
+    _write_shown(path, image, seen, spec, kinds)
+    _write_derived(path, name, classes, measured, spec, place, kinds)
+
+
+def write_large(
+    folder: str | Path,
+    name: str,
+    image: Rows,
+    found: Mapping[str, Any],
+    spec: DatasetSpec,
+    place: Place | None,
+    kinds: Collection[str],
+) -> None:
+    """Writes what the network sees in an image of any size, as `write_results`; but always label and color as TIFF.
+
+    Overlay and outputs are thinned out to `SHOWN` pixels a side.
+
+    Args:
+      folder, name, spec, place: as of `write_results`.
+      image: gives rows of itself.
+      found: {"main": classes [H, W], "probabilities" where wanted: [H, W, classes], a measure: [H, W]}, which give
+        their rows, as the image does.
+      kinds: of `KINDS`.
+
+    Raises:
+      DataError: the image can't be read.
+      OSError: a file can't be written.
+    """
+    path, classes = Path(folder) / name, found[MAIN]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_labels(path, classes, spec, place, kinds)
+    if {"overlay", "outputs"} & {*kinds}:
+        step = -(-max(classes.shape) // SHOWN)
+        _write_shown(path, _thinned(image, step), {MAIN: _thinned(classes, step)}, spec, kinds)
+    _write_derived(path, name, classes, found, spec, place, kinds)
+    if "probabilities" in kinds:
+        with probability_file(folder, name, classes.shape, spec, place) as keep:
+            for rows in strips.parts(*classes.shape):
+                keep(rows, found["probabilities"][rows])
+
+
+def _write_labels(path, classes, spec, place, kinds):
+    """NAME_label and NAME_color as TIFF."""
+    ids = own_ids(np.zeros((1, 1), np.uint8), spec).dtype
+    table = {number: colour for number, _, colour in legend(spec)} if ids == np.uint8 else None
+    if "label" in kinds:
+        _write_rows(
+            f"{path}_label.tif", classes, lambda rows: own_ids(rows, spec)[..., None], place, spec.void_id, table
+        )
+    if "color" in kinds:
+        _write_rows(f"{path}_color.tif", classes, lambda rows: _colours(rows, spec), place)
+
+
+def _write_shown(path, image, seen, spec, kinds):
+    """NAME_overlay.png and NAME_outputs.png."""
+    if not {"overlay", "outputs"} & {*kinds}:
+        return
     classes, rgb, void = seen.get(REFINED, seen[MAIN]), visualize.to_rgb(image, spec.rgb), visualize.void_colour(spec)
     rgb[classes == IGNORE] = void  # where what was read is no measurement
-    labels, colours = own_ids(classes, spec), visualize.colorize(classes, spec.palette, void)
-    path = Path(folder) / name
+    if "overlay" in kinds:
+        visualize.save_png(f"{path}_overlay.png", visualize.overlay(rgb, classes, spec.palette))
+    if "outputs" in kinds:
+        visualize.save_png(f"{path}_outputs.png", _outputs(rgb, seen, spec.palette, void))
+
+
+def _write_derived(path, name, classes, measured, spec, place, kinds):
+    """Measures, polygons and areas."""
+    for kind in [kind for kind in MEASURES if kind in kinds]:
+        _write_measure(f"{path}_{kind}", measured[kind], place)
+    confidence = measured.get("confidence")
+    if "polygons" in kinds:
+        polygons.write(f"{path}_polygons.geojson", strips.of_arrays(classes, confidence), spec, place)
+    if "areas" in kinds:
+        counted = areas.Areas(spec.num_classes)
+        for part, sure in strips.of_arrays(classes, confidence):
+            counted.add(part, sure)
+        areas.write(f"{path}_areas.csv", counted.rows(name, spec, place))
+
+
+def _write_measure(path, values, place):
     if place:
-        table = {number: colour for number, _, colour in legend(spec)} if labels.dtype == np.uint8 else None
-        _write_tiff(f"{path}_label.tif", labels[..., None], place, spec.void_id, table)
-        _write_tiff(f"{path}_color.tif", colours, place)
-    else:
-        visualize.save_png(f"{path}_label.png", labels)
-        visualize.save_png(f"{path}_color.png", colours)
-    visualize.save_png(f"{path}_overlay.png", visualize.overlay(rgb, classes, spec.palette))
-    visualize.save_png(f"{path}_outputs.png", _outputs(rgb, seen, spec.palette, void))
+        _write_rows(f"{path}.tif", values, lambda rows: rows[..., None], place, np.nan)
+        return
+    array = np.lib.format.open_memmap(f"{path}.npy", "w+", np.float32, values.shape)  # type: ignore[no-untyped-call]
+    for rows in strips.parts(*values.shape):
+        array[rows] = values[rows]
+    array.flush()
+
+
+def _thinned(image, step):
+    """Every `step`-th pixel of every `step`-th row, which are read with those between them: files have blocks."""
+    blocks = strips.parts(*image.shape[:2])
+    return np.concatenate([image[rows][-rows.start % step :: step, ::step] for rows in blocks])
+
+
+def _colours(classes, spec):
+    return visualize.colorize(classes, spec.palette, visualize.void_colour(spec))
 
 
 @contextlib.contextmanager
@@ -126,7 +272,7 @@ def probability_file(
     NAME_probabilities.tif where the image has a place, else NAME_probabilities.npy of [H, W, num_classes].
 
     Args:
-      folder, name, place: as for `write_pictures`.
+      folder, name, place: as for `write_results`.
       size: (height, width) of the image.
       spec: whose classes the bands are.
 
@@ -175,18 +321,26 @@ def _outputs(rgb, seen, palette, void):
     return visualize.side_by_side([rgb[::step, ::step], *panels], ["image", *titles])
 
 
-def _write_tiff(path, pixels, place, nodata=None, colours=None):
-    with _tiff(path, pixels.shape, pixels.dtype, place, nodata=nodata, compress="deflate") as file:
-        file.write(pixels.transpose(2, 0, 1))
+def _write_rows(path, values, pixels_of, place, nodata=None, colours=None):
+    """A compressed TIFF of what `pixels_of` makes, [rows, W, bands], of rows of `values`."""
+    height, width = values.shape[:2]
+    first = pixels_of(np.asarray(values[0:1]))
+    tiles = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK} if min(height, width) >= BLOCK else {}
+    options = {"nodata": nodata, "compress": "deflate", **tiles}
+    with _tiff(path, (height, width, first.shape[2]), first.dtype, place, **options) as file:
+        for top in range(0, height, BLOCK):
+            rows = slice(top, min(top + BLOCK, height))
+            part = pixels_of(np.asarray(values[rows])).transpose(2, 0, 1)
+            file.write(part, window=((rows.start, rows.stop), (0, width)))
         if colours:
             file.write_colormap(1, colours)
 
 
 @contextlib.contextmanager
-def _tiff(path: str, shape: Iterable[int], dtype: Any, place: Place, **options: Any) -> Iterator[Any]:
-    """A GeoTIFF to write to. Raises `OSError` where that fails."""
+def _tiff(path: str, shape: Iterable[int], dtype: Any, place: Place | None, **options: Any) -> Iterator[Any]:
+    """A TIFF to write to, which lies at a place. Raises `OSError` where that fails."""
     height, width, count = shape
-    where = {"crs": place.crs or None, "transform": rasterio.Affine(*place.transform)}
+    where = {"crs": place.crs or None, "transform": rasterio.Affine(*place.transform)} if place else {}
     size = {"height": height, "width": width, "count": count, "dtype": dtype}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:

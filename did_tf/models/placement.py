@@ -63,7 +63,7 @@ def grid(steps: Sequence[Step], size: int | tf.Tensor) -> tuple[int | tf.Tensor,
     doubled, stride = size * 0, 1
     for span, step, before, after in steps:
         if before is None or after is None:
-            count = -(-size // step)
+            count = (size + step - 1) // step  # of nothing negative, which tf2onnx rounds otherwise
             lacking = (count - 1) * step + span - size
             before = (lacking + abs(lacking)) // 4  # half of what is above 0, of tensors too
         else:
@@ -89,18 +89,19 @@ def interpolation_matrix(
       steps: that made the coarser of the finer; beyond its first and last sample these are repeated.
       dtype: of the weights.
     """
-    n, m = tf.cast(size_in, tf.float32), tf.cast(size_out, tf.float32)
-    places = tf.range(m, dtype=tf.float32)
-    # The division comes last: grid points that coincide then coincide exactly.
+    # In whole numbers up to the last division: exact, and nothing that 8 bits would blur where features are quantised.
+    n, m = tf.convert_to_tensor(size_in), tf.convert_to_tensor(size_out)
+    places = tf.range(m)
     if placement == "exact":
         doubled, stride, _ = grid(steps, size_out)
-        source = (2 * places - tf.cast(doubled, tf.float32)) / (2 * stride)
+        source, unit = 2 * places - doubled, tf.constant(2 * stride)
     elif placement == "corners":
-        source = places * (n - 1) / tf.maximum(m - 1, 1)
+        source, unit = places * (n - 1), tf.maximum(m - 1, 1)
     else:
-        source = (places + 0.5) * n / m - 0.5
-    distance = tf.abs(tf.clip_by_value(source, 0, n - 1)[:, None] - tf.range(n, dtype=tf.float32)[None])
-    return tf.cast(tf.maximum(1 - distance, 0), dtype)
+        source, unit = (2 * places + 1) * n - m, 2 * m
+    distance = tf.abs(tf.clip_by_value(source, 0, unit * (n - 1))[:, None] - unit * tf.range(n)[None])
+    weights = tf.cast(tf.maximum(unit - distance, 0), tf.float32) / tf.cast(unit, tf.float32)
+    return tf.cast(weights, dtype)
 
 
 def nearest_pixels(points: int, pixels: int, placement: str = "corners", steps: Sequence[Step] = ()) -> list[int]:

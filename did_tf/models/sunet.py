@@ -221,8 +221,10 @@ class Deconvolution(keras.layers.Layer):
         kernel, bias = tf.cast(self.kernel, x.dtype), tf.cast(self.bias, x.dtype)
         size, strides, dilation = tf.shape(like), self.strides[0], self.dilation_rate[0]
         if (strides, dilation) == (2, 1):
-            shape = [size[0], size[1], size[2], self.filters]
-            outputs = tf.nn.conv2d_transpose(x, kernel, shape, strides, [[0, 0], [1, 1], [1, 1], [0, 0]])
+            # Cut, for explicit padding is what tf2onnx overlooks and LiteRT has not.
+            shape = [size[0], 2 * tf.shape(x)[1] + 1, 2 * tf.shape(x)[2] + 1, self.filters]
+            outputs = tf.nn.conv2d_transpose(x, kernel, shape, strides, "VALID")
+            outputs = outputs[:, 1 : size[1] + 1, 1 : size[2] + 1]
         else:
             mirrored = tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
             outputs = tf.nn.convolution(x, mirrored, padding="SAME", dilations=dilation // strides)
@@ -232,8 +234,10 @@ class Deconvolution(keras.layers.Layer):
     def _between_zeros(self, x):
         """[N, h, w, C] -> [N, 2h, 2w, C]: a zero after each row and column."""
         shape = tf.shape(x)
-        apart = tf.pad(x[:, :, None, :, None], [[0, 0], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0]])
-        return tf.reshape(apart, [shape[0], 2 * shape[1], 2 * shape[2], self.filters])
+        columns = tf.concat([x, tf.zeros_like(x)], -1)
+        rows = tf.reshape(columns, [shape[0], shape[1], 2 * shape[2] * self.filters])
+        rows = tf.concat([rows, tf.zeros_like(rows)], -1)
+        return tf.reshape(rows, [shape[0], 2 * shape[1], 2 * shape[2], self.filters])
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         """Of the shapes of x and like."""

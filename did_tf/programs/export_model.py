@@ -1,38 +1,77 @@
-"""Exports a trained network: `did_tf export --experiment=did_camvid [--output=dir] [--run=dir]`.
+"""Exports a trained network: `did_tf export --experiment=did_camvid [--format=onnx,litert] [--output=dir] [--run=dir]`.
 
-Writes a SavedModel, which TensorFlow alone can load, to RUN/saved_model.
+Writes a SavedModel, which TensorFlow alone can load, to RUN/saved_model; other formats, each checked, to RUN/exports.
 """
 
 from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import functools
+from pathlib import Path
+
 from absl import flags
 
 from did_tf import models, wiring
-from did_tf.inference import export
+from did_tf.common.errors import Failure
+from did_tf.common.text import aligned
+from did_tf.inference import card, export, exports, formats
 from did_tf.runs import manifest
 from did_tf.runs.run_folder import RunFolder
 
-flags.DEFINE_string("output", None, "Folder of the SavedModel. Default: RUN/saved_model.")
+flags.DEFINE_list("format", "saved_model", f"Some of {', '.join(formats.NAMES)}, or {formats.ALL}.")
+flags.DEFINE_list("precision", [], "Some of float32, float16, bfloat16, int8. Default: float32; of all formats, all.")
+flags.DEFINE_string("output", None, "Folder of the export, or of several. Default: in the run, see above.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
+flags.DEFINE_integer("limit", None, "Score the first so many images of the validation split only.", lower_bound=1)
 FLAGS = flags.FLAGS
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
-    """Writes the SavedModel and prints how close it is to the network.
+    """Writes the formats and prints how close each is to the network.
 
     Raises:
-      ConfigError, DataError: there are no weights, or the output is something else than a SavedModel.
-      ExportFailed: the SavedModel can't be written or is not what the network is.
+      ConfigError, DataError: there are no weights, a flag is no good, a package is missing, or the output is something
+        else than an export.
+      ExportFailed: a format can't be written or is not what the network is.
+      Failure: some of several formats were refused, each of which a line has told.
     """
+    chosen = formats.choose(FLAGS.format, FLAGS.precision)
+    if formats.ALL not in FLAGS.format:
+        for form in chosen:
+            form.check_packages()
     cli.tell_idle(config, None)
+    gate, trained = _gate(config, run, chosen)
+    split = config["dataset"]["val_split"] + (f" (first {FLAGS.limit} images)" if FLAGS.limit else "")
+    describe = functools.partial(card.text, gate=gate, run=trained, split=split)
+    if len(chosen) == 1:
+        _write(chosen[0], gate, run, describe)
+    else:
+        _write_all(chosen, gate, FLAGS.output or run.folder / "exports", describe)
+
+
+def _gate(config, run, chosen):
+    """What the formats must pass; and the run that the weights are of."""
     model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run))
-    images = wiring.example_images(config, spec)
-    network = models.described({**config["model"], **config["evaluate"]["options"]})
-    depends = {"weights": weights.recorded(run.folder), "network": network, **manifest.version()}
-    result = export.export(model, spec, FLAGS.output or run.saved_model, images, depends)
-    print(f"{result.path}: {result.bytes / 1e6:.1f} MB, within {result.difference:.1g} of the model's probabilities")
+    options = models.described({**config["model"], **config["evaluate"]["options"]})
+    depends = {"weights": weights.recorded(run.folder), "network": options, **manifest.version()}
+    network = wiring.make_network(config, model, spec, depends, any(form.precision == "int8" for form in chosen))
+    is_scored = len(chosen) > 1 or not chosen[0].exact
+    score = wiring.make_score(config, model, FLAGS.limit) if is_scored else None
+    return wiring.make_gate(config, network, score), RunFolder(weights.file.resolve().parents[1])
+
+
+def _write(form, gate, run, describe):
+    usual = run.saved_model if form is formats.SAVED_MODEL else run.folder / "exports" / form.folder
+    result = export.write(form, gate, FLAGS.output or usual, functools.partial(describe, form))
+    print(exports.told(form, result))
+
+
+def _write_all(chosen, gate, folder, describe):
+    rows = exports.write_all(chosen, gate, folder, describe)
+    print(f"\n{aligned(exports.table(rows, gate), ruled=(1,))}\n\ntable: {Path(folder) / exports.TABLE}.json and .md")
+    if refused := [row.form.folder for row in rows if row.result is None]:
+        raise Failure(f"{len(refused)} of {len(rows)} formats were refused, see above: {', '.join(refused)}")
 
 
 def launch() -> None:

@@ -21,6 +21,7 @@ MAY_DIFFER: Mapping[str, str] = {
     "evaluate.protocols": "not used in training",
     "evaluate.scales": "not used in training while train.validation is whole or tiles_once",
     "evaluate.overlap": "not used in training while train.validation is whole or scales",
+    "evaluate.blend": "not used in training while train.validation is whole or scales",
     "evaluate.options": "not used in training, whose validation is of the network as it is trained",
     "crf": "not used in training",
     "paper": "the paper's figures, for reports alone",
@@ -35,6 +36,7 @@ MAY_DIFFER: Mapping[str, str] = {
 PROTOCOLS_WITH: Mapping[str, tuple[str, ...]] = {
     "evaluate.scales": ("scales", "tiles"),
     "evaluate.overlap": ("tiles", "tiles_once"),
+    "evaluate.blend": ("tiles", "tiles_once"),
 }
 """{setting of testing: the protocols that use it}."""
 STEPS, EXTEND = "train.steps", "train.extend"

@@ -41,5 +41,8 @@ OF_SEGMENTATION = (
     "evaluate.scales",
     "evaluate.overlap",
     "evaluate.flip",
+    "evaluate.turns",
+    "evaluate.blend",
+    "evaluate.average",
 )
 """Settings that need data for segmentation: images are classified by their centre crops."""

@@ -19,6 +19,8 @@ from did_tf.common.kinds import (
     sequence,
     whole,
 )
+from did_tf.inference.predictor import AVERAGES
+from did_tf.inference.tiles import BLENDS
 from did_tf.training import distribution, losses, optimizers, schedules, supervision
 
 PROTOCOLS = ("whole", "scales", "tiles", "tiles_once")
@@ -109,6 +111,9 @@ KINDS: dict[str, Kind] = {
     "evaluate.scales": sequence(number("[0.01, 100]"), least=1, distinct=True),
     "evaluate.overlap": _SHARE,
     "evaluate.flip": FLAG,
+    "evaluate.turns": FLAG,
+    "evaluate.blend": choice(BLENDS),
+    "evaluate.average": choice(AVERAGES),
     "evaluate.options": mapping(ANY),
     "crf.iterations": whole("[1, 1000]"),
     "crf.appearance_weight": _WEIGHT,

@@ -1,6 +1,7 @@
 """From a resolved config (a plain dict) to the parts of a run: the one place that knows its sections by name."""
 
 from did_tf.wiring.data import Config, example_images, make_augmentation, make_dataset, make_parts, make_spec
+from did_tf.wiring.exporting import make_gate, make_network, make_score
 from did_tf.wiring.networks import (
     load_network,
     make_classifier,
@@ -35,6 +36,9 @@ __all__ = [
     "make_fitting",
     "make_classifier",
     "make_validation",
+    "make_network",
+    "make_gate",
+    "make_score",
     "open_run",
     "send_runs",
     "set_data",

@@ -19,8 +19,9 @@ from did_tf.common.errors import ConfigError
 from did_tf.inference import engines, trained
 from did_tf.inference.engines import Engine
 from did_tf.inference.memory import Fitting, Size, sizes_of
-from did_tf.inference.predictor import BATCH, Predictor, tile_starts, tile_stride
+from did_tf.inference.predictor import AVERAGES, BATCH, Predictor
 from did_tf.inference.refining import Refiner
+from did_tf.inference.tiles import tile_starts, tile_stride
 from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
@@ -114,11 +115,12 @@ def make_predictor(
     in_tiles, at_scales = (protocol in PROTOCOLS_WITH[f"evaluate.{key}"] for key in ("overlap", "scales"))
     tile = tuple(config["data"]["crop"]) if in_tiles else None
     scales = tuple(settings["scales"]) if at_scales else (1.0,)
-    options: dict[str, Any] = {"overlap": settings["overlap"], "scales": scales, "flip": settings["flip"]}
+    options: dict[str, Any] = {key: settings[key] for key in ("overlap", "flip", "turns", "blend", "average")}
     if engine:
-        options["forward"] = engine.forward(model, outputs or list(model.output))
+        averages = settings["average"] == AVERAGES[0]
+        options["forward"] = engine.forward(model, outputs or list(model.output), averages)
         options.update({"streams": engine.streams, "batch_size": max(BATCH, engine.streams)} if tile else {})
-    return Predictor(model, tile, outputs=outputs, **options)
+    return Predictor(model, tile, scales=scales, outputs=outputs, **options)
 
 
 def make_engine(

@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,6 +25,15 @@ def test_tensorflow_computes_what_the_model_does():
     np.testing.assert_allclose(found["side"], expected["side"], rtol=0, atol=1e-6)
     logits = Engine().forward(model, ["main"], probabilities=False)(image[None].astype(np.float32))["main"]
     np.testing.assert_allclose(logits, model(image[None])["main"], rtol=0, atol=1e-5)
+
+
+def test_images_of_several_threads_may_go_together():
+    model, images = network(), np.random.default_rng(0).uniform(0, 9, (4, 12, 15, 3)).astype(np.float32)
+    forward = Engine(together=4).forward(model, ["main"])
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(lambda n: forward(images[n : n + 1])["main"], range(4))]
+    assert forward.images == 4
+    np.testing.assert_allclose(np.concatenate(found), Engine().forward(model, ["main"])(images)["main"], atol=1e-6)
 
 
 def test_unknown_names_are_refused_and_the_known_told():

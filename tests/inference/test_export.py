@@ -1,24 +1,24 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
 from program import launch_here
+from served_here import ServedHere
 
 from data_pipelines import DatasetSpec
 from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
-from did_tf.inference import export, inputs
+from did_tf.inference import alone, export, inputs
+from did_tf.inference.contract import Network
+from did_tf.inference.formats import tensorflow_model
 from did_tf.inference.predictor import Predictor
 from did_tf.runs import manifest, weights
-
-PROJECT = Path(export.__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +62,10 @@ def images(network):
 
 @pytest.fixture
 def served_here(monkeypatch):
-    """Serves in this process, which saves four seconds, and lets tests spoil the outputs: {output: function}."""
+    """Serves in this process, and lets tests spoil the outputs: {output: function}."""
     spoil = {}
-
-    def serve(folder, batches):
-        loaded = tf.saved_model.load(str(folder)).signatures[export.SIGNATURE]
-        results = {}
-        for view, batch in batches.items():
-            for output, values in loaded(image=tf.constant(batch)).items():
-                results[f"{view}/{output}"] = spoil.get(output, lambda unchanged: unchanged)(values.numpy())
-        return results
-
-    monkeypatch.setattr(export, "_serve", serve)
+    monkeypatch.setattr(ServedHere, "spoil", spoil)
+    monkeypatch.setattr(export, "Served", ServedHere)
     return spoil
 
 
@@ -125,7 +117,7 @@ def test_assets_name_the_classes_and_their_colours(exported, network):
 
 def test_assets_have_the_ids_of_the_users_own(network):
     spec = dataclasses.replace(network[2], label_ids=tuple(range(7, 304, 27)), void_ids=(5,), nodata=float("nan"))
-    told = json.loads(json.dumps(export._about(spec)), parse_constant=pytest.fail)
+    told = json.loads(json.dumps(Network(network[1], spec).about()), parse_constant=pytest.fail)
     assert told["ids"] == [7, 34, 61, 88, 115, 142, 169, 196, 223, 250, 277]
     assert (told["void_id"], told["void_class"], told["nodata"], told["nodata_rule"]) == (5, 255, "nan", "all")
 
@@ -198,19 +190,29 @@ def test_disagreement_keeps_the_old_one(output, spoil, network, images, served_h
 
 
 def test_one_that_does_not_run_alone_is_not_written(network, images, monkeypatch, tmp_path):
-    monkeypatch.setattr(export, "_SERVE", "raise ImportError('no such layer')")
+    script = tmp_path / "script.py"
+    script.write_text("raise ImportError('no such layer')")
+    monkeypatch.setattr(alone, "__file__", str(script))
     with pytest.raises(export.ExportFailed, match="with TensorFlow alone: ImportError: no such layer"):
         export.export(*network[1:], tmp_path / "saved_model", images[:1])
-    assert not content(tmp_path)
+    assert content(tmp_path) == {"script.py"}
 
 
-def test_project_can_not_be_imported_where_it_is_checked():
-    blocked, serving = export._SERVE.split("import numpy")
-    assert "tf.saved_model.load" in serving
-    for module in ("did_tf", "data_pipelines", "keras"):
-        code = f"{blocked}\nimport {module}"
-        done = subprocess.run([sys.executable, "-I", "-c", code], cwd=PROJECT, capture_output=True, text=True)
-        assert "ModuleNotFoundError" in done.stderr
+def test_encoded_images_are_labelled_as_their_pixels(exported, images, tmp_path):
+    signatures = tf.saved_model.load(str(exported[0].saved_model)).signatures
+    image = images[0]
+    files = [cv2.imencode(ending, image[..., ::-1])[1].tobytes() for ending in (".png", ".jpg")]
+    decoded = cv2.imdecode(np.frombuffer(files[1], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    found = signatures["encoded"](image_bytes=tf.constant(files))
+    expected = signatures[export.SIGNATURE](image=tf.constant(np.stack([image, decoded])))
+    np.testing.assert_array_equal(found["classes"][0], expected["classes"][0])
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(("bands", "dtype", "takes"), [(3, "uint8", True), (1, "uint8", True), (3, "uint16", False)])
+def test_images_that_are_no_png_have_no_such_signature(bands, dtype, takes, network):
+    spec = dataclasses.replace(network[2], mean=(1.0,) * bands, std=(1.0,) * bands, dtype=dtype)
+    assert tensorflow_model.takes_files(Network(network[1], spec)) == takes
 
 
 def test_failed_move_puts_the_old_one_back(network, images, served_here, monkeypatch, old):

@@ -81,10 +81,18 @@ def test_tiles_need_what_a_few_tiles_and_a_strip_do():
 
 def test_scales_and_mirrors_need_more():
     plain, scaled, flipped = (
-        Need(Predictor(network(), 65, **options), False)((2000, 2000), 1)
+        Need(Predictor(network(), 65, **options), False).in_rows((2000, 2000), 1)
         for options in ({}, {"scales": (1.0, 1.5)}, {"flip": True, "scales": (1.0, 1.5)})
     )
     assert plain < scaled < flipped
+
+
+def test_rows_need_as_much_as_the_image_is_wide():
+    need = Need(Predictor(network(), 65, scales=(0.5, 1.5)), False)
+    assert need.in_rows((10**6, 2000), 1) == need.in_rows((10**4, 2000), 1) < need((10**4, 2000), 1) / 2
+    per_column = need.in_rows((1000, 20000), 1) - need.in_rows((1000, 10000), 1)
+    assert per_column == pytest.approx(need.in_rows((1000, 30000), 1) - need.in_rows((1000, 20000), 1))
+    assert per_column > 65 * 2 * 4 * 2 * 10000
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -118,7 +126,7 @@ def fitting(monkeypatch):
 
     def make(free, protocol="whole", beside=None):
         monkeypatch.setattr(memory, "free_memory", lambda: free)
-        made = {"whole": Predictor(network()), "tiles": Predictor(network(), 65, scales=(1.0, 1.5))}
+        made = {"whole": Predictor(network()), "scales": Predictor(network(), scales=(1.0, 1.5))}
         made[IN_TILES] = Predictor(network(), 65)
         return Fitting(made.__getitem__, protocol, 1, keep_all=False, beside=beside)
 
@@ -130,7 +138,7 @@ SIZES = {"small": (400, 400), "large": (6000, 6000), "medium": (1000, 1000)}
 
 def test_what_fits_is_taken_whole_without_a_word(fitting, capsys):
     assert fitting(1e12).each(SIZES) == dict.fromkeys(SIZES, "whole")
-    assert fitting(1e12, "tiles").all(SIZES) == "tiles"
+    assert fitting(1e12, "scales").all(SIZES) == "scales"
     assert capsys.readouterr().err == ""
 
 
@@ -142,7 +150,7 @@ def test_what_does_not_fit_is_taken_in_tiles_and_told(fitting, capsys):
     assert "1 of 3 images go through the network in tiles of 65x65 (protocol tiles_once)" in told
 
 
-@pytest.mark.parametrize("protocol", ["whole", "tiles"])
+@pytest.mark.parametrize("protocol", ["whole", "scales"])
 def test_scores_are_of_one_protocol(protocol, fitting, capsys):
     assert fitting(1.5e9, protocol).all(SIZES) == IN_TILES
     told = capsys.readouterr().err

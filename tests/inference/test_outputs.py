@@ -82,7 +82,7 @@ def test_what_is_refined_is_seen_beside_main_and_is_what_is_kept():
 
 
 def test_results_are_what_is_refined_and_panels_show_both(tmp_path):
-    outputs.write_pictures(tmp_path, "a", picture(40, 60), {"main": IDS, "main+crf": 2 - IDS}, SPEC)
+    outputs.write_results(tmp_path, "a", picture(40, 60), {"main": IDS, "main+crf": 2 - IDS}, SPEC)
     np.testing.assert_array_equal(read(tmp_path / "a_label.png"), 2 - IDS)
     panels = read(tmp_path / "a_outputs.png")[-40:]
     for place, ids in ((1, IDS), (2, 2 - IDS)):
@@ -92,7 +92,7 @@ def test_results_are_what_is_refined_and_panels_show_both(tmp_path):
 def test_pictures(tmp_path):
     image = picture(40, 60)
     seen = {"main": IDS, "block2": IDS * 0 + 1, "block3": IDS * 0 + 2}
-    outputs.write_pictures(tmp_path, "day/a", image, seen, SPEC)
+    outputs.write_results(tmp_path, "day/a", image, seen, SPEC)
     assert sorted(path.name for path in (tmp_path / "day").iterdir()) == sorted(f"a_{kind}.png" for kind in KINDS)
 
     label, color, overlay, panels = (read(tmp_path / "day" / f"a_{kind}.png") for kind in KINDS)
@@ -114,7 +114,7 @@ def test_pictures(tmp_path):
 def test_labels_have_the_ids_of_the_users_own(spec, ids, void, dtype, place, tmp_path):
     seen = IDS.copy()
     seen[:5] = 255
-    outputs.write_pictures(tmp_path, "a", picture(40, 60), {"main": seen}, spec, place)
+    outputs.write_results(tmp_path, "a", picture(40, 60), {"main": seen}, spec, place)
     label = rasterio.open(tmp_path / "a_label.tif").read(1) if place else read(tmp_path / "a_label.png")
     assert label.dtype == dtype and (label[:5] == void).all()
     np.testing.assert_array_equal(label[5:], np.array(ids)[IDS[5:]])
@@ -123,7 +123,7 @@ def test_labels_have_the_ids_of_the_users_own(spec, ids, void, dtype, place, tmp
 def test_what_lies_on_earth_stays_there(tmp_path):
     seen = IDS.copy()
     seen[:5] = 255
-    outputs.write_pictures(tmp_path, "a", picture(40, 60), {"main": seen}, OWN, UTM)
+    outputs.write_results(tmp_path, "a", picture(40, 60), {"main": seen}, OWN, UTM)
     with outputs.probability_file(tmp_path, "a", IDS.shape, OWN, UTM) as keep:
         outputs.see(Certain(main=IDS), picture(40, 60), seen == 255, keep)
     names = ["color.tif", "label.tif", "outputs.png", "overlay.png", "probabilities.tif"]
@@ -156,7 +156,7 @@ def test_void_has_a_colour_that_no_class_has(tmp_path):
     dark = DatasetSpec("dark", ("a", "b"), ((0, 0, 0), (255, 255, 255)), {}, (0.0,) * 3, (1.0,) * 3)
     assert visualize.void_colour(SPEC) == (0, 0, 0) and visualize.void_colour(dark) == (1, 1, 1)
     seen = np.full((20, 30), 255, np.uint8)
-    outputs.write_pictures(tmp_path, "a", picture(20, 30), {"main": seen}, dark)
+    outputs.write_results(tmp_path, "a", picture(20, 30), {"main": seen}, dark)
     assert (read(tmp_path / "a_color.png") == 1).all() and (read(tmp_path / "a_outputs.png")[-20:, -30:] == 1).all()
     assert (read(tmp_path / "a_overlay.png") == 1).all(), "what was read there is no measurement"
 
@@ -173,7 +173,7 @@ def test_the_legend_has_ids_names_and_void(tmp_path, monkeypatch):
 def test_a_file_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "a_label.tif").mkdir()
     with pytest.raises(OSError, match="cannot write.*a_label.tif"):
-        outputs.write_pictures(tmp_path, "a", picture(40, 60), {"main": IDS}, SPEC, UTM)
+        outputs.write_results(tmp_path, "a", picture(40, 60), {"main": IDS}, SPEC, UTM)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_a_file_that_can_not_be_written_is_named(tmp_path):
 def test_panels_go_from_coarse_to_fine(names, titles, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(visualize, "side_by_side", lambda pictures, names: seen.extend(names) or pictures[0])
-    outputs.write_pictures(tmp_path, "a", picture(20, 20), dict.fromkeys(names, np.zeros((20, 20), np.uint8)), SPEC)
+    outputs.write_results(tmp_path, "a", picture(20, 20), dict.fromkeys(names, np.zeros((20, 20), np.uint8)), SPEC)
     assert seen == titles
 
 
 def test_panels_of_large_images_are_thinned_out(tmp_path):
-    outputs.write_pictures(tmp_path, "a", picture(30, 2050), {"main": np.zeros((30, 2050), np.uint8)}, SPEC)
+    outputs.write_results(tmp_path, "a", picture(30, 2050), {"main": np.zeros((30, 2050), np.uint8)}, SPEC)
     assert read(tmp_path / "a_outputs.png").shape[1] == 2 * 684 + 4
     assert read(tmp_path / "a_label.png").shape == (30, 2050)

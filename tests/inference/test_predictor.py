@@ -7,7 +7,10 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.spec import DataError
-from did_tf.inference.predictor import Predictor, resize, tile_starts, tile_stride
+from did_tf.common.errors import ConfigError
+from did_tf.inference.predictor import Predictor
+from did_tf.inference.rows import resize
+from did_tf.inference.tiles import tile_starts, tile_stride
 from did_tf.models import build
 from did_tf.models.layers import Normalize
 
@@ -324,3 +327,90 @@ def test_tiles_at_once_are_those_of_all_streams():
 
     Predictor(model, 20, 0, outputs=["main"], forward=forward, batch_size=4, streams=2)(image)
     assert sorted(sizes) == [1, 2]  # of three tiles, no batch has more than its stream's half of four
+
+
+# Of rows
+
+
+class Asked:
+    """An image that gives rows when they are asked for, and remembers them."""
+
+    def __init__(self, image):
+        self.image, self.shape, self.most, self.first = image, image.shape, 0, len(image)
+
+    def __getitem__(self, rows):
+        part = self.image[rows]
+        self.most, self.first = max(self.most, len(part)), min(self.first, rows.start)
+        return part
+
+
+OPTIONS = [{}, {"flip": True}, {"scales": (0.5, 1.0, 1.75)}, {"scales": (1.5,), "flip": True, "turns": True}]
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"blend": "gaussian", "average": "logits"}])
+def test_rows_that_are_asked_for_give_what_the_array_gives(options):
+    image, predict = picture(50, 23), Predictor(network(), 8, **options)
+    asked = Asked(image)
+    found = list(predict.strips(asked))
+    same(np.concatenate([values["main"] for _, values in found]), predict(image)["main"])
+    assert asked.most <= 8 / min(options.get("scales", (1,))) + 2
+    assert len(found) > 4 and found[-1][0].stop == 50
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"blend": "gaussian"}])
+@pytest.mark.parametrize("begin", [1, 17, 30, 49])
+def test_strips_from_a_row_on_are_those_of_all(options, begin):
+    image, predict = picture(50, 23), Predictor(network(), 8, **options)
+    asked, whole = Asked(image), predict(image)["main"]
+    found = list(predict.strips(asked, begin))
+    assert found[0][0].start == begin
+    same(np.concatenate([values["main"] for _, values in found]), whole[begin:])
+    assert asked.first >= begin - 8 / min(options.get("scales", (1,))) - 2, "rows that are done are not looked at"
+
+
+def test_gaussian_tiles_count_less_towards_their_borders():
+    model, image = network(kernel=5), picture(20, 27)
+    weight = np.exp(-0.5 * ((np.arange(8) - 3.5) / 1) ** 2)[:, None] * np.exp(
+        -0.5 * ((np.arange(10) - 4.5) / 1.25) ** 2
+    )
+    total, cover = np.zeros((20, 27, 4)), np.zeros((20, 27, 1))
+    for y in (0, 6, 12):
+        for x in (0, 7, 14, 17):
+            total[y : y + 8, x : x + 10] += weight[..., None] * direct(model, image[y : y + 8, x : x + 10])
+            cover[y : y + 8, x : x + 10] += weight[..., None]
+    found = Predictor(model, (8, 10), blend="gaussian")(image)["main"]
+    same(found, total / cover)
+    assert abs(found - Predictor(model, (8, 10))(image)["main"]).max() > 0.1
+
+
+def test_gaussian_tiles_do_not_matter_to_a_pointwise_model():
+    model, image = network(kernel=1), picture(21, 34)
+    np.testing.assert_allclose(
+        Predictor(model, 8, blend="gaussian")(image)["side"], Predictor(model)(image)["side"], atol=1e-5
+    )
+
+
+def test_turns_average_with_the_turned_image():
+    model, image = network(), picture(12, 17)
+    expected = np.mean([np.rot90(direct(model, np.rot90(image, k)), -k) for k in range(4)], axis=0)
+    same(Predictor(model, turns=True)(image)["main"], expected)
+    assert abs(expected - direct(model, image)).max() > 0.1
+    with pytest.raises(ConfigError, match="turns need a network of any size or of squares, .* for 8x9"):
+        Predictor(network(size=(8, 9)), (8, 9), turns=True)
+
+
+def test_logits_are_averaged_where_that_is_wanted():
+    model, image = network(), picture(12, 17)
+    logits = [
+        model(part[None].astype(np.float32), training=False)["main"].numpy()[0] for part in (image, image[:, ::-1])
+    ]
+    expected = softmax((logits[0] + logits[1][:, ::-1]) / 2)
+    found = Predictor(model, flip=True, average="logits")(image)["main"]
+    same(found, expected)
+    assert abs(found - Predictor(model, flip=True)(image)["main"]).max() > 0.01
+
+
+@pytest.mark.parametrize("option", ["blend", "average"])
+def test_unknown_ways_of_averaging(option):
+    with pytest.raises(ConfigError, match=f"{option} must be one of .*, got 'none'"):
+        Predictor(network(), **{option: "none"})

@@ -90,6 +90,17 @@ def test_it_is_exported(trained, tmp_path):
     assert classes == probabilities.argmax() and probabilities.shape == (3,)
 
 
+def test_exports_are_judged_by_accuracy(trained):
+    config, run, best = trained
+    model, _, _ = wiring.load_network(config, run.folder)
+
+    def probabilities(images):
+        assert images.dtype == np.uint8
+        return tf.nn.softmax(model(images.astype(np.float32), training=False)["main"]).numpy()
+
+    assert wiring.make_score(config, model, None)(probabilities) == pytest.approx(best, abs=1e-6)
+
+
 FCRN = {"name": "fcrn", **models.own_options("fcrn"), "depth": 14, "width": 8, "kernel": 3, "dilation": 2}
 BANDS = ("red", "green", "blue", "nir")
 

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tiny
 from PIL import Image
+from served_here import ServedHere
 from story import config, story
 
 from data_pipelines import DataError, spec_of
@@ -31,13 +32,6 @@ LEARN = {
     "train": {"steps": 150, "batch_size": 4, "validate_every": 50, "progress": False},
     "evaluate": {"scales": (1.0,)},
 }
-
-
-def serve_here(folder, batches):
-    """As `export._serve`, in this process: that the SavedModel needs TensorFlow alone is tested elsewhere."""
-    serve = tf.saved_model.load(str(folder)).signatures[export.SIGNATURE]
-    served = {view: serve(image=tf.constant(batch)) for view, batch in batches.items()}
-    return {f"{view}/{name}": values.numpy() for view, outputs in served.items() for name, values in outputs.items()}
 
 
 def settings(changes):
@@ -70,7 +64,7 @@ def test_from_training_to_serving(make, bands, tmp_path, monkeypatch, capsys):
     assert image.dtype == np.uint16 and image.shape == (64, 80, bands)
     predicted = told.predictor(image)  # of the same weights: nothing is traced anew
     seen = outputs.see(told.predictor, image, mask)
-    outputs.write_pictures(tmp_path / "out", found[3].name, image, seen, spec)
+    outputs.write_results(tmp_path / "out", found[3].name, image, seen, spec)
     label = read(tmp_path / "out" / f"{found[3].name}_label.png")
     np.testing.assert_array_equal(label, predicted[MAIN].argmax(-1))
     counts = np.zeros((3, 3), int)
@@ -82,7 +76,7 @@ def test_from_training_to_serving(make, bands, tmp_path, monkeypatch, capsys):
     assert "taking random images" in capsys.readouterr().out
     assert images[0].dtype == np.uint16 and images[0].shape[2] == bands
     np.testing.assert_allclose(images[0].mean((0, 1)), spec.mean, rtol=0.1)
-    monkeypatch.setattr(export, "_serve", serve_here)
+    monkeypatch.setattr(export, "Served", ServedHere)  # what it needs is tested elsewhere
     result = export.export(model, spec, told.run.saved_model, [image])
     classes, probabilities = tiny.serve(result.path, image)
     np.testing.assert_allclose(probabilities, predicted[MAIN], atol=1e-4)
@@ -163,7 +157,7 @@ def test_pictures_show_the_bands_of_the_colours(tmp_path):
     spec = wiring.make_dataset(config("did_folders", data)).spec
     image = np.zeros((20, 20, 5), np.uint16)
     image[10:, :, 2] = 40000  # red
-    outputs.write_pictures(tmp_path / "out", "a", image, {MAIN: np.zeros((20, 20), np.uint8)}, spec)
+    outputs.write_results(tmp_path / "out", "a", image, {MAIN: np.zeros((20, 20), np.uint8)}, spec)
     shown = read(tmp_path / "out" / "a_outputs.png")[-20:, :20, ::-1]
     assert (shown[10:] == (255, 0, 0)).all() and not shown[:10].any()
 

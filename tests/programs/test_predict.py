@@ -13,6 +13,7 @@ from data_pipelines import DataError
 from did_tf import wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
+from did_tf.inference import large
 from did_tf.inference.predictor import Predictor
 
 KINDS = ("label", "color", "overlay", "outputs")
@@ -91,3 +92,34 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
         theirs, ours = output / "night" / f"a_{kind}.png", tmp_path / "python" / f"a_{kind}.png"
         assert ours.read_bytes() == theirs.read_bytes(), kind
     np.testing.assert_array_equal(loaded.predict(picture(20, 30, 4)), read(output / "night" / "a_label.png"))
+
+
+def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monkeypatch):
+    """The same labels by the command in rows, by the command whole, and from Python in rows."""
+    config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
+    model = wiring.make_model(config, data_pipelines.spec_of("camvid"))
+    run = tiny.save_run(tmp_path / "run", config, model)
+    np.save(tmp_path / "scene.npy", picture(150, 70, 4))
+    arguments = [f"--run={run.folder}", f"--input={tmp_path / 'scene.npy'}", "--protocol=tiles_once"]
+    whole = launch_here("predict", "--experiment=did_synthetic", *arguments, f"--output={tmp_path / 'whole'}")
+    monkeypatch.setattr(large, "LARGE", 150 * 70)
+    arguments += ["--write=label,entropy,polygons,areas"]
+    rows = launch_here("predict", "--experiment=did_synthetic", *arguments, f"--output={tmp_path / 'rows'}")
+    assert whole.returncode == rows.returncode == 0, rows.stderr
+    assert "NAME_label, NAME_entropy, NAME_polygons.geojson, NAME_areas.csv" in rows.stdout
+    assert {path.name for path in (tmp_path / "rows").glob("scene_*")} == {
+        "scene_label.tif",
+        "scene_entropy.npy",
+        "scene_polygons.geojson",
+        "scene_areas.csv",
+    }
+    expected = read(tmp_path / "whole" / "scene_label.png")
+    np.testing.assert_array_equal(read(tmp_path / "rows" / "scene_label.tif"), expected)
+    did_tf.load(run.folder).predict_file(tmp_path / "scene.npy", tmp_path / "python", write=["label", "margin"])
+    np.testing.assert_array_equal(read(tmp_path / "python" / "scene_label.tif"), expected)
+
+
+@pytest.mark.parametrize("write, told", [("lable", "--write=lable: it must be"), ("", "--write is empty")])
+def test_what_nobody_can_write(write, told):
+    done = launch_here("predict", "--experiment=did_synthetic", f"--write={write}")
+    assert done.returncode == 2 and told in done.stderr and "label, color" in done.stderr

@@ -69,6 +69,7 @@ def test_what_may_differ_changes_nothing(whole, half, tmp_path):
         "evaluate.protocols": ("tiles",),
         "evaluate.scales": (0.5,),
         "evaluate.overlap": 0.5,
+        "evaluate.blend": "gaussian",
         "evaluate.options": {"stem_pool": 2},
         "paper": {"miou": 1.0},
     }

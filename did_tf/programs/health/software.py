@@ -17,7 +17,10 @@ PYTHON = (3, 10)
 EXTRAS = {
     "cityscapes": ("cityscapesScripts", "draws Cityscapes' labels from polygons"),
     "crf": ("pydensecrf2", "--crf"),
-    "openvino": ("openvino", "--engine=openvino"),
+    "openvino": ("openvino", "--engine=openvino, --format=openvino"),
+    "onnx": ("tf2onnx", "--format=onnx"),
+    "litert": ("ai-edge-litert", "--format=litert"),
+    "serve": ("starlette", "`did_tf serve`"),
     "addons": ("tensorflow-addons", "tfa.* optimizers, on TensorFlow 2.15"),
 }
 """{extra of setup.py: (the package that tells it is there, what it is for)}; that of GPUs is looked at with these."""

@@ -1,0 +1,163 @@
+"""The model card of an exported network: what its run, its weights and the gate say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_pipelines.spec import COLOURS
+from did_tf.common.text import percent
+from did_tf.inference.contract import Network
+from did_tf.inference.export import Export
+from did_tf.inference.formats import Format
+from did_tf.inference.gate import Gate
+from did_tf.runs import selection
+from did_tf.runs.run_folder import RunFolder, read_json
+
+UNKNOWN = "not recorded"
+
+
+def text(form: Format, result: Export, gate: Gate, run: RunFolder, split: str) -> str:
+    """Markdown that says what was exported: network, data, command, classes, input, output, scores and limits.
+
+    Args:
+      form: that it was exported in.
+      result: what the gate has found.
+      gate: that it has passed.
+      run: folder of the run that the weights are of; what it lacks is "not recorded".
+      split: that scores were measured on, for people.
+
+    Raises:
+      ConfigError: a file of the run is damaged.
+    """
+    network = gate.network
+    title = f"# {network.model.name}, {network.spec.name}: {form.label}"
+    parts = [
+        title,
+        _table(("", ""), _origin(network, run)),
+        "## Classes",
+        _classes(network.spec),
+        "## Input",
+        "\n".join(_input(network, form)),
+        "## Output",
+        "\n".join(_output(network, form)),
+        "## Scores",
+        "\n".join(_scores(form, result, gate, run, split)),
+        "## Limits",
+        "\n".join(_limits(network, run)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _origin(network, run):
+    """(what, where from) of the network."""
+    weights = network.identity.get("weights", {})
+    made = read_json(run.manifest) if run.manifest.is_file() else {}
+    data, packages = weights.get("data") or made.get("data", {}), made.get("packages", {})
+    options = network.identity.get("network", {})
+    yield "network", ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items()) or UNKNOWN
+    yield "trained on", _data(network.spec.name, data)
+    program, *arguments = made.get("command") or [""]
+    yield "command", f"`{program} {shlex.join(arguments)}`" if program else UNKNOWN
+    yield "experiment", made.get("experiment") or UNKNOWN
+    yield "commit", weights.get("git_commit") or made.get("git_commit") or UNKNOWN
+    yield "versions", ", ".join(f"{name} {version}" for name, version in packages.items()) or UNKNOWN
+    yield "seed, step", f"{_or_unknown(weights.get('seed'))}, {_or_unknown(weights.get('step'))}"
+    yield "weights", f"{weights.get('file', UNKNOWN)}, digest {weights.get('digest', UNKNOWN)}"
+    yield (
+        "exported by",
+        f"did_tf {network.identity.get('did_tf', UNKNOWN)}, commit {network.identity.get('git_commit')}",
+    )
+
+
+def _data(name, data):
+    if "samples" not in data:
+        return name
+    return f"{name}, split {data.get('split', UNKNOWN)}: {data['samples']} images, fingerprint {data['fingerprint']}"
+
+
+def _classes(spec):
+    colours = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in spec.palette] or [""] * spec.num_classes
+    rows = zip(map(str, range(spec.num_classes)), spec.classes, map(str, spec.output_ids), colours)
+    return _table(("class", "name", "id in label files", "colour"), rows)
+
+
+def _input(network: Network, form: Format) -> Iterator[str]:
+    spec = network.spec
+    bands = ", ".join(spec.band_names or (COLOURS if spec.bands == len(COLOURS) else ("unnamed",)))
+    dtype = "float32" if form.name == "litert" and spec.dtype == "uint16" else spec.dtype
+    yield f"- `image`: {dtype} [N, height, width, {spec.bands}], any N, height and width. Bands: {bands}."
+    yield "- Pixel values as they are in files: the network normalises, by"
+    yield f"  mean {_listed(spec.mean)} and deviation {_listed(spec.std)}."
+    if spec.nodata is not None:
+        yield f"- {spec.nodata:g} stands for no data; a pixel is void where {spec.nodata_rule} of its bands have it."
+
+
+def _output(network: Network, form: Format) -> Iterator[str]:
+    places = "[N, height, width" if network.segments else "[N"
+    kind = "uint8" if network.spec.num_classes <= 256 else "int32"
+    yield f"- `classes`: {kind} {places}], numbers of the table above; 255 where there is no data."
+    yield f"- `probabilities`: float32 {places}, {network.spec.num_classes}]; they add up to 1, or are 0 where there is"
+    yield "  no data."
+    yield f"- Run by {form.runtime} alone."
+
+
+def _scores(form, result, gate, run, split):
+    what = "mIoU" if gate.network.segments else "accuracy"
+    yield f"- Compared with the checkpoint in float32 on {gate.source}, at several odd and even sizes: probabilities"
+    yield f"  within {result.difference:.1g}, {percent(result.labels)} % of the labels are others."
+    if math.isnan(result.score):
+        yield f"- {what} of this file: not measured."
+    else:
+        how = "whole images" if gate.network.segments else "centre crops"
+        yield f"- {what} on split {split}, {how}: {percent(result.score)} % of this file,"
+        yield f"  {percent(gate.score)} % of the checkpoint in float32."
+    for report in _reports(run):
+        yield f"- Of the run's weights, by its reports: {report}."
+
+
+def _reports(run: RunFolder) -> Iterator[str]:
+    """What the run was scored with: in training, and by `did_tf evaluate` under each protocol."""
+    best = run.best / "metrics.json"
+    if best.is_file():
+        told = read_json(best)
+        figures = [f"{key} {percent(told[key])} %" for key in told if key != "step"]
+        yield f"best validation in training, step {told.get('step')}: {', '.join(figures) or 'no scores'}"
+    for path in sorted([*run.evaluation.glob("*.json"), *run.evaluation.glob("*/*.json")]):
+        report = read_json(path, "outputs", "protocol")
+        figures = report["outputs"].get("main", {})
+        score = next((f"{key} {percent(figures[key])} %" for key in ("miou", "top1_error") if figures.get(key)), "")
+        name = report["protocol"].get("name", "centre crops")
+        yield f"{path.relative_to(run.folder).as_posix()}, protocol {name}: {score}"
+
+
+def _limits(network: Network, run: RunFolder) -> Iterator[str]:
+    file = Path(network.identity.get("weights", {}).get("file", ""))
+    chosen = selection.of_run(run) if file.resolve().parent == run.best.resolve() else None
+    if chosen:
+        yield f"- Chosen: {chosen}."
+    if network.segments:
+        yield "- An image is labelled whole: memory grows with its size."
+    yield "- It knows images like those it was trained on. On others its probabilities say nothing of how right it is."
+    yield f"- Licence of the data: {UNKNOWN}; ask whoever published {network.spec.name}."
+
+
+def _table(heads, rows):
+    lines = [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in (heads, *rows)]
+    return "\n".join([lines[0], "|---" * len(heads) + "|", *lines[1:]])
+
+
+def _cell(content: Any) -> str:
+    return str(content).replace("|", "\\|").replace("\n", " ")
+
+
+def _listed(values):
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+
+def _or_unknown(value):
+    return UNKNOWN if value is None else str(value)

@@ -1,0 +1,32 @@
+"""How sure a network is of each pixel: measures of its probabilities, for one strip of rows or a whole image."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import entr
+
+
+def confidence(probabilities: np.ndarray) -> np.ndarray:
+    """The largest probability: [..., C] float32 -> [...] float32 in [1 / C, 1]; NaN where they are NaN."""
+    return probabilities.max(axis=-1)
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy as a share of the largest there can be, log C: [..., C] float32 -> [...] float32.
+
+    0 where one class is certain, 1 where all are as probable; NaN where the probabilities are NaN.
+    """
+    most = np.log(max(2, probabilities.shape[-1]))  # one class alone is always certain
+    return np.clip(entr(probabilities).sum(axis=-1, dtype=np.float32) / np.float32(most), 0, 1)
+
+
+def margin(probabilities: np.ndarray) -> np.ndarray:
+    """The largest probability less the second: [..., C] float32 -> [...] float32 in [0, 1]; NaN where they are NaN."""
+    if probabilities.shape[-1] == 1:
+        return probabilities[..., 0].copy()
+    second, first = np.moveaxis(np.partition(probabilities, -2, axis=-1)[..., -2:], -1, 0)
+    return first - second
+
+
+MEASURES = {"confidence": confidence, "entropy": entropy, "margin": margin}
+"""{name: function of probabilities}."""

@@ -1,0 +1,159 @@
+"""The regions of an image's classes as polygons: GeoJSON (RFC 7946), written as they are found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rasterio.warp import transform
+
+from data_pipelines.reading.places import Place
+from data_pipelines.spec import DataError, DatasetSpec
+from data_pipelines.writing import naming, replacing
+from did_tf.inference.areas import pixel_area
+from did_tf.inference.regions import Regions
+from did_tf.inference.simplifying import simplified
+from did_tf.inference.strips import Strips
+
+TOLERANCE = 1.0
+"""Pixels: the largest at which no outlines cross. Half of it would leave the steps of every slanted line."""
+PLACES = {
+    "pixels": "pixels of the image: x to the right, y down, from its upper left corner; it has no place on earth",
+    "own": "x and y as the image's own transform gives them; it names no coordinate reference system",
+    "earth": "longitude and latitude in degrees, WGS 84",
+}
+"""What coordinates are: what stands as `coordinate_system` in the file."""
+_WGS_84 = "EPSG:4326"
+_DECIMALS = 8  # of degrees: a millimetre
+_SPAN = 256  # pixels: a longer edge gets points in between, as what is straight in one projection is not in another
+
+
+class Written(NamedTuple):
+    """What was written.
+
+    Attributes:
+      polygons: how many.
+      left_out: how many regions were too small.
+    """
+
+    polygons: int
+    left_out: int
+
+
+def write(
+    path: str | Path,
+    strips: Strips,
+    spec: DatasetSpec,
+    place: Place | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+    minimum: int = 1,
+) -> Written:
+    """Writes a polygon for each region, which is what pixels of one class make that touch along edges; with its holes.
+
+    Its properties: `class` and `id` of the class; `pixels`, and `square_metres` where the place tells
+    (`areas.pixel_area`), both before it was simplified; `confidence`, the mean of its pixels', where that is given.
+    Coordinates are longitude and latitude where the image has a place on earth; `coordinate_system` says what they are.
+    In memory are a part of a strip and the outlines of the regions that it does not end.
+
+    Args:
+      path: of the file, which appears whole or not at all.
+      strips: of the image's classes and confidence, from top to bottom; `strips` has those of arrays and files.
+      spec: whose classes they are.
+      place: where the image lies.
+      tolerance: how far, in pixels, an outline may lie from the pixels' edges, along rows or columns, to have fewer
+        points. Neighbours stay neighbours, without gaps. Up to 1 polygons are valid and don't overlap; beyond, where
+        one is narrower than that, they may. 0 keeps the edges.
+      minimum: pixels of the smallest region that is written. Others, which are counted, stay holes.
+
+    Raises:
+      OSError: the file can't be written.
+      DataError: the place's CRS can't be brought to longitude and latitude.
+      ValueError: strips of several widths.
+    """
+    regions, written = Regions(minimum), 0
+    system = PLACES["pixels" if place is None else "earth" if place.crs else "own"]
+    with naming(path), replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
+        file.write('{"type": "FeatureCollection",\n')
+        file.write(f'"coordinate_system": {json.dumps(system)},\n"features": [')
+        for properties, rings in _features(regions.of(strips), spec, place, tolerance):
+            file.write(f'{"," if written else ""}\n{{"type": "Feature", "properties": {properties}, ')
+            file.write('"geometry": {"type": "Polygon", "coordinates": [')
+            file.writelines(rings)
+            file.write("]}}")
+            written += 1
+        file.write(f'\n],\n"minimum_pixels": {minimum}, "left_out": {regions.left_out}}}\n')
+    return Written(written, regions.left_out)
+
+
+def _features(found, spec, place, tolerance):
+    """Properties of each region, and its rings, one after the other, as JSON."""
+    area = pixel_area(place)
+    for regions in found:
+        rings = simplified([ring for region in regions for ring in region.rings], tolerance)
+        left = iter(_placed(rings, place))
+        for region in regions:
+            outlines = (_closed(next(left), not at) for at in range(len(region.rings)))
+            texts = (f"{', ' if at else ''}{json.dumps(ring)}" for at, ring in enumerate(outlines))
+            yield json.dumps(_properties(region, spec, area), ensure_ascii=False), texts
+
+
+def _properties(region, spec, area):
+    told = {
+        "class": spec.classes[region.number],
+        "id": spec.output_ids[region.number],
+        "pixels": region.pixels,
+        "square_metres": None if area is None else float(f"{region.pixels * area:.12g}"),
+        "confidence": round(region.confidence, 4) if np.isfinite(region.confidence) else None,
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _placed(rings, place):
+    """Rings [N, 2], all brought to the coordinates of the place at once."""
+    if place is None or not rings:
+        return rings
+    rings = [_divided(ring) for ring in rings] if place.crs else rings
+    a, b, c, d, e, f = place.transform
+    x, y = np.concatenate(rings).T.astype(np.float64)
+    points = np.stack([a * x + b * y + c, d * x + e * y + f])
+    points = _on_earth(points, place.crs) if place.crs else points
+    parts = np.split(points.T, np.cumsum([len(ring) for ring in rings])[:-1])
+    return [_joined(ring) for ring in parts] if place.crs else parts
+
+
+def _divided(ring):
+    """A ring with points in between, so that no edge is longer than `_SPAN`."""
+    ways = np.roll(ring, -1, axis=0) - ring
+    counts = -(-np.abs(ways).max(axis=1) // _SPAN)
+    if (counts == 1).all():
+        return ring
+    edge = np.repeat(np.arange(len(ring)), counts)
+    part = (np.arange(len(edge)) - (np.cumsum(counts) - counts)[edge]) / counts[edge]
+    return ring[edge] + part[:, None] * ways[edge]
+
+
+def _on_earth(points, crs):
+    """[2, N] longitude and latitude of points [2, N] of a CRS given as WKT."""
+    try:
+        degrees = np.array(transform(crs, _WGS_84, *points))
+    except Exception as error:  # PROJ has no way between the two, and rasterio raises half a dozen kinds
+        raise DataError(f"no polygons: the image's CRS has no longitude and latitude ({error})") from None
+    if not np.isfinite(degrees).all():
+        raise DataError("no polygons: parts of the image have no longitude and latitude in its CRS")
+    return np.round(degrees, _DECIMALS)
+
+
+def _joined(ring):
+    """A ring that crosses the antimeridian goes on beyond 180 degrees, not all the way round."""
+    return ring if np.ptp(ring[:, 0]) < 180 else ring + np.outer(ring[:, 0] < 0, (360, 0))
+
+
+def _closed(ring, outer):
+    """GeoJSON's coordinates: the first point again at the end; outer outlines counterclockwise, holes clockwise."""
+    x, y = (ring - ring[0]).T
+    counterclockwise = np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) > 0
+    ring = ring if counterclockwise == outer else ring[::-1]
+    return [*ring.tolist(), ring[0].tolist()]

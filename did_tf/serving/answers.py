@@ -1,0 +1,170 @@
+"""What a request gets: the labels of its image in the form that it asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from rasterio import Affine
+from rasterio.io import MemoryFile
+
+from data_pipelines.reading.places import NOWHERE, Place
+from data_pipelines.spec import IGNORE, DatasetSpec
+from did_tf.common import visualize
+from did_tf.inference import outputs
+from did_tf.serving.refusals import Refused
+
+NPY = "application/x-npy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """An image and what the network sees in it.
+
+    Attributes:
+      image: [H, W, bands].
+      classes: [H, W] uint8, their numbers, 255 where there is no data.
+      place: where on earth it lies, or None.
+      spec: of the network's data.
+      model: what tells the network from others.
+    """
+
+    image: np.ndarray
+    classes: np.ndarray
+    place: Place | None
+    spec: DatasetSpec
+    model: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A form of answers.
+
+    Attributes:
+      media: its type.
+      encode: gives the body.
+      words: what it is.
+      sees: whether it needs the network; else the classes of `Seen` are 0, and 255 without data.
+    """
+
+    media: str
+    encode: Callable[[Seen], bytes]
+    words: str
+    sees: bool = True
+
+
+def chosen(name: str | None, accept: str) -> Form:
+    """The form of a name or, without one, of the types that a client accepts; labels as PNG where it takes any.
+
+    Raises:
+      Refused: there is none of that name (400), or of these types (406).
+    """
+    if name is not None:
+        if name not in FORMS:
+            raise Refused(400, f"no format {name!r:.40}: ?format= is one of {', '.join(FORMS)}")
+        return FORMS[name]
+    for media in _by_preference(accept or "*/*"):
+        if media in _BY_MEDIA:
+            return FORMS[_BY_MEDIA[media]]
+    raise Refused(406, f"no answer is {accept!r:.60}: Accept one of {', '.join(_BY_MEDIA)}, or pass ?format=")
+
+
+def counted(seen: Seen) -> dict[str, object]:
+    """How many pixels each class has, JSON-serialisable."""
+    counts, size = np.bincount(seen.classes.ravel(), minlength=IGNORE + 1), seen.classes.size
+    legend = outputs.legend(seen.spec)
+    numbers = [*range(seen.spec.num_classes), IGNORE]
+    *classes, void = (
+        {"id": id_, "name": name, "color": list(colour), "pixels": int(counts[n]), "share": int(counts[n]) / size}
+        for n, (id_, name, colour) in zip(numbers, legend)
+    )
+    height, width = seen.classes.shape
+    return {"height": height, "width": width, "model": seen.model, "classes": classes, "void": void}
+
+
+def _label(seen):
+    return _png(outputs.own_ids(seen.classes, seen.spec))
+
+
+def _color(seen):
+    return _png(visualize.colorize(seen.classes, seen.spec.palette, visualize.void_colour(seen.spec)))
+
+
+def _overlay(seen):
+    return _png(visualize.overlay(_shown(seen), seen.classes, seen.spec.palette))
+
+
+def _image(seen):
+    return _png(_shown(seen))
+
+
+def _npy(seen):
+    buffer = io.BytesIO()
+    np.save(buffer, seen.classes)
+    return buffer.getvalue()
+
+
+def _json(seen):
+    return json.dumps(counted(seen)).encode()
+
+
+def _tiff(seen):
+    labels, place = outputs.own_ids(seen.classes, seen.spec), seen.place or Place("", NOWHERE)
+    height, width = labels.shape
+    where = {"crs": place.crs or None, "transform": Affine(*place.transform)}
+    size = {"height": height, "width": width, "count": 1, "dtype": labels.dtype}
+    with MemoryFile() as memory:
+        options = {"nodata": seen.spec.void_id, "compress": "deflate"}
+        with memory.open(driver="GTiff", **size, **where, **options) as file:
+            file.write(labels, 1)
+            if labels.dtype == np.uint8:
+                file.write_colormap(1, {number: colour for number, _, colour in outputs.legend(seen.spec)})
+        return bytes(memory.getbuffer())
+
+
+FORMS = {
+    "label": Form("image/png", _label, "ids of the classes as in your own labels, one band"),
+    "color": Form("image/png", _color, "the classes' colours"),
+    "overlay": Form("image/png", _overlay, "the colours over the image"),
+    "tiff": Form("image/tiff", _tiff, "the ids as a GeoTIFF, where the image lies"),
+    "json": Form("application/json", _json, "pixels and share of every class"),
+    "image": Form("image/png", _image, "the image as it was read, in red, green and blue", sees=False),
+    "npy": Form(NPY, _npy, "numbers of the classes, counted from 0, as a NumPy array; 255 without data"),
+}
+"""By the name that `?format=` has."""
+_BY_MEDIA = {
+    "image/png": "label",
+    "image/tiff": "tiff",
+    "application/json": "json",
+    NPY: "npy",
+    "image/*": "label",
+    "*/*": "label",
+}
+
+
+def _shown(seen):
+    rgb = visualize.to_rgb(seen.image, seen.spec.rgb).copy()
+    rgb[seen.classes == IGNORE] = visualize.void_colour(seen.spec)
+    return rgb
+
+
+def _png(pixels):
+    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels)[1].tobytes()
+
+
+def _by_preference(accept):
+    """The types of an Accept header, the most wanted first, without those that are not wanted."""
+    parts = [[word.strip() for word in part.split(";")] for part in accept.lower().split(",")]
+    weights = {media: _weight(words) for media, *words in parts}
+    return sorted((media for media, weight in weights.items() if weight > 0), key=lambda media: -weights[media])
+
+
+def _weight(words):
+    try:
+        return next((float(word[2:]) for word in words if word.startswith("q=")), 1.0)
+    except ValueError:
+        return 1.0

@@ -1,0 +1,58 @@
+import json
+
+import exported
+import pytest
+
+from did_tf.inference import card
+from did_tf.inference.export import Export
+from did_tf.inference.formats import FORMATS
+from did_tf.runs.run_folder import RunFolder
+
+LITERT = next(form for form in FORMATS if form.folder == "litert_int8")
+RESULT = Export(None, 10, 0.02, 0.013, 0.512, 3.0, 4.0)
+
+
+@pytest.fixture(scope="module")
+def gate():
+    found = exported.gate(exported.network("fcrn"), size=(33, 33))
+    found.score, found.source = 0.515, "images of the data set"
+    return found
+
+
+def test_it_says_what_the_gate_and_the_data_say(gate, tmp_path):
+    text = card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
+    assert text.startswith("# fcrn, drawn: LiteRT file in int8\n")
+    assert "| 2 | c | 8 | #5000af |" in text
+    assert "`image`: uint8 [N, height, width, 3]" in text and "Bands: red, green, blue." in text
+    assert "mean (127.5, 127.5, 127.5) and deviation" in text
+    assert "on images of the data set" in text and "within 0.02, 1.3 % of the labels" in text
+    assert "mIoU on split val, whole images: 51.2 % of this file" in text and "51.5 % of the checkpoint" in text
+
+
+def test_what_nothing_says_is_not_made_up(gate, tmp_path):
+    text = card.text(LITERT, RESULT._replace(score=float("nan")), gate, RunFolder(tmp_path), "val")
+    for line in ("| command | not recorded |", "| commit | not recorded |", "Licence of the data: not recorded"):
+        assert line in text
+    assert "mIoU of this file: not measured." in text and "best validation" not in text
+
+
+def test_it_says_what_the_run_says(gate, tmp_path):
+    run = RunFolder(tmp_path)
+    run.best.mkdir()
+    run.evaluation.mkdir()
+    data = {"split": "train", "samples": 367, "fingerprint": "f00"}
+    made = {"command": ["did_tf train", "--experiment=x"], "experiment": "x", "git_commit": "c0ffee", "data": data}
+    run.manifest.write_text(json.dumps({**made, "packages": {"tensorflow": "2.21.0"}}))
+    (run.best / "metrics.json").write_text(json.dumps({"step": 800, "miou": 0.5238}))
+    report = {"outputs": {"main": {"miou": 0.61}}, "protocol": {"name": "tiles"}}
+    (run.evaluation / "test.json").write_text(json.dumps(report))
+    text = card.text(LITERT, RESULT, gate, run, "val")
+    for told in ("split train: 367 images, fingerprint f00", "--experiment=x", "commit | c0ffee", "tensorflow 2.21.0"):
+        assert told in text
+    assert "best validation in training, step 800: miou 52.4 %" in text
+    assert "evaluation/test.json, protocol tiles: miou 61.0 %" in text
+
+
+def test_uint16_goes_into_litert_as_float32(tmp_path):
+    gate = exported.gate(exported.network("fcrn", dtype="uint16"), size=(33, 33))
+    assert "`image`: float32 [" in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")

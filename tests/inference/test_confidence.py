@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from did_tf.inference.confidence import MEASURES
+
+CERTAIN, EVEN, BETWEEN = (0, 1, 0), (1 / 3, 1 / 3, 1 / 3), (0.5, 0.3, 0.2)
+
+
+def measured(name, *probabilities):
+    values = np.array([probabilities], np.float32)
+    values.flags.writeable = False  # as a predictor's may be
+    found = MEASURES[name](values)
+    assert found.dtype == np.float32 and found.shape == (1, len(probabilities))
+    return found[0].tolist()
+
+
+def test_measures_worked_out_by_hand():
+    entropy = -(0.5 * np.log(0.5) + 0.3 * np.log(0.3) + 0.2 * np.log(0.2)) / np.log(3)
+    assert measured("confidence", CERTAIN, EVEN, BETWEEN) == pytest.approx([1, 1 / 3, 0.5])
+    assert measured("entropy", CERTAIN, EVEN, BETWEEN) == pytest.approx([0, 1, entropy])
+    assert measured("margin", CERTAIN, EVEN, BETWEEN) == pytest.approx([1, 0, 0.2])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_nothing_is_known_where_there_are_no_data(name):
+    found = measured(name, [np.nan] * 3, CERTAIN)
+    assert np.isnan(found[0]) and not np.isnan(found[1])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_in_range_also_where_probabilities_are_rounded(name):
+    rounded = np.float32(1 / 7) + np.float32(1e-6)
+    assert 0 <= measured(name, [rounded] * 7)[0] <= 1
+
+
+def test_one_class_alone_is_certain():
+    assert [measured(name, [1.0])[0] for name in ("confidence", "entropy", "margin")] == [1, 0, 1]
