@@ -161,7 +161,7 @@ def write_results(
     if place:
         _write_labels(path, classes, spec, place, kinds)
     else:
-        pictures = {"label": own_ids, "color": _colours}
+        pictures = {"label": own_ids, "color": colours}
         for kind in [kind for kind in pictures if kind in kinds]:
             visualize.save_png(f"{path}_{kind}.png", pictures[kind](classes, spec))
     _write_shown(path, image, seen, spec, kinds)
@@ -214,7 +214,7 @@ def _write_labels(path, classes, spec, place, kinds):
             f"{path}_label.tif", classes, lambda rows: own_ids(rows, spec)[..., None], place, spec.void_id, table
         )
     if "color" in kinds:
-        _write_rows(f"{path}_color.tif", classes, lambda rows: _colours(rows, spec), place)
+        _write_rows(f"{path}_color.tif", classes, lambda rows: colours(rows, spec), place)
 
 
 def _write_shown(path, image, seen, spec, kinds):
@@ -259,7 +259,8 @@ def _thinned(image, step):
     return np.concatenate([image[rows][-rows.start % step :: step, ::step] for rows in blocks])
 
 
-def _colours(classes, spec):
+def colours(classes: np.ndarray, spec: DatasetSpec) -> np.ndarray:
+    """[H, W, 3] uint8: classes [H, W], and 255, in their colours."""
     return visualize.colorize(classes, spec.palette, visualize.void_colour(spec))
 
 

@@ -91,7 +91,7 @@ def _label(seen):
 
 
 def _color(seen):
-    return _png(visualize.colorize(seen.classes, seen.spec.palette, visualize.void_colour(seen.spec)))
+    return _png(outputs.colours(seen.classes, seen.spec))
 
 
 def _overlay(seen):
