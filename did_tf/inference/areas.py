@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from rasterio.crs import CRS
 
 from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
-from data_pipelines.writing import naming, replacing
 from did_tf.common.files import write_file
 
 COLUMNS = ("image", "class", "id", "pixels", "share", "square_metres", "confidence")
@@ -94,14 +92,3 @@ def write(path: str | Path, rows: Iterable[Sequence[str]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([COLUMNS, *rows])
     write_file(path, text.getvalue().encode())
-
-
-def join(path: str | Path, parts: Iterable[str | Path]) -> None:
-    """Writes one CSV file of the rows of several that `write` has written, in their order. Raises OSError."""
-    head = (",".join(COLUMNS) + "\r\n").encode()
-    with naming(path), replacing(path) as partial, open(partial, "wb") as file:
-        file.write(head)
-        for part in parts:
-            with open(part, "rb") as rows:
-                rows.seek(len(head))
-                shutil.copyfileobj(rows, file)

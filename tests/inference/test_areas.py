@@ -1,5 +1,3 @@
-import csv
-
 import numpy as np
 import pytest
 import rasterio
@@ -64,18 +62,3 @@ def test_what_is_not_known_is_empty():
 def test_size_of_a_pixel(epsg, transform, metres):
     assert areas.pixel_area(place(epsg, transform)) == pytest.approx(metres)
     assert areas.pixel_area(None) is None
-
-
-def test_tables_of_several_images_are_joined(tmp_path):
-    names = ["a", 'with, comma and "quotes"', "çä"]
-    for number, name in enumerate(names):
-        found = areas.Areas(3)
-        found.add(CLASSES)
-        areas.write(tmp_path / f"{number}.csv", found.rows(name, SPEC))
-    areas.join(tmp_path / "areas.csv", [tmp_path / f"{number}.csv" for number in range(3)])
-    with open(tmp_path / "areas.csv", newline="", encoding="utf-8") as file:
-        head, *rows = csv.reader(file)
-    assert tuple(head) == areas.COLUMNS
-    assert [row[0] for row in rows] == [name for name in names for _ in range(4)]
-    areas.join(tmp_path / "none.csv", [])
-    assert (tmp_path / "none.csv").read_bytes() == (",".join(areas.COLUMNS) + "\r\n").encode()
