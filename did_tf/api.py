@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,17 @@ from data_pipelines.spec import DataError, DatasetSpec
 from did_tf import models, settings, wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError, about, nearest
-from did_tf.inference import inputs, large, outputs
+from did_tf.inference import inputs, outputs
 from did_tf.inference.engines import Engine
 from did_tf.inference.exported import Exported
 from did_tf.inference.folder import Predictions
+from did_tf.inference.labelling import Labelling
 from did_tf.inference.predictor import Predictor
 from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
 from did_tf.scoring.evaluation import MAIN
 from experiments import base
-
-Label = Callable[[str, Predictions, Sequence[str]], None]
-"""Labels an image of some content into a folder, and writes some of `outputs.KINDS`."""
 
 
 class Model:
@@ -72,11 +70,12 @@ class Model:
           DataError: the image is no such array, has values that are not finite, or doesn't fit into memory.
           NotFinite: the network gives such values.
         """
-        pixels, mask = _measured(image, self._spec)
-        _, predictor = self._way("the image", pixels.shape[:2])
-        kept = np.empty((*pixels.shape[:2], len(self.classes)), np.float32) if probabilities else None
-        seen = outputs.see(predictor, pixels, mask, None if kept is None else kept.__setitem__)
-        return outputs.own_ids(seen[MAIN], self._spec) if kept is None else kept
+        pixels, mask = self.measured(image)
+        if not probabilities:
+            return outputs.own_ids(self.see(pixels, mask), self._spec)
+        kept = np.empty((*pixels.shape[:2], len(self.classes)), np.float32)
+        self.see(pixels, mask, kept.__setitem__)
+        return kept
 
     def predict_file(self, path: str | Path, output: str | Path, write: Sequence[str] = outputs.PICTURES) -> None:
         """Labels the image in a file and writes what `did_tf predict --input=path --output=output` writes.
@@ -97,31 +96,15 @@ class Model:
         if unknown := {*write} - {*outputs.KINDS}:
             raise ConfigError(f"write has {min(unknown)!r}: it must be of {', '.join(outputs.KINDS)}")
         (image,) = inputs.find_images(path, output, self._spec, self._parts)
-        content = image.content()
-        label = self._in_rows(image) or self._whole(image)  # an image too large is refused before the folder is touched
+        how, size = self._labelling(write), image.size()
+        task = how.task(image, image.content(), size, how.ways.each({image.name: size})[image.name])
+        task.check()  # an image too large is refused before the folder is touched
         files.check_output(output)
         depends = self._depends()
         with lock.held(output, "another output"), Predictions(output, depends, self._spec, [image.name]) as folder:
-            if not folder.has(image.name, content, write):
-                label(content, folder, write)
-
-    def _whole(self, image: inputs.Input) -> Label:
-        """What labels an image that fits into memory. Raises `DataError` where it doesn't."""
-        way, predictor = self._way(image.name, image.size())
-
-        def label(content: str, folder: Predictions, write: Sequence[str]) -> None:
-            pixels, mask = image.read()
-            size, where = pixels.shape[:2], image.place()
-            with about(image.name), folder.writing(image.name, content, protocol=way) as place:
-                with outputs.keeping(place, image.name, size, self._spec, where, write) as (measured, keep):
-                    seen = outputs.see(predictor, pixels, mask, keep)
-                outputs.write_results(place, image.name, pixels, seen, self._spec, where, write, measured)
-
-        return label
-
-    def _in_rows(self, image: inputs.Input) -> Label | None:
-        """What labels an image row by row, where it is so large that it has to be. Raises `DataError`."""
-        return None
+            if not folder.has(image.name, task.content, write):
+                with about(image.name):
+                    task.write(folder, task.see())
 
     @property
     def spec(self) -> DatasetSpec:
@@ -133,16 +116,42 @@ class Model:
         """What tells it from others: a digest of all that its labels depend on beside the image."""
         return hashlib.sha256(json.dumps(self._depends(), sort_keys=True).encode()).hexdigest()[:16]
 
-    def see(self, pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """Number of the class of every pixel, [H, W] uint8, 255 where `mask` is True: of what `inputs.Input` reads.
+    def see(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip | None = None) -> np.ndarray:
+        """Number of the class of every pixel, [H, W] uint8, 255 where `mask` is True: of what is `measured`, or read.
 
-        Raises as `predict` does.
+        `keep` is as of `outputs.see`. Raises as `predict` does.
         """
-        _, predictor = self._way("the image", pixels.shape[:2])
-        return outputs.see(predictor, pixels, mask)[MAIN]
+        name, size = "the image", pixels.shape[:2]
+        ways = self._labelling(("label",)).ways
+        way = ways.each({name: size})[name]
+        ways.check(way, name, size)
+        return outputs.see(ways.make(way), pixels, mask, keep)[MAIN]
 
-    def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
-        """(protocol, predictor) for an image of a size. Raises `DataError` where it doesn't fit into memory at all."""
+    def measured(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(image with the mean where there is no data, [H, W] bool where it is void, or None), as files are read.
+
+        Args:
+          image: as of `predict`.
+
+        Raises:
+          DataError: likewise.
+        """
+        wanted = f"[height, width, {self.bands}] of {self.dtype}"
+        if not isinstance(image, np.ndarray):
+            raise DataError(f"the image must be a NumPy array {wanted}, got {type(image).__name__}")
+        if image.ndim == 2 and self.bands == 1:
+            image = image[..., None]
+        if image.ndim != 3 or image.shape[2] != self.bands or not image.size or image.dtype != self.dtype:
+            raise DataError(f"the image must be {wanted}, got {list(image.shape)} of {image.dtype}")
+        spec, filled, void = self._spec, image, None
+        if spec.nodata is not None:
+            filled, _, void = holes.fill(image, holes.equal(image, spec.nodata), spec.filling, spec.nodata_rule)
+        if not np.isfinite(filled).all():
+            raise DataError("the image has values that are not finite, and they are not declared as nodata")
+        return filled, void
+
+    def _labelling(self, kinds: Sequence[str]) -> Labelling:
+        """How images are labelled of which some kinds of results are wanted."""
         raise NotImplementedError
 
     def _depends(self) -> dict[str, Any]:
@@ -162,27 +171,18 @@ class OfRun(Model):
         precision = self._engine.precision_of_model
         self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
-        self._fitting = wiring.make_fitting(config, self._network, spec, protocol, keep_all=False, engine=self._engine)
-        self._fitting.make(protocol)  # an unknown one is refused now
+        self._predictor = wiring.make_predictor(config, self._network, protocol)  # an unknown one is refused now
+        self._made = functools.cache(self._make)
 
-    def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
-        way = self._fitting.each({name: size})[name]
-        if not way:
-            raise DataError(self._fitting.too_large(name, size))
-        return way, self._fitting.make(way)
+    def _labelling(self, kinds: Sequence[str]) -> Labelling:
+        return dataclasses.replace(self._made("outputs" in kinds), kinds=kinds)
 
-    def _in_rows(self, image: inputs.Input) -> Label | None:
-        size = image.size()
-        if not large.is_large(image, size, fits=bool(self._fitting.each({image.name: size})[image.name])):
-            return None
-        way = large.way_of(self.protocol)
-        predictor = wiring.make_predictor(self._config, self._network, way, [MAIN], self._engine)
-        large.check_room(image.name, size, predictor, self._spec)
-        return lambda content, folder, write: large.label(image, content, predictor, self._spec, folder, write, way)
+    def _make(self, all_outputs):
+        kinds = outputs.KINDS if all_outputs else ("label",)
+        return wiring.make_labelling(self._config, self._network, self._spec, self.protocol, kinds, self._engine)
 
     def _depends(self) -> dict[str, Any]:
-        wanted = self._fitting.make(self.protocol)
-        return depends_on(self._config, self._weights, self._spec, self.protocol, wanted, self._engine)
+        return depends_on(self._config, self._weights, self._spec, self.protocol, self._predictor, self._engine)
 
 
 class OfExport(Model):
@@ -192,8 +192,8 @@ class OfExport(Model):
         self._exported = Exported(folder)
         super().__init__(self._exported.spec, "whole", (), folder)
 
-    def _way(self, name: str, size: tuple[int, int]) -> tuple[str, outputs.Seeing]:
-        return self.protocol, self._exported
+    def _labelling(self, kinds: Sequence[str]) -> Labelling:
+        return Labelling(self._exported, self._spec, kinds)
 
     def _depends(self) -> dict[str, Any]:
         return {"saved_model": self._exported.identity, "data": identity.meaning(self._spec)}
@@ -270,21 +270,3 @@ def depends_on(
         "data": identity.meaning(spec),
         "palette": spec.palette,
     }
-
-
-def _measured(image: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray | None]:
-    """(image with the mean where there is no data, [H, W] bool where it is void, or None), as files are read."""
-    wanted = f"[height, width, {spec.bands}] of {spec.dtype}"
-    if not isinstance(image, np.ndarray):
-        raise DataError(f"the image must be a NumPy array {wanted}, got {type(image).__name__}")
-    if image.ndim == 2 and spec.bands == 1:
-        image = image[..., None]
-    if image.ndim != 3 or image.shape[2] != spec.bands or not image.size or image.dtype != spec.dtype:
-        raise DataError(f"the image must be {wanted}, got {list(image.shape)} of {image.dtype}")
-    if spec.nodata is None:
-        filled, void = image, None
-    else:
-        filled, _, void = holes.fill(image, holes.equal(image, spec.nodata), spec.filling, spec.nodata_rule)
-    if not np.isfinite(filled).all():
-        raise DataError("the image has values that are not finite, and they are not declared as nodata")
-    return filled, void

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import outputs
 from did_tf.inference.export import export
+from did_tf.inference.memory import IN_TILES, Fitting
 from did_tf.inference.predictor import Predictor
 
 
@@ -64,6 +66,31 @@ def test_what_is_seen_in_an_image_that_was_read(made):
     seen = made[2].see(image, mask)
     assert seen.dtype == np.uint8 and (seen[mask] == 255).all()
     np.testing.assert_array_equal(np.array(made[2].ids)[seen[~mask]], made[2].predict(image)[~mask])
+
+
+def test_a_file_that_goes_in_tiles_for_want_of_memory_is_noted_once(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Fitting, "_fits", lambda fitting, size, way: way == IN_TILES)
+    cv2.imwrite(str(tmp_path / "a.tif"), picture(40, 47, 1))
+    made[2].predict_file(tmp_path / "a.tif", tmp_path / "out", write=["label"])
+    assert capsys.readouterr().err.count("go through the network in tiles") == 1
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert record["images"]["a"]["protocol"] == IN_TILES
+
+
+def test_a_file_that_fits_in_no_way_is_refused_before_the_folder_is_touched(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(Fitting, "_fits", lambda fitting, size, way: False)
+    cv2.imwrite(str(tmp_path / "a.png"), picture(40, 47, 1))
+    with pytest.raises(DataError, match="a .*: cut it into parts"):
+        made[2].predict_file(tmp_path / "a.png", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_outputs_are_computed_where_they_are_drawn_alone(tmp_path):
+    config = tiny.config(model__decoder="did")
+    network = wiring.make_model(config, wiring.make_spec(config))
+    model = did_tf.load(tiny.save_run(tmp_path / "run", config, network).folder)
+    wanted = [model._labelling(kinds).ways.make("whole").classes for kinds in (["label", "overlay"], ["outputs"])]
+    assert [*wanted[0]] == ["main"] and {*wanted[1]} == {*network.output} > {"main"}
 
 
 def test_what_several_threads_label_together_is_what_each_labels_alone(made):

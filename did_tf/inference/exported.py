@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import tensorflow as tf
 from data_pipelines.spec import DatasetSpec
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.inference.export import SIGNATURE
+from did_tf.inference.memory import Size
 from did_tf.scoring.evaluation import MAIN
 
 
 class Exported:
-    """What `outputs.see` takes for a predictor: the SavedModel that `export` has written to a folder.
+    """What labels images, and the `labelling.Ways` to it: the SavedModel that `export` has written to a folder.
 
     Args:
       folder: of it.
@@ -45,6 +46,17 @@ class Exported:
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
             why = " ".join(str(error).split())[:200]
             raise ConfigError(f"{folder} can't be loaded as a SavedModel ({why}); export again") from None
+
+    def each(self, sizes: Mapping[str, Size]) -> dict[str, str]:
+        """As of `labelling.Ways`: there is one way, and nobody knows what memory it takes."""
+        return dict.fromkeys(sizes, "whole")
+
+    def make(self, way: str) -> Exported:
+        """Likewise."""
+        return self
+
+    def check(self, way: str, name: str, size: Size) -> None:
+        """Likewise."""
 
     def strips(self, image: np.ndarray) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """As of `Predictor`: in one strip, of the output "main". Raises `NotFinite` where it gives no probabilities."""

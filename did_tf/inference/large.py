@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from data_pipelines.memory import free_memory
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
-from did_tf.common.errors import about
 from did_tf.common.files import write_json
 from did_tf.inference import outputs
 from did_tf.inference.confidence import MEASURES
@@ -91,7 +90,7 @@ def label(
     rows = image.rows()
     assert rows is not None
     depends = {"content": content, "protocol": protocol, "depends": folder.depends, "version": 1}
-    with about(image.name), _Unfinished(folder.unfinished(image.name), rows.shape, spec, kinds, depends) as kept:
+    with _Unfinished(folder.unfinished(image.name), rows.shape, spec, kinds, depends) as kept:
         with tqdm(
             desc=image.name, total=rows.shape[0], initial=kept.done, unit="row", leave=False, disable=None
         ) as bar:

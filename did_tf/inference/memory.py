@@ -85,15 +85,15 @@ class Fitting:
             return self._ways[0]
         name, size = max(sizes.items(), key=lambda item: item[1][0] * item[1][1])
         way = self._choose(size)
-        if not way:
-            raise DataError(self.too_large(name, size))
+        self.check(way, name, size)
         if way != self._ways[0]:
             self._tell("all images", name, size)
         return way
 
-    def too_large(self, name: str, size: Size) -> str:
-        """Why an image can't be labelled."""
-        return f"{name} {self._told(size, self._ways[-1])}: cut it into parts"
+    def check(self, way: str, name: str, size: Size) -> None:
+        """Raises `DataError` where there is no `way` for an image."""
+        if not way:
+            raise DataError(f"{name} {self._told(size, self._ways[-1])}: cut it into parts")
 
     def _choose(self, size):
         return next((way for way in self._ways if self._fits(size, way)), "")

@@ -207,26 +207,38 @@ def write_large(
 
 def _write_labels(path, classes, spec, place, kinds):
     """NAME_label and NAME_color as TIFF."""
-    ids = own_ids(np.zeros((1, 1), np.uint8), spec).dtype
-    table = {number: colour for number, _, colour in legend(spec)} if ids == np.uint8 else None
     if "label" in kinds:
-        _write_rows(
-            f"{path}_label.tif", classes, lambda rows: own_ids(rows, spec)[..., None], place, spec.void_id, table
-        )
+        write_label(f"{path}_label.tif", classes, spec, place)
     if "color" in kinds:
         _write_rows(f"{path}_color.tif", classes, lambda rows: colours(rows, spec), place)
+
+
+def write_label(path: str, classes: Any, spec: DatasetSpec, place: Place | None) -> None:
+    """Writes NAME_label as a TIFF, with a table of colours where ids have 8 bits.
+
+    Args:
+      path: of it, in a folder that is there.
+      classes: [H, W] uint8, numbers of classes and 255: an array, or what gives rows of one.
+      spec, place: as of `write_results`.
+
+    Raises:
+      OSError: that fails.
+    """
+    ids = own_ids(np.zeros((1, 1), np.uint8), spec).dtype
+    table = {number: colour for number, _, colour in legend(spec)} if ids == np.uint8 else None
+    _write_rows(path, classes, lambda rows: own_ids(rows, spec)[..., None], place, spec.void_id, table)
 
 
 def _write_shown(path, image, seen, spec, kinds):
     """NAME_overlay.png and NAME_outputs.png."""
     if not {"overlay", "outputs"} & {*kinds}:
         return
-    classes, rgb, void = seen.get(REFINED, seen[MAIN]), visualize.to_rgb(image, spec.rgb), visualize.void_colour(spec)
-    rgb[classes == IGNORE] = void  # where what was read is no measurement
+    classes = seen.get(REFINED, seen[MAIN])
+    rgb = shown(image, classes, spec)
     if "overlay" in kinds:
         visualize.save_png(f"{path}_overlay.png", visualize.overlay(rgb, classes, spec.palette))
     if "outputs" in kinds:
-        visualize.save_png(f"{path}_outputs.png", _outputs(rgb, seen, spec.palette, void))
+        visualize.save_png(f"{path}_outputs.png", _outputs(rgb, seen, spec.palette, visualize.void_colour(spec)))
 
 
 def _write_derived(path, name, classes, measured, spec, place, kinds):
@@ -257,6 +269,13 @@ def _thinned(image, step):
     """Every `step`-th pixel of every `step`-th row, which are read with those between them: files have blocks."""
     blocks = strips.parts(*image.shape[:2])
     return np.concatenate([image[rows][-rows.start % step :: step, ::step] for rows in blocks])
+
+
+def shown(image: np.ndarray, classes: np.ndarray, spec: DatasetSpec) -> np.ndarray:
+    """[H, W, 3] uint8: the image, in the colour of void where `classes` is 255, for there it is no measurement."""
+    rgb = visualize.to_rgb(image, spec.rgb).copy()
+    rgb[classes == IGNORE] = visualize.void_colour(spec)
+    return rgb
 
 
 def colours(classes: np.ndarray, spec: DatasetSpec) -> np.ndarray:
@@ -343,7 +362,6 @@ def _tiff(path: str, shape: Iterable[int], dtype: Any, place: Place | None, **op
     height, width, count = shape
     where = {"crs": place.crs or None, "transform": rasterio.Affine(*place.transform)} if place else {}
     size = {"height": height, "width": width, "count": count, "dtype": dtype}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
         with rasterio.open(path, "w", driver="GTiff", **size, **where, BIGTIFF="IF_SAFER", **options) as file:
             yield file

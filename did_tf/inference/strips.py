@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-
-from data_pipelines.spec import IGNORE, LARGEST_ID
 
 Strips = Iterable[tuple[np.ndarray, np.ndarray | None]]
 """Rows from top to bottom: uint8 [rows, W], numbers of classes and 255 where there is no data; and float32 [rows, W],
@@ -26,10 +24,3 @@ def of_arrays(classes: Any, confidence: Any = None) -> Strips:
     """Strips of arrays [H, W] as of `Strips`: NumPy's, or others that can be sliced by rows."""
     for part in parts(*classes.shape):
         yield np.asarray(classes[part]), None if confidence is None else np.asarray(confidence[part])
-
-
-def numbers_of(labels: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-    """Classes by their numbers, uint8, of labels that have `ids`, uint8 or uint16; 255 for all that is none of them."""
-    table = np.full(LARGEST_ID + 1, IGNORE, np.uint8)
-    table[[*ids]] = range(len(ids))
-    return table[labels]

@@ -9,25 +9,23 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
-import functools
 import itertools
 from pathlib import Path
 
 from absl import flags
 from tqdm import tqdm
 
-from data_pipelines.spec import DataError
 from did_tf import api, settings, wiring
 from did_tf.common import files, text
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
 from did_tf.common.streams import side_by_side
-from did_tf.inference import inputs, large, outputs
+from did_tf.inference import inputs, outputs
 from did_tf.inference.engines import ENGINES, PRECISIONS
 from did_tf.inference.folder import Predictions
+from did_tf.inference.labelling import Task
 from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
-from did_tf.scoring.evaluation import MAIN
 
 flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
 flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/predictions.")
@@ -59,27 +57,20 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
     damage = Damage()
     sizes = _sizes(images, damage)
-    together = not (
-        "probabilities" in kinds or refiner
-    )  # a file takes an image's strips in turn, a CRF cores of its own
-    engine = wiring.make_engine(
-        config, FLAGS.engine, FLAGS.precision, [FLAGS.protocol], sizes, len(sizes) if together else 1
-    )
+    alone = "probabilities" in kinds or refiner  # a file takes an image's strips in turn, a CRF cores of its own
+    together = 1 if alone else len(sizes)
+    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [FLAGS.protocol], sizes, together)
     model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])
-    fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, keep_all=False, engine=engine, refiner=refiner)
-    predictor = fitting.make(FLAGS.protocol)
-    depends = _depends(config, weights, spec, predictor, engine)
-    streams = engine.images_at_once(predictor) if together else 1
+    how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner)
+    depends = _depends(config, weights, spec, wiring.make_predictor(config, model, FLAGS.protocol), engine)
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names) as folder:
-        left = _left(images, sizes, folder, damage, kinds)
-        way = large.way_of(FLAGS.protocol)
-        in_rows = functools.cache(lambda: wiring.make_predictor(config, model, way, [MAIN], engine))
-        done = _predict_all(left, sizes, fitting, streams, refiner, folder, spec, damage, kinds, way, in_rows)
+        tasks = _tasks(how, _left(images, sizes, folder, damage, kinds), sizes, damage)
+        done = _do(tasks, folder, damage)
         for name, reason in damage.reasons.items():
             folder.leave_out(name, reason)
     _tell(output, spec, done, len(images) - len(damage.reasons) - done, kinds)
@@ -125,64 +116,30 @@ def _left(images, sizes, folder, damage, kinds):
     }
 
 
-def _predict_all(left, sizes, fitting, streams, refiner, folder, spec, damage, kinds, way, in_rows):
-    """Predicts what is `left`, large images in rows by what `in_rows` gives. Returns how many that were."""
-    ways, done = fitting.each({image.name: sizes[image.name] for image in left}), 0
-    for chosen in {*ways.values()} - {""}:
-        fitting.make(chosen)  # once, before several threads ask for it
-    see = functools.partial(_see, fitting, ways, sizes, refiner, kinds)
-    in_parts = [] if refiner else [i for i in left if large.is_large(i, sizes[i.name], fits=bool(ways[i.name]))]
-    groups = _together([image for image in left if image not in in_parts], sizes, streams, refiner, kinds)
-    found = itertools.chain.from_iterable(side_by_side(see, group, count) for count, group in groups.items())
-    with tqdm(desc="predict", unit="image", total=len(left), disable=None) as bar:
-        for image, seen in found:
-            with damage.of(image.name), about(image.name):
-                pixels, mask, classes, measured = seen()
-                facts = {"content": left[image], "protocol": ways[image.name]}
-                with folder.writing(image.name, **facts) as place:
-                    if classes is None:
-                        strips = refiner.strips(pixels, mask) if refiner else None
-                        predictor = fitting.make(ways[image.name])
-                        classes, measured = _see_in_strips(image, pixels, mask, predictor, strips, place, spec, kinds)
-                    where = image.place()
-                    outputs.write_results(place, image.name, pixels, classes, spec, where, kinds, measured)
-                done += 1
-            bar.update()
-        for image in in_parts:
-            with damage.of(image.name):
-                large.check_room(image.name, sizes[image.name], in_rows(), spec)
-                large.label(image, left[image], in_rows(), spec, folder, kinds, way)
+def _tasks(how, left, sizes, damage):
+    """The tasks of all that is `left`, those last that take memory for themselves."""
+    ways, tasks = how.ways.each({image.name: sizes[image.name] for image in left}), []
+    for image, content in left.items():
+        with damage.of(image.name):
+            tasks.append(how.task(image, content, sizes[image.name], ways[image.name]))
+    for way in {task.way for task in tasks if not task.is_large} - {""}:
+        how.ways.make(way)  # once, before several threads ask for it
+    return sorted(tasks, key=lambda task: task.is_large)
+
+
+def _do(tasks, folder, damage):
+    """Labels images, several at once where they may be. Returns how many that were."""
+    groups: dict[int, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.together, []).append(task)
+    found, done = (side_by_side(lambda task: task.see(), group, count) for count, group in groups.items()), 0
+    with tqdm(desc="predict", unit="image", total=len(tasks), disable=None) as bar:
+        for task, seen in itertools.chain.from_iterable(found):
+            with damage.of(task.image.name), about(task.image.name):
+                task.write(folder, seen())
                 done += 1
             bar.update()
     return done
-
-
-def _together(left, sizes, streams, refiner, kinds):
-    """{how many are under way at once: images}."""
-    groups: dict[int, list[inputs.Input]] = {}
-    for image in left:
-        count = refiner.together(sizes[image.name]) if refiner and "probabilities" not in kinds else streams
-        groups.setdefault(count, []).append(image)
-    return groups
-
-
-def _see(fitting, ways, sizes, refiner, kinds, image):
-    """(pixels, mask, classes as of `outputs.see`, or None where they are to be seen strip by strip, measures)."""
-    if not ways[image.name]:
-        raise DataError(fitting.too_large(image.name, sizes[image.name]))
-    pixels, mask = image.read()
-    if "probabilities" in kinds:
-        return pixels, mask, None, {}
-    predictor, refine = fitting.make(ways[image.name]), refiner.strips(pixels, mask) if refiner else None
-    measured, keep = outputs.measuring(pixels.shape[:2], kinds)
-    return pixels, mask, outputs.see(predictor, pixels, mask, keep, refine), measured
-
-
-def _see_in_strips(image, pixels, mask, predictor, refine, folder, spec, kinds):
-    """(classes, measures), with the probabilities written."""
-    where = image.place()
-    with outputs.keeping(folder, image.name, pixels.shape[:2], spec, where, kinds) as (measured, keep):
-        return outputs.see(predictor, pixels, mask, keep, refine), measured
 
 
 def _tell(output, spec, done, before, kinds):

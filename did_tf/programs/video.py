@@ -25,7 +25,6 @@ from did_tf import api, settings
 from did_tf.common.errors import ConfigError, about
 from did_tf.inference import video
 from did_tf.inference.engines import ENGINES, PRECISIONS
-from did_tf.inference.strips import numbers_of
 
 flags.DEFINE_string("input", None, "Video, or folder of frames.")
 flags.DEFINE_string("output", None, f"File of the result, which is not there yet: {' '.join(video.CODECS)}.")
@@ -96,7 +95,7 @@ def _labelling(model: api.Model) -> Callable[[np.ndarray], np.ndarray]:
     if FLAGS.smooth:
         smoothing = video.Smoothing(FLAGS.smooth)
         return lambda frame: smoothing(model.predict(frame, probabilities=True))
-    return lambda frame: numbers_of(model.predict(frame), model.ids)
+    return lambda frame: model.see(*model.measured(frame))
 
 
 def _label(frames, rate, classes_of, palette, output):

@@ -9,10 +9,9 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from rasterio import Affine
 from rasterio.io import MemoryFile
 
-from data_pipelines.reading.places import NOWHERE, Place
+from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
 from did_tf.inference import outputs
@@ -95,11 +94,11 @@ def _color(seen):
 
 
 def _overlay(seen):
-    return _png(visualize.overlay(_shown(seen), seen.classes, seen.spec.palette))
+    return _png(visualize.overlay(outputs.shown(seen.image, seen.classes, seen.spec), seen.classes, seen.spec.palette))
 
 
 def _image(seen):
-    return _png(_shown(seen))
+    return _png(outputs.shown(seen.image, seen.classes, seen.spec))
 
 
 def _npy(seen):
@@ -113,16 +112,8 @@ def _json(seen):
 
 
 def _tiff(seen):
-    labels, place = outputs.own_ids(seen.classes, seen.spec), seen.place or Place("", NOWHERE)
-    height, width = labels.shape
-    where = {"crs": place.crs or None, "transform": Affine(*place.transform)}
-    size = {"height": height, "width": width, "count": 1, "dtype": labels.dtype}
-    with MemoryFile() as memory:
-        options = {"nodata": seen.spec.void_id, "compress": "deflate"}
-        with memory.open(driver="GTiff", **size, **where, **options) as file:
-            file.write(labels, 1)
-            if labels.dtype == np.uint8:
-                file.write_colormap(1, {number: colour for number, _, colour in outputs.legend(seen.spec)})
+    with MemoryFile(ext=".tif") as memory:
+        outputs.write_label(memory.name, seen.classes, seen.spec, seen.place)
         return bytes(memory.getbuffer())
 
 
@@ -144,12 +135,6 @@ _BY_MEDIA = {
     "image/*": "label",
     "*/*": "label",
 }
-
-
-def _shown(seen):
-    rgb = visualize.to_rgb(seen.image, seen.spec.rgb).copy()
-    rgb[seen.classes == IGNORE] = visualize.void_colour(seen.spec)
-    return rgb
 
 
 def _png(pixels):

@@ -16,8 +16,9 @@ from did_tf import models
 from did_tf.cluster.workers import Workers
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
-from did_tf.inference import engines, trained
+from did_tf.inference import engines, large, trained
 from did_tf.inference.engines import Engine
+from did_tf.inference.labelling import Labelling
 from did_tf.inference.memory import Fitting, Size, sizes_of
 from did_tf.inference.predictor import AVERAGES, BATCH, Predictor
 from did_tf.inference.refining import Refiner
@@ -156,6 +157,23 @@ def make_fitting(
     make = functools.partial(make_predictor, config, model, outputs=outputs, engine=engine)
     beside = refiner.bytes_beside if refiner else None
     return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, beside=beside, **options)
+
+
+def make_labelling(
+    config: Config,
+    model: keras.Model,
+    spec: DatasetSpec,
+    protocol: str,
+    kinds: Sequence[str],
+    engine: Engine,
+    refiner: Refiner | None = None,
+) -> Labelling:
+    """The `Labelling` of a protocol, which writes `kinds`; `engine` as of `make_predictor`, which raises."""
+    outputs, way = None if "outputs" in kinds else [MAIN], large.way_of(protocol)
+    ways = make_fitting(config, model, spec, protocol, outputs, engine, refiner, keep_all=False)
+    in_rows = functools.cache(lambda: make_predictor(config, model, way, [MAIN], engine))
+    streams = 1 if way == protocol else engine.streams  # which are then of the tiles of one
+    return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams)
 
 
 def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:

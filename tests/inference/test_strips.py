@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import DatasetSpec
-from did_tf.inference import outputs, strips
+from did_tf.inference import strips
 
 SPEC = DatasetSpec(
     "own", ("a", "b"), ((1, 2, 3), (4, 5, 6)), {}, (0.0,) * 3, (1.0,) * 3, label_ids=(7, 300), void_ids=(3,)
@@ -29,7 +29,3 @@ def test_arrays_in_strips():
     assert joined(strips.of_arrays(CLASSES))[1] is None
     monstrous = np.zeros((2, 9), np.uint8)  # of which a row is more than a strip
     assert [len(part) for part, _ in strips.of_arrays(monstrous)] == [1, 1]
-
-
-def test_ids_of_labels_are_the_numbers_of_the_classes():
-    np.testing.assert_array_equal(strips.numbers_of(outputs.own_ids(CLASSES, SPEC), SPEC.output_ids), CLASSES)
