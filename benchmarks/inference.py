@@ -56,7 +56,7 @@ def calls(precision, rounds):
 
 def commands(chosen, precision, rounds, data, before=None):
     """{command: {way: milliseconds per image}}."""
-    flags = {"tensorflow": [], **({"openvino": ["--engine=openvino"]} if _has_openvino() else {})}
+    flags = {"tensorflow": ["--engine=tensorflow"], **({"openvino": ["--engine=openvino"]} if _has_openvino() else {})}
     ways = {name: (".", [*more, f"--precision={precision}"]) for name, more in flags.items()}
     ways = {**({"before": (before, [])} if before else {}), **ways}
     found = {}

@@ -47,6 +47,8 @@ class Model:
       protocol: how images go through the network, one of `settings.PROTOCOLS`.
     """
 
+    _engine = Engine()
+
     def __init__(self, spec: DatasetSpec, protocol: str, parts: Sequence[Part], folder: str | Path) -> None:
         if spec.task == "classification":
             raise ConfigError(f"{folder} classifies whole images: there is no class map; `evaluate` scores it")
@@ -100,8 +102,8 @@ class Model:
         task = how.task(image, image.content(), size, how.ways.each({image.name: size})[image.name])
         task.check()  # an image too large is refused before the folder is touched
         files.check_output(output)
-        depends = self._depends()
-        with lock.held(output, "another output"), Predictions(output, depends, self._spec, [image.name]) as folder:
+        of_all = self._depends(), self._spec, [image.name], self._engine.told
+        with lock.held(output, "another output"), Predictions(output, *of_all) as folder:
             if not folder.has(image.name, task.content, write):
                 with about(image.name):
                     task.write(folder, task.see())
@@ -213,7 +215,7 @@ def load(
     Args:
       path: on this machine, of a run, with config.json and weights; or of what `did_tf export` has written, which takes
         images whole.
-      protocol, engine, precision: as of `did_tf predict`, of a run alone.
+      protocol, engine, precision: as of `did_tf predict`, of a run alone; "auto" takes images to be many.
       together: images of one size that several threads label at the same time go through the network of a run as
         batches of up to so many.
       **evaluate: settings of the section "evaluate" in place of the run's own: `scales`, `overlap`, `flip`, `turns`,
@@ -229,7 +231,7 @@ def load(
     if not Path(path).is_dir():
         raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
     if (Path(path) / "saved_model.pb").is_file():
-        if (protocol, engine, precision, evaluate) != ("whole", "tensorflow", "float32", {}):
+        if (protocol, precision, evaluate) != ("whole", "float32", {}) or engine not in ("tensorflow", "auto"):
             raise ConfigError(f"{path} is a SavedModel, which takes images whole in float32: pass its run folder")
         return OfExport(path)
     run = RunFolder(path)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -20,11 +24,16 @@ from did_tf.inference.predictor import Predictor
 from did_tf.inference.together import Together
 from did_tf.training.distribution import best_precision, emulated
 
-ENGINES = ("tensorflow", "openvino")
+ENGINES = ("auto", "tensorflow", "openvino")
+"""What computes; "auto" is OpenVINO in float32 where that is installed and worth its start, else TensorFlow."""
 PRECISIONS = ("float32", "float32_fast", "bfloat16", "auto")
 """Of a network's features; "auto" is the fastest that the device has."""
 USUAL = {"engine": "tensorflow", "precision": "float32"}
-"""What figures are made with where nothing is said."""
+"""What results are made with that say nothing of it."""
+START, ANEW = 10e6, 0.5e6
+"""Pixels of images whose gain pays for OpenVINO's start (3.4 s longer than TensorFlow's), and for each of their sizes,
+for which it makes its kernels anew (0.1 to 0.2 s): of DID, which gains 0.3 to 0.5 s with a million pixels on two cores.
+A few small images are sooner done by TensorFlow, and so are many small ones of which each has another size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +41,12 @@ class Engine:
     """What computes networks.
 
     Attributes:
-      name: one of `ENGINES`.
-      precision: one of `PRECISIONS`, but for "auto".
+      name: one of `ENGINES`, but for "auto".
+      precision: one of `PRECISIONS`, likewise.
       streams: how many images or tiles go through a network side by side, each on its share of the cores.
       copies: whether weights are those of the moment, whatever comes after, as in a training.
       together: images of several threads that go through a network as one batch, see `Together`.
+      auto: whether nobody asked for it by its name: TensorFlow takes over where OpenVINO fails.
     """
 
     name: str = USUAL["engine"]
@@ -44,6 +54,8 @@ class Engine:
     streams: int = 1
     copies: bool = False
     together: int = 1
+    auto: bool = False
+    _used: set[str] = dataclasses.field(default_factory=set, init=False, repr=False, compare=False)
 
     @property
     def precision_of_model(self) -> str:
@@ -59,14 +71,19 @@ class Engine:
           probabilities: whether values are these, or else logits.
 
         Raises:
-          ConfigError: OpenVINO can't compute it so.
+          ConfigError: OpenVINO can't compute it so, and was asked for.
         """
         forward = self._alone(model, outputs, probabilities)
         return Together(forward, self.together) if self.together > 1 else forward
 
     def _alone(self, model, outputs, probabilities):
-        if self.name == "openvino":
-            return OpenVino(model, outputs, self.precision, self.streams, probabilities)
+        of_tensorflow = functools.partial(self._tensorflow, model, outputs, probabilities)
+        if self.name != "openvino":
+            return of_tensorflow()
+        of_openvino = functools.partial(OpenVino, model, outputs, self.precision, self.streams, probabilities)
+        return Either(of_openvino, of_tensorflow, self._used) if self.auto else of_openvino()
+
+    def _tensorflow(self, model, outputs, probabilities):
         finish = tf.nn.softmax if probabilities else tf.identity
         # Constants are for oneDNN, which TensorFlow leaves off on such processors unless it is asked.
         constant = self.copies or not processor.is_avx2_alone() or processor.onednn_is_asked_for()
@@ -78,17 +95,58 @@ class Engine:
         return 1 if predictor.tile else self.streams
 
     def told(self) -> dict[str, str]:
-        """What figures are made with, for a report."""
-        version = {"openvino": open_vino.version()} if self.name == "openvino" else {}
-        return {"engine": self.name, "precision": self.precision, **version}
+        """What figures are made with, for a report; of auto what has computed up to now."""
+        names = sorted(self._used) or [self.name]
+        version = {"openvino": open_vino.version()} if "openvino" in names else {}
+        return {"engine": " and ".join(names), "precision": self.precision, **version}
 
     def unusual(self) -> dict[str, str]:
-        """Of `told` what is not as usual, for what results depend on: nothing where nothing was chosen."""
-        told = self.told()
-        return {key: told[key] for key, usual in USUAL.items() if told[key] != usual}
+        """What results depend on: what was chosen, and is not as usual."""
+        chosen = {"engine": USUAL["engine"] if self.auto else self.name, "precision": self.precision}
+        return {key: value for key, value in chosen.items() if value != USUAL[key]}
 
 
-def choose(name: str, precision: str, streams: int = 1) -> Engine:
+class Either:
+    """OpenVINO's `Forward`, and TensorFlow's from the moment on that OpenVINO fails, which a line on stderr says.
+
+    Args:
+      of_openvino, of_tensorflow: make them.
+      used: is given the names of those that have computed something.
+    """
+
+    def __init__(
+        self, of_openvino: Callable[[], Forward], of_tensorflow: Callable[[], Forward], used: set[str]
+    ) -> None:
+        self._of_tensorflow, self._used, self._lock = of_tensorflow, used, threading.Lock()
+        self._forward: dict[str, Forward] = {}
+        try:
+            self._forward["openvino"] = of_openvino()
+        except Exception as error:
+            self._fall_back(error)
+
+    def __call__(self, images: np.ndarray) -> Mapping[str, Any]:
+        """As of `Forward`."""
+        if openvino := self._forward.get("openvino"):
+            try:
+                return self._by("openvino", openvino, images)
+            except Exception as error:
+                self._fall_back(error)
+        return self._by("tensorflow", self._forward["tensorflow"], images)
+
+    def _by(self, name, forward, images):
+        found = forward(images)
+        self._used.add(name)
+        return found
+
+    def _fall_back(self, error):
+        with self._lock:
+            if "tensorflow" not in self._forward:
+                why = " ".join(str(error).split())[:200]
+                print(f"note: --engine=auto: tensorflow from here on, for openvino failed: {why}", file=sys.stderr)
+                self._forward = {"tensorflow": self._of_tensorflow()}
+
+
+def choose(name: str, precision: str, streams: int = 1, pixels: float | None = None, sizes: int = 1) -> Engine:
     """The `Engine` of a name and a precision, "auto" resolved. Before TensorFlow has started.
 
     A line says what auto came to, and one on stderr that a precision is but emulated here.
@@ -97,6 +155,8 @@ def choose(name: str, precision: str, streams: int = 1) -> Engine:
       name: one of `ENGINES`.
       precision: one of `PRECISIONS`.
       streams: as of `Engine`; cores are shared between them.
+      pixels: of all images that are to be computed; None: nobody knows, but they are many.
+      sizes: how many these have.
 
     Raises:
       ConfigError: an unknown name or precision, or one that OpenVINO has not; the package is missing.
@@ -105,18 +165,34 @@ def choose(name: str, precision: str, streams: int = 1) -> Engine:
         if value not in known:
             raise ConfigError(f"--{what} must be one of {', '.join(known)}, got {value!r}")
     if name == "openvino":
-        open_vino.check_package()
-        if precision not in (*OpenVino.PRECISIONS, "auto"):
-            raise ConfigError(f"--engine=openvino has the precisions {', '.join(OpenVino.PRECISIONS)}, not {precision}")
+        open_vino.check(precision)
     if precision == "auto":
         best, why = best_precision("cpu" if name == "openvino" else "auto")
-        offered = PRECISIONS[:-1] if name == "tensorflow" else OpenVino.PRECISIONS
+        offered = OpenVino.PRECISIONS if name == "openvino" else PRECISIONS[:-1]
         precision = best if best in offered else "float32"
         print(f"--precision=auto: {precision}, for {why}")
-    elif warning := emulated(precision, "auto") if name == "tensorflow" else "":
+    elif warning := emulated(precision, "auto") if name != "openvino" else "":
         print(f"note: --precision={precision}: {warning}", file=sys.stderr)
     _share_cores(streams)
-    return Engine(name, precision, streams)
+    if name != "auto":
+        return Engine(name, precision, streams)
+    fastest, why = _fastest(precision, pixels, sizes)
+    print(f"--engine=auto: {fastest}, {why}")
+    return Engine(fastest, precision, streams, auto=True)
+
+
+def _fastest(precision, pixels, sizes):
+    """(name of the engine, why)."""
+    if tf.config.list_physical_devices("GPU"):
+        return "tensorflow", "for there is a GPU"
+    if precision != "float32":  # in which alone the figures of both are the same
+        return "tensorflow", f"for openvino rounds otherwise in {precision}; --engine=openvino takes it"
+    if pixels is not None and pixels < START + sizes * ANEW:
+        return "tensorflow", "for openvino takes longer to start than it would gain; --engine=openvino takes it"
+    try:
+        return "openvino", f"version {open_vino.version()} is installed; --engine=tensorflow takes TensorFlow itself"
+    except Exception as error:  # of any kind: nobody asked for it
+        return "tensorflow", f"for {error}"
 
 
 def streams_for(count: int, pixels: int) -> int:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Predictions:
       depends: what all results depend on beside their images, JSON-serialisable.
       spec: `DatasetSpec` of the network's data.
       names: of the images that are to be predicted.
+      told: gives what is recorded of each image beside these, JSON-serialisable: what has computed it.
 
     Attributes:
       depends: as given, as JSON gives it back.
@@ -47,8 +48,15 @@ class Predictions:
       OSError: it can't be written to.
     """
 
-    def __init__(self, folder: str | Path, depends: Mapping[str, Any], spec: DatasetSpec, names: Sequence[str]) -> None:
-        self.folder, self.record = Path(folder), Path(folder, RECORD)
+    def __init__(
+        self,
+        folder: str | Path,
+        depends: Mapping[str, Any],
+        spec: DatasetSpec,
+        names: Sequence[str],
+        told: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self.folder, self.record, self._told = Path(folder), Path(folder, RECORD), told
         depends = json.loads(json.dumps(depends))
         known = self._known(depends, names)
         self._images: dict[str, dict[str, Any]] = known.get("images", {})
@@ -95,7 +103,7 @@ class Predictions:
                 os.replace(partial / path, self.folder / path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        self._images[name] = {"content": content, **facts, "files": [path.as_posix() for path in paths]}
+        self._images[name] = {"content": content, **facts, **self._told(), "files": [path.as_posix() for path in paths]}
         self._save_soon()
 
     def unfinished(self, name: str) -> Path:

@@ -44,8 +44,7 @@ class OpenVino:
       probabilities: whether values are these, or else logits.
 
     Raises:
-      ConfigError: the package is missing, or the precision is none that OpenVINO has here; a call: the first image
-        differs by more than `TOLERANCES`.
+      ConfigError: the package is missing; a call: the first image differs by more than `TOLERANCES`.
     """
 
     PRECISIONS = tuple(_HINTS)
@@ -112,6 +111,15 @@ def differences(
     return labels, logits
 
 
+def check(precision: str) -> None:
+    """Raises `ConfigError` where the package is missing, or has no such precision, or has it not on this processor."""
+    openvino = check_package()
+    if precision not in (*OpenVino.PRECISIONS, "auto"):
+        raise ConfigError(f"--engine=openvino has the precisions {', '.join(OpenVino.PRECISIONS)}, not {precision}")
+    if precision == "bfloat16" and _CAPABILITY not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise ConfigError("--engine=openvino has no bfloat16 on this processor: use --precision=float32")
+
+
 def check_package() -> Any:
     """The package's module. Raises `ConfigError` where it is missing."""
     try:
@@ -130,8 +138,6 @@ def version() -> str:
 
 def _compiled(graph, precision, streams):
     core = check_package().Core()
-    if precision == "bfloat16" and _CAPABILITY not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ConfigError("--engine=openvino has no bfloat16 on this processor: use --precision=float32")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "network.pb")
         file.write_bytes(graph.SerializeToString())

@@ -21,7 +21,7 @@ from data_pipelines.spec import Dataset
 from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
-from did_tf.inference.engines import ENGINES, PRECISIONS, Engine
+from did_tf.inference.engines import ENGINES, PRECISIONS, USUAL, Engine
 from did_tf.inference.refining import RefinedScores
 from did_tf.runs import manifest, selection
 from did_tf.runs.run_folder import RunFolder, apart
@@ -39,7 +39,7 @@ flags.DEFINE_bool("last_step", True, "Also score the last step's weights where t
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
 flags.DEFINE_bool("details", False, "Also score the borders of the classes, and objects by their size.")
 flags.DEFINE_bool("crf", False, "Also score a fully connected CRF over the output that counts: config.crf.")
-flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
@@ -58,10 +58,12 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
     _check_paper(config, dataset)
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
-    segments = dataset.spec.task == "segmentation"
-    sizes = memory.sizes_of(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit]) if segments else {}
+    segments, samples = dataset.spec.task == "segmentation", dataset.samples(FLAGS.split)[: FLAGS.limit]
+    crops = dict.fromkeys([sample.name for sample in samples], tuple(config["data"]["crop"]))
+    sizes = memory.sizes_of(dataset, samples) if segments else crops
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
-    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, protocols, sizes, len(sizes))
+    how = (protocols, sizes, len(sizes)) if segments else ([], crops, 1)
+    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, *how)
     model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
     if not segments:
@@ -71,7 +73,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     cli.tell_idle(config, protocols)
     done = set()
     for protocol in protocols:
-        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=engine, refiner=refiner)
+        subject.engine = dataclasses.replace(engine)  # which tells what has computed for this protocol alone
+        fitting = wiring.make_fitting(config, model, dataset.spec, protocol, engine=subject.engine, refiner=refiner)
         way = fitting.all(sizes)
         if way not in done:
             _evaluate(config, run, subject, fitting.make(way), way, baselines, refiner)
@@ -124,12 +127,13 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
             take(scored.sample, scored.label, scored.probabilities[evaluation.MAIN])
 
     result = _scored(engine, predictor, dataset, watch)
+    told = engine.told()
     if refined:
         result.matrices.update(refined.matrices())
     paper, images = _paper(config), len(result.images)
     report = functools.partial(ConfusionMatrix.report, class_names=dataset.spec.classes)
     last, chosen = _of_last_step(subject, lambda: _main_alone(config, subject, protocol), report)
-    print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(engine)}")
+    print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
     print(evaluation.table(result, dataset.spec.classes, paper, last))
     after = ", after the CRF" if refined else ""
@@ -139,7 +143,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     details = {
         "name": protocol,
         **_details(predictor),
-        **engine.told(),
+        **told,
         "images": images,
         **_network(config, subject.weights),
     }
@@ -215,16 +219,17 @@ def _classify(config, run, subject):
         classifier = wiring.make_classifier(config, subject.model, engine)
         return classification.evaluate(classifier, dataset, FLAGS.split, sys.stderr.isatty(), FLAGS.limit)
 
-    result, paper, folder = score(), _paper(config), _report_folder(run, "whole", engine)
+    result, told = score(), engine.told()
+    paper, folder = _paper(config), _report_folder(run, "whole", engine)
     last, chosen = _of_last_step(subject, score, classification.errors)
-    print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops{_unusual(engine)}")
+    print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops{_unusual(told)}")
     _tell(subject, paper)
     print(classification.table(result, paper, last))
     classifier = wiring.make_classifier(config, subject.model)
     details = {
         "crop": classifier.crop,
         "resize": classifier.resize,
-        **engine.told(),
+        **told,
         **_network(config, subject.weights),
     }
     more = {"selection": chosen, "identity": _identity(config, run, subject)}
@@ -258,8 +263,8 @@ def _check_paper(config, dataset):
             )
 
 
-def _unusual(engine):
-    return "".join(f", {value}" for value in engine.unusual().values())
+def _unusual(told):
+    return "".join(f", {told[key]}" for key, usual in USUAL.items() if told[key] != usual)
 
 
 def _report_folder(run, protocol, engine):

@@ -36,7 +36,7 @@ flags.DEFINE_list(
 )
 flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, float32.")
 flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
-flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
@@ -68,7 +68,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     depends = _depends(config, weights, spec, wiring.make_predictor(config, model, FLAGS.protocol), engine)
     files.check_output(output)
     names = [image.name for image in images]
-    with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names) as folder:
+    with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names, engine.told) as folder:
         tasks = _tasks(how, _left(images, sizes, folder, damage, kinds), sizes, damage)
         done = _do(tasks, folder, damage)
         for name, reason in damage.reasons.items():

@@ -21,7 +21,7 @@ from did_tf.inference.engines import ENGINES, PRECISIONS
 flags.DEFINE_string("host", "127.0.0.1", "Interface to listen at: this machine alone; 0.0.0.0 for all.")
 flags.DEFINE_integer("port", 8000, "Port to listen at; 0 for any that is free.")
 flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}; settings: config.evaluate.")
-flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("engine", "tensorflow", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 flags.DEFINE_float("max_mb", 64.0, "Size of an image's file, in millions of bytes.")
 flags.DEFINE_integer("max_pixels", 25000000, "Pixels of an image.")

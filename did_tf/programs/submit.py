@@ -26,7 +26,7 @@ flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/submiss
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: the last of the settings.")
 flags.DEFINE_bool("crf", False, "Refine the labels by a fully connected CRF: config.crf.")
-flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
@@ -74,6 +74,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         folder,
         settings,
         streams=streams,
+        engine=lambda: engine.told()["engine"],
     )
     print(f"{count} files written and checked in {folder}; upload {packed} to {benchmark.title}")
 

@@ -33,7 +33,7 @@ flags.DEFINE_float("smooth", None, "Weight of the frames before, from 0 to less 
 flags.DEFINE_float("fps", None, "Frames per second. Default: of the video; of a folder 25.")
 flags.DEFINE_integer("limit", None, "Take the first so many frames only.", lower_bound=1)
 flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}; settings: config.evaluate.")
-flags.DEFINE_string("engine", "tensorflow", f"What computes the network: {' or '.join(ENGINES)}.")
+flags.DEFINE_string("engine", "tensorflow", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 

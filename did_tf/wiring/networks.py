@@ -133,11 +133,13 @@ def make_engine(
       config: resolved settings.
       name, precision: of the engine.
       protocols: as of `make_predictor`, that it is for: images go side by side where they go whole, else their tiles.
-      sizes: of the images, by their names.
+      sizes: of the images, by their names; none where nobody knows them.
       images: how many of them can be under way at once.
     """
     streams = [_streams(config, protocol, sizes, images) for protocol in protocols] if sizes else []
-    return engines.choose(name, precision, min(streams, default=1))
+    pixels = sum(height * width for height, width in sizes.values()) if sizes else None
+    in_tiles = {*protocols} <= {*PROTOCOLS_WITH["evaluate.overlap"]}  # which are of one size
+    return engines.choose(name, precision, min(streams, default=1), pixels, 1 if in_tiles else len({*sizes.values()}))
 
 
 def make_fitting(

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,7 +38,7 @@ def test_images_of_several_threads_may_go_together():
 
 
 def test_unknown_names_are_refused_and_the_known_told():
-    with pytest.raises(ConfigError, match="--engine must be one of tensorflow, openvino, got 'onnx'"):
+    with pytest.raises(ConfigError, match="--engine must be one of auto, tensorflow, openvino, got 'onnx'"):
         choose("onnx", "float32")
     with pytest.raises(ConfigError, match="--precision must be one of .*bfloat16, auto, got 'int8'"):
         choose("tensorflow", "int8")
@@ -78,6 +79,71 @@ def test_results_depend_on_what_is_unusual_alone():
     assert Engine(precision="bfloat16").unusual() == {"precision": "bfloat16"}
     assert Engine(precision="bfloat16").precision_of_model == "bfloat16"
     assert Engine("openvino", "bfloat16").precision_of_model == "float32"
+
+
+def no_package():
+    raise ConfigError("--engine=openvino needs the package openvino")
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, "openvino, version 9.9 is installed; --engine=tensorflow takes TensorFlow itself"),
+        ({"pixels": 1e9, "sizes": 1000}, "openvino, version 9.9"),
+        ({"pixels": 1e6}, "tensorflow, for openvino takes longer to start than it would gain"),
+        ({"pixels": 2e8, "sizes": 1000}, "tensorflow, for openvino takes longer to start than it would gain"),
+        ({"precision": "bfloat16"}, "tensorflow, for openvino rounds otherwise in bfloat16"),
+        ({"gpus": ["a GPU"]}, "tensorflow, for there is a GPU"),
+        ({"version": no_package}, "tensorflow, for --engine=openvino needs the package openvino"),
+        ({"version": lambda: 1 / 0}, "tensorflow, for division by zero"),
+    ],
+)
+def test_auto_takes_the_engine_that_is_faster_here_and_says_why(monkeypatch, capsys, how, told):
+    how = {"precision": "float32", "gpus": [], "version": lambda: "9.9", **how}
+    monkeypatch.setattr(engines.open_vino, "version", how.pop("version"))
+    gpus = how.pop("gpus")
+    monkeypatch.setattr(engines.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(engines, "emulated", lambda precision, devices: "")
+    engine = choose("auto", **how)
+    assert capsys.readouterr().out.startswith(f"--engine=auto: {told}")
+    assert (engine.name, engine.auto, engine.unusual().get("engine")) == (told.split(",")[0], True, None)
+
+
+class Fake:
+    """Stands for OpenVINO, which fails from a call on, of which the first is its making."""
+
+    def __init__(self, fails_at):
+        self.fails_at, self.calls = fails_at, 0
+        self({})
+
+    def __call__(self, images):
+        self.calls += 1
+        if self.calls > self.fails_at:
+            raise RuntimeError("no such\noperation")
+        return {"main": 1}
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "by_openvino", "used"),
+    [(9, 4, "openvino"), (2, 1, "openvino and tensorflow"), (1, 0, "tensorflow"), (0, 0, "tensorflow")],
+)
+def test_what_openvino_can_not_do_tensorflow_does_and_it_is_told(monkeypatch, capsys, fails_at, by_openvino, used):
+    monkeypatch.setattr(engines, "OpenVino", lambda *_: Fake(fails_at))
+    monkeypatch.setattr(engines.open_vino, "version", lambda: "9.9")
+    monkeypatch.setattr(Engine, "_tensorflow", lambda *_: lambda images: {"main": 0})
+    engine = Engine("openvino", auto=True)
+    forward = engine.forward(None, ["main"])
+    assert [forward({})["main"] for _ in range(4)] == [1] * by_openvino + [0] * (4 - by_openvino)
+    assert engine.told()["engine"] == used and ("openvino" in engine.told()) == ("openvino" in used)
+    error = "note: --engine=auto: tensorflow from here on, for openvino failed: no such operation\n"
+    assert capsys.readouterr().err == ("" if used == "openvino" else error)
+    assert dataclasses.replace(engine).told()["engine"] == "openvino", "nothing has been computed by it"
+
+
+def test_what_was_asked_for_by_its_name_fails(monkeypatch):
+    monkeypatch.setattr(engines, "OpenVino", lambda *_: Fake(0))
+    with pytest.raises(RuntimeError, match="no such"):
+        Engine("openvino").forward(None, ["main"])
 
 
 def test_streams_are_as_many_as_cores_images_and_room(monkeypatch):

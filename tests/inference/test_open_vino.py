@@ -6,6 +6,7 @@ from small import PLACED, SIZES, images, small
 
 from did_tf.common.errors import ConfigError
 from did_tf.inference import open_vino
+from did_tf.inference.engines import Engine
 from did_tf.inference.open_vino import OpenVino, differences
 
 
@@ -59,4 +60,16 @@ def test_a_precision_that_the_processor_has_not_is_refused(monkeypatch):
     if open_vino._CAPABILITY in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has bfloat16")
     with pytest.raises(ConfigError, match="no bfloat16 on this processor"):
-        OpenVino(small("did"), ["main"], "bfloat16", 1)
+        open_vino.check("bfloat16")
+
+
+@pytest.mark.slow
+def test_auto_gives_tensorflows_figures_and_never_computes_in_less_than_float32():
+    openvino = pytest.importorskip("openvino")
+    model, engine = small("did"), Engine("openvino", auto=True)
+    forward, batch = engine.forward(model, ["main"]), images((40, 33))
+    expected = Engine().forward(model, ["main"])(batch)["main"]
+    np.testing.assert_allclose(forward(batch)["main"], expected, rtol=0, atol=1e-4)
+    assert engine.told() == {"engine": "openvino", "precision": "float32", "openvino": open_vino.version()}
+    compiled = OpenVino(model, ["main"], "float32", 1)._compiled
+    assert compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32

@@ -3,6 +3,7 @@ import json
 import pytest
 import tiny
 from absl.testing import flagsaver
+from pretended import pretend_openvino
 from program import launch_here
 from tensorflow import keras
 
@@ -32,7 +33,10 @@ def evaluated(tmp_path_factory):
     arguments, printed = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"], ""
     for more in ([], ["--protocol=tiles", "--limit=2", "--split=test"], ["--precision=bfloat16", "--limit=1"]):
         arguments += more
-        done = launch_here("evaluate", *arguments)
+        with pytest.MonkeyPatch.context() as patch:
+            if arguments[-1] == "--split=test":
+                pretend_openvino(patch)
+            done = launch_here("evaluate", *arguments)
         assert done.returncode == 0, done.stderr
         printed += done.stdout
     return config, (model, last), run, printed
@@ -81,6 +85,15 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
     assert {**selection, "last": None} == {"split": "val", "validations": 2, "step": 12, "last_step": 20, "last": None}
     assert evaluation.table(expected, dataset.spec.classes, config["paper"], matrix) in printed
     assert "weights of step 12, the best of 2 validations on val: slightly favourable; the last step is 20" in printed
+
+
+def test_auto_tells_what_it_takes_and_the_report_what_has_computed(evaluated):
+    _, _, run, printed = evaluated
+    told = read(run.evaluation / "tiles" / "first_2" / "test.json")["protocol"]
+    assert (told["engine"], told["precision"], told["openvino"]) == ("openvino", "float32", "9.9")
+    assert "synthetic test, 2 images, protocol 'tiles', openvino\n" in printed
+    chosen = [line.split()[1] for line in printed.splitlines() if line.startswith("--engine=auto: ")]
+    assert chosen == ["tensorflow,", "openvino,", "tensorflow,"]
 
 
 def test_figures_in_bfloat16_are_kept_apart_and_say_so(evaluated):

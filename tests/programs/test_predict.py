@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import cv2
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from photos import make_photos, picture
+from pretended import pretend_openvino
 from program import launch_here
 
 import data_pipelines
@@ -70,8 +72,16 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
     assert "; all others are done: mended, the same command does the rest" in damaged.stderr
 
     shutil.copy(folder / "b.TIFF", folder / "day" / "a.png")
-    mended = launch_here("predict", *arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        pretend_openvino(patch)
+        mended = launch_here("predict", *arguments)
     assert mended.returncode == 0 and f"1 predicted (4 more were there): {output}" in mended.stdout
+    assert "--engine=auto: openvino, version 9.9 is installed" in mended.stdout
+    of_images = json.loads((output / "predictions.json").read_text())["images"]
+    assert {name: told["engine"] for name, told in of_images.items()} == {
+        **dict.fromkeys(("a.jpg", "a.png", "b", "night/a"), "tensorflow"),
+        "day/a": "openvino",
+    }
     arguments.append("--probabilities")
     more = launch_here("predict", *arguments)
     assert more.returncode == 0 and f"5 predicted: {output}" in more.stdout

@@ -128,12 +128,12 @@ def test_a_network_of_other_bands_is_refused(film, tmp_path):
 def test_after_ctrl_c_there_is_nothing(run, film, tmp_path, monkeypatch):
     frames = []
 
-    def interrupted(self, image, probabilities=False):
+    def interrupted(self, image, mask):
         frames.append(image)
         if len(frames) == 3:
             raise KeyboardInterrupt
         return np.zeros(image.shape[:2], np.uint8)
 
-    monkeypatch.setattr(api.Model, "predict", interrupted)
+    monkeypatch.setattr(api.Model, "see", interrupted)
     done = label(run, film, tmp_path / "out.mp4")
     assert done.returncode == 130 and not [*tmp_path.iterdir()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,13 @@ def write(
     settings: Mapping[str, Any],
     progress: bool | None = None,
     streams: int = 1,
+    engine: Callable[[], str] = str,
 ) -> tuple[int, Path]:
     """Labels every image of a split and packs the results.
 
     An image whose result is in the folder is not labelled again, so whoever was stopped goes on from there. The packed
-    file is there when all of it is done, and only then; other files of the folder are not in it.
+    file is there when all of it is done, and only then; other files of the folder are not in it. FOLDER.json has what
+    results depend on, and "engines", which have computed them.
 
     Args:
       benchmark: with its data set.
@@ -42,6 +44,7 @@ def write(
       settings: JSON-serialisable dict of what the results depend on.
       progress: whether to show a bar; None: on terminals.
       streams: how many images are under way at once, from as many threads.
+      engine: gives the name of what computes, once it has.
 
     Returns:
       Number of files, and path of the packed one.
@@ -55,32 +58,42 @@ def write(
     packed = folder.with_name(f"{folder.name}.{benchmark.archive}")
     samples = dataset.images(split)
     places = [benchmark.place(sample) for sample in samples]
-    _check_same(folder, settings, places)
+    engines = _engines(folder, settings, places)
     packed.unlink(missing_ok=True)
     bar = tqdm(samples, desc=split, unit="image", disable=None if progress is None else not progress)
     for _, done in side_by_side(
         lambda one: _label(benchmark, predictor, one[1], folder / one[0]), zip(places, bar), streams
     ):
-        done()
+        if done() and engine() not in engines:
+            engines.append(engine())
+            _record(folder, settings, engines)
     _pack(packed, folder, places)
     return len(samples), packed
 
 
-def _check_same(folder, settings, places):
+def _engines(folder, settings, places):
+    """What has computed what is in the folder. Raises `ConfigError` where it depends on something else."""
     path = folder.with_name(f"{folder.name}.json")
     known = read_json(path) if path.is_file() else None
+    engines = known.pop("engines", []) if known else []
     if known != settings and any((folder / place).exists() for place in places):
         raise ConfigError(
             f"{folder} holds results of other weights or settings (see {path}): delete the folder, or pass another "
             "--output=dir"
         )
-    write_json(path, settings)
+    _record(folder, settings, engines)
+    return engines
+
+
+def _record(folder, settings, engines):
+    write_json(folder.with_name(f"{folder.name}.json"), {**settings, "engines": engines})
 
 
 def _label(benchmark, predictor, sample, path):
-    """Writes the result of an image, if it isn't there, and checks it."""
+    """Writes the result of an image, if it isn't there, and checks it. Returns whether it was computed."""
     image = benchmark.dataset.read_image(sample)
-    if not path.is_file():
+    computed = not path.is_file()
+    if computed:
         with about(sample.name):
             probabilities = predictor(image)[MAIN]
         benchmark.write(path, probabilities, sample)
@@ -88,6 +101,7 @@ def _label(benchmark, predictor, sample, path):
         benchmark.check(path, image.shape[:2])
     except DataError as error:
         raise DataError(f"{error}; delete it, and the same command writes it again") from None
+    return computed
 
 
 def _pack(packed, folder, places):

@@ -1,5 +1,6 @@
 """Writing a folder of results: nothing is labelled twice, nothing wrong is packed."""
 
+import json
 import shutil
 import tarfile
 import zipfile
@@ -62,8 +63,8 @@ class Predictor:
         return {"main": image.astype(np.float32)}
 
 
-def write(folder, predictor, settings=SETTINGS, benchmark=Text):
-    return submission.write(benchmark(Images()), predictor, "test", folder, settings, progress=False)
+def write(folder, predictor, settings=SETTINGS, benchmark=Text, engine="abacus"):
+    return submission.write(benchmark(Images()), predictor, "test", folder, settings, False, engine=lambda: engine)
 
 
 CONTENTS = {f"results/test_{x}.txt": f"(4, {3 + i}) {ord(x)} test/{x}" for i, x in enumerate("abc")}
@@ -91,8 +92,10 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
         write(tmp_path / "test", Predictor(stop="c"))
     assert not (tmp_path / "test.zip").exists()
     predictor = Predictor()
-    assert write(tmp_path / "test", predictor)[0] == 3
+    for engine in ("fingers", "nothing, for all is done"):
+        assert write(tmp_path / "test", predictor, engine=engine)[0] == 3
     assert predictor.seen == ["c"]
+    assert json.loads((tmp_path / "test.json").read_text()) == {**SETTINGS, "engines": ["abacus", "fingers"]}
 
 
 def test_results_of_other_weights_are_not_mixed_in(tmp_path):
