@@ -4,6 +4,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import rasterio
 import tiny
 from photos import make_photos, picture
 from pretended import pretend_openvino
@@ -105,18 +106,28 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
 
 
 def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monkeypatch):
-    """The same labels by the command in rows, by the command whole, and from Python in rows."""
+    """The same labels by the command in rows beside a damaged one, by the command whole, and from Python in rows."""
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
     model = wiring.make_model(config, data_pipelines.spec_of("camvid"))
     run = tiny.save_run(tmp_path / "run", config, model)
-    np.save(tmp_path / "scene.npy", picture(150, 70, 4))
-    arguments = [f"--run={run.folder}", f"--input={tmp_path / 'scene.npy'}", "--protocol=tiles_once"]
-    whole = launch_here("predict", "--experiment=did_synthetic", *arguments, f"--output={tmp_path / 'whole'}")
+    (tmp_path / "scenes").mkdir()
+    scene, torn = tmp_path / "scenes" / "scene.npy", tmp_path / "scenes" / "torn.tif"
+    np.save(scene, picture(150, 70, 4))
+    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", "--protocol=tiles_once"]
+    whole = launch_here("predict", *arguments, f"--input={scene}", f"--output={tmp_path / 'whole'}")
+    size = {"height": 150, "width": 70, "count": 3, "dtype": "uint8"}
+    with rasterio.open(torn, "w", driver="GTiff", blockysize=8, **size) as file:
+        file.write(picture(150, 70, 4).transpose(2, 0, 1))
+    torn.write_bytes(torn.read_bytes()[:1500])
     monkeypatch.setattr(large, "LARGE", 150 * 70)
     arguments += ["--write=label,entropy,polygons,areas"]
-    rows = launch_here("predict", "--experiment=did_synthetic", *arguments, f"--output={tmp_path / 'rows'}")
-    assert whole.returncode == rows.returncode == 0, rows.stderr
-    assert "NAME_label, NAME_entropy, NAME_polygons.geojson, NAME_areas.csv" in rows.stdout
+    rows = launch_here("predict", *arguments, f"--input={tmp_path / 'scenes'}", f"--output={tmp_path / 'rows'}")
+    assert (whole.returncode, rows.returncode) == (0, 2), whole.stderr + rows.stderr
+    assert f"error: torn: cannot decode {torn}" in rows.stderr
+    assert (
+        "1 predicted: " in rows.stdout
+        and "NAME_label, NAME_entropy, NAME_polygons.geojson, NAME_areas.csv" in rows.stdout
+    )
     assert {path.name for path in (tmp_path / "rows").glob("scene_*")} == {
         "scene_label.tif",
         "scene_entropy.npy",
@@ -125,7 +136,7 @@ def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monk
     }
     expected = read(tmp_path / "whole" / "scene_label.png")
     np.testing.assert_array_equal(read(tmp_path / "rows" / "scene_label.tif"), expected)
-    did_tf.load(run.folder).predict_file(tmp_path / "scene.npy", tmp_path / "python", write=["label", "margin"])
+    did_tf.load(run.folder).predict_file(scene, tmp_path / "python", write=["label", "margin"])
     np.testing.assert_array_equal(read(tmp_path / "python" / "scene_label.tif"), expected)
 
 
