@@ -17,7 +17,7 @@ from did_tf import settings, wiring
 from did_tf.cluster.workers import Workers
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
-from did_tf.inference import memory
+from did_tf.inference import engines, memory
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
 
@@ -247,3 +247,13 @@ def test_each_validation_is_of_the_weights_of_its_moment(monkeypatch, constant):
         model.set_weights([1.1 * value for value in model.get_weights()])
         expected = wiring.make_predictor(config, model)(image)["main"]
         np.testing.assert_allclose(validation.make_predictor()(image)["main"], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "sizes"), [(["whole"], 2), (["tiles", "scales"], 2), (["tiles", "tiles_once"], 1), ([], 1)]
+)
+def test_an_engine_is_chosen_by_how_much_there_is_to_do(protocols, sizes, monkeypatch):
+    monkeypatch.setattr(engines, "choose", lambda name, precision, streams, *work: work)
+    images = {"a": (10, 20), "b": (10, 20), "c": (5, 4)}
+    assert wiring.make_engine(tiny.config(), "auto", "float32", protocols, images, 1) == (420, sizes)
+    assert wiring.make_engine(tiny.config(), "auto", "float32", protocols, {}, 1)[0] is None

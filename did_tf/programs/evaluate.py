@@ -59,11 +59,11 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     _check_paper(config, dataset)
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     segments, samples = dataset.spec.task == "segmentation", dataset.samples(FLAGS.split)[: FLAGS.limit]
-    crops = dict.fromkeys([sample.name for sample in samples], tuple(config["data"]["crop"]))
-    sizes = memory.sizes_of(dataset, samples) if segments else crops
+    crop = tuple(config["data"]["crop"])
+    sizes = memory.sizes_of(dataset, samples) if segments else {sample.name: crop for sample in samples}
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
-    how = (protocols, sizes, len(sizes)) if segments else ([], crops, 1)
-    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, *how)
+    ways = protocols if segments else []  # crops go one after the other
+    engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, ways, sizes, len(sizes))
     model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
     subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
     if not segments:
