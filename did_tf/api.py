@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -174,14 +175,17 @@ class OfRun(Model):
         self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
         self._predictor = wiring.make_predictor(config, self._network, protocol)  # an unknown one is refused now
-        self._made = functools.cache(self._make)
+        self._made, self._lock = functools.cache(self._make), threading.Lock()
 
     def _labelling(self, kinds: Sequence[str]) -> Labelling:
-        return dataclasses.replace(self._made("outputs" in kinds), kinds=kinds)
+        with self._lock:  # of several threads the first makes it, once
+            return dataclasses.replace(self._made("outputs" in kinds), kinds=kinds)
 
     def _make(self, all_outputs):
         kinds = outputs.KINDS if all_outputs else ("label",)
-        return wiring.make_labelling(self._config, self._network, self._spec, self.protocol, kinds, self._engine)
+        how = wiring.make_labelling(self._config, self._network, self._spec, self.protocol, kinds, self._engine)
+        how.ways.make(self.protocol)
+        return how
 
     def _depends(self) -> dict[str, Any]:
         return depends_on(self._config, self._weights, self._spec, self.protocol, self._predictor, self._engine)
