@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from data_pipelines.memory import free_memory
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
+from did_tf.common.errors import ConfigError, about
 from did_tf.common.files import write_json
 from did_tf.inference import outputs
 from did_tf.inference.confidence import MEASURES
@@ -129,6 +130,10 @@ class RowsFile:
         self._file.seek(rows.start * self._row)
         np.ascontiguousarray(values, self.dtype).tofile(self._file)
 
+    def rows(self) -> int:
+        """How many rows the file has, of those that an array of its shape may have."""
+        return min(os.fstat(self._file.fileno()).st_size // self._row, self.shape[0])
+
     def flush(self) -> None:
         """Returns when what was put is on the disk."""
         os.fsync(self._file.fileno())
@@ -159,16 +164,19 @@ class _Unfinished:
         measures = outputs.measures_for(kinds)
         self.folder, self._state = folder, folder / _STATE
         self._depends = json.loads(json.dumps({**depends, "kept": [*measures, *({_PROBABILITIES} & {*kinds})]}))
-        known = read_json(self._state) if self._state.is_file() else {}
+        known = self._known()
         if known.get("depends") != self._depends:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             known = {}
-        self.done, self._saved, size = int(known.get("rows", 0)), time.monotonic(), shape[:2]
+        self._saved, size = time.monotonic(), shape[:2]
         self.found: dict[str, RowsFile] = {MAIN: RowsFile(folder / MAIN, size, np.uint8)}
         self.found.update({name: RowsFile(folder / name, size, np.float32) for name in measures})
         if _PROBABILITIES in kinds:
             self.found[_PROBABILITIES] = RowsFile(folder / _PROBABILITIES, (*size, spec.num_classes), np.float32)
+        rows = known.get("rows")
+        there = type(rows) is int and 0 <= rows <= min(array.rows() for array in self.found.values())
+        self.done = rows if there else 0  # of a file that was cut off, what is lacking would be read as zeros
 
     def __enter__(self) -> _Unfinished:
         return self
@@ -188,6 +196,13 @@ class _Unfinished:
         self.done = rows.stop
         if time.monotonic() - self._saved > SAVE_EVERY:
             self._save()
+
+    def _known(self):
+        """What an earlier process has recorded; nothing where that is damaged."""
+        try:
+            return read_json(self._state) if self._state.is_file() else {}
+        except ConfigError:
+            return {}
 
     def _save(self):
         for array in self.found.values():

@@ -161,6 +161,23 @@ def test_rows_of_something_else_are_done_anew(tmp_path, scene, pixels, predictor
     assert json.loads((output / ".unfinished" / "scene" / "state.json").read_text())["rows"] == 0
 
 
+@pytest.mark.parametrize("damage", ["short file", "no JSON", "no number", "too many", "none left"])
+def test_rows_that_are_damaged_are_done_anew(tmp_path, scene, predictor, damage):
+    output = tmp_path / "out"
+    output.mkdir()
+    with pytest.raises(Killed):
+        label(scene, output, killed_after(predictor, 40), ("label",))
+    main, state = (output / ".unfinished" / "scene" / name for name in ("main", "state.json"))
+    rows = {"no number": "3", "too many": 91, "none left": -1}.get(damage)
+    if damage == "short file":
+        main.write_bytes(main.read_bytes()[:100])
+    else:
+        state.write_text(json.dumps({**json.loads(state.read_text()), "rows": rows}) if rows else "{")
+    with pytest.raises(Killed):
+        label(scene, output, killed_after(predictor, 0), ("label",))
+    assert json.loads(state.read_text())["rows"] == 0
+
+
 def test_an_image_without_a_place_is_written_without_one(tmp_path, pixels, predictor):
     np.save(tmp_path / "scene.npy", pixels)
     (tmp_path / "out").mkdir()
