@@ -17,11 +17,13 @@ from data_pipelines.spec import DatasetSpec
 from data_pipelines.writing import beside, sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.inference.outputs import legend, write_legend
+from did_tf.inference.outputs import KINDS, legend, write_legend
 from did_tf.runs.run_folder import read_json
 
 RECORD = "predictions.json"
 """What the folder's results depend on, the ids of the classes, and what has been done."""
+LEGEND = "legend.png"
+"""The classes' ids, names and colours."""
 SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
 _UNFINISHED = ".unfinished"
 _RESULTS = "results"
@@ -65,8 +67,8 @@ class Predictions:
         self._head = {**_ids(spec), "did_tf": did_tf.__version__, "depends": depends}
         self._saved = time.monotonic()
         sweep(self.folder, _RESULTS)
-        write_legend(self.folder / "legend.png", spec)
-        self._save()
+        self._save()  # first: it says that the legend is a result
+        write_legend(self.folder / LEGEND, spec)
 
     def __enter__(self) -> Predictions:
         return self
@@ -85,6 +87,8 @@ class Predictions:
     def writing(self, name: str, content: str, **facts: Any) -> Iterator[Path]:
         """Gives a folder for the results of an image, which are put in their places at the end.
 
+        Other kinds of results of the same image, with the same facts, stay.
+
         Args:
           name: of the image.
           content: what its files hold.
@@ -93,17 +97,23 @@ class Predictions:
         Raises:
           OSError: that fails.
         """
-        self._remove(name)
         partial = beside(self.folder / _RESULTS)
         try:
             yield partial
-            paths = sorted(path.relative_to(partial) for path in partial.rglob("*") if path.is_file())
+            told = {"content": content, **facts, **self._told()}
+            before = self._of_same(name, told)
+            paths = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
             for path in paths:
                 (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(partial / path, self.folder / path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        self._images[name] = {"content": content, **facts, **self._told(), "files": [path.as_posix() for path in paths]}
+        made = {path.with_suffix("") for path in paths}
+        again = {path for path in before if path.with_suffix("") in made}
+        for path in again.difference(paths):  # a label of another format
+            (self.folder / path).unlink(missing_ok=True)
+        files = before - again | {*paths}
+        self._images[name] = {**told, "files": sorted(path.as_posix() for path in files)}
         self._save_soon()
 
     def unfinished(self, name: str) -> Path:
@@ -120,6 +130,15 @@ class Predictions:
         for file in self._images.pop(name, {}).get("files", []):
             (self.folder / file).unlink(missing_ok=True)
 
+    def _of_same(self, name, told):
+        """The files that an image has already; none, and they are removed, where `told` is not what is told of them."""
+        known = dict(self._images.get(name, {}))
+        files = known.pop("files", [])
+        if told["content"] and known == told:
+            return {Path(file) for file in files if (self.folder / file).is_file()}
+        self._remove(name)
+        return set()
+
     def _known(self, depends, names):
         """The record of an earlier process, which has done the same; empty without."""
         if self.record.is_file():
@@ -129,11 +148,18 @@ class Predictions:
             if known.get("depends") == depends or not known.get("images"):
                 return known
             other = f"{self.folder} holds results of other weights or settings (see {self.record})"
-        elif any((self.folder / f"{name}_label{ending}").exists() for name in names for ending in (".png", ".tif")):
-            other = f"{self.folder} holds results or labels, and no {RECORD} says what they depend on"
+        elif found := self._unknown(names):
+            other = f"{self.folder} holds {found}, which would be overwritten, and no {RECORD} says that it is a result"
         else:
             return {}
         raise ConfigError(f"{other}: move or delete the folder, or pass another --output=dir")
+
+    def _unknown(self, names):
+        """The name of a file that is there already and is called as a result will be; empty without."""
+        results = {f"{name}_{kind}" for name in names for kind in KINDS} | {Path(LEGEND).stem}
+        folders = {(self.folder / name).parent for name in (*names, LEGEND)}
+        there = (path.relative_to(self.folder) for folder in folders if folder.is_dir() for path in folder.iterdir())
+        return next((path.as_posix() for path in there if path.with_suffix("").as_posix() in results), "")
 
     def _save_soon(self):
         if time.monotonic() - self._saved > SAVE_EVERY:

@@ -92,11 +92,35 @@ def test_settings_of_a_folder_without_results_may_change(tmp_path):
     opened(tmp_path, {**SAME, "weights": "def"})
 
 
-def test_files_that_nobody_knows_are_not_overwritten(tmp_path):
-    (tmp_path / "y_label.png").touch()
-    with pytest.raises(ConfigError, match="holds results or labels, and no predictions.json says what they depend on"):
+@pytest.mark.parametrize("name", ["y_label.png", "y_color.tif", "day/x_polygons.geojson", "legend.png"])
+def test_files_that_nobody_knows_are_not_overwritten(tmp_path, name):
+    (tmp_path / "day").mkdir()
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=f"holds {name}, which would be overwritten, and no predictions.json says"):
         opened(tmp_path)
-    opened(tmp_path, names=["z"])
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_files_that_are_called_otherwise_may_be_there(tmp_path):
+    for name in ("y_labels.png", "z_label.png", "y.png"):
+        (tmp_path / name).touch()
+    opened(tmp_path)
+
+
+def test_other_kinds_of_the_same_image_stay(tmp_path):
+    with opened(tmp_path) as predictions:
+        write(predictions, kinds=("label", "color"))
+    with opened(tmp_path) as predictions:
+        write(predictions, kinds=("label", "margin"))
+        assert files(tmp_path / "day") == {"x_label.png", "x_color.png", "x_margin.png"}
+        assert predictions.has("day/x", "1", ["label", "color", "margin"])
+        with predictions.writing("day/x", "1") as place:
+            (place / "day").mkdir(parents=True)
+            (place / "day" / "x_label.tif").touch()
+        assert files(tmp_path / "day") == {"x_label.tif", "x_color.png", "x_margin.png"}
+        with predictions.writing("day/x", "1", protocol="tiles"):
+            pass
+        assert not files(tmp_path / "day"), "these went by another protocol"
 
 
 def test_a_record_that_is_none_is_named(tmp_path):
