@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,8 +19,9 @@ COLUMNS = ("image", "class", "id", "pixels", "share", "square_metres", "confiden
 """Of the table. A share is of the pixels that have a class; what is not known is empty."""
 VOID = "void"
 """What stands as the class of pixels that have none: those without data."""
-_STRETCHED = 3857
-"""EPSG code of Web Mercator, whose metres are none on the ground: at 48 degrees areas are more than twice too large."""
+_STRETCHED = re.compile(r'(PROJECTION|METHOD)\["(Mercator|Popular|Equirect|Equidistant Cylindrical|Miller)')
+"""In the WKT of what shows the world as a rectangle, Web Mercator among others, whose metres are none on the ground: at
+48 degrees areas are more than twice too large."""
 
 
 class Areas:
@@ -75,16 +77,16 @@ class Areas:
 def pixel_area(place: Place | None) -> float | None:
     """Square metres that a pixel covers in the plane of the place's CRS.
 
-    None where that is not known: there is no place or no CRS, or the CRS counts in degrees, or is Web Mercator, whose
-    metres grow away from the equator.
+    None where that is not known: there is no place or no CRS, or the CRS counts in degrees, or is one of those whose
+    metres grow away from the equator, such as Web Mercator; and where all pixels lie on a line.
     """
     if place is None or not place.crs:
         return None
     crs = CRS.from_wkt(place.crs)
-    if not crs.is_projected or crs.to_epsg() == _STRETCHED:
+    if not crs.is_projected or _STRETCHED.search(crs.to_wkt()):
         return None
     a, b, _, d, e, _ = place.transform
-    return abs(a * e - b * d) * crs.linear_units_factor[1] ** 2
+    return abs(a * e - b * d) * crs.linear_units_factor[1] ** 2 or None
 
 
 def write(path: str | Path, rows: Iterable[Sequence[str]]) -> None:

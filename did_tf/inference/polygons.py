@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +22,12 @@ TOLERANCE = 1.0
 """Pixels: the largest at which no outlines cross. Half of it would leave the steps of every slanted line."""
 PLACES = {
     "pixels": "pixels of the image: x to the right, y down, from its upper left corner; it has no place on earth",
-    "own": "x and y as the image's own transform gives them; it names no coordinate reference system",
+    "own": "x and y as the image's own transform gives them; it names no coordinate reference system on earth",
     "earth": "longitude and latitude in degrees, WGS 84",
 }
 """What coordinates are: what stands as `coordinate_system` in the file."""
 _WGS_84 = "EPSG:4326"
+_LOCAL = ("LOCAL_CS", "ENGCRS")  # how the WKT of a building site begins, or of what GeoTIFF had no code for
 _DECIMALS = 8  # of degrees: a millimetre
 _SPAN = 256  # pixels: a longer edge gets points in between, as what is straight in one projection is not in another
 
@@ -73,6 +75,8 @@ def write(
       DataError: the place's CRS can't be brought to longitude and latitude.
       ValueError: strips of several widths.
     """
+    if place and place.crs.startswith(_LOCAL):
+        place = dataclasses.replace(place, crs="")
     regions, written = Regions(minimum), 0
     system = PLACES["pixels" if place is None else "earth" if place.crs else "own"]
     with naming(path), replacing(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:

@@ -101,6 +101,13 @@ def test_a_transform_without_a_crs_gives_its_own_coordinates(tmp_path):
     assert "square_metres" not in feature["properties"]
 
 
+def test_a_local_crs_gives_its_own_coordinates(tmp_path):
+    site = Place('LOCAL_CS["site",UNIT["metre",1]]', (2.0, 0.0, 100.0, 0.0, -2.0, 50.0))
+    _, content = written(tmp_path, np.zeros((3, 4), np.uint8), site)
+    assert content["coordinate_system"] == polygons.PLACES["own"]
+    assert [100, 50] in content["features"][0]["geometry"]["coordinates"][0]
+
+
 def test_confidence_is_the_mean_and_small_regions_are_counted(tmp_path):
     classes = np.array([[0, 0, 1], [0, 0, 2], [0, 0, 2]], np.uint8)
     sure = np.array([[0.5, 0.7, 1], [0.5, 0.7, 0.25], [0.5, 0.7, 0.75]], np.float32)
