@@ -197,7 +197,7 @@ class MetricsFile:
 
 
 def check_metrics(path: Path, columns: Sequence[str], steps: Sequence[int]) -> None:
-    """Compares a metrics.csv with what a training has logged.
+    """Compares a metrics.csv with what a training has logged. A line tells of rows that were given up.
 
     Args:
       path: of the file.
@@ -213,6 +213,10 @@ def check_metrics(path: Path, columns: Sequence[str], steps: Sequence[int]) -> N
             f"{path} {wrong}: put it back as it was, or give up what it lacks, by `echo step > {path}`; the same "
             "command goes on then"
         )
+    there = [int(row["step"]) for row in read_metrics(path)] if path.is_file() else []
+    if steps and (not there or min(there) > steps[0]):
+        begins = f"begins with step {min(there)}" if there else "has no rows"
+        print(f"{path} {begins}: those from step {steps[0]} on were given up, and curves lack them")
 
 
 def _wrong_with(path, columns, steps):

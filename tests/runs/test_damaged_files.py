@@ -74,6 +74,17 @@ def test_a_log_that_lacks_what_a_training_wrote_is_not_gone_on_with(tmp_path, co
         check_metrics(path, ["step", "loss", "more"], [2, 4, 6])
 
 
+@pytest.mark.parametrize(
+    "content, told", [(LOG, ""), ("step\n", "has no rows"), ("step,loss\n4,0.4\n6,0.3\n", "begins with step 4")]
+)
+def test_rows_that_were_given_up_are_told(tmp_path, capsys, content, told):
+    path = tmp_path / "metrics.csv"
+    path.write_text(content)
+    check_metrics(path, ["step", "loss"], [2, 4, 6])
+    lacking = f"{path} {told}: those from step 2 on were given up, and curves lack them\n"
+    assert capsys.readouterr().out == (lacking if told else "")
+
+
 def test_a_run_that_begins_has_no_log(tmp_path):
     check_metrics(tmp_path / "metrics.csv", ["step"], [])
     (tmp_path / "metrics.csv").write_text("date,price\nmonday,3\n")
