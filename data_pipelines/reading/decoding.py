@@ -237,6 +237,8 @@ def _map_array(path):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.ndim not in (2, 3):
         raise DataError(f"{path} is an array of shape {array.shape}: expected [H, W] or [H, W, bands]")
+    if not array.size:
+        raise DataError(f"{path} is an array of shape {array.shape}, which has no pixels: replace it or leave it out")
     return np.atleast_3d(array)
 
 

@@ -275,10 +275,18 @@ def test_arrays(dtype, order, tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.npy", spec_of(1, pixels.dtype.name)), pixels[..., :1])
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 3, 4, 5)])
-def test_arrays_that_are_no_images(shape, tmp_path):
+@pytest.mark.parametrize(
+    "shape, wrong",
+    [
+        ((5,), ": expected [H, W] or [H, W, bands]"),
+        ((2, 3, 4, 5), ": expected [H, W] or [H, W, bands]"),
+        ((0, 4, 3), ", which has no pixels"),
+        ((2, 4, 0), ", which has no pixels"),
+    ],
+)
+def test_arrays_that_are_no_images(shape, wrong, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
-    assert_refused(read_image, tmp_path / "a.npy", f"of shape {shape}: expected [H, W] or [H, W, bands]")
+    assert_refused(read_image, tmp_path / "a.npy", f"of shape {shape}{wrong}")
 
 
 def test_a_tiff_of_several_images(tmp_path):
