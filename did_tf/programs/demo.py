@@ -19,7 +19,7 @@ EXPERIMENT = "did_synthetic"
 # A program that serves a picture with TensorFlow and OpenCV alone: SAVED_MODEL IMAGE OUTPUT.
 SERVE = """
 import json, os, sys
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cv2, numpy as np, tensorflow as tf
 model, image, output = sys.argv[1:]
 pixels = cv2.imread(image)[None, ..., ::-1]

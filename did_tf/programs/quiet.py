@@ -6,7 +6,7 @@ import os
 
 from did_tf.common.terminal import silent_stderr
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 with silent_stderr():
     import tensorflow
