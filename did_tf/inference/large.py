@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from data_pipelines.memory import free_memory
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
-from did_tf.common.errors import ConfigError, about
+from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.inference import outputs
 from did_tf.inference.confidence import MEASURES
