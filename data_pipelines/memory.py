@@ -46,20 +46,21 @@ def free_memory(growth: float = 0.0) -> int:
     return int(max(0, min(machine, *_left_in_groups(), _left_of_limit())))
 
 
-def check_room(what: str, size: int) -> None:
+def check_room(what: str, size: int, instead: str = "cut it into parts") -> None:
     """Refuses what says of itself that it takes more bytes than there are free, before they are taken.
 
     Args:
       what: names it in the message.
       size: bytes. Of less than `SMALL`, nobody asks what is free.
+      instead: what to do, for the message.
 
     Raises:
       DataError: it takes more than is free.
     """
     if size > SMALL and size > (free := free_memory()):
         raise DataError(
-            f"{what} says that it takes {size / 2**30:.1f} GiB in memory, and {free / 2**30:.1f} GiB are free: cut it "
-            "into parts, or read it where there is more; a file that is not so large is damaged"
+            f"{what} says that it takes {size / 2**30:.1f} GiB in memory, and {free / 2**30:.1f} GiB are free: "
+            f"{instead}, or read it where there is more; a file that is not so large is damaged"
         )
 
 

@@ -72,7 +72,8 @@ class Server:
 @contextlib.contextmanager
 def serving(model=None, **limits):
     """A `Server` with `limits`, which runs in a thread and has warmed up."""
-    service = Service(model or FakeModel(), Limits(**limits))
+    model = model or FakeModel()
+    service = Service(model, Limits(**limits))
     server, listener = uvicorn.Server(running._config(service)), running.bound("127.0.0.1", 0)
     service.ending = lambda: server.should_exit
     address = listener.getsockname()
@@ -83,7 +84,8 @@ def serving(model=None, **limits):
         wait_for(lambda: server.should_exit or server.started and service.ready)
         yield Server(server, service, address)
     finally:
-        service.model.held.set()
+        if isinstance(model, FakeModel):
+            model.held.set()
         server.should_exit = True
         thread.join()
         service.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,8 @@ BITMAPS = (b"P1", b"P4")  # PBM
 TO_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
 
 ORIENTATIONS = ("stored", "upright", "refuse")
+TILED = "save it as a TIFF in tiles, which is read in parts (gdal_translate -co TILED=YES -co COMPRESS=DEFLATE)"
+"""What to do with a picture that is too large: others are decoded whole."""
 MOST_ROWS = 1024  # of a TIFF's blocks, which are decoded for each row of them
 ORIENTATION_TAG = 274  # of TIFF and EXIF
 EXIF_MARKS = {PNG: b"eXIf", JPEG: b"Exif\0\0", WEBP: b"EXIF"}
@@ -182,6 +185,7 @@ def _load(path, only_head=False):
             head = file.read(16)
             if only_head or head.startswith((*rasters.MAGIC, NPY)):
                 return head, b""
+            check_room(str(path), os.fstat(file.fileno()).st_size, TILED)
             file.seek(0)
             data = file.read()
     except OSError as error:
@@ -197,7 +201,8 @@ def _check_room(path, data):
         with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:  # what is none is told later
             size = (image.height, image.width, 4)
     if size:
-        check_room(str(path), 2 * math.prod(size))  # what is decoded, and what is made of it
+        what = f"{path} ({size[0]}x{size[1]} pixels)"
+        check_room(what, 2 * math.prod(size), TILED)  # what is decoded, and what is made of it
 
 
 def _turn(path, head, data, orientation):
@@ -305,7 +310,9 @@ def _one_line(path):
     try:
         yield
     except (cv2.error, MemoryError):
-        raise DataError(f"cannot decode {path}: the file is damaged, or too large to be read whole") from None
+        raise DataError(
+            f"cannot decode {path}: the file is damaged, or too large to be read whole; if that: {TILED}"
+        ) from None
     except Exception:  # Pillow and NumPy raise a dozen kinds
         raise _damaged(path) from None
 

@@ -11,6 +11,7 @@ CPUINFO = Path("/proc/cpuinfo")
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # products of bfloat16, not mere conversions as those of avx_ne_convert
 _ARM_BFLOAT16 = {"bf16"}
+_ONEDNN_UNASKED = {"avx512_vnni", "avx_vnni", "avx512_bf16", "amx_tile"}
 
 
 def has_bfloat16() -> bool:
@@ -41,6 +42,12 @@ def ask_for_onednn() -> None:
 def onednn_is_asked_for() -> bool:
     """Whether TensorFlow has oneDNN's operations because it was asked to, as by `ask_for_onednn`."""
     return is_avx2_alone() and os.environ.get(_ONEDNN) == "1"
+
+
+def has_onednn() -> bool:
+    """Whether TensorFlow computes with oneDNN's operations: where it is asked to, or not asked and finds it faster."""
+    asked = os.environ.get(_ONEDNN)
+    return asked == "1" if asked else bool(_features() & _ONEDNN_UNASKED)
 
 
 def name(unknown: str = "this processor") -> str:

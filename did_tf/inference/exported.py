@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines.spec import DatasetSpec
+from data_pipelines.memory import free_memory
+from data_pipelines.spec import DataError, DatasetSpec
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.inference.export import SIGNATURE
-from did_tf.inference.memory import Size
+from did_tf.inference.memory import FIXED, Size
 from did_tf.scoring.evaluation import MAIN
 
 
@@ -36,6 +37,7 @@ class Exported:
         try:
             told = json.loads(about.read_text("utf-8"))
             self.spec, self.identity = _spec_of(told), told["identity"]
+            self._bytes_per_pixel = int(told.get("bytes_per_pixel", 0))  # older ones don't say it
         except FileNotFoundError:
             raise ConfigError(f"{folder} is a SavedModel, but not of `did_tf export`: it has no {about}") from None
         except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
@@ -48,7 +50,7 @@ class Exported:
             raise ConfigError(f"{folder} can't be loaded as a SavedModel ({why}); export again") from None
 
     def each(self, sizes: Mapping[str, Size]) -> dict[str, str]:
-        """As of `labelling.Ways`: there is one way, and nobody knows what memory it takes."""
+        """As of `labelling.Ways`: there is one way."""
         return dict.fromkeys(sizes, "whole")
 
     def make(self, way: str) -> Exported:
@@ -56,7 +58,16 @@ class Exported:
         return self
 
     def check(self, way: str, name: str, size: Size) -> None:
-        """Likewise."""
+        """Raises `DataError` where an image would take more memory than is free, as the SavedModel says itself.
+
+        An older export says nothing, and is not asked.
+        """
+        needed, free = FIXED + self._bytes_per_pixel * size[0] * size[1], free_memory()
+        if self._bytes_per_pixel and needed > free:
+            raise DataError(
+                f"{name} ({size[0]}x{size[1]}) would take {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+                "free; a SavedModel takes it whole: cut it into parts, or pass the run folder, which labels it in tiles"
+            )
 
     def strips(self, image: np.ndarray) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """As of `Predictor`: in one strip, of the output "main". Raises `NotFinite` where it gives no probabilities."""

@@ -16,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines.memory import free_memory
+from data_pipelines.reading.decoding import TILED
 from data_pipelines.reading.images import size_of
 from data_pipelines.spec import DataError, Dataset, Sample
+from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.inference.predictor import Predictor
 
@@ -25,9 +27,12 @@ IN_TILES = "tiles_once"
 """The protocol that takes the least memory."""
 ROUGH = 12_000
 """Bytes per pixel that no network here takes: what fits with as many needs no look at the network."""
-SPARE, FIXED = 1.5, 300e6
-"""By which the count of a graph is multiplied, and bytes added: operations need room to work in, and those that run
-side by side keep more than those in a row. `make bench ARGS=predict` compares them with what is measured."""
+SPARE, SPARE_ONEDNN = 1.5, 2.0
+"""By which the count of a graph is multiplied: operations need room to work in, and those that run side by side keep
+more than those in a row. With oneDNN's DID took 1.14 to 1.31 times as much as without, on a processor with AMX.
+`make bench ARGS=predict` compares what is estimated with what is measured."""
+FIXED = 300e6
+"""Bytes that are added."""
 _SIDE = 1025  # of the image that a graph is counted for
 _ALIASES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "EnsureShape")
 _IN_PLACE = ("Relu", "Relu6", "AddV2", "BiasAdd", "Mul", "Sub", "RealDiv", "Maximum", "Softmax", "FusedBatchNormV3")
@@ -93,7 +98,7 @@ class Fitting:
     def check(self, way: str, name: str, size: Size) -> None:
         """Raises `DataError` where there is no `way` for an image."""
         if not way:
-            raise DataError(f"{name} {self._told(size, self._ways[-1])}: cut it into parts")
+            raise DataError(f"{name} {self._told(size, self._ways[-1])}: cut it into parts, or {TILED}")
 
     def _choose(self, size):
         return next((way for way in self._ways if self._fits(size, way)), "")
@@ -196,7 +201,12 @@ class Need:
         if tf.config.list_logical_devices("GPU"):  # whose memory is another; the answers come from there
             return batch + 4 * sum(self.predictor.classes.values())
         side = self.predictor.tile or (_SIDE, _SIDE)
-        return batch + SPARE * most_in_graph(*self.predictor.graph(side)) / (side[0] * side[1])
+        return batch + spare() * most_in_graph(*self.predictor.graph(side)) / (side[0] * side[1])
+
+
+def spare() -> float:
+    """By which the count of a graph is multiplied on this machine."""
+    return SPARE_ONEDNN if processor.has_onednn() else SPARE
 
 
 def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:

@@ -39,6 +39,7 @@ Steps: TypeAlias = tuple[Step, ...]
 Axes: TypeAlias = tuple[Steps, Steps]
 """`Steps` of the rows and of the columns."""
 NO_STEPS: Axes = ((), ())
+_PART = 2**14
 
 
 class Placed(NamedTuple):
@@ -89,19 +90,42 @@ def interpolation_matrix(
       steps: that made the coarser of the finer; beyond its first and last sample these are repeated.
       dtype: of the weights.
     """
-    # In whole numbers up to the last division: exact, and nothing that 8 bits would blur where features are quantised.
     n, m = tf.convert_to_tensor(size_in), tf.convert_to_tensor(size_out)
+    whole, part, unit = _between(n, m, placement, steps)
+    # In whole numbers up to the last division: exact, and nothing that 8 bits would blur where features are quantised.
+    before, after = (tf.clip_by_value(place, 0, n - 1)[:, None] for place in (whole, whole + 1))
+    samples, part = tf.range(n)[None], part[:, None]
+    weights = tf.where(samples == before, unit - part, 0) + tf.where(samples == after, part, 0)
+    return tf.cast(tf.cast(weights, tf.float32) / tf.cast(unit, tf.float32), dtype)
+
+
+def _between(n, m, placement, steps):
+    """(last sample up to each of m places, int32 [m]; units from there to the place; units between two samples).
+
+    A place before the first sample or beyond the last may have others. Nothing negative is divided, which tf2onnx
+    rounds otherwise.
+    """
     places = tf.range(m)
     if placement == "exact":
-        doubled, stride, _ = grid(steps, size_out)
-        source, unit = 2 * places - doubled, tf.constant(2 * stride)
-    elif placement == "corners":
-        source, unit = places * (n - 1), tf.maximum(m - 1, 1)
-    else:
-        source, unit = (2 * places + 1) * n - m, 2 * m
-    distance = tf.abs(tf.clip_by_value(source, 0, unit * (n - 1))[:, None] - unit * tf.range(n)[None])
-    weights = tf.cast(tf.maximum(unit - distance, 0), tf.float32) / tf.cast(unit, tf.float32)
-    return tf.cast(weights, dtype)
+        doubled, stride, _ = grid(steps, m)
+        source, unit = tf.maximum(2 * places - doubled, 0), tf.constant(2 * stride)
+        return source // unit, source % unit, unit
+    if placement == "corners":
+        unit = tf.maximum(m - 1, 1)
+        return *_quotient(places, n - 1, 0, unit), unit
+    whole, part = _quotient(2 * places + 1, n, m, 2 * m)
+    return whole - 1, part, 2 * m
+
+
+def _quotient(number, factor, more, divisor):
+    """Quotient and remainder of (number * factor + more) / divisor, of int32 that aren't negative.
+
+    The product may be beyond 32 bits, and LiteRT can't divide longer ones. It takes factors up to 2 ** 16 and numbers
+    and divisors up to 2 ** 21: matrices of half a terabyte.
+    """
+    high, low = number // _PART, number % _PART
+    rest = high * (_PART * factor % divisor) + low * factor + more
+    return high * (_PART * factor // divisor) + rest // divisor, rest % divisor
 
 
 def nearest_pixels(points: int, pixels: int, placement: str = "corners", steps: Sequence[Step] = ()) -> list[int]:

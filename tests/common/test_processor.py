@@ -40,6 +40,16 @@ def test_avx2_without_what_came_after_it(listed, text, alone):
     assert processor.is_avx2_alone() is alone
 
 
+@pytest.mark.parametrize("text, alone", [(XEON, True), (ZEN4, True), (ZEN3, False), (GRAVITON, False), (None, False)])
+@pytest.mark.parametrize("asked, told", [(None, None), ("0", False), ("1", True)])
+def test_onednn_is_there_where_it_is_asked_for_or_else_by_the_features(listed, monkeypatch, text, alone, asked, told):
+    listed(text)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if asked:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+    assert processor.has_onednn() is (alone if told is None else told)
+
+
 def test_a_feature_counts_by_its_whole_name(listed):
     listed("model name\t: a CPU with avx512_bf16\nflags\t\t: fpu avx512_bf16_less\n")
     assert not processor.has_bfloat16()

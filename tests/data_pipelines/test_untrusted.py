@@ -84,7 +84,16 @@ BOMBS = {
 @pytest.mark.parametrize("read", [image_values, label_values, palette_of])
 def test_a_picture_that_claims_more_pixels_than_there_is_memory(tmp_path, name, read):
     (tmp_path / name).write_bytes(BOMBS[name])
-    refused(f"{name} says that it takes|label .* is a JPEG", read, tmp_path / name)
+    told = rf"{name} \(\d+x\d+ pixels\) says that it takes .* GiB are free: save it as a TIFF in tiles"
+    refused(f"{told}|label .* is a JPEG", read, tmp_path / name)
+
+
+def test_a_file_of_more_bytes_than_there_is_memory_is_not_read(tmp_path, monkeypatch):
+    with open(tmp_path / "a.png", "wb") as file:
+        file.write(png(4, 4))
+        file.truncate(4 * GIB)  # which takes no room on the disk
+    monkeypatch.setattr(memory, "free_memory", lambda: 2 * GIB)
+    refused("a.png says that it takes 4.0 GiB in memory, and 2.0 GiB are free", image_values, tmp_path / "a.png")
 
 
 def test_a_part_of_a_picture_that_claims_gigabytes(tmp_path):

@@ -1,4 +1,4 @@
-"""Skipped without the extra `litert`, which the tests' environment need not have."""
+"""What is of LiteRT alone. Skipped without the extra `litert`, which the tests' environment need not have."""
 
 import dataclasses
 
@@ -6,9 +6,7 @@ import each_format
 import exported
 import numpy as np
 import pytest
-import small
 import tensorflow as tf
-from small import PLACED
 
 from did_tf.inference.export import ExportFailed
 from did_tf.inference.formats import litert
@@ -19,43 +17,8 @@ pytest.importorskip("ai_edge_litert")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "placement"), PLACED)
-def test_every_architecture_agrees_at_odd_and_even_sizes(name, placement, tmp_path):
-    each_format.check_agrees("litert", name, placement, tmp_path / "litert")
-
-
-def test_one_agrees(tmp_path):
-    each_format.check_agrees("litert", "fcrn", "exact", tmp_path / "litert")
-
-
-def test_other_weights_are_refused(tmp_path, monkeypatch):
-    each_format.check_refuses_other_weights("litert", tmp_path / "litert", monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("nodata", "rule"), [(np.nan, "all"), (np.nan, "any"), (-1.0, "all"), (0.5, "any")])
-def test_what_has_no_data(nodata, rule, tmp_path):
-    each_format.check_no_data("litert", nodata, rule, tmp_path / "litert")
-
-
-@pytest.mark.slow
-def test_sunet_with_strides_and_dilation(tmp_path, monkeypatch):
-    monkeypatch.setitem(small.SMALL, "sunet", {**small.SMALL["sunet"], "multigrid": False})
-    each_format.check_agrees("litert", "sunet", "areas", tmp_path / "litert")
-
-
-@pytest.mark.slow
 def test_16_bits_go_in_as_float32(tmp_path):
     each_format.written("litert", exported.network("fcrn", dtype="uint16"), tmp_path / "litert")
-
-
-@pytest.mark.slow
-def test_float16_is_half_as_large(tmp_path):
-    network, sizes = exported.network("fcrn"), []
-    for folder in ("litert", "litert_float16"):
-        each_format.written(folder, network, tmp_path / folder, lambda probabilities: 0.5)
-        sizes.append((tmp_path / folder / "network.tflite").stat().st_size)
-    assert sizes[1] < 0.7 * sizes[0]
 
 
 def test_int8_has_features_of_8_bits_and_places_of_more(tmp_path):

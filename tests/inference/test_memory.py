@@ -67,9 +67,11 @@ def test_results_are_kept_to_the_end():
 # What a predictor needs
 
 
-def test_a_whole_image_needs_as_much_as_its_widest_layers():
+@pytest.mark.parametrize("onednn, spare", [(False, memory.SPARE), (True, memory.SPARE_ONEDNN)])
+def test_a_whole_image_needs_as_much_as_its_widest_layers(onednn, spare, monkeypatch):
+    monkeypatch.setattr(memory.processor, "has_onednn", lambda: onednn)
     few, many = (Need(Predictor(network(channels)), False)((1000, 1000), 1) for channels in (50, 100))
-    assert many - few == pytest.approx(memory.SPARE * 1e6 * 2 * 50 * 4)
+    assert many - few == pytest.approx(spare * 1e6 * 2 * 50 * 4)
 
 
 def test_tiles_need_what_a_few_tiles_and_a_strip_do():
@@ -124,6 +126,8 @@ def test_no_network_takes_more_than_the_rough_bound(name):
 def fitting(monkeypatch):
     """A function of free bytes that gives the `Fitting` of whole images of the network above."""
 
+    monkeypatch.setattr(memory.processor, "has_onednn", lambda: False)
+
     def make(free, protocol="whole", beside=None):
         monkeypatch.setattr(memory, "free_memory", lambda: free)
         made = {"whole": Predictor(network()), "scales": Predictor(network(), scales=(1.0, 1.5))}
@@ -160,7 +164,7 @@ def test_scores_are_of_one_protocol(protocol, fitting, capsys):
 def test_what_fits_in_no_way_is_refused(fitting):
     assert fitting(4e8).each(SIZES) == {"small": "whole", "large": "", "medium": IN_TILES}
     with pytest.raises(
-        DataError, match=r"large \(6000x6000\) would take .* by protocol tiles_once, .* are free: cut it into parts"
+        DataError, match=r"large \(6000x6000\) would take .* by protocol tiles_once, .* are free: .* TIFF in tiles"
     ):
         fitting(4e8).all(SIZES)
 

@@ -6,10 +6,14 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from did_tf.common import compat
 from did_tf.inference.contract import SIGNATURE, Network
+from did_tf.inference.memory import FIXED, Need
+from did_tf.inference.predictor import Predictor
+from did_tf.scoring.evaluation import MAIN
 
 ENCODED = "encoded"
 """Name of the second signature, which takes `image_bytes`: PNG or JPEG files."""
@@ -19,13 +23,14 @@ def write(network: Network, folder: Path, precision: str) -> None:
     """Writes it to `folder`, with dataset.json in its assets; features in the `precision`."""
     model = network.model if precision == "float32" or network.rebuilt is None else network.rebuilt(precision)
     with tempfile.TemporaryDirectory() as scratch:
-        asset = Path(scratch) / "dataset.json"
-        asset.write_text(json.dumps(network.about(), indent=2))
+        asset, network = Path(scratch) / "dataset.json", network.of(model)
+        about = {**network.about(), "bytes_per_pixel": _bytes_per_pixel(network)}
+        asset.write_text(json.dumps(about, indent=2))
         module = tf.Module()
         # The variables and not the model: that would take Keras to load.
         module.weights = [compat.tf_variable(variable) for variable in model.weights]
         module.dataset = tf.saved_model.Asset(str(asset))
-        module.serve = network.of(model).serve()
+        module.serve = network.serve()
         signatures = {SIGNATURE: module.serve}
         if takes_files(network):
             module.encoded = signatures[ENCODED] = _from_files(module.serve, network.spec.bands)
@@ -35,6 +40,14 @@ def write(network: Network, folder: Path, precision: str) -> None:
 def takes_files(network: Network) -> bool:
     """Whether images can be PNG or JPEG files: of 8 bits, and of one band or three."""
     return network.spec.dtype == "uint8" and network.spec.bands in (1, 3)
+
+
+def _bytes_per_pixel(network):
+    """What an image takes in memory, whole, beside `memory.FIXED`; 0 of a network that classifies images."""
+    if not network.segments:
+        return 0
+    need = Need(Predictor(network.model, outputs=[MAIN]), keep_all=True)
+    return round((need((1000, 1000), np.dtype(network.spec.dtype).itemsize) - FIXED) / 1e6)
 
 
 def _from_files(serve, bands):

@@ -27,7 +27,7 @@ from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file
 from did_tf.inference import inputs
-from did_tf.inference.memory import FIXED, SPARE, check_free
+from did_tf.inference.memory import FIXED, check_free, spare
 from did_tf.programs.networks import shared
 
 flags.DEFINE_string(
@@ -164,7 +164,7 @@ def _image(config, spec, folder):
 def _check_memory(model, image):
     """Raises `ConfigError` where activation maps of the image would take more memory than is free."""
     height, width = image.shape[:2]
-    needed = SPARE * cost.activations(model, height, width).inference + FIXED
+    needed = spare() * cost.activations(model, height, width).inference + FIXED
     check_free(needed, f"an image of {height}x{width}", "give a smaller one by --image")
 
 

@@ -1,0 +1,69 @@
+"""A SavedModel on its way to the user: from Python and by the server."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+from photos import picture
+from served import png, serving
+from served_here import ServedHere
+
+import did_tf
+from did_tf import wiring
+from did_tf.inference import export, exported
+from did_tf.inference.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(network, folder of its SavedModel)."""
+    config, folder = tiny.config(), tmp_path_factory.mktemp("exported") / "saved_model"
+    spec = wiring.make_spec(config)
+    network = wiring.make_model(config, spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "Served", ServedHere)
+        export.export(network, spec, folder, [picture(20, 30, 0)])
+    return network, folder
+
+
+@pytest.fixture(scope="module")
+def loaded(made):
+    return did_tf.load(made[1])
+
+
+def test_the_server_answers_as_the_network(made, loaded):
+    with serving(loaded) as server:
+        for size in ((33, 47), (40, 64)):
+            image = picture(*size, 4)
+            answer = server.predict(png(image))
+            assert answer.status == 200
+            np.testing.assert_array_equal(answer.pixels, Predictor(made[0])(image)["main"].argmax(-1))
+
+
+def test_an_image_for_which_memory_does_not_reach_is_refused(loaded, monkeypatch):
+    image = picture(300, 300, 4)
+    told = r"the image \(300x300\) would take 0\.\d GB of memory, and 0\.3 GB are free; .* pass the run folder"
+    monkeypatch.setattr(exported, "free_memory", lambda: 310_000_000)
+    loaded.predict(image[:30, :30])
+    with pytest.raises(did_tf.DataError, match=told):
+        loaded.predict(image)
+    with serving(loaded) as server:
+        answer = server.predict(png(image))
+        assert answer.status == 413 and "pass the run folder" in answer.json["error"]
+
+
+def test_it_says_what_a_pixel_takes(made):
+    told = json.loads((made[1] / "assets" / "dataset.json").read_text())
+    assert 100 < told["bytes_per_pixel"] < 3000
+
+
+def test_one_that_does_not_say_it_is_not_asked(made, tmp_path, monkeypatch):
+    folder = shutil.copytree(made[1], tmp_path / "older")
+    about = folder / "assets" / "dataset.json"
+    told = json.loads(about.read_text())
+    del told["bytes_per_pixel"]
+    about.write_text(json.dumps(told))
+    monkeypatch.setattr(exported, "free_memory", lambda: 0)
+    assert did_tf.load(folder).predict(picture(30, 30, 4)).shape == (30, 30)
