@@ -7,6 +7,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from did_tf.common import visualize
@@ -53,13 +54,13 @@ class Logs(NoLogs):
         def summarize():
             for name, value in row.items():
                 if name not in ("step", "images"):
-                    tf.summary.scalar(name, float(value))
+                    tf.summary.scalar(name, np.float32(value))
 
         self.summarize(row["step"], summarize)
 
     def summarize(self, step: int, function: Callable[[], None]) -> None:
         """Calls what writes summaries of `step` for TensorBoard. Raises OSError."""
-        with self._told(), self._writer.as_default(step):
+        with self._told(), self._writer.as_default(np.int64(step)):
             function()
             self._writer.flush()
 

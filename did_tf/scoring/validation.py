@@ -78,7 +78,7 @@ class SegmentationValidation:
     def _summarize(self, matrix, panels):
         for name, iou in zip(self.dataset.spec.classes, matrix.iou()):
             if not math.isnan(iou):
-                tf.summary.scalar(f"val_iou/{name}", float(iou))
+                tf.summary.scalar(f"val_iou/{name}", np.float32(iou))
         for number, panel in enumerate(panels):
             tf.summary.image(f"validation/{number}", panel[None])
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -113,7 +114,8 @@ class TrainStep:
         """
         frozen = self._freezes if int(step) >= self._freezes_from else ""
         with refusals() if self._compiles else contextlib.nullcontext():
-            return self._update_of(batch, tf.cast(step, tf.int32), frozen)
+            # TensorFlow keeps a tensor for ever for each number of Python's that it has seen, but none for NumPy's.
+            return self._update_of(batch, tf.constant(np.int32(step)), frozen)
 
     @tf.function(autograph=False)  # which would double the time to the first update
     def _update_of(self, batch, step, frozen):

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -475,3 +476,13 @@ def test_factors_scale_the_change_of_a_part_whatever_the_rule():
     for name, change in changes[0].items():
         assert np.abs(change).max() > 0.1
         np.testing.assert_allclose(changes[1][name], factor_of[name.split("/")[0]] * change, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_is_not_kept_by_tensorflow_for_its_number():
+    """It keeps a tensor for each number of Python's that it is given: 0.7 KiB a step, 0.7 GiB in a million."""
+    train_step, number = step_of(), 123_456_789
+    images, labels = batch()
+    data = {"image": tf.constant(images), "label": tf.constant(labels)}
+    before = sys.getrefcount(number)
+    train_step(data, number)
+    assert sys.getrefcount(number) == before
