@@ -22,6 +22,11 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def model(run):
+    return did_tf.load(run)
+
+
+@pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """A video without loss of five frames, 33x46, each of which looks otherwise."""
     path = tmp_path_factory.mktemp("film") / "film.mkv"
@@ -44,10 +49,10 @@ def near(seen, expected):
     return np.abs(seen.astype(int) - expected).mean() < 4
 
 
-def test_every_frame_is_labelled_as_the_model_does(run, film, tmp_path):
+def test_every_frame_is_labelled_as_the_model_does(run, model, film, tmp_path):
     done = label(run, film, tmp_path / "out.mkv")
     assert done.returncode == 0 and "5 frames in" in done.stdout and "a second" in done.stdout, done.stderr
-    model, labelled = did_tf.load(run), video.frames_of(tmp_path / "out.mkv")
+    labelled = video.frames_of(tmp_path / "out.mkv")
     assert labelled.rate == pytest.approx(12.5)
     again = list(labelled)
     assert len(again) == 5
@@ -56,17 +61,17 @@ def test_every_frame_is_labelled_as_the_model_does(run, film, tmp_path):
 
 
 @pytest.mark.parametrize("show, width", [("color", 46), ("side_by_side", 92)])
-def test_what_is_shown(show, width, run, film, tmp_path):
+def test_what_is_shown(show, width, run, model, film, tmp_path):
     assert label(run, film, tmp_path / "out.mkv", f"--show={show}", "--limit=1").returncode == 0
-    model, frame = did_tf.load(run), frames_of(film)[0]
+    frame = frames_of(film)[0]
     (seen,) = frames_of(tmp_path / "out.mkv")
     assert seen.shape == (34, width, 3)
     assert near(seen[:, -46:], visualize.colorize(model.predict(frame), model.palette))
 
 
-def test_smoothed_labels_are_those_of_the_mean(run, film, tmp_path):
+def test_smoothed_labels_are_those_of_the_mean(run, model, film, tmp_path):
     assert label(run, film, tmp_path / "out.mkv", "--smooth=0.9", "--show=color").returncode == 0
-    model, mean = did_tf.load(run), None
+    mean = None
     for frame, seen in zip(frames_of(film), frames_of(tmp_path / "out.mkv")):
         found = model.predict(frame, probabilities=True)
         mean = found if mean is None else 0.9 * mean + 0.1 * found

@@ -74,7 +74,8 @@ def updates(tmp_path_factory):
     return Updates(tmp_path_factory.mktemp("updates"))
 
 
-@pytest.mark.parametrize("kind", ["", pytest.param("recipe, ", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["", "recipe, "])
 def test_devices_equal_one(updates, kind):
     """Though the two compute their features again."""
     one, two = updates[f"{kind}one"], updates[f"{kind}two"]
