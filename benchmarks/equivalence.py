@@ -53,12 +53,14 @@ MOVED = {
 }
 WEIGHTED = {"loss.class_weights": "{'sky': 3, 'car': 0}"}
 PER_BATCH = {"loss.ohem_keep": 2000, "loss.ohem_scope": "batch", "loss.ohem_threshold": 0.05}
+REGIONS = {"loss.terms.dice": 1, "loss.terms.lovasz": 1, "loss.terms.focal": 0.5, "loss.ohem_keep": 200}
 ROWS = {
     ALL_LABELLED: {},
     "cross entropy": {},
     "OHEM per image": {"loss.ohem_keep": 200},
     "OHEM per batch": PER_BATCH,
     "class weights": WEIGHTED,
+    "Dice, Lovasz and mined focal loss": REGIONS,
     "deep supervision": {"loss.output_weights.main": 1, "loss.output_weights.block2": 0.3},
     "recompute": {"train.recompute": True},
     "clipping, decay, momentum, EMA": MOVED,

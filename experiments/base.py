@@ -40,6 +40,11 @@ def get_config():
     c.data.cache = True  # decode once, keep in memory
 
     c.loss = ml_collections.ConfigDict(type_safe=False)  # weights are a tuple or a map
+    c.loss.terms = ml_collections.ConfigDict()  # {term: weight}; empty: cross entropy alone
+    c.loss.label_smoothing = 0.0  # of cross_entropy: part of each label that all classes share
+    c.loss.focal_gamma = 2.0  # of focal: the larger, the less right pixels count
+    c.loss.tversky_alpha = 0.3  # of tversky: weight of false positives
+    c.loss.tversky_beta = 0.7  # and of misses
     c.loss.ohem_threshold = 0.0  # keep pixels whose true class has at most this probability; 0: off
     c.loss.ohem_keep = 0  # and at least this many of the hardest; 0: off
     c.loss.ohem_scope = "image"  # or "batch"

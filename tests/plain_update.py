@@ -21,6 +21,7 @@ class Rule:
     keep: int = 0
     scope: str = "image"
     class_weights: tuple | None = None
+    terms: dict = dataclasses.field(default_factory=lambda: {"cross_entropy": 1.0})  # and "dice"
     clip_norm: float = 0.0
     weight_decay: float = 0.0
     undecayed: tuple = ()
@@ -140,7 +141,30 @@ def _output_loss(logits, labels, rule):
     loss = (share * np.where(chosen, losses, 0)).sum()
     apart = np.split(share, np.cumsum([x[0].size for x in labels])[:-1], axis=1)
     changes = [change * part.reshape(x.shape)[..., None] for (_, change), part, x in zip(found, apart, labels)]
+    found = [_dice(*pair, by_class) for pair in zip(logits, labels)]
+    images = max(sum(count for _, count, _ in found), 1)
+    entropy, dice = rule.terms.get("cross_entropy", 0.0), rule.terms.get("dice", 0.0)
+    loss = entropy * loss + dice * sum(value for value, _, _ in found) / images
+    changes = [entropy * change + dice * more / images for change, (_, _, more) in zip(changes, found)]
     return loss, chosen.sum() / max(valid.sum(), 1), changes
+
+
+def _dice(logits, labels, by_class):
+    """(sum over images, how many count, gradient with respect to the logits) of V-Net's Dice of one view."""
+    changes, total, images = np.zeros_like(logits), 0.0, 0
+    for x, label, change in zip(logits, labels, changes):
+        counts = (label != IGNORE) & (by_class[np.where(label == IGNORE, 0, label)] > 0)
+        if not counts.any():
+            continue
+        powers = np.exp(x[counts] - x[counts].max(axis=-1, keepdims=True))
+        p, g = powers / powers.sum(axis=-1, keepdims=True), np.eye(x.shape[-1])[label[counts]]
+        share = by_class[: x.shape[-1]] * g.any(axis=0)
+        share = share / share.sum()
+        overlap, area = (p * g).sum(axis=0), np.where(share > 0, (p**2 + g).sum(axis=0), 1)
+        total, images = total + (share * (1 - 2 * overlap / area)).sum(), images + 1
+        slope = share * (4 * overlap * p / area**2 - 2 * g / area)
+        change[counts] = p * (slope - (p * slope).sum(axis=-1, keepdims=True))
+    return total, images, changes
 
 
 def _hardest(losses, valid, keep):

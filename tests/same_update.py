@@ -37,6 +37,8 @@ MINING = {
     "all by threshold": {"threshold": 1.0, "keep": 3},
     "all by count": {"keep": 10_000},
     "hardest": {"keep": 1, "scope": "batch"},
+    "dice": {"terms": {"cross_entropy": 0.5, "dice": 2.0}},
+    "dice+threshold": {"terms": {"cross_entropy": 0.5, "dice": 2.0}, "threshold": 0.3},
 }
 WEIGHTS = {"even": None, "uneven": (0.5, 1.0, 2.5, 0.0)}
 FULL, HALF, QUARTER = [np.s_[::1, ::1]], [np.s_[::2, ::2]], [np.s_[::4, ::4]]
@@ -62,7 +64,7 @@ FINISHES = {
 AXES = {
     "accumulate": (1, 2, 4),
     "devices": (1, 2, 4),
-    "mining": ("none", "threshold", "image", "batch", "threshold+image", "threshold+batch"),
+    "mining": ("none", "threshold", "image", "batch", "threshold+image", "threshold+batch", "dice", "dice+threshold"),
     "weights": tuple(WEIGHTS),
     "network": tuple(NETWORKS),
     "finish": tuple(FINISHES),

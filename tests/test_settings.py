@@ -37,6 +37,11 @@ REFUSED = {
     "data.area": ((0, 1), (0.5,), (0.5, 2), 0.5),
     "data.ratio": ((2, 1), (-1, 1), (0, 1)),
     "data.cache": (1, "yes"),
+    "loss.terms": ({"dice": -1}, {"dice": NAN}, {"dice": "1"}, {"dize": 1.0}, ("dice",), "dice"),
+    "loss.label_smoothing": (-0.1, 1, NAN, True),
+    "loss.focal_gamma": (-0.1, 11, NAN),
+    "loss.tversky_alpha": (-0.1, 11, NAN),
+    "loss.tversky_beta": (0, 11, NAN),
     "loss.ohem_threshold": (-0.1, 1.1, NAN, True),
     "loss.ohem_keep": (-1, 0.5, INF),
     "loss.ohem_scope": ("crop",),
@@ -102,6 +107,9 @@ TOGETHER = [
     ({"loss__class_weights": WEIGHTS, "loss__class_balance": 0.4}, "class_weights and loss.class_balance exclude"),
     ({"loss__class_weights": (0.0,) * 11}, "one above 0"),
     ({"loss__output_weights": {"main": 0.0}}, "leaves nothing to train"),
+    ({"loss__terms": {"cross_entropy": 0.0}}, "loss.terms leaves nothing to train"),
+    ({"loss__terms": {"dice": 1.0, "focal": 0.0}, "loss__ohem_keep": 9}, "ohem_threshold choose pixels, and dice of"),
+    ({"loss__terms": {"lovasz": 1.0}, "loss__ohem_threshold": 0.5}, "add one of cross_entropy, focal"),
     ({"loss__ohem_keep": 33 * 33}, "keeps everything: data.crop has 1089 pixels per image"),
     ({"loss__ohem_keep": 4 * 33 * 33, "loss__ohem_scope": "batch"}, "4356 pixels per batch"),
     ({"schedule__warmup": 20}, r"must be less than train.steps=20: shorten it too, as --config.schedule.warmup=2\b"),
@@ -161,12 +169,17 @@ def test_testing_looks_at_what_it_uses_alone():
 
 def test_what_is_set_and_changes_nothing_is_told():
     changes = {"schedule__power": 2.0, "loss__ohem_scope": "batch", "data__ratio": (1.0, 2.0), "data__aspect": 0.1}
-    changes["data__light_bands"] = ("red",)
+    changes |= {"data__light_bands": ("red",), "loss__terms": {"dice": 1.0}, "loss__label_smoothing": 0.1}
+    changes |= {"loss__focal_gamma": 1.0, "loss__tversky_alpha": 0.5, "loss__tversky_beta": 0.5}
     keys = [key.replace("__", ".") for key in changes]
     told = settings.without_effect(tiny.config(**changes), keys)
     assert told == [
         "data.ratio=(1.0, 2.0) has no effect: it needs data.area",
         "data.light_bands=('red',) has no effect: it needs data.brightness or data.contrast",
+        "loss.label_smoothing=0.1 has no effect: it needs loss.terms.cross_entropy",
+        "loss.focal_gamma=1.0 has no effect: it needs loss.terms.focal",
+        "loss.tversky_alpha=0.5 has no effect: it needs loss.terms.tversky",
+        "loss.tversky_beta=0.5 has no effect: it needs loss.terms.tversky",
         "loss.ohem_scope=batch has no effect: it needs loss.ohem_keep",
         "schedule.power=2.0 has no effect: it needs schedule.name=poly",
     ]

@@ -164,6 +164,9 @@ def test_what_makes_no_sense_for_classification_is_refused():
     np.testing.assert_allclose(weights(maps, 1.0, **one_label), [0.75, 1.5, 1])
     with pytest.raises(ConfigError, match="class_frequency=segnet is for segmentation"):
         weights(maps, 1.0, "segnet", **one_label)
+    loss = tiny.config(loss__terms={"focal": 1.0, "dice": 0.5, "lovasz": 1.0})["loss"]
+    with pytest.raises(ConfigError, match="loss.terms: dice and lovasz need regions"):
+        settings.check_loss(loss, InMemory({}, **one_label).spec)
 
 
 def test_a_network_without_a_trained_part_is_refused(tmp_path):

@@ -60,6 +60,12 @@ def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
             f"loss.class_frequency=segnet is for segmentation: {spec.name} has one class per image, which would all "
             "weigh 1; set it to all"
         )
+    regions = [name for name in losses.used(loss["terms"]) if name in losses.REGION_TERMS]
+    if classifies and regions:
+        raise ConfigError(
+            f"loss.terms: {' and '.join(regions)} need regions, and {spec.name} has one label per image; use "
+            f"{' or '.join(losses.PIXEL_TERMS)}"
+        )
     if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
         raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from did_tf import models
 from did_tf.runs.identity import last_step
+from did_tf.training import losses
 
 Config = Mapping[str, Any]
 """Resolved settings: a plain dict of the sections that experiments/base.py explains."""
@@ -31,6 +32,14 @@ def _of_data(dataset):
 def _of_loss(config):
     loss, (height, width) = config["loss"], config["data"]["crop"]
     weights, outputs, keep = loss["class_weights"], loss["output_weights"], loss["ohem_keep"]
+    terms, mines = losses.used(loss["terms"]), keep or loss["ohem_threshold"]
+    if not terms:
+        yield f"loss.terms leaves nothing to train: {dict(loss['terms'])}"
+    elif mines and not {*terms} & {*losses.PIXEL_TERMS}:
+        yield (
+            f"loss.ohem_keep and loss.ohem_threshold choose pixels, and {' and '.join(terms)} of loss.terms takes "
+            f"whole regions: set both to 0, or add one of {', '.join(losses.PIXEL_TERMS)}"
+        )
     if weights and loss["class_balance"]:
         yield (
             "loss.class_weights and loss.class_balance exclude each other: "

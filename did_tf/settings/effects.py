@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from did_tf.runs.identity import PROTOCOLS_WITH
+from did_tf.training import losses
 
 
 def _of_protocols(names):
@@ -16,6 +17,11 @@ def _of_protocols(names):
     )
 
 
+def _of_term(name):
+    """Entry for a setting of a term of the loss."""
+    return f"loss.terms.{name}", lambda c: name in losses.used(c["loss"]["terms"])
+
+
 EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.scale": ("an empty data.area", lambda c: not c["data"]["area"]),
     "data.aspect": ("an empty data.area", lambda c: not c["data"]["area"]),
@@ -24,6 +30,10 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "data.brightness or data.contrast",
         lambda c: c["data"]["brightness"] > 0 or c["data"]["contrast"] > 0,
     ),
+    "loss.label_smoothing": _of_term("cross_entropy"),
+    "loss.focal_gamma": _of_term("focal"),
+    "loss.tversky_alpha": _of_term("tversky"),
+    "loss.tversky_beta": _of_term("tversky"),
     "loss.ohem_scope": ("loss.ohem_keep", lambda c: c["loss"]["ohem_keep"] > 0),
     "loss.class_frequency": ("loss.class_balance", lambda c: c["loss"]["class_balance"] > 0),
     "train.freeze_batch_norm_from": ("train.freeze_batch_norm", lambda c: bool(c["train"]["freeze_batch_norm"])),

@@ -60,6 +60,11 @@ KINDS: dict[str, Kind] = {
     "data.area": either(EMPTY, pair(number("(0, 1]"), "(low, high)")),
     "data.ratio": pair(number("[0.01, 100]"), "(low, high)"),
     "data.cache": FLAG,
+    "loss.terms": mapping(_WEIGHT, losses.TERMS),
+    "loss.label_smoothing": _SHARE,
+    "loss.focal_gamma": number("[0, 10]"),
+    "loss.tversky_alpha": number("[0, 10]"),
+    "loss.tversky_beta": number("[0.01, 10]"),  # at 0 a class that is missed altogether would have no overlap to divide
     "loss.ohem_threshold": number("[0, 1]"),
     "loss.ohem_keep": whole("[0, inf)"),
     "loss.ohem_scope": choice(losses.SCOPES),
@@ -125,5 +130,12 @@ KINDS: dict[str, Kind] = {
 }
 """The kind of every setting but the options of the model, whose kinds the model says (`models.check_options`)."""
 
-OPEN = ("dataset.options", "loss.output_weights", "optimizer.options", "optimizer.multipliers", "evaluate.options")
+OPEN = (
+    "dataset.options",
+    "loss.terms",
+    "loss.output_weights",
+    "optimizer.options",
+    "optimizer.multipliers",
+    "evaluate.options",
+)
 """Settings that take any key: what they are passed to knows which there are."""

@@ -1,9 +1,11 @@
-"""Pixel cross entropy with ignored pixels, online hard example mining, and the average over supervised outputs."""
+"""Losses of pixels and regions with ignored pixels, online hard example mining, the average over supervised outputs."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,8 +13,14 @@ import tensorflow as tf
 
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.training import regions
 
 SCOPES = ("image", "batch")
+PIXEL_TERMS = ("cross_entropy", "focal")
+"""Terms of the loss that are means over pixels."""
+REGION_TERMS = ("dice", "generalised_dice", "tversky", "lovasz")
+"""Terms that are means over images, see `regions`."""
+TERMS = (*PIXEL_TERMS, *REGION_TERMS)
 
 
 class Chosen(NamedTuple):
@@ -38,6 +46,11 @@ class PixelCrossEntropy:
     The loss of a batch is sum(weights * losses) / sum(weights), 0 where no pixel has a weight: the sums run over the
     whole global batch, however many replicas and micro-batches it is computed in.
 
+    Other `terms` may stand beside cross entropy or in its place. Those of pixels are weighted and mined as it is, by
+    its own values. Those of regions are means over the images in which a pixel counts, 0 where there are none: a pixel
+    does if its label is not `ignore` and its class has a weight above 0, whatever mining keeps. Class weights are what
+    classes weigh in an image's mean over them. Of shifted passes each image of each pass is an image.
+
     Mining keeps the valid pixels whose true class has at most the probability `threshold`, and the `keep` with the
     largest loss: by threshold alone (keep=0), by count alone (threshold=0), or all that one of the two names
     (fcrn_online_bootstrapping.md, equation 1 and "bootstrapping"; its best setting keeps the 512 hardest of each crop).
@@ -50,6 +63,11 @@ class PixelCrossEntropy:
       scope: "image" or "batch": what `keep` counts over.
       class_weights: per class, or None for 1. The loss is the weighted mean.
       ignore: the label that doesn't count. For classification, whose ids may reach 255, one that no image has.
+      terms: {one of `PIXEL_TERMS` or `REGION_TERMS`: weight}, empty for cross entropy alone.
+      label_smoothing: in [0, 1), what part of a label is shared by all classes alike (Szegedy et al. 2016, section 7):
+        of cross entropy.
+      focal_gamma: 0 or more, the focusing parameter of focal loss (Lin et al. 2017), whose alpha is `class_weights`.
+      tversky_alpha, tversky_beta: weights of false positives and of misses, see `regions.tversky`.
 
     Raises:
       ConfigError: an attribute is out of its range.
@@ -60,6 +78,11 @@ class PixelCrossEntropy:
     scope: str = "image"
     class_weights: tuple[float, ...] | None = None
     ignore: int = IGNORE
+    terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    label_smoothing: float = 0.0
+    focal_gamma: float = 2.0
+    tversky_alpha: float = 0.3
+    tversky_beta: float = 0.7
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -74,13 +97,57 @@ class PixelCrossEntropy:
         """Whether only the hardest pixels count."""
         return self.threshold > 0 or self.keep > 0
 
+    @property
+    def plain(self) -> bool:
+        """Whether the loss of a pixel is its cross entropy, nothing else."""
+        return self._used(PIXEL_TERMS) == {"cross_entropy": 1} and not self.label_smoothing
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether there are terms of regions."""
+        return bool(self._used(REGION_TERMS))
+
     def __call__(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Cross entropy of every pixel, float32 [N, H, W], of logits [N, H, W, C] against labels [N, H, W].
+        """The weighted sum of the terms of every pixel, float32 [N, H, W], of logits [N, H, W, C], labels [N, H, W].
 
         [N] of logits [N, C] against [N] likewise. Logits may be of any float type, labels of any whole one. Where the
         label is `ignore` it is the loss of class 0, which no weight of `choose` counts.
         """
+        used = self._used(PIXEL_TERMS)
+        if not used:
+            return tf.zeros_like(labels, tf.float32)
+        logits, ids = tf.cast(logits, tf.float32), self._ids(labels)
+        entropy = cross_entropy(logits, ids)
+        of = {
+            "cross_entropy": lambda: smoothed(entropy, logits, ids, self.label_smoothing),
+            "focal": lambda: focal(entropy, self.focal_gamma),
+        }
+        return _weighted_sum({name: (weight, of[name]()) for name, weight in used.items()})
+
+    def hardness(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """What mining ranks pixels by: cross entropy, whatever the terms are. Arguments as of a call."""
         return cross_entropy(tf.cast(logits, tf.float32), self._ids(labels))
+
+    def of_regions(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of the terms of regions, float32 [N], of logits [N, H, W, C] and labels [N, H, W].
+
+        0 for an image in which no pixel counts.
+        """
+        counts, logits = self._counts(labels), tf.cast(logits, tf.float32)
+        weights = tf.constant(self.class_weights or (1.0,) * logits.shape[-1], tf.float32)
+        found = regions.regions_of(logits, self._ids(labels), counts, weights)
+        of = {
+            "dice": regions.dice,
+            "generalised_dice": regions.generalised_dice,
+            "tversky": lambda x: regions.tversky(x, self.tversky_alpha, self.tversky_beta),
+            "lovasz": regions.lovasz,
+        }
+        total = _weighted_sum({name: (weight, of[name](found)) for name, weight in self._used(REGION_TERMS).items()})
+        return tf.where(_any_of_image(counts), total, 0.0)
+
+    def images(self, labels: tf.Tensor) -> tf.Tensor:
+        """In how many images of labels [N, H, W] a pixel counts, a float32 scalar."""
+        return _count(_any_of_image(self._counts(labels)))
 
     def choose(self, losses: tf.Tensor, labels: tf.Tensor) -> Chosen:
         """The pixels of this replica that count, of losses [N, P] and labels [N, P]: all pixels of N images.
@@ -90,6 +157,13 @@ class PixelCrossEntropy:
         valid = tf.not_equal(labels, self.ignore)
         chosen, threshold = self._hardest(tf.stop_gradient(losses), valid) if self.mines else (valid, tf.constant(1.0))
         return Chosen(tf.where(chosen, self._class_weights(labels), 0.0), _count(chosen), _count(valid), threshold)
+
+    def _used(self, names):
+        return {name: weight for name, weight in used(self.terms).items() if name in names}
+
+    def _counts(self, labels):
+        valid = tf.not_equal(labels, self.ignore)
+        return valid & (self._class_weights(labels) > 0) if self.class_weights else valid
 
     def _ids(self, labels):
         return tf.where(tf.equal(labels, self.ignore), 0, tf.cast(labels, tf.int32))
@@ -111,6 +185,11 @@ class PixelCrossEntropy:
             chosen, last = chosen | first, tf.minimum(last, largest)
         chosen = (tf.reshape(chosen, tf.shape(valid)) | ~finite) & valid
         return chosen, tf.reduce_mean(tf.minimum(tf.exp(-last), 1.0))
+
+
+def used(terms: Mapping[str, float]) -> dict[str, float]:
+    """{term: weight} of `loss.terms`: of those that have one, cross entropy where none is named."""
+    return {name: weight for name, weight in (terms or {"cross_entropy": 1.0}).items() if weight}
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -139,6 +218,32 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return tf.reshape(found, tf.shape(labels)), gradient
 
     return losses(logits)
+
+
+def smoothed(entropy: tf.Tensor, logits: tf.Tensor, ids: tf.Tensor, share: float) -> tf.Tensor:
+    """Cross entropy against labels of which a share is spread over all classes alike (Szegedy et al. 2016, section 7).
+
+    (1 - share) entropy + share times the mean of the cross entropies of all classes, of which each is the entropy of
+    the label plus its logit minus that of the class.
+
+    Args:
+      entropy: float32 [...], of the labels themselves.
+      logits: float32 [..., C].
+      ids: int32 [...].
+      share: in [0, 1).
+    """
+    if not share:
+        return entropy
+    right = tf.cast(tf.one_hot(ids, logits.shape[-1]), tf.bool)
+    return entropy + share * (tf.reduce_sum(tf.where(right, logits, 0.0), -1) - tf.reduce_mean(logits, -1))
+
+
+def focal(entropy: tf.Tensor, gamma: float) -> tf.Tensor:
+    """(1 - p)^gamma times cross entropy, -log(p), float32 [...]: right pixels count less (Lin et al. 2017, equation 4).
+
+    A pixel whose probability is 1 in float32 has the slope 0: that of a power below 1 would be infinite there.
+    """
+    return tf.pow(tf.maximum(-tf.math.expm1(-entropy), 1e-20), gamma) * entropy
 
 
 def largest_of(values: tf.Tensor, keep: int, shared: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
@@ -172,6 +277,15 @@ def _top(values, keep):
 
 def _count_rows(flags):
     return tf.reduce_sum(tf.cast(flags, tf.int32), axis=1, keepdims=True)
+
+
+def _weighted_sum(terms):
+    """Of {name: (weight, values)}; the values themselves where one weighs 1."""
+    return functools.reduce(operator.add, (x if weight == 1 else weight * x for weight, x in terms.values()))
+
+
+def _any_of_image(flags):
+    return tf.reduce_any(tf.reshape(flags, [tf.shape(flags)[0], -1]), 1)
 
 
 def _count(flags):

@@ -120,7 +120,8 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
         print(f"classes of weight 0, which are not trained: {', '.join(ignored)}")
     ohem = {key: loss[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
     ignore = NO_LABEL if spec.task == "classification" else IGNORE
-    return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem)
+    terms = {key: loss[key] for key in ("terms", "label_smoothing", "focal_gamma", "tversky_alpha", "tversky_beta")}
+    return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem, **terms)
 
 
 def memory_needed(config: Config, supervision: Supervision, devices: int) -> Need:

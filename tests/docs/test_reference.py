@@ -31,6 +31,7 @@ CHOICES = {
     "optimizer.name": (*optimizers.NAMES, "tfa.CLASS"),
     "optimizer.decay": optimizers.DECAYS,
     "optimizer.undecayed": models.PARTS,
+    "loss.terms": losses.TERMS,
     "loss.ohem_scope": losses.SCOPES,
     "loss.resolution": supervision.RESOLUTIONS,
     "train.precision": distribution.PRECISIONS,

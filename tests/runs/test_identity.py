@@ -15,6 +15,7 @@ from did_tf.runs.identity import MAY_DIFFER, flatten
 from did_tf.runs.run_folder import RunFolder, read_json
 
 OPEN = {"dataset.options.half": True, "optimizer.options.momentum": 0.5, "loss.output_weights.main": 2.0}
+OPEN |= {"loss.terms.dice": 0.5}
 OPEN |= {"optimizer.multipliers.encoder": 0.1, "evaluate.options.dropout": 0.0, "paper.miou": 60.0}
 CPU, GPU = ("/job:localhost/replica:0/task:0/device:" + name for name in ("CPU:0", "GPU:0"))
 CONTENT = {"split": "train", "samples": 3, "fingerprint": "abc", "meaning": "pixels"}

@@ -31,6 +31,7 @@ RECIPE = {
     "train__freeze_batch_norm": "all",
     "train__shifted_passes": True,
 }
+REGIONS = {"loss__terms": {"focal": 0.5, "tversky": 1.0, "lovasz": 1.0}, "loss__ohem_keep": 50}
 # settings, and the part of the batch
 CASES = {
     "one": (ONE,),
@@ -40,6 +41,8 @@ CASES = {
     "two, compiled": ({**TWO, "train__jit_compile": True},),
     "two, mining": ({**TWO, "loss__ohem_keep": 50},),
     "two, mining, compiled": ({**TWO, "loss__ohem_keep": 50, "train__jit_compile": True},),
+    "regions, one": ({**ONE, **REGIONS},),
+    "regions, two": ({**TWO, **REGIONS, "train__sync_batch_norm": True},),
     "first half": (ONE, "0", "2"),
     "second half": (ONE, "2", "4"),
     "recipe, one": ({**ONE, **RECIPE},),
@@ -75,7 +78,7 @@ def updates(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["", "recipe, "])
+@pytest.mark.parametrize("kind", ["", "regions, ", "recipe, "])
 def test_devices_equal_one(updates, kind):
     """Though the two compute their features again."""
     one, two = updates[f"{kind}one"], updates[f"{kind}two"]

@@ -57,7 +57,7 @@ def by_name(cases):
 QUICK = {
     **same_update.AXES,
     "devices": (1, 2),
-    "mining": ("none", "threshold", "image", "batch", "threshold+batch"),
+    "mining": ("none", "threshold", "image", "batch", "threshold+batch", "dice+threshold"),
     "network": ("one", "features", "shifted"),
 }
 FAST = [*by_name(covering(QUICK.values(), 2)), "2,2,hardest,uneven,one,plain"]

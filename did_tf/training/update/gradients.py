@@ -93,7 +93,7 @@ class Gradients:
         weights = _stacked(known.weights, self._turns)
 
         def take(turn, gradients, losses):
-            mine = Shares(tf.nest.map_structure(lambda x: x[turn], weights), known.divisors, known.chosen)
+            mine = known._replace(weights=tf.nest.map_structure(lambda x: x[turn], weights))
             more, terms, _ = self._of_turn(passes_of(turn), mine)
             return turn + 1, _sums(gradients, more), _sums(losses, terms)
 
@@ -151,7 +151,7 @@ class Gradients:
             with tf.control_dependencies([*found[-1].values()] if found else []), only_looking():
                 with self._within(one):
                     outputs = self.supervision.network(tf.identity(one.image), training=True)
-                found.append(self._losses_of(outputs, one))
+                found.append(self._of_outputs(self.pixel_loss.hardness, outputs, one))
         return found
 
     @contextlib.contextmanager
@@ -160,8 +160,24 @@ class Gradients:
         with random_seed(one.seed), self.supervision.within(one.shift):
             yield
 
-    def _losses_of(self, outputs, one):
-        return {output: self.pixel_loss(outputs[output], one.targets[output]) for output in self.supervision.weights}
+    def _of_outputs(self, function, outputs, one):
+        return {output: function(outputs[output], one.targets[output]) for output in self.supervision.weights}
+
+    def _hardness(self, losses, outputs, one):
+        """What mining ranks by: the losses themselves where they are nothing else."""
+        return losses if self.pixel_loss.plain else self._of_outputs(self.pixel_loss.hardness, outputs, one)
+
+    def _terms(self, losses, outputs, one, known, number):
+        """What a pass adds to the loss of each output."""
+        terms = [
+            tf.math.divide_no_nan(tf.reduce_sum(losses[output] * weights), divisor)
+            for (output, weights), divisor in zip(known.weights[number].items(), known.divisors)
+        ]
+        if not self.pixel_loss.has_regions:
+            return terms
+        regions = self._of_outputs(self.pixel_loss.of_regions, outputs, one)
+        means = [tf.math.divide_no_nan(tf.reduce_sum(regions[name]), n) for name, n in zip(regions, known.images)]
+        return _sums(terms, means)
 
     def _of_pass(self, one, known, number):
         with self._within(one):
@@ -169,12 +185,9 @@ class Gradients:
         outputs = {output: outputs[output] for output in self.supervision.weights}
         with tf.GradientTape() as tape:
             tape.watch(outputs)
-            losses = self._losses_of(outputs, one)
-            known = known or self._shares([one], [losses])
-            terms = [
-                tf.math.divide_no_nan(tf.reduce_sum(losses[output] * weights), divisor)
-                for (output, weights), divisor in zip(known.weights[number].items(), known.divisors)
-            ]
+            losses = self._of_outputs(self.pixel_loss, outputs, one)
+            known = known or self._shares([one], [self._hardness(losses, outputs, one)])
+            terms = self._terms(losses, outputs, one, known, number)
             total = tf.add_n([weight * term for weight, term in zip(self.supervision.weights.values(), terms)])
             scaled = total * self.scale
         slopes = tape.gradient(scaled, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -40,11 +40,14 @@ class Shares(NamedTuple):
       weights: of each pass {output: weights of its pixels, float32, like its labels}.
       divisors: of each output the sum of the weights over all passes and replicas, a float32 scalar.
       chosen: of the first output, all passes of this replica together.
+      images: of each output how many images count over all passes and replicas, a float32 scalar; empty without terms
+        of regions.
     """
 
     weights: list[dict[str, tf.Tensor]]
     divisors: list[tf.Tensor]
     chosen: Chosen
+    images: list[tf.Tensor]
 
 
 def split(
@@ -83,16 +86,19 @@ def shares(
       micro_batches: how many there are; of each, the passes follow each other.
     """
     weights: list[dict[str, tf.Tensor]] = [{} for _ in passes]
-    chosen = []
+    chosen, images = [], []
     for output in passes[0].targets:
         labels = [one.targets[output] for one in passes]
         ranked = [found[output] for found in losses]
         chosen.append(pixel_loss.choose(_joined(ranked, micro_batches), _joined(labels, micro_batches)))
         for mine, part in zip(weights, _parted(chosen[-1].weights, labels, micro_batches)):
             mine[output] = part
+        if pixel_loss.has_regions:
+            images.append(tf.add_n([pixel_loss.images(part) for part in labels]))
     context = tf.distribute.get_replica_context()
     sums = [tf.reduce_sum(found.weights) for found in chosen]
-    return Shares(weights, context.all_reduce(tf.distribute.ReduceOp.SUM, sums), chosen[0])
+    reduced = context.all_reduce(tf.distribute.ReduceOp.SUM, [*sums, *images])
+    return Shares(weights, reduced[: len(sums)], chosen[0], reduced[len(sums) :])
 
 
 @contextlib.contextmanager

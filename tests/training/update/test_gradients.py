@@ -56,7 +56,12 @@ def updated(train_step, shape=SHAPE):
 MINING = {"loss": {"keep": 20}, "accumulate": 2}
 
 
-@pytest.mark.parametrize("options", [{}, pytest.param(MINING, marks=pytest.mark.slow)], ids=str)
+REGIONS = {"loss": {"terms": {"focal": 1.0, "generalised_dice": 1.0, "lovasz": 1.0}, "threshold": 0.4}, "parts": 2}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, *(pytest.param(x, marks=pytest.mark.slow) for x in (MINING, REGIONS))], ids=str
+)
 def test_a_compiled_update_is_that_of_tensorflow(options):
     """The same features are dropped, too."""
     told, weights = updated(step_of(**options))

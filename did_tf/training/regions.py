@@ -1,0 +1,107 @@
+"""Losses of an image as a whole: how far each class's predicted region is from the labelled one.
+
+All take `Regions` and give float32 [N], a loss in [0, 1] of each image. A mean over classes is one over those that the
+image's labels show (the "present" classes of Berman et al. 2018): without them there is nothing to overlap with, and
+what is wrongly predicted of an absent class is missing from a present one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Regions(NamedTuple):
+    """What is predicted and what is there; both are 0 at pixels that don't count.
+
+    Attributes:
+      predicted: [N, P, C] float32, probabilities.
+      true: [N, P, C] float32, 1 for the pixel's class.
+      shares: [N, C] float32, of each class in a mean over those that are present; their sum is 1, or 0 where no pixel
+        counts.
+    """
+
+    predicted: tf.Tensor
+    true: tf.Tensor
+    shares: tf.Tensor
+
+
+def regions_of(logits: tf.Tensor, ids: tf.Tensor, counts: tf.Tensor, class_weights: tf.Tensor) -> Regions:
+    """`Regions` of float32 logits [N, ..., C], int32 ids [N, ...] and whether pixels count, bool [N, ...].
+
+    `class_weights`: [C] float32, what classes weigh in a mean over them.
+    """
+    classes = logits.shape[-1]
+    counts = tf.reshape(counts, [tf.shape(counts)[0], -1, 1])
+    shape = [tf.shape(counts)[0], -1, classes]
+    predicted = tf.where(counts, tf.reshape(tf.nn.softmax(logits), shape), 0.0)
+    true = tf.where(counts, tf.reshape(tf.one_hot(ids, classes), shape), 0.0)
+    weights = tf.reduce_max(true, 1) * class_weights
+    return Regions(predicted, true, tf.math.divide_no_nan(weights, tf.reduce_sum(weights, 1, keepdims=True)))
+
+
+def dice(regions: Regions) -> tf.Tensor:
+    """1 - 2 sum(p g) / (sum(p^2) + sum(g^2)), the mean over classes (Milletari et al. 2016, V-Net, section 3)."""
+    squares = _area(tf.square(regions.predicted)) + _area(regions.true)
+    return _mean(1 - tf.math.divide_no_nan(2 * _overlap(regions), squares), regions)
+
+
+def generalised_dice(regions: Regions) -> tf.Tensor:
+    """1 - 2 sum_c(w sum(p g)) / sum_c(w sum(p + g)), w = 1 / sum(g)^2 (Sudre et al. 2017, "GDL").
+
+    Small regions count as much as large ones. Class weights are factors of w.
+    """
+    area = _area(regions.true)
+    weights = tf.math.divide_no_nan(regions.shares, tf.square(area))
+    overlap = tf.reduce_sum(weights * _overlap(regions), 1)
+    areas = tf.reduce_sum(weights * (_area(regions.predicted) + area), 1)
+    return 1 - tf.math.divide_no_nan(2 * overlap, areas)
+
+
+def tversky(regions: Regions, alpha: float, beta: float) -> tf.Tensor:
+    """1 - TP / (TP + alpha FP + beta FN), the mean over classes (Salehi et al. 2017).
+
+    Of alpha = beta = 0.5 it is a Dice without squares. A larger beta asks for fewer misses, a larger alpha for fewer
+    false alarms. `beta` must be above 0.
+    """
+    overlap = _overlap(regions)
+    false, missed = _area(regions.predicted) - overlap, _area(regions.true) - overlap
+    return _mean(1 - tf.math.divide_no_nan(overlap, overlap + alpha * false + beta * missed), regions)
+
+
+def lovasz(regions: Regions) -> tf.Tensor:
+    """The Lovasz extension of 1 - IoU at the errors |g - p|, the mean over classes (Berman et al. 2018).
+
+    Errors are summed up from the largest to the smallest, each times what it adds to 1 - IoU where all larger ones are
+    errors too. Pixels that don't count have the error 0.
+    """
+    pixels = tf.shape(regions.true)[1]
+    true = tf.transpose(regions.true, [0, 2, 1])
+    errors, order = tf.math.top_k(tf.abs(true - tf.transpose(regions.predicted, [0, 2, 1])), pixels)
+    steps = tf.stop_gradient(_jaccard_steps(tf.gather(tf.cast(true, tf.int32), order, batch_dims=2)))
+    return _mean(tf.reduce_sum(errors * steps, 2), regions)
+
+
+def _jaccard_steps(true):
+    """[N, C, P] of 0 and 1 -> float32: what each pixel adds to 1 - IoU when it is wrong after those before it.
+
+    A pixel of the class leaves the intersection: 1 / union. Another one joins the union, which was one less: a fraction
+    of its own, for the difference of two ratios near each other would be lost in float32.
+    """
+    area, seen = tf.reduce_sum(true, 2, keepdims=True), tf.cumsum(true, 2)
+    common = tf.cast(area - seen, tf.float32)
+    union = tf.cast(area + tf.range(1, tf.shape(true)[2] + 1) - seen, tf.float32)
+    return tf.where(true > 0, 1 / union, tf.math.divide_no_nan(common, union * (union - 1)))
+
+
+def _overlap(regions):
+    return _area(regions.predicted * regions.true)
+
+
+def _area(pixels):
+    return tf.reduce_sum(pixels, 1)
+
+
+def _mean(of_classes, regions):
+    return tf.reduce_sum(regions.shares * of_classes, 1)
