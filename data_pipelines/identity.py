@@ -17,8 +17,11 @@ from data_pipelines.spec import MASK, Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
-LATER = ("aliases", "rest", "labels_soft", "masks_overlap", "nodata_rule", "nodata_tags")
-"""What it says since version 0.4.0. Left out where it is as it was before, so that older runs and records go on."""
+LATER = (
+    *("aliases", "rest", "labels_soft", "masks_overlap", "nodata_rule", "nodata_tags"),  # since version 0.4.0
+    *("shapes", "label_property"),
+)
+"""What it did not always say. Left out where it is as it was before, so that older runs and records go on."""
 
 
 def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False) -> dict[str, Any]:

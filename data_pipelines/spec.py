@@ -65,6 +65,8 @@ class DatasetSpec:
       labels_soft: "nearest": a value in a label stands for the nearest id or colour; a number: of two classes, the one
         with the lower id has what is below; "": values are what they are.
       masks_overlap: where masks of several classes overlap, whether the last of these counts; else they are refused.
+      shapes: (name in files of annotations, class or `IGNORE`) where labels are such files, and not images.
+      label_property: by which property of a shape it has its name, in files that have several.
 
     Raises:
       ValueError: two of these contradict each other, or `task` or `dtype` is unknown.
@@ -90,6 +92,8 @@ class DatasetSpec:
     rest: int | None = None
     labels_soft: str | float = ""
     masks_overlap: bool = False
+    shapes: tuple[tuple[str, int], ...] = ()
+    label_property: str = ""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

@@ -13,7 +13,7 @@ from data_pipelines.spec import DatasetSpec
 
 def problems(spec: DatasetSpec, found: Sequence[Survey]) -> list[str]:
     """A line where labels that hold ids show one of them in other colours in other files."""
-    if spec.label_colours:
+    if spec.label_colours or spec.shapes:
         return []
     whole = [sample for one in found for sample, there in zip(one.images, one.readable) if there]
     paths = dict.fromkeys(sample.label for sample in whole if sample.label)

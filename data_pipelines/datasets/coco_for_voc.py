@@ -16,6 +16,7 @@ from data_pipelines.datasets import pascal_voc
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.inside import is_inside
 from data_pipelines.memory import check_room
+from data_pipelines.reading.shapes import decode_runs, fill
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Sample
 
 # COCO's names of VOC's classes, where they differ. The other 60 of its 80 classes are background.
@@ -210,80 +211,6 @@ def draw(region: Region, label: np.ndarray) -> None:
         if len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
             raise ValueError(f"a polygon of {len(corners)} coordinates is none")
         fill(corners.reshape(-1, 2), label, region.value)
-
-
-def fill(corners: np.ndarray, label: np.ndarray, value: int) -> None:
-    """Sets the pixels of `label` [H, W] whose centres are in a polygon; a pixel (row, column) is centred at + 0.5.
-
-    A centre is inside where an odd number of sides is to the left of it.
-
-    Args:
-      corners: [N, 2], (x, y) in pixels.
-      label: uint8, is changed.
-      value: class id or `IGNORE`.
-    """
-    height, width = label.shape
-    start, end = corners.astype(np.float64), np.roll(corners, -1, axis=0).astype(np.float64)
-    # The rows that a side crosses, from its upper end on and without its lower one.
-    rows = np.ceil(np.sort([start[:, 1], end[:, 1]], axis=0) - 0.5).clip(0, height).astype(int)
-    times = rows[1] - rows[0]
-    side = np.arange(len(corners)).repeat(times)
-    row = np.arange(len(side)) - (times.cumsum() - times - rows[0])[side]
-    if not row.size:
-        return
-    part = (row + 0.5 - start[side, 1]) / (end - start)[side, 1]
-    x = start[side, 0] + part * (end - start)[side, 0]
-    column = np.ceil(x - 0.5).clip(0, width).astype(int)
-    top, left, size = row.min(), column.min(), (np.ptp(row) + 1, np.ptp(column) + 1)
-    sides = np.bincount((row - top) * size[1] + column - left, minlength=size[0] * size[1]).reshape(size)
-    part = label[top : top + size[0], left : left + size[1]]
-    part[(sides.cumsum(axis=1) % 2 == 1)[:, : part.shape[1]]] = value
-
-
-def decode_runs(runs: dict, shape: tuple[int, ...]) -> np.ndarray:
-    """Mask [H, W] bool of run lengths in COCO's format, down the columns: of zeros, ones, zeros, ...
-
-    Args:
-      runs: {"size": [H, W], "counts": lengths, as a list or compressed to a string}.
-      shape: (H, W) of the image.
-
-    Raises:
-      ValueError: they don't fit the image.
-    """
-    if not {"size", "counts"} <= runs.keys():
-        raise ValueError("runs without size or counts")
-    counts = runs["counts"]
-    counts = np.array(_uncompressed(counts) if isinstance(counts, str) else counts, np.int64)
-    if tuple(runs["size"]) != tuple(shape):
-        raise ValueError(f"runs of size {runs['size']} in an image of {list(shape)} (height, width)")
-    if (counts < 0).any() or counts.sum() != shape[0] * shape[1]:
-        raise ValueError(f"runs of {counts.sum()} pixels in an image of {shape[0] * shape[1]}")
-    values = np.arange(len(counts)) % 2 == 1
-    return values.repeat(counts).reshape(shape[::-1]).T
-
-
-def _uncompressed(text):
-    """Run lengths of COCO's strings.
-
-    A number is a series of characters from "0" (48) on, its lowest five bits first; bit 5 says that more follow, and
-    the highest bit of the last five is the sign. From the fourth on, what is stored is the difference to the run
-    before the last.
-    """
-    counts: list[int] = []
-    value = bits = 0
-    for character in text:
-        code = ord(character) - 48
-        value |= (code & 31) << bits
-        bits += 5
-        if bits > 60:
-            raise ValueError("a run of more pixels than there can be")
-        if code & 32:
-            continue
-        if code & 16:
-            value -= 1 << bits
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = bits = 0
-    return counts
 
 
 def _file(entry):

@@ -9,9 +9,13 @@ from data_pipelines.datasets.pascal_voc import colour
 from data_pipelines.own_data import values
 from data_pipelines.spec import IGNORE, DataError
 
-KEYS = ("labels_hold", "classes", "label_colours", "palette", "void", "rest", "labels_soft", "masks_overlap")
+KEYS = (
+    *("labels_hold", "classes", "label_colours", "palette", "void", "rest", "labels_soft", "masks_overlap"),
+    "label_property",
+)
 MOST_CLASSES = IGNORE  # ids 0 to 254
-IDS, COLOURS, MASKS = HOLDS = ("ids", "colours", "masks")
+IDS, COLOURS, MASKS, SHAPES = HOLDS = ("ids", "colours", "masks", "shapes")
+DRAWN = (MASKS, SHAPES)  # in which something may lie in none
 OTHERS = "others"  # in `void`: whatever no class has
 NEAREST = "nearest"
 LAST = "last"
@@ -36,6 +40,8 @@ def read_classes(content: dict[str, Any]) -> dict[str, Any]:
         "label_colours": (),
         "aliases": (),
         "masks": tuple(zip(keys, numbers)) if holds == MASKS else (),
+        "shapes": _shapes(content, keys, numbers) if holds == SHAPES else (),
+        "label_property": _label_property(content, holds),
         "rest": rest,
         **_void(content, holds),
         "masks_overlap": _overlap(content, holds),
@@ -65,18 +71,21 @@ def _named(classes, holds, rest):
     if isinstance(classes, list):
         values.refuse_repeats(given, "classes")
         folders = tuple(name for name in names if name != rest)
-        return (folders, folders, names) if holds == MASKS else ((), names, names)
-    keys = tuple(_mask_key(key) if holds == MASKS else values.label_id(key, "classes") for key in classes)
+        return (folders, folders, names) if holds == MASKS else (names if holds == SHAPES else (), names, names)
+    keys = tuple(READ_KEY.get(holds, values.label_id)(key, "classes") for key in classes)
     values.refuse_repeats(keys, "the ids of classes")
     return keys, given, names
 
 
-def _mask_key(key):
+def _mask_key(key, what):
     """A folder of masks; or with a star, what else the names of masks hold."""
-    key = values.text(key, "classes")
+    key = values.text(key, what)
     if "*" in key and not re.fullmatch(r"([^*]*/)?(\*/[^*/]+|[^*/]*\*[^*/]*)", key):
         raise DataError(f"classes: {key!r} must be a folder, or have one star for the name, as '*_car' or '*/car'")
     return key
+
+
+READ_KEY = {MASKS: _mask_key, SHAPES: values.text}
 
 
 def _ids(ids, numbers, own):
@@ -122,7 +131,9 @@ def _filled(names, given):
 
 def _void(content, holds):
     void = _listed_void(content)[0]
-    if holds == MASKS and void:
+    if holds == SHAPES:
+        void = [values.text(name, "void") for name in void]
+    elif holds == MASKS and void:
         raise DataError(f"void is {void!r}, but labels_hold is {MASKS}: say {OTHERS}, or leave it out")
     return {
         "void_colours": tuple(values.colour(value, "void") for value in void) if holds == COLOURS else (),
@@ -143,15 +154,15 @@ def _rest(content, holds, names):
     """(class or `IGNORE` of all that no class has, or None where that is refused; names with that class)."""
     others = _listed_void(content)[1]
     if "rest" not in content:
-        if holds == MASKS and not others:
+        if holds in DRAWN and not others:
             raise DataError(
-                f"labels_hold is {MASKS}: say what lies in none of them, a class (rest: background) or void ({OTHERS})"
+                f"labels_hold is {holds}: say what lies in none of them, a class (rest: background) or void ({OTHERS})"
             )
         return (IGNORE if others else None), names
     if others:
         raise DataError(f"void is {OTHERS}, and rest names a class: others can't be both")
     name = values.text(content["rest"], "rest")
-    if name not in names and holds == MASKS:
+    if name not in names and holds in DRAWN:
         return 0, (name, *names)
     if name not in names:
         raise DataError(f"rest names {name!r}, which is no class{values.nearest(name, names)}")
@@ -161,6 +172,8 @@ def _rest(content, holds, names):
 def _soft(content, holds, found):
     """ "", `NEAREST` or a threshold."""
     soft = content.get("labels_soft", "")
+    if soft and holds == SHAPES:
+        raise DataError(f"labels_soft is given, but labels_hold is {SHAPES}, which have sharp edges: leave it out")
     if isinstance(soft, str) and soft in ("", NEAREST):
         return soft
     if not values.is_number(soft):
@@ -176,3 +189,16 @@ def _overlap(content, holds):
     if "masks_overlap" in content and holds != MASKS:
         raise DataError(f"masks_overlap is given, but labels_hold is {holds}: leave it out")
     return "masks_overlap" in content and values.choice(content["masks_overlap"], (LAST,), "masks_overlap") == LAST
+
+
+def _shapes(content, keys, numbers):
+    """(name in the files, class or `IGNORE`) of all that are known."""
+    void = _listed_void(content)[0]
+    values.refuse_repeats([*keys, *void], "the names of classes and void")
+    return (*zip(keys, numbers), *((name, IGNORE) for name in void))
+
+
+def _label_property(content, holds):
+    if "label_property" in content and holds != SHAPES:
+        raise DataError(f"label_property is given, but labels_hold is {holds}: leave it out")
+    return values.text(content["label_property"], "label_property") if "label_property" in content else ""

@@ -10,15 +10,18 @@
       - {folder: ../depth, bands: [depth], dtype: uint16, suffix: "", prefix: ""}
     bands: [red, green, blue]         # names, or how many
     dtype: uint8                      # of the image files: uint8, uint16, float32
-    labels_hold: ids                  # or colours, those of the palette; or masks, one per class
-    classes: [road, car]              # ids 0, 1, ...; or others {7: road, 8: road, 26: car}; of masks {FOLDER: car}
+    labels_hold: ids                  # or colours, those of the palette; or masks, one per class; or shapes: files of
+                                      # labelme, COCO, GeoJSON, VIA, CVAT; labels may then be one file
+    label_property: kind              # by which shapes of GeoJSON and VIA are called
+    classes: [road, car]              # ids 0, 1, ...; or others {7: road, 8: road, 26: car}; of masks {FOLDER: car},
+                                      # of shapes {NAME: car}
     palette: {road: [128, 64, 128]}   # classes without get a colour
     label_colours: {road: [1, 1, 1]}  # in labels, where they are others than in pictures; or several, in a list
     nodata: 0                         # pixel value that stands for none, also .nan, beside what files say themselves
     nodata_rule: all                  # a pixel is void where all bands have no data; or any: where one has none
     nodata_tags: both                 # whose nodata tags, masks and alpha count: both, images, labels, none
     void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class; or others
-    rest: road                        # class of what is in none: of other ids or colours, transparent, in no mask
+    rest: road                        # class of what is in none: other ids or colours, transparent, in no mask or shape
     labels_soft: nearest              # edges are soft: a value is the nearest class's; or where the upper of two begins
     masks_overlap: last               # the last class counts where masks overlap
     splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]};
@@ -58,10 +61,10 @@ class Description:
     Attributes:
       path: of the file.
       parts: where the bands come from, the images' own first.
-      labels: folder of the labels.
+      labels: folder of the labels, or the file of annotations of all images.
       label_suffix, label_prefix: what ends and begins their names.
       classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
-        nodata, nodata_rule, nodata_tags: as of a `DatasetSpec`.
+        nodata, nodata_rule, nodata_tags, shapes, label_property: as of a `DatasetSpec`.
       masks: (folder below `labels`, or with a star for the name, class) of each, where every class has own masks.
       splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
       group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
@@ -85,6 +88,8 @@ class Description:
     labels_soft: str | float
     masks_overlap: bool
     masks: tuple[tuple[str, int], ...]
+    shapes: tuple[tuple[str, int], ...]
+    label_property: str
     nodata: float | None
     nodata_rule: str
     nodata_tags: str

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.identity import fingerprint
-from data_pipelines.own_data import band_statistics, nodata
+from data_pipelines.own_data import band_statistics, nodata, shapes
 from data_pipelines.own_data.band_statistics import Statistics
 from data_pipelines.own_data.description import NAMES, REGION, read_description
 from data_pipelines.own_data.matching import find_samples
@@ -88,6 +88,19 @@ class Folders(FileDataset):
     def read_unmasked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """(image, label, void pixels or None), see `Dataset`."""
         return self._read_unmasked(sample)
+
+    def read_label(self, sample: Sample) -> np.ndarray:
+        """As of `FileDataset`, or drawn. Raises `DataError`."""
+        if not self.spec.shapes:
+            return super().read_label(sample)
+        assert sample.image is not None and sample.label is not None
+        return shapes.read(sample.label, sample.image, self.spec, sample.window)
+
+    def _read_unmasked(self, sample):
+        if not self.spec.shapes:
+            return super()._read_unmasked(sample)
+        image, void = self.read_masked(sample)
+        return image, self.read_label(sample), void  # of one size, as it is drawn so
 
     def odd_files(self, samples: Sequence[Sample]) -> list[str]:
         """Lines on files whose nodata tags differ from those of the others, or from dataset.yaml."""
@@ -202,6 +215,8 @@ def _spec(description, statistics, counts):
         rest=description.rest,
         labels_soft=description.labels_soft,
         masks_overlap=description.masks_overlap,
+        shapes=description.shapes,
+        label_property=description.label_property,
         dtype=description.dtype,
         band_names=description.bands,
         nodata=description.nodata,

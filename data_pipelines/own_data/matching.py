@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from data_pipelines.own_data import masks
+from data_pipelines.own_data import masks, shapes
 from data_pipelines.own_data.description import NAMES, Description
 from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parts import Part
@@ -30,6 +30,8 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
     label = label_part(description)
     labels = masks.by_class(description, label) if description.masks else [label]
     everything = (*description.parts, *labels)
+    if description.shapes:
+        return _with_shapes(description, label, quiet)
     found = [list_files(part, everything, IMAGES) for part in description.parts]
     of_labels = [list_labels(part, everything, bool(description.labels_soft)) for part in labels]
     masks_of = masks.of_images(description, of_labels)
@@ -51,6 +53,35 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
         )
         for name in names
     ]
+
+
+def list_shapes(label: Part, images: Mapping[str, Path], by: str) -> dict[str, Path]:
+    """Name of an image -> its file of annotations, as of `shapes.of_images`. Raises `DataError`.
+
+    Args:
+      label: the folder of such files, or the one file.
+      images: name -> path.
+      by: property that says what a shape shows, or "".
+    """
+    single = shapes.is_file(label.folder)
+    files = {label.folder.stem: label.folder} if single else list_files(label, [label], shapes.FILES)
+    return shapes.of_images(files, single, images, by)
+
+
+def _with_shapes(description, label, quiet):
+    """As `find_samples`, where labels are files of annotations; they may lie among the images."""
+    found = [list_files(part, description.parts, IMAGES) for part in description.parts]
+    labels = list_shapes(label, found[0], description.label_property)
+    names = sorted(set.intersection(*map(set, found), labels))
+    if not names:
+        raise DataError(
+            f"{description.path}: no file of {description.parts[0].folder} belongs to one of {label.folder}: the first "
+            f"are {min(found[0])!r} and {min(labels)!r}"
+        )
+    if not quiet:
+        tell_leftovers([*found, labels], [*(part.folder for part in description.parts), label.folder], names)
+    image, *extras = found
+    return [Sample(name, image[name], labels[name], extras=tuple(part[name] for part in extras)) for name in names]
 
 
 def label_part(description: Description) -> Part:

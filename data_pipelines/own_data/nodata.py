@@ -25,7 +25,7 @@ def differences(description: Description, samples: Sequence[Sample]) -> list[str
         known = description.nodata is not None and can_be(description.nodata, part.dtype)
         what = f"files of {', '.join(part.bands)}" if number else "images"
         lines += _lines(what, paths, {description.nodata} if known else set())
-    if description.nodata_tags in OF_LABELS and description.rest != IGNORE:
+    if description.nodata_tags in OF_LABELS and description.rest != IGNORE and not description.shapes:
         void = {*description.void_ids, IGNORE} - {*description.label_ids}
         lines += _lines("labels", [sample.label for sample in samples if sample.label], set(), void)
     return lines

@@ -22,6 +22,7 @@ from data_pipelines.drafting.label_looks import labels_of
 from data_pipelines.drafting.lines import bare
 from data_pipelines.drafting.naming import Affix
 from data_pipelines.drafting.nodata_lines import nodata_lines
+from data_pipelines.drafting.shape_labels import Shapes, are_shapes, find_shapes, shape_lines
 from data_pipelines.drafting.sizes import check_channels, compare, compare_places
 from data_pipelines.drafting.splits import check_folders, draft_splits
 from data_pipelines.own_data.description import NAMES
@@ -47,6 +48,7 @@ class _Pairs(NamedTuple):
       labels: name -> path of all labels.
       masks: of the classes, if labels are that.
       images: how many there are, also without label.
+      shapes: what labels are, if they are files of annotations.
     """
 
     parts: list[Part]
@@ -55,6 +57,7 @@ class _Pairs(NamedTuple):
     labels: Mapping[str, Path]
     masks: Masks | None
     images: int
+    shapes: Shapes | None = None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--images", required=True, metavar="DIR", help="folder of the images; several: '{train,val}/images'"
     )
-    parser.add_argument("--labels", required=True, metavar="DIR", help="folder of the labels; it may be the same")
+    parser.add_argument(
+        "--labels", required=True, metavar="DIR", help="folder of the labels, maybe the same; or a file of annotations"
+    )
     parser.add_argument(
         "--extras", nargs="+", default=[], metavar="DIR", help="folders of further bands, such as depth"
     )
@@ -94,19 +99,20 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     Raises:
       DataError: files are missing or unreadable, or differ in what they hold.
     """
-    files = find_files(image_folder, label_folder, extra_folders)
-    pairs, notes = _pair_up(files)
+    pairs, notes = _look(image_folder, label_folder, extra_folders)
     kinds = [kind_of(part.folder, list(own.values())) for part, own in zip(pairs.parts, pairs.found)]
     bands = band_names(pairs.parts, [kind.bands for kind in kinds])
     places_of_images = [place for place, _ in places(pairs.parts[0].folder)]
     may_have_lists = [*(place.parent for place in places_of_images), *places_of_images, folder]
     splits = draft_splits(pairs.parts[0], pairs.found[0], may_have_lists, folder)
-    notes = [*files.notes, *([] if pairs.masks else left_note(files)), *notes, *splits.notes]
+    notes += splits.notes
     of_labels, choices, what = _label_lines(pairs)
     of_nodata, told = nodata_lines(kinds, pairs.found)
     names = list(pairs.found[0])
-    choices += told + compare(pairs.found[0], pairs.labels, names)
-    for other in (*pairs.found[1:], pairs.labels):
+    choices += told
+    if not pairs.shapes:
+        choices += compare(pairs.found[0], pairs.labels, names)
+    for other in (*pairs.found[1:], *([] if pairs.shapes else [pairs.labels])):
         choices += compare_places(pairs.found[0], other, names)
     lines = [
         f"# Drafted from {pairs.images} images and {len(pairs.labels)} labels, {len(names)} of them pairs.",
@@ -124,6 +130,30 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     of_bands = f"{total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}"
     summary = f"{len(names)} pairs; {of_bands}; {what}"
     return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+
+
+def _look(images, labels, extras):
+    """(`_Pairs` of what the user's folders hold, lines on what was chosen and left out)."""
+    if are_shapes(images, labels):
+        return _with_shapes(images, labels, extras), []
+    files = find_files(images, labels, extras)
+    pairs, notes = _pair_up(files)
+    return pairs, [*files.notes, *([] if pairs.masks else left_note(files)), *notes]
+
+
+def _with_shapes(images, labels, extras):
+    parts, label = [Part(folder, "", (), "") for folder in (images, *extras)], Part(labels, "", (), "")
+    found = [list_files(part, parts, IMAGES) for part in parts]
+    shapes = find_shapes(label, found[0])
+    names = sorted(set.intersection(*map(set, found), shapes.labels))
+    if not names:
+        raise DataError(
+            f"no image of {images} has the name of a file of {labels}: the first are {min(found[0])!r} and "
+            f"{min(shapes.labels)!r}"
+        )
+    tell_leftovers([*found, shapes.labels], [images, *extras, labels], names)
+    fitting = [{name: files[name] for name in names} for files in found]
+    return _Pairs(parts, label, fitting, shapes.labels, None, len(found[0]), shapes)
 
 
 def _pair_up(files):
@@ -153,6 +183,8 @@ def _pair_up(files):
 
 def _label_lines(pairs):
     """(lines of the dataset.yaml on what labels hold, lines on what was chosen, how many classes that are)."""
+    if pairs.shapes:
+        return shape_lines(pairs.shapes, pairs.found[0])
     if pairs.masks:
         return *mask_lines(*looked_at(pairs.masks.files)), f"masks of {len(pairs.masks.files)} classes"
     looks = labels_of([pairs.labels[name] for name in pairs.found[0]])

@@ -137,6 +137,8 @@ CHANGES = {
     "masks_overlap": True,
     "nodata_rule": "any",
     "nodata_tags": "images",
+    "shapes": (("pole", 1),),
+    "label_property": "kind",
 }
 
 

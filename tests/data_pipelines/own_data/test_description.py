@@ -78,7 +78,7 @@ def test_every_class_has_a_colour_of_its_own(tmp_path):
         ({"palette": {"grond": [0, 0, 0]}}, "palette names 'grond', which is no class, did you mean 'ground'"),
         ({"palette": {"ground": [0, 0, 256]}}, "palette.ground must be a colour [red, green, blue] of 0 to 255"),
         ({"palette": {"ground": [0, 0]}}, "palette.ground must be a colour"),
-        ({"labels_hold": "colors"}, "must be one of ids, colours, masks, got 'colors', did you mean 'colours'"),
+        ({"labels_hold": "colors"}, "must be one of ids, colours, masks, shapes, got 'colors', did you mean 'colours'"),
         ({"labels_hold": "colours", "palette": {"ground": [1, 2, 3]}}, "class 'water' has no colour in palette"),
         ({"labels_hold": "colours", "classes": {"1": "a"}}, "classes has ids, but labels_hold is colours"),
         ({"dtype": "int16"}, "dtype must be one of uint8, uint16, float32, got 'int16', did you mean 'uint16'"),

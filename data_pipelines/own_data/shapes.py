@@ -1,0 +1,157 @@
+"""Labels that are shapes in files of other tools: which belong to an image, and the label that they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.warp import transform
+
+from data_pipelines.own_data.annotations.entries import Annotations, Entry
+from data_pipelines.own_data.annotations.loading import load
+from data_pipelines.own_data.messages import some
+from data_pipelines.own_data.values import nearest
+from data_pipelines.reading.images import size_of
+from data_pipelines.reading.places import place_of
+from data_pipelines.reading.shapes import Shape, draw
+from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
+
+FILES = {".geojson", ".json", ".xml"}
+"""Extensions of files of annotations."""
+
+
+def is_file(path: Path) -> bool:
+    """Whether the labels of all images are one file of annotations."""
+    return path.suffix.lower() in FILES and path.is_file()
+
+
+def of_images(files: Mapping[str, Path], single: bool, images: Mapping[str, Path], by: str) -> dict[str, Path]:
+    """Name of an image -> the file of annotations that has it.
+
+    A file of a single image (labelme, GeoJSON) has it by its name, and a `single` GeoJSON has all; files of many
+    (COCO, VIA, CVAT) have those that they name.
+
+    Args:
+      files: name -> path, of the files.
+      single: whether there is one alone, which the user named.
+      images: name -> path.
+      by: property that says what a shape shows, or "".
+
+    Raises:
+      DataError: a file can't be read, or two files have one image, or two images are meant by one name.
+    """
+    first = load(min(files.values()), by)
+    if "" in first.entries:
+        path = min(files.values())
+        return dict.fromkeys(images, path) if single and first.crs else dict(files)
+    found: dict[str, Path] = {}
+    for path in sorted(files.values()):
+        for name in _told(load(path, by), path, images):
+            if name in found:
+                raise DataError(f"{images[name]} is in {found[name]} and in {path}: name one of them, or delete one")
+            found[name] = path
+    if not found:
+        raise DataError(
+            f"{min(files.values())} names no image that is there: it has {some(sorted(first.entries))}, and there is "
+            f"{min(images.values())}"
+        )
+    return found
+
+
+def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = None) -> np.ndarray:
+    """The label [H, W] uint8 of an image: class ids, and `IGNORE` for void.
+
+    Args:
+      path: of the file of annotations.
+      image: path; the label has its size, and the names of files in the former are never opened.
+      spec: of the data set, by whose `shapes` names become classes, and what lies in none `rest`.
+      window: part to draw; None for all. Beyond the image lies `IGNORE`.
+
+    Raises:
+      DataError: the file can't be read, or says another size than the image has, or a shape has no class.
+    """
+    entry, size = _entry(path, image, spec.label_property), size_of(image)
+    if entry.size and entry.size != size:
+        raise DataError(
+            f"{image} is {size[0]}x{size[1]} but {path} says that it is {entry.size[0]}x{entry.size[1]} "
+            "(height x width): shapes would lie at other places"
+        )
+    classes = dict(spec.shapes)
+    for shape in entry.shapes:
+        if shape.name not in classes:
+            hint = nearest(shape.name, classes)
+            raise DataError(f"{path} has a shape called {shape.name!r:.100}, which is no name in classes or void{hint}")
+    valued = ((shape, IGNORE if shape.void else classes[shape.name]) for shape in entry.shapes)
+    try:
+        return draw(valued, size, IGNORE if spec.rest is None else spec.rest, window or Window(0, 0, *size))
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        raise error if isinstance(error, DataError) else DataError(f"{path}, {image.name}: {error}") from None
+
+
+def names(path: Path, image: Path, by: str) -> list[str]:
+    """What the shapes of an image are called. Raises `DataError`."""
+    return [shape.name for shape in _entry(path, image, by).shapes]
+
+
+def _entry(path: Path, image: Path, by: str) -> Entry:
+    """What a file says of an image, in its pixels."""
+    told = load(path, by)
+    key = _key(told, image)
+    if key is None:
+        raise DataError(f"{path} says nothing of {image}")
+    entry = told.entries[key]
+    return _placed(entry.shapes, told.crs, path, image) if told.crs else entry
+
+
+def _told(told: Annotations, path: Path, images: Mapping[str, Path]) -> set[str]:
+    """Names of the images that a file has, each by a name of its own. Raises `DataError` where one means two."""
+    exact = {name: key for name, image in images.items() if (key := _key(told, image, exact=True))}
+    shorter = {name: key for name, image in images.items() if (key := _key(told, image)) not in (None, *exact.values())}
+    found = {**shorter, **exact}
+    for key, times in Counter(found.values()).items():
+        if times > 1:
+            one, other, *_ = (images[name] for name in sorted(found) if found[name] == key)
+            raise DataError(f"{path} has {key!r:.100}, which may be {one} or {other}: rename one, or name one's folder")
+    return set(found)
+
+
+def _key(told: Annotations, image: Path, exact: bool = False) -> str | None:
+    """By which name a file has an image: the longest end of its path that is one; None where it hasn't.
+
+    If not `exact`, it may be the name of a file in the folder that all have, which may be of another disk.
+    """
+    if "" in told.entries:
+        return ""
+    parts = image.absolute().parts[1:]
+    ends = ["/".join(parts[first:]) for first in range(len(parts))]
+    known = (told.names[end] for end in ends if end in told.names)
+    return next(known, None if exact else told.last_names.get(image.name))
+
+
+def _placed(shapes: tuple[Shape, ...], crs: str, path: Path, image: Path) -> Entry:
+    """Shapes on earth in the pixels of a raster. Raises `DataError` where nobody knows where that lies."""
+    place = place_of(image)
+    if place is None or not place.crs:
+        raise DataError(f"{image} doesn't say where on earth it lies (CRS and transform), and {path} is in {crs}")
+    rings = [ring for shape in shapes for ring in shape.rings]
+    if not rings:
+        return Entry(())
+    x, y = _projected(np.concatenate(rings).T, crs, place.crs, path, image)
+    a, b, c, d, e, f = place.transform
+    back = np.linalg.inv([[a, b], [d, e]])
+    corners = iter(np.split((back @ [x - c, y - f]).T, np.cumsum([len(ring) for ring in rings])[:-1]))
+    return Entry(tuple(shape._replace(rings=tuple(next(corners) for _ in shape.rings)) for shape in shapes))
+
+
+def _projected(corners, crs, into, path, image):
+    """[2, N] in the CRS `into`: corners alone, between which sides are straight in it."""
+    try:
+        found = np.array(transform(CRS.from_string(crs), CRS.from_wkt(into), *corners)[:2])
+    except Exception:  # PROJ has no way between the two, and rasterio raises half a dozen kinds
+        found = np.full((2, 1), np.inf)
+    if not np.isfinite(found).all():
+        raise DataError(f"{path} is in {crs}, and has corners that are no places in the CRS of {image}")
+    return found

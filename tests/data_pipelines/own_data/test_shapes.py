@@ -1,0 +1,321 @@
+"""Labels that other tools wrote, drawn: by each tool's rules, for whole images and windows."""
+
+import annotation_files as tools
+import numpy as np
+import pytest
+from annotation_files import square
+from own_data import complaint, describe, write_png, write_tiff
+from rasterio.transform import Affine
+from rasterio.warp import transform
+
+from data_pipelines import IGNORE, DataError, load
+from data_pipelines.identity import fingerprint, meaning
+
+SIZE = (20, 30)
+CLASSES = ["car", "road"]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Function that writes images of `names` and a dataset.yaml whose labels are shapes, and loads it."""
+
+    def made(names=("a.png",), **keys):
+        for name in names:
+            write_png(tmp_path / "images" / name, np.full((*SIZE, 3), 90, np.uint8))
+        facts = {"labels_hold": "shapes", "classes": CLASSES, "rest": "background", "splits": {"train": 1.0}}
+        told = {key: value for key, value in {**facts, **keys}.items() if value is not None}
+        return describe(tmp_path, 1, **told)
+
+    return made
+
+
+def labels(folder):
+    """Name -> label, of all samples."""
+    dataset = load("folders", folder)
+    return {sample.name: dataset.read(sample)[1] for sample in dataset.samples("train")}
+
+
+def boxes(*found, rest=0):
+    """A label with (value, left, top, width, height) above each other."""
+    label = np.full(SIZE, rest, np.uint8)
+    for value, left, top, width, height in found:
+        label[top : top + height, left : left + width] = value
+    return label
+
+
+# labelme
+
+
+def test_labelme(make, tmp_path):
+    shapes = [
+        ("road", "polygon", square(2, 2, 10)),
+        ("car", "rectangle", [[9, 8], [4, 3]]),
+        ("car", "point", [[1, 1]]),
+        ("road", "circle", [[20.5, 10.5], [22.5, 10.5]]),
+    ]
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE, *shapes)
+    expected = boxes((2, 2, 2, 10, 10), (1, 4, 3, 5, 5))
+    for row, half in zip(range(8, 13), (0, 1, 2, 1, 0)):  # pixels whose centres lie within 2 of (20.5, 10.5)
+        expected[row, 20 - half : 21 + half] = 2
+    np.testing.assert_array_equal(labels(make())["a"], expected)
+
+
+def test_files_of_labelme_may_lie_beside_the_images(make, tmp_path):
+    tools.labelme(tmp_path / "images" / "b" / "a.json", SIZE, ("car", "polygon", square(0, 0, 4)))
+    folder = make(["b/a.png", "c.png"], labels="images")
+    assert {name: int(label.sum()) for name, label in labels(folder).items()} == {"b/a": 16}
+
+
+def test_a_file_of_an_image_of_another_size(make, tmp_path):
+    tools.labelme(tmp_path / "labels" / "a.json", (20, 31), ("car", "polygon", square(0, 0, 4)))
+    with pytest.raises(DataError, match=r"a.png is 20x30 but .*a.json says that it is 20x31"):
+        labels(make())
+
+
+def test_void_is_a_name_and_what_no_shape_covers(make, tmp_path):
+    tools.labelme(
+        tmp_path / "labels" / "a.json",
+        SIZE,
+        ("road", "polygon", square(0, 0, 9)),
+        ("blurred", "polygon", square(0, 0, 3)),
+        ("lorry", "polygon", square(4, 4, 3)),
+    )
+    folder = make(classes={"road": "road", "car": "car", "lorry": "car"}, rest=None, void=["blurred", "others"])
+    expected = boxes((0, 0, 0, 9, 9), (IGNORE, 0, 0, 3, 3), (1, 4, 4, 3, 3), rest=IGNORE)
+    np.testing.assert_array_equal(labels(folder)["a"], expected)
+
+
+def test_a_name_that_nobody_knows(make, tmp_path):
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE, ("raod", "polygon", square(0, 0, 9)))
+    with pytest.raises(DataError, match=r"a.json has a shape called 'raod', .* did you mean 'road'$"):
+        labels(make())
+
+
+def test_windows_are_cut_from_the_same_label(make, tmp_path):
+    corners = [[1.2, 1.7], [28.3, 4.4], [13.1, 19.9]]
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE, ("car", "polygon", corners))
+    whole = labels(make())["a"]
+    (tmp_path / "statistics.json").unlink()
+    dataset = load("folders", make(patch=[7, 8]))
+    for sample in dataset.samples("train"):
+        expected = whole[sample.window.inside(*SIZE)]
+        np.testing.assert_array_equal(dataset.read(sample)[1], expected)
+
+
+def test_another_shape_or_class_is_other_data(make, tmp_path):
+    path = tmp_path / "labels" / "a.json"
+    marks = []
+    for side in (4, 5):
+        tools.labelme(path, SIZE, ("car", "polygon", square(0, 0, side)))
+        marks.append(fingerprint(load("folders", make()).samples("train")))
+    assert marks[0] != marks[1]
+    swapped = load("folders", make(classes={"car": "road", "road": "car"})).spec
+    assert meaning(load("folders", make(classes={"road": "road", "car": "car"})).spec) != meaning(swapped)
+
+
+def test_a_changed_file_is_read_again(make, tmp_path):
+    path, sums = tmp_path / "labels" / "a.json", []
+    folder = make()
+    for side in (4, 15):
+        tools.labelme(path, SIZE, ("car", "polygon", square(0, 0, side)))
+        sums.append(int(labels(folder)["a"].sum()))
+    assert sums == [16, 225]
+
+
+# COCO
+
+
+def test_coco(make, tmp_path):
+    mask = boxes((1, 3, 3, 5, 2)).astype(bool)
+    counts = np.diff([0, *np.flatnonzero(np.diff(mask.T.ravel())) + 1, mask.size]).tolist()
+    flat = [np.ravel(square(left, 2, 6)).tolist() for left in (1, 20)]
+    crowd = [np.ravel(square(12, 0, 12)).tolist()]
+    annotations = [
+        (0, "car", {"size": list(SIZE), "counts": counts}),
+        (0, "road", flat),
+        (0, "road", crowd, True),
+        (0, "car", []),
+    ]
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE), ("b.png", SIZE), ("gone.png", SIZE)], annotations, CLASSES)
+    found = labels(make(["a.png", "b.png"], labels="coco.json"))
+    expected = boxes((IGNORE, 12, 0, 12, 12), (2, 1, 2, 6, 6), (2, 20, 2, 6, 6), (1, 3, 3, 5, 2))
+    np.testing.assert_array_equal(found["a"], expected)
+    assert not found["b"].any()
+
+
+def test_images_of_many_files_and_of_other_disks(make, tmp_path):
+    """Two images of one name in folders of their own, and paths of which only the last part is that of here."""
+    box = [np.ravel(square(0, 0, 4)).tolist()]
+    tools.coco(tmp_path / "labels" / "one.json", [("x/a.png", SIZE)], [(0, "car", box)], CLASSES)
+    tools.coco(tmp_path / "labels" / "two.json", [("C:\\photos\\b.png", SIZE)], [(0, "road", box)], CLASSES)
+    found = labels(make(["x/a.png", "y/a.png", "y/b.png"]))
+    assert {name: int(label.max()) for name, label in found.items()} == {"x/a": 1, "y/b": 2}
+
+
+def test_two_images_that_one_name_may_mean(make, tmp_path):
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], [], CLASSES)
+    folder = make(["x/a.png", "y/a.png"], labels="coco.json")
+    assert "coco.json has 'a.png', which may be" in complaint(folder)
+
+
+def test_no_image_is_named(make, tmp_path):
+    tools.coco(tmp_path / "coco.json", [("../c.png", SIZE)], [], CLASSES)
+    assert "coco.json names no image that is there: it has ../c.png, and there is" in complaint(
+        make(labels="coco.json")
+    )
+
+
+# GeoJSON
+
+UTM = "EPSG:32633"
+PLACE = Affine(2.0, 0, 400_000, 0, -2.0, 5_800_000)  # of 2 metres a pixel
+
+
+def on_earth(corners, into=UTM):
+    """[x, y] of corners in pixels, as a closed ring."""
+    x, y = np.transpose([*corners, corners[0]]) * [[PLACE.a], [PLACE.e]] + [[PLACE.c], [PLACE.f]]
+    return np.transpose(transform(UTM, into, x, y)[:2]).tolist()
+
+
+@pytest.fixture
+def rasters(make, tmp_path):
+    """As `make`, of one GeoTIFF in UTM."""
+
+    def made(**keys):
+        write_tiff(tmp_path / "images" / "a.tif", np.full((*SIZE, 3), 90, np.uint8), crs=UTM, transform=PLACE)
+        return make((), **{"label_property": "kind", **keys})
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("crs", "into"),
+    [(None, "EPSG:4326"), ("urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326"), ("urn:ogc:def:crs:EPSG::32633", UTM)],
+)
+def test_geojson_lies_where_its_crs_says(rasters, tmp_path, crs, into):
+    # Away from centres of pixels, which rounding would move over the border.
+    outer, hole, others = square(2.2, 3.2, 12), square(5.2, 6.2, 4), [square(20.1, 1.1, 3), square(25.1, 10.1, 3)]
+    polygon = [on_earth(outer, into), on_earth(hole, into)]
+    features = [
+        ({"kind": "road"}, "Polygon", polygon),
+        ({"kind": "car"}, "MultiPolygon", [[on_earth(corners, into)] for corners in others]),
+        ({}, "Point", on_earth(outer, into)[0]),
+    ]
+    tools.geojson(tmp_path / "all.geojson", *features, crs=crs)
+    expected = boxes((2, 2, 3, 12, 12), (0, 5, 6, 4, 4), (1, 20, 1, 3, 3), (1, 25, 10, 3, 3))
+    np.testing.assert_array_equal(labels(rasters(labels="all.geojson"))["a"], expected)
+
+
+def test_a_file_for_each_raster(rasters, tmp_path):
+    tools.geojson(
+        tmp_path / "labels" / "a.json", ({"kind": 7}, "Polygon", [on_earth(square(1.2, 1.2, 3), UTM)]), crs=UTM
+    )
+    assert labels(rasters(classes={"7": "car"}))["a"].sum() == 9
+
+
+def test_an_image_that_lies_nowhere(make, tmp_path):
+    tools.geojson(tmp_path / "all.geojson", ({"kind": "car"}, "Polygon", [on_earth(square(1, 1, 3))]), crs=UTM)
+    with pytest.raises(DataError, match="a.png doesn't say where on earth it lies"):
+        labels(make(labels="all.geojson", label_property="kind"))
+
+
+# VIA and CVAT
+
+
+@pytest.mark.parametrize("project", [True, False])
+def test_via(make, tmp_path, project):
+    regions = [
+        ({"kind": "road"}, {"name": "rect", "x": 2, "y": 3, "width": 10, "height": 8}),
+        ({"kind": "car"}, {"name": "polygon", "all_points_x": [4, 9, 9, 4], "all_points_y": [4, 4, 6, 6]}),
+        ({"kind": "car"}, {"name": "ellipse", "cx": 20.5, "cy": 10.5, "rx": 2, "ry": 0.4}),
+        ({}, {"name": "point", "cx": 1, "cy": 1}),
+    ]
+    tools.via(tmp_path / "via.json", {"a.png": regions}, project)
+    expected = boxes((2, 2, 3, 10, 8), (1, 4, 4, 5, 2), (1, 18, 10, 5, 1))
+    np.testing.assert_array_equal(labels(make(labels="via.json", label_property="kind"))["a"], expected)
+
+
+def test_cvat(make, tmp_path):
+    drawn = (
+        '<box label="car" xtl="4" ytl="3" xbr="9" ybr="8" z_order="1"></box>'
+        '<polygon label="road" points="2,2;12,2;12,12;2,12" z_order="0"></polygon>'
+        '<ellipse label="road" cx="20.5" cy="10.5" rx="0.4" ry="2"></ellipse>'
+        '<points label="car" points="1,1"></points>'
+    )
+    tools.cvat(tmp_path / "annotations.xml", [("a.png", SIZE, drawn)])
+    expected = boxes((2, 2, 2, 10, 10), (2, 20, 8, 1, 5), (1, 4, 3, 5, 5))
+    np.testing.assert_array_equal(labels(make(labels="annotations.xml"))["a"], expected)
+
+
+# What is refused
+
+ENTITY = '<!DOCTYPE a [<!ENTITY x "y">]><annotations><image name="a.png" width="30" height="20"/></annotations>'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.json", "{", "cannot read .*a.json: Expecting property name"),
+        ("a.json", "[" * 100_000, "cannot read .*a.json: maximum recursion"),
+        ("a.json", '{"a": 1}', "it is none of labelme, COCO, GeoJSON"),
+        (
+            "a.json",
+            '{"images": [], "annotations": [{}], "categories": []}',
+            "something in it lacks 'image_id'|names no",
+        ),
+        ("a.json", '{"images": [{"id": 1}], "annotations": [], "categories": []}', "something in it lacks 'file_name'"),
+        ("a.xml", ENTITY, "it has declarations"),
+        ("a.xml", "<annotations>", "cannot read .*a.xml: no element found"),
+        ("a.xml", "<html></html>", "it begins with <html>"),
+    ],
+)
+def test_a_file_that_can_not_be_read(make, tmp_path, name, text, told):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=told) as error:
+        load("folders", make(labels=name))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        (("car", "polygon", [[0, 0], [1e308, 0], [1e308, 1e308]]), "a coordinate is no number, or too large"),
+        (("car", "polygon", [[0, 0], [float("nan"), 0], [1, 1]]), "a coordinate is no number, or too large"),
+        (("car", "circle", [[5, 5], [5, 5]]), "an ellipse has the radii 0 and 0"),
+        (("car", "mask", [[5, 5], [7, 7]]), "a shape is a 'mask': draw it as a polygon"),
+        ((None, "polygon", square(0, 0, 3)), "a shape is called None"),
+    ],
+)
+def test_a_shape_that_can_not_be_drawn(make, tmp_path, shape, told):
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE, shape)
+    with pytest.raises(DataError, match=f"cannot read .*a.json: {told}"):
+        labels(make())
+
+
+def test_runs_of_another_image(make, tmp_path):
+    runs = {"size": list(SIZE), "counts": [1, 2]}
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], [(0, "car", runs)], CLASSES)
+    with pytest.raises(DataError, match="coco.json, a.png: runs of 3 pixels in an image of 600"):
+        labels(make(labels="coco.json"))
+
+
+def test_a_crs_that_is_an_address_is_not_opened(rasters, tmp_path):
+    tools.geojson(tmp_path / "all.geojson", crs="http://127.0.0.1:9/crs")
+    assert "the CRS is 'http://127.0.0.1:9/crs': save it in one of EPSG" in complaint(rasters(labels="all.geojson"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"rest": None}, "labels_hold is shapes: say what lies in none of them, a class"),
+        ({"labels_soft": "nearest"}, "labels_soft is given, but labels_hold is shapes"),
+        ({"void": ["car"]}, "the names of classes and void: 'car' stands there twice"),
+        ({"classes": {"1": 5}}, "classes must be text, got 5"),
+        (
+            {"labels_hold": "ids", "rest": None, "label_property": "a"},
+            "label_property is given, but labels_hold is ids",
+        ),
+    ],
+)
+def test_a_dataset_yaml_that_is_wrong(make, keys, told):
+    assert told in complaint(make(**keys))

@@ -1,0 +1,105 @@
+"""Drafts of dataset.yaml where labels are files of other tools: they work as they are, and say what was chosen."""
+
+import annotation_files as tools
+import numpy as np
+import pytest
+from annotation_files import square
+from own_data import scene, write_png, write_tiff
+from rasterio.transform import Affine
+
+from data_pipelines import DataError, load
+from data_pipelines.programs import audit
+from data_pipelines.programs.describe import draft, main
+from data_pipelines.writing import write_file
+
+SIZE = (20, 30)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number, name in enumerate("abcdefgh"):
+        write_png(tmp_path / "photos" / f"{name}.png", scene(number, SIZE)[0][..., :3].astype(np.uint8))
+    return tmp_path / "photos"
+
+
+def drafted(folder, images, labels):
+    """(the data set by a draft, its text, what was told)."""
+    text, told = draft(folder, images, labels)
+    write_file(folder / "dataset.yaml", text.encode())
+    return load("folders", folder), text, told
+
+
+def samples(dataset):
+    return [dataset.read(sample) for split in dataset.spec.splits for sample in dataset.samples(split)]
+
+
+def test_labelme_beside_the_images(photos, tmp_path, capsys):
+    for name in "abcdefgh":
+        shapes = [("car", "polygon", square(0, 0, 10)), ("tree", "rectangle", [[20, 0], [25, 12]])]
+        tools.labelme(photos / f"{name}.json", SIZE, *(shapes if name != "h" else []), ("car", "point", [[1, 1]]))
+    dataset, text, told = drafted(tmp_path / "new", photos, photos)
+    assert dataset.spec.classes == ("background", "car", "tree")
+    assert np.sum([np.bincount(label.ravel(), minlength=3) for _, label in samples(dataset)], axis=0).tolist() == [
+        8 * 600 - 7 * 160,
+        700,
+        420,
+    ]
+    assert '  "car": "car"  # 7 shapes, 14.58% of the pixels\n' in text
+    assert "rest: background  # what no shape covers; or void: others" in text
+    assert told.splitlines() == [
+        "8 pairs; 3 bands of uint8; shapes of labelme, 2 classes",
+        "76.67% of the pixels are in no shape: they are background, unless you say void: others",
+        "1 images have no shape: h",
+        "left out, as they are no areas: 8 point",
+    ]
+    assert main(["--images", str(photos), "--labels", str(photos), "--folder", str(tmp_path / "other")]) == 0
+    assert (tmp_path / "other" / "dataset.yaml").read_text() == text
+    capsys.readouterr()
+    folder = str(tmp_path / "new")
+    assert audit.main(["--dataset", "folders", "--folder", folder, "--output", str(tmp_path / "audit")]) == 0
+
+
+def test_coco_where_all_pixels_are_covered(photos, tmp_path):
+    images = [(f"{name}.png", SIZE) for name in "abcdefgz"]
+    whole = [[0, 0, 30, 0, 30, 20, 0, 20]]
+    annotations = [(number, "field", whole) for number in range(7)] + [
+        (0, "house", [np.ravel(square(3, 3, 4)).tolist()])
+    ]
+    path = tools.coco(tmp_path / "coco.json", images, annotations, ["house", "field", "unused"])
+    dataset, text, told = drafted(tmp_path / "new", photos, path)
+    assert dataset.spec.classes == ("field", "house") and len(samples(dataset)) == 7
+    assert f'labels: "{path}"' in text and "void: others  # what no shape covers, of which there is none" in text
+    assert told.splitlines()[1:] == ["1 images that the labels name are not there"]
+
+
+def test_geojson_says_by_which_property_shapes_are_called(tmp_path):
+    place = Affine(2.0, 0, 400_000, 0, -2.0, 5_800_000)
+    write_tiff(tmp_path / "raster" / "a.tif", np.full((*SIZE, 3), 90, np.uint8), crs="EPSG:32633", transform=place)
+    features = [
+        (
+            {"fid": number, "use": use, "Type": kind, "note": None},
+            "Polygon",
+            [[[x, y], [x + 8, y], [x + 8, y - 8], [x, y]]],
+        )
+        for number, (use, kind) in enumerate([("a", "crop"), ("b", "crop"), ("a", "wood"), ("b", "wood")])
+        for x, y in [(400_003 + 11 * number, 5_799_997)]
+    ]
+    path = tools.geojson(tmp_path / "all.geojson", *features, crs="urn:ogc:def:crs:EPSG::32633")
+    text, told = draft(tmp_path / "new", tmp_path / "raster", path)
+    assert 'label_property: "Type"' in text and '  "crop": "crop"' in text
+    assert "shapes are called by their property 'Type' (label_property); others could be: use" in told
+
+
+def test_images_and_files_that_do_not_belong_together(photos, tmp_path):
+    tools.labelme(tmp_path / "labels" / "x.json", SIZE)
+    with pytest.raises(
+        DataError, match="no image of .*photos has the name of a file of .*labels: the first are 'a' and"
+    ):
+        draft(tmp_path / "new", photos, tmp_path / "labels")
+
+
+def test_a_json_among_masks_is_no_label(photos, tmp_path):
+    for name in "abcdefgh":
+        write_png(tmp_path / "masks" / f"{name}.png", np.zeros(SIZE, np.uint8))
+    tools.labelme(tmp_path / "masks" / "a.json", SIZE)
+    assert "shapes" not in draft(tmp_path / "new", photos, tmp_path / "masks")[0]
