@@ -14,7 +14,7 @@ from data_pipelines.drafting.label_lines import BACKGROUND
 from data_pipelines.drafting.lines import quoted
 from data_pipelines.own_data import shapes
 from data_pipelines.own_data.annotations.loading import load
-from data_pipelines.own_data.matching import IMAGES, files_below, list_shapes, places
+from data_pipelines.own_data.matching import IMAGES, files_below, list_shapes, named_files, places
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.parts import Part
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
@@ -45,7 +45,7 @@ class Shapes(NamedTuple):
 
 def are_shapes(images: Path, labels: Path) -> bool:
     """Whether labels are files of annotations: one file, a folder of such alone, or one beside each image."""
-    if shapes.is_file(labels):
+    if named_files(labels):
         return True
     if not all(place.is_dir() for place, _ in places(labels)):
         return False

@@ -59,13 +59,19 @@ def list_shapes(label: Part, images: Mapping[str, Path], by: str) -> dict[str, P
     """Name of an image -> its file of annotations, as of `shapes.of_images`. Raises `DataError`.
 
     Args:
-      label: the folder of such files, or the one file.
+      label: the folder of such files, or the file itself; with braces, several.
       images: name -> path.
       by: property that says what a shape shows, or "".
     """
-    single = shapes.is_file(label.folder)
-    files = {label.folder.stem: label.folder} if single else list_files(label, [label], shapes.FILES)
-    return shapes.of_images(files, single, images, by)
+    own = named_files(label.folder)
+    return shapes.of_images(own or list_files(label, [label], shapes.FILES), len(own) == 1, images, by)
+
+
+def named_files(folder: Path) -> dict[str, Path]:
+    """Name -> path of the files of annotations, if it is such a file, or several with braces; else nothing."""
+    files = {Path(before, path.stem).as_posix(): path for path, before in places(folder)}
+    fit = all(path.suffix.lower() in shapes.FILES and path.is_file() for path in files.values())
+    return files if fit else {}
 
 
 def _with_shapes(description, label, quiet):

@@ -23,11 +23,6 @@ FILES = {".geojson", ".json", ".xml"}
 """Extensions of files of annotations."""
 
 
-def is_file(path: Path) -> bool:
-    """Whether the labels of all images are one file of annotations."""
-    return path.suffix.lower() in FILES and path.is_file()
-
-
 def of_images(files: Mapping[str, Path], single: bool, images: Mapping[str, Path], by: str) -> dict[str, Path]:
     """Name of an image -> the file of annotations that has it.
 
@@ -55,8 +50,8 @@ def of_images(files: Mapping[str, Path], single: bool, images: Mapping[str, Path
             found[name] = path
     if not found:
         raise DataError(
-            f"{min(files.values())} names no image that is there: it has {some(sorted(first.entries))}, and there is "
-            f"{min(images.values())}"
+            f"{min(files.values())} names no image that is there: it has {some(sorted(first.entries)) or 'none'}, and "
+            f"there is {min(images.values())}"
         )
     return found
 

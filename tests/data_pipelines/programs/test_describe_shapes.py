@@ -72,6 +72,21 @@ def test_coco_where_all_pixels_are_covered(photos, tmp_path):
     assert told.splitlines()[1:] == ["1 images that the labels name are not there"]
 
 
+def test_coco_of_two_splits(photos, tmp_path):
+    """Each file names images of its own; what lies beside the files does not matter."""
+    for split, name in (("train", "a"), ("val", "b")):
+        write_png(tmp_path / "coco" / split / f"{name}.png", np.zeros((*SIZE, 3), np.uint8))
+        box = [np.ravel(square(0, 0, 4)).tolist()]
+        path = tmp_path / "annotations" / f"instances_{split}.json"
+        tools.coco(path, [(f"{name}.png", SIZE)], [(0, split, box)], [split])
+    (tmp_path / "annotations" / "captions_train.json").write_text("{}")
+    named = tmp_path / "annotations" / "instances_{train,val}.json"
+    dataset, *_ = drafted(tmp_path / "new", tmp_path / "coco" / "{train,val}", named)
+    found = {split: [sample.name for sample in dataset.samples(split)] for split in dataset.spec.splits}
+    assert found == {"train": ["train/a"], "val": ["val/b"]}
+    assert dataset.spec.classes == ("background", "train", "val")
+
+
 def test_geojson_says_by_which_property_shapes_are_called(tmp_path):
     place = Affine(2.0, 0, 400_000, 0, -2.0, 5_800_000)
     write_tiff(tmp_path / "raster" / "a.tif", np.full((*SIZE, 3), 90, np.uint8), crs="EPSG:32633", transform=place)
