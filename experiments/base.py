@@ -75,6 +75,8 @@ def get_config():
     c.train = ml_collections.ConfigDict()
     c.train.steps = 1000  # updates
     c.train.extend = 0  # so many more for a run that has made them; the schedule is then that of all
+    c.train.hours = 0.0  # of training: the schedule ends with them where the steps have not; 0: any time
+    c.train.patience = 0  # validations without a new best that end the run; 0: off
     c.train.batch_size = 22  # global: over all devices and micro-batches
     c.train.accumulate = 1  # micro-batches per update, one after the other
     c.train.parts = 1  # of each, side by side; as many as cores is fastest on few

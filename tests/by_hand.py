@@ -19,6 +19,8 @@ SIDE, STEPS = 16, 30
 TRAIN = {
     "steps": STEPS,
     "extend": 0,
+    "hours": 0.0,
+    "patience": 0,
     "batch_size": 4,
     "accumulate": 1,
     "parts": 1,
@@ -75,11 +77,11 @@ def network():
     return keras.Model(image, {"main": logits})
 
 
-def train_step():
+def train_step(schedule=None):
     strategy = make_strategy("cpu")
     with strategy.scope():
         model = network()
-        supervision, schedule = Supervision(model, (SIDE, SIDE)), Schedule("constant", 0.1, STEPS)
+        supervision, schedule = Supervision(model, (SIDE, SIDE)), schedule or Schedule("constant", 0.1, STEPS)
         return TrainStep(strategy, model, PixelCrossEntropy(), supervision, schedule, OPTIMIZER, TRAIN, seed=1)
 
 

@@ -64,6 +64,8 @@ REFUSED = {
     "schedule.power": (0, -1, INF),
     "schedule.final": (0, 1.5, NAN),
     "train.steps": (0, -1, 1.5, True, "10", 2**31),
+    "train.hours": (-1, NAN, float("inf"), "2"),
+    "train.patience": (-1, 1.5, NAN, True),
     "train.batch_size": (0, 4.0),
     "train.accumulate": (0,),
     "train.parts": (0,),
@@ -121,6 +123,7 @@ TOGETHER = [
     ({"train__sync_batch_norm": True, "train__freeze_batch_norm": "all"}, "nothing to do"),
     ({"train__freeze_batch_norm": "all", "train__freeze_batch_norm_from": 20}, "must be less than train.steps=20"),
     ({"train__jit_compile": True, "train__recompute": True}, "train.jit_compile and train.recompute exclude"),
+    ({"train__hours": 0.5, "train__deterministic": True}, "train.hours=0.5 and train.deterministic exclude"),
     ({"train__shifted_passes": True}, 'needs loss.resolution="features"'),
     ({"optimizer__multipliers": dict.fromkeys(models.PARTS, 0)}, "leaves nothing to train"),
     ({"optimizer__options": {"learning_rate": 1}}, "set schedule.learning_rate instead"),
@@ -171,6 +174,7 @@ def test_what_is_set_and_changes_nothing_is_told():
     changes = {"schedule__power": 2.0, "loss__ohem_scope": "batch", "data__ratio": (1.0, 2.0), "data__aspect": 0.1}
     changes |= {"data__light_bands": ("red",), "loss__terms": {"dice": 1.0}, "loss__label_smoothing": 0.1}
     changes |= {"loss__focal_gamma": 1.0, "loss__tversky_alpha": 0.5, "loss__tversky_beta": 0.5}
+    changes |= {"train__patience": 3, "dataset__val_split": ""}
     keys = [key.replace("__", ".") for key in changes]
     told = settings.without_effect(tiny.config(**changes), keys)
     assert told == [
@@ -181,6 +185,7 @@ def test_what_is_set_and_changes_nothing_is_told():
         "loss.tversky_alpha=0.5 has no effect: it needs loss.terms.tversky",
         "loss.tversky_beta=0.5 has no effect: it needs loss.terms.tversky",
         "loss.ohem_scope=batch has no effect: it needs loss.ohem_keep",
+        "train.patience=3 has no effect: it needs dataset.val_split",
         "schedule.power=2.0 has no effect: it needs schedule.name=poly",
     ]
     assert not settings.without_effect(tiny.config(schedule__name="poly"), ["schedule.power", "train.steps"])

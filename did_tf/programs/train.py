@@ -64,7 +64,7 @@ def _mirrored(run):
 def _train(config, run):
     trainer = wiring.make_trainer(config, run)
     if int(trainer.step) >= trainer.steps:
-        print(f"it has all of its {trainer.steps} steps: --config.train.extend=N adds N more to train.steps")
+        print(_ended(trainer))
     try:
         best = trainer.fit()
     except TrainingFailed as error:
@@ -74,6 +74,13 @@ def _train(config, run):
         raise Failure(f"{error}; once that is mended the same command goes on from step {saved[-1]}") from error
     score = next(iter(trainer.validation.scores.values()))
     print(f"done: {run.name}" + (f", best validation {score} {100 * best:.2f} %" if best is not None else ""))
+
+
+def _ended(trainer):
+    """What to say of a run that has come to its end already."""
+    if trainer.ended:
+        return f"it has ended at step {trainer.steps}: {trainer.ended.reason}; {trainer.ended.way_on}"
+    return f"it has all of its {trainer.steps} steps: --config.train.extend=N adds N more to train.steps"
 
 
 def _gentler(config, trainer, checkpoint):

@@ -14,6 +14,7 @@ MAY_DIFFER: Mapping[str, str] = {
     "train.devices": "a name: how many devices compute is compared, and another kind of them is told",
     "train.recompute": "the same update, its features kept or computed again: rounding may differ",
     "train.jit_compile": "the same update, compiled or not: rounding may differ",
+    "train.patience": "where the same updates end",
     "train.progress": "shown, not learnt from",
     "train.panels": "shown, not learnt from",
     "train.checkpoint_every": "when the same state is saved",

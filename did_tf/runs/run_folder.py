@@ -41,7 +41,8 @@ class RunFolder:
       saved_model: folder of the exported network.
       metrics: metrics.csv, a row per logged step.
       config: config.json, all settings.
-      manifest: manifest.json, see `manifest.make`; "continued" lists the processes that went on, see `continuation`.
+      manifest: manifest.json, see `manifest.make`; "continued" lists the processes that went on, see `continuation`;
+        "ended" is of a run that has ended before all of its steps, see `end`.
     """
 
     def __init__(
@@ -119,6 +120,14 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"cannot write to run folder {self.folder}: {error.strerror}; pass --run=dir") from None
 
+    def end(self, step: int, reason: str) -> None:
+        """Records, until it goes on, that the run has ended with `step`, before its last one, and why.
+
+        Raises OSError.
+        """
+        write_json(self.manifest, {**read_json(self.manifest), "ended": {"step": step, "reason": reason}})
+        self.publish()
+
     def _sweep(self):
         """Deletes what trainings that were killed have left half written; other commands may be writing elsewhere."""
         for own in (self.checkpoints, self.best, self.tensorboard):
@@ -137,6 +146,7 @@ class RunFolder:
         if not self.manifest.is_file():
             return {"experiment": self.experiment, **manifest}
         was = read_json(self.manifest)
+        was.pop("ended", None)
         return {**was, "continued": [*was.get("continued", []), continuation(manifest, step)]}
 
 

@@ -89,7 +89,7 @@ def of_run(run: RunFolder) -> Selection | None:
     if len(validated) < 2:
         return None
     with damage_of(run.config, "delete it, or use another --run=dir"):
-        split, last = config["dataset"]["val_split"], identity.last_step(config["train"])
+        split, last = config["dataset"]["val_split"], _last_step(run, config["train"])
     saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
     return Selection(split, len(validated), step, last, saved.get(last))
 
@@ -124,6 +124,12 @@ def last_scores(run: RunFolder) -> dict[str, float]:
     row = _validations(run).get(selection.last_step, {}) if selection else {}
     with damage_of(run.metrics, "train again, into another --run=dir"):
         return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
+
+
+def _last_step(run, train):
+    """The step that the training of a run ends with, by its section `train`, or has ended with before."""
+    ended = read_json(run.manifest).get("ended") if run.manifest.is_file() else None
+    return ended["step"] if ended else identity.last_step(train)
 
 
 def _validations(run):

@@ -82,6 +82,11 @@ def _of_training(config):
             f"train.encoder={train['encoder']} would replace the encoder of train.init={train['init']}: "
             "leave one empty, as --config.train.encoder="
         )
+    if train["hours"] and train["deterministic"]:
+        yield (
+            f"train.hours={train['hours']:g} and train.deterministic exclude each other: a schedule by the clock is "
+            "another one in every run"
+        )
     if train["jit_compile"] and train["recompute"]:  # it drops the order in which features are to be computed again
         yield (
             "train.jit_compile and train.recompute exclude each other: XLA computes what is equal once, and keeps it"

@@ -37,6 +37,7 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "loss.ohem_scope": ("loss.ohem_keep", lambda c: c["loss"]["ohem_keep"] > 0),
     "loss.class_frequency": ("loss.class_balance", lambda c: c["loss"]["class_balance"] > 0),
     "train.freeze_batch_norm_from": ("train.freeze_batch_norm", lambda c: bool(c["train"]["freeze_batch_norm"])),
+    "train.patience": ("dataset.val_split", lambda c: bool(c["dataset"]["val_split"])),
     "schedule.boundaries": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.divisor": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.power": ("schedule.name=poly", lambda c: c["schedule"]["name"] == "poly"),

@@ -89,6 +89,8 @@ KINDS: dict[str, Kind] = {
     "schedule.final": number("(0, 1]"),
     "train.steps": whole("[1, inf)"),
     "train.extend": whole("[0, inf)"),
+    "train.hours": number("[0, inf)"),
+    "train.patience": whole("[0, inf)"),
     "train.batch_size": either(whole("[1, inf)"), choice(("auto",))),
     "train.accumulate": whole("[1, inf)"),
     "train.parts": whole("[1, 1024]"),

@@ -74,3 +74,23 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """The schedule's arguments, for saving."""
         keys = ("name", "base", "steps", "warmup", "boundaries", "divisor", "power", "final")
         return {key: getattr(self, key) for key in keys}
+
+
+class Timed(Schedule):
+    """A `Schedule` that comes to its end with its steps or with a time, whichever is over first.
+
+    It is as far as its updates, or as far as the time, whichever is further on: after warm-up all rates fall, so that
+    is the lower one of two. Warm-up is of updates.
+
+    Attributes:
+      share: of the time that is spent, in [0, 1]: a float32 variable.
+    """
+
+    def __init__(self, *settings: Any) -> None:
+        super().__init__(*settings)
+        self.share = tf.Variable(0.0, trainable=False)
+
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
+        """The rate at update `step`, counted from 0, by the time that is spent then: a float32 scalar."""
+        reached = self.share * self.steps
+        return tf.minimum(super().__call__(step), self.base * self._factor(reached, tf.cast(reached, tf.int64)))

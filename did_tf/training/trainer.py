@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -24,9 +25,13 @@ from did_tf.runs.logs import Logs, NoLogs
 from did_tf.runs.run_folder import RunFolder, check_metrics
 from did_tf.training import origin
 from did_tf.training.distribution import distributed
+from did_tf.training.endings import HOUR, TICKS, Budget, Ending, by_patience, by_time
 from did_tf.training.health import TrainingFailed
 from did_tf.training.train_step import TrainStep
 from did_tf.training.window import Window
+
+_YOUNGER = {"trainer/waited": np.array(0, np.int64)}
+"""What checkpoints of versions up to 0.10 lack, as it was there."""
 
 
 class Validation(Protocol):
@@ -66,7 +71,8 @@ class Trainer:
 
     Attributes:
       step: number of updates that have been made, a variable.
-      steps: how many there are to be, those that the run was extended by among them.
+      steps: how many there are to be, those that the run was extended by among them; with `ended`, how many there were.
+      ended: the `Ending` of a run that has ended before, else None.
 
     Raises:
       ConfigError: the run has other settings or data, or weights to start from don't fit. Nothing is trained then.
@@ -92,7 +98,9 @@ class Trainer:
         self.loader, self.augmentation = loader, augmentation
         self.validation, self.val_split = validation, val_split
         self.steps = identity.last_step(settings)
+        self.ended: Ending | None = None
         self.step, self.best = tf.Variable(0, tf.int64), tf.Variable(-1.0, dtype=tf.float64)
+        self.waited, self.budget = tf.Variable(0, dtype=tf.int64), Budget(settings["hours"])
         self.window, self.stops = Window(train_step.metrics), Stops(self.workers.count == 1)
         self.keeper = Keeper(run, manifest, settings["keep_checkpoints"], self.workers.chief)
         self._start_run(config)
@@ -103,8 +111,11 @@ class Trainer:
         for line in self.run.check(config, self.manifest, self.keeper.saved_step or 0):
             print(line)
         if saved:
-            checkpoints.assign(self._state(), saved[1], f"checkpoint {saved[0]}", checkpoints.ADVICE)
+            arrays = {**_YOUNGER, **saved[1]}
+            checkpoints.assign(self._state(), arrays, f"checkpoint {saved[0]}", checkpoints.ADVICE)
             self.keeper.check_best(self.best)
+            if self.best < 0:  # it is lost, and the next one takes its place
+                self.waited.assign(0)
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.
             origin.load_weights(self.model, self.settings, self.manifest)
@@ -112,6 +123,8 @@ class Trainer:
         self.workers.share(self._state())
         self.window.load()
         self.done = self.keeper.saved_step = int(self.step)
+        self.budget.load()
+        self._move_on()
         self.logs = self._started(config) if self.workers.chief else NoLogs()
         if saved:
             self.keeper.set_aside(saved[0])
@@ -121,6 +134,7 @@ class Trainer:
         """The logs of the run, which is there then."""
         validation = [f"val_{score}" for score in self.validation.scores]
         columns = ["step", "images", *self.train_step.metrics, "images_per_second", "input_wait", *validation]
+        columns += ["hours"] if self.budget.hours else []
         last = self.done - self._is_unreported()
         check_metrics(self.run.metrics, columns, [step for step in range(1, last + 1) if self._is_logged(step)])
         self.run.start(config, self.manifest, self.done)
@@ -152,29 +166,54 @@ class Trainer:
             except Stopped as stopped:
                 self._leave(stopped.number)
             self.keeper.wait()
+        if self.ended and self.workers.chief:
+            self.run.end(self.steps, self.ended.reason)
         self.workers.agreed(0)  # none leaves before the chief has written all
         return float(self.best) if float(self.best) >= 0 else None
 
     def _train(self, bar):
         batches = iter(self._batches(self.done))
         self.window.restart_clock()
+        self.budget.start()
         if self._is_unreported():
             self._conclude(self.done, bar)
         if self.done < self.steps:
             self._tell(f"step {self.done + 1} begins: TensorFlow builds the graph first, which may take minutes", bar)
-        for done in range(self.done + 1, self.steps + 1):
+        while self.done < self.steps:
             began = time.perf_counter()
             with self._rescued(), self.stops.waiting():
                 batch = next(batches)
             waited = time.perf_counter() - began
-            self.window.add(self.train_step(batch, done - 1), waited)
-            self.done = done
+            self.window.add(self.train_step(batch, self.done), waited)
+            self.done += 1
             if self.workers.count > 1:
                 with self.stops.waiting(OTHERS):
                     self.stops.signal = self.workers.agreed(self.stops.noted or 0) or None
+            self._spend(bar)
             bar.update()
-            if self.stops.signal or any(self._due(done, what) for what in ("log", "validate", "checkpoint")):
-                self._conclude(done, bar)
+            if self.stops.signal or any(self._due(self.done, what) for what in ("log", "validate", "checkpoint")):
+                self._conclude(self.done, bar)
+
+    def _spend(self, bar):
+        """Looks at the clock, all workers at the slowest one's: the schedule moves on, or the run ends here."""
+        if self.budget.hours:
+            with self.stops.waiting(OTHERS):
+                self.budget.ticks = self.workers.agreed(self.budget.look())
+        self._move_on()
+        if self.ended:
+            bar.write(f"step {self.steps}: the run ends here: {self.ended.reason}", sys.stdout)
+
+    def _move_on(self):
+        """Gives the schedule the time that is spent, and sees whether it is over, or there was no new best for long."""
+        patience = self.settings["patience"]
+        if self.budget.hours:
+            self.train_step.schedule.share.assign(np.float32(self.budget.ticks / TICKS))
+        if self.done < self.steps and self.budget.is_over:
+            self.ended = by_time(self.budget.hours, self.run.folder)
+        elif self.done < self.steps and patience and self.waited >= patience:
+            self.ended = by_patience(int(self.waited), self.steps)
+        if self.ended:
+            self.steps = self.done
 
     def _conclude(self, done, bar):
         """After a step: logs, validates and saves, as far as it is due."""
@@ -185,17 +224,23 @@ class Trainer:
                 self._save(before_validation=True)  # which may take long, and be stopped
             if log or validate:
                 self._report(done, validate, bar)
-            if save:
+            if self._due(done, "checkpoint"):  # also where the run has just come to its end
                 self._save()
             self.stops.check()
 
     def _report(self, done, validate, bar):
         row = self._row(done)
         shown = {"loss": f"{float(row['loss']):.3f}", "images/s": row.get("images_per_second", "?")}
+        if self.budget.hours:
+            row["hours"] = f"{self.budget.spent() / HOUR:.7g}"
+            shown["left"] = tqdm.format_interval(self.budget.left())
+            bar.total = self._expected_steps()
         self._tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), bar)
-        if validate and self.val_split:
+        if validate and self.val_split and self._has_time_to_validate(done):
             self.stops.check()
             row.update(self._validate(done, bar))
+            if done < self.steps:
+                self._spend(bar)
         if done == self.steps and not self.val_split:
             self._keep({"step": done})
         self.logs.write(row)
@@ -204,6 +249,17 @@ class Trainer:
         bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
         if validate:
             self.logs.plot()
+
+    def _expected_steps(self):
+        """How many there will be at the pace of the last ones."""
+        pace, _ = self.window.pace() or (0.0, 0.0)
+        return min(self.steps, self.done + round(self.budget.left() * pace))
+
+    def _has_time_to_validate(self, done):
+        """Whether the validation at the end does not come as soon as this one is made."""
+        if not self.budget.hours or done == self.steps:
+            return True
+        return not self.workers.agreed(int(not self.budget.allows_validation()))
 
     def _is_unreported(self):
         """Whether the last step is to be logged or validated, and the process before was stopped before that."""
@@ -247,6 +303,7 @@ class Trainer:
 
     def _validate(self, done, bar):
         """Validation scores as entries of the log; keeps the weights where they are the best so far."""
+        began = self.budget.spent()
         try:
             with self.train_step.averaged_weights():
                 scores, summarize = self.validation(self.val_split, not self._bar_off(), self.stops.check)
@@ -257,6 +314,10 @@ class Trainer:
         if decisive > float(self.best):
             self._keep({"step": done, **scores})
             self.best.assign(decisive)
+            self.waited.assign(0)
+        else:
+            self.waited.assign_add(1)
+        self.budget.keep_free(self.budget.spent() - began)
         self.logs.summarize(done, summarize)
         named = [f"{self.validation.scores[name]} {100 * value:.2f} %" for name, value in scores.items()]
         remark = f" ({self.validation.remark})" if self.validation.remark else ""
@@ -273,6 +334,7 @@ class Trainer:
             self.train_step.average_batch_norm()
         self.step.assign(self.done)
         self.window.store()
+        self.budget.store()
         self.keeper.save(self.done, self._state(), may_be_discarded=before_validation)
 
     @contextlib.contextmanager
@@ -301,6 +363,9 @@ class Trainer:
 
     def _state(self):
         trainer = {"trainer/step": self.step, "trainer/window": self.window.saved, "trainer/best": self.best}
+        trainer["trainer/waited"] = self.waited
+        if self.budget.hours:
+            trainer["trainer/time"] = self.budget.saved
         return {**self.train_step.state(), **trainer}
 
     def _leave(self, number: int) -> NoReturn:

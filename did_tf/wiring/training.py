@@ -21,7 +21,7 @@ from did_tf.training.distribution import check_shares, compute_deterministically
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.readiness import check_learnable, check_model
-from did_tf.training.schedules import Schedule
+from did_tf.training.schedules import Schedule, Timed
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
 from did_tf.training.trainer import Trainer
@@ -99,10 +99,13 @@ def make_train_step(
 
 
 def make_schedule(config: Config) -> Schedule:
-    """The `Schedule` of `config.schedule` over all steps, those of `train.extend` too. Raises ValueError."""
+    """The `Schedule` of `config.schedule` over all steps, those of `train.extend` too, `Timed` with `train.hours`.
+
+    Raises ValueError.
+    """
     names = ("name", "learning_rate", "steps", "warmup", "boundaries", "divisor", "power", "final")
     settings = {**config["schedule"], "steps": last_step(config["train"])}
-    return Schedule(*(settings[name] for name in names))
+    return (Timed if config["train"]["hours"] else Schedule)(*(settings[name] for name in names))
 
 
 def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:

@@ -52,6 +52,12 @@ def test_a_run_that_has_not_ended_has_no_weights_of_its_last_step(tmp_path):
     assert selection.last_scores(run) == {}
 
 
+def test_the_last_step_of_a_run_that_has_ended_early_is_the_one_it_ended_with(tmp_path):
+    run = record(tmp_path / "run", {5: 0.3, 10: 0.2}, 5, saved=(5, 10))
+    run.end(10, "its time is over (train.hours=1)")
+    assert selection.of_run(run) == Selection("val", 2, 5, 10, run.checkpoints / "step_00000010.npz")
+
+
 def test_the_last_step_of_an_extended_run_is_that_of_its_extension(tmp_path):
     run = record(tmp_path / "run", {20: 0.6, 30: 0.5}, 20, extend=10, saved=(20, 30))
     assert selection.of_run(run) == Selection("val", 2, 20, 30, run.checkpoints / "step_00000030.npz")

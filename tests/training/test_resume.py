@@ -62,6 +62,7 @@ def test_what_may_differ_changes_nothing(whole, half, tmp_path):
         "dataset.prepared": str(tmp_path / "records"),
         "data.cache": False,
         "train.devices": "cpu",
+        "train.patience": 9,
         "train.progress": True,
         "train.panels": 1,
         "train.checkpoint_every": 1,
