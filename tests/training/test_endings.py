@@ -208,6 +208,7 @@ def test_what_was_waited_is_carried_on(tmp_path):
     assert trainer.done == 8 and trainer.validation.steps == [8]
 
 
+@pytest.mark.slow
 def test_a_run_that_has_ended_goes_on_with_more_patience_by_the_same_schedule(tmp_path):
     patient(tmp_path / "run", 0.5, 0.4, 0.4, patience=2).fit()
     trainer = patient(tmp_path / "run", patience=0)
