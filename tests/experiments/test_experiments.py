@@ -30,8 +30,8 @@ every_experiment = pytest.mark.parametrize("name", ALL)
 
 
 def built_fast(name):
-    """All systems on CamVid, and the demo; the other large networks, of which tests/models has each kind, are slow."""
-    fast = name == "did_synthetic" or (":" not in name and name.endswith("_camvid"))
+    """DID on CamVid, and the demo; the other large networks, of which tests/models has each kind, are slow."""
+    fast = name in ("did_synthetic", "did_camvid")
     return name if fast else pytest.param(name, marks=pytest.mark.slow)
 
 

@@ -84,7 +84,7 @@ def test_encoders_have_the_parameters_of_the_imagenet_networks(encoder, classifi
     "encoder, taps, last",
     [
         ("densenet121", (256, 512, 1024, 768), 1024),
-        ("densenet169", (256, 512, 1280, 1152), 1664),
+        pytest.param("densenet169", (256, 512, 1280, 1152), 1664, marks=pytest.mark.slow),
         ("resnet50", (256, 512, 1024), 2048),
     ],
 )

@@ -100,7 +100,7 @@ def test_a_run_ends_with_its_time_at_the_end_of_its_schedule(tmp_path, capsys):
     assert all(np.diff(found[1:]) < 0) and found[1] > 0.09 and found[-1] < 0.006
 
 
-@pytest.mark.parametrize("stop_at", [30, 70])
+@pytest.mark.parametrize("stop_at", [pytest.param(30, marks=pytest.mark.slow), 70])
 def test_time_is_carried_on_and_what_lies_between_does_not_count(undisturbed, tmp_path, stop_at):
     """Stopped, also where its end has been decided, it ends where a run that nothing has stopped does."""
     clock = Clock()
