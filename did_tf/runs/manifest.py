@@ -18,7 +18,7 @@ from data_pipelines.augment import DRAWS
 from data_pipelines.identity import identity
 from data_pipelines.spec import Dataset, DatasetSpec, Sample
 
-_PACKAGES = ("did_tf", "tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
 _FACTS = ("classes", "dtype", "bands", "band_names", "mean", "std")
 
 
@@ -61,10 +61,11 @@ def make(
 
 def here(devices: Sequence[str]) -> dict[str, Any]:
     """What of a run is of this process alone: command, versions, commit, machine and `devices`."""
+    packages = {name: version for name in _PACKAGES if (version := _version(name))}
     return {
         "command": sys.argv,
         "python": platform.python_version(),
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "packages": {"did_tf": did_tf.__version__, **packages},  # a checkout was installed as an older version
         "git_commit": git_commit(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
         "devices": devices,

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from own_data import make_five_bands
 
+import did_tf
 from data_pipelines import load
 from did_tf import models
 from did_tf.common.errors import ConfigError
@@ -161,6 +162,13 @@ def test_another_kind_of_device_and_other_versions_are_told(run):
     assert "keras 9.9 (was " in line and "commit 0123 (was " in line and "devices GPU (was CPU)" in line
     run.start(GROWTH, now)
     assert run.check(GROWTH, now) == [], "it was told when it changed"
+
+
+def test_the_version_is_that_of_the_code_and_not_of_what_was_installed(monkeypatch):
+    """A checkout that was installed once says its version of then, whatever it is now."""
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.0")
+    packages = manifest.here([])["packages"]
+    assert packages["did_tf"] == did_tf.__version__ and packages["numpy"] == "0.0"
 
 
 def test_a_run_whose_samples_were_drawn_otherwise_does_not_go_on(run):
