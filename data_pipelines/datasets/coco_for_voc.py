@@ -16,7 +16,7 @@ from data_pipelines.datasets import pascal_voc
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.inside import is_inside
 from data_pipelines.memory import check_room
-from data_pipelines.reading.shapes import decode_runs, fill
+from data_pipelines.reading.shapes import decode_runs, fill_rings
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Sample
 
 # COCO's names of VOC's classes, where they differ. The other 60 of its 80 classes are background.
@@ -210,7 +210,7 @@ def draw(region: Region, label: np.ndarray) -> None:
     for corners in region.polygons:
         if len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
             raise ValueError(f"a polygon of {len(corners)} coordinates is none")
-        fill(corners.reshape(-1, 2), label, region.value)
+        fill_rings([corners.reshape(-1, 2)], label, region.value)
 
 
 def _file(entry):

@@ -66,11 +66,6 @@ def draw(shapes: Iterable[tuple[Shape, int]], size: tuple[int, int], rest: int, 
     return label
 
 
-def fill(corners: np.ndarray, label: np.ndarray, value: int) -> None:
-    """As `fill_rings`, of one outline."""
-    fill_rings([corners], label, value)
-
-
 def fill_rings(rings: Sequence[np.ndarray], label: np.ndarray, value: int, origin: tuple[int, int] = (0, 0)) -> None:
     """Sets the pixels of `label` [H, W] whose centres are in a polygon.
 

@@ -67,8 +67,7 @@ def export(
     holds the data set's name, classes, palette, and of each class its id in label files, and that of void; what an
     image is: dtype, nodata (NaN as text) and its rule, the number of bands and their names (empty: unnamed), and the
     mean and std that the network itself normalises with; "bytes_per_pixel", which an image takes in memory; and
-    "identity". It is loaded in another process and compared
-    with `model` before it goes to `path`.
+    "identity". It is loaded in another process and compared with `model` before it goes to `path`.
 
     Args:
       model: keras.Model in float32.

@@ -6,7 +6,7 @@ from coco_folder import CATEGORIES, CocoFolder, make_coco
 from folders import make_pascal_voc
 
 from data_pipelines import IGNORE, DataError, load, spec_of
-from data_pipelines.datasets.coco_for_voc import decode_runs, fill
+from data_pipelines.reading.shapes import decode_runs, fill_rings
 from data_pipelines.spec import AbsentSplit
 
 SIZE = (60, 80)
@@ -87,7 +87,7 @@ POLYGONS = {
 def test_a_polygon_has_the_pixels_whose_centres_it_holds(polygon):
     corners = np.array(POLYGONS[polygon], np.float32)
     label = np.ones(SIZE, np.uint8)
-    fill(corners, label, 8)
+    fill_rings([corners], label, 8)
     inside = [[holds(corners.astype(float), x + 0.5, y + 0.5) for x in range(SIZE[1])] for y in range(SIZE[0])]
     np.testing.assert_array_equal(label, np.where(inside, 8, 1))
 
