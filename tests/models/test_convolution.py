@@ -129,6 +129,22 @@ def test_what_is_no_plain_convolution_is_left_to_keras(monkeypatch, options):
     layer(tf.zeros((1, 9, 9, 3)), training=True)
 
 
+@pytest.mark.parametrize("padding, size", [("valid", 3), ("same", 2), ("valid", 2), ("same", 3)])
+def test_gradients_of_dilated_convolutions_with_a_bias_in_bfloat16(padding, size):
+    """Which neither products nor Keras give; SUNet's are "valid"."""
+    options = {"padding": padding, "kernel_size": size, "dilation_rate": 2, "dtype": "mixed_bfloat16"}
+    own, plain = Convolution(4, **options), keras.layers.Conv2D(4, **options)
+    x, results = tf.constant(RNG.normal(size=(2, 9, 8, 3)), tf.float32), []
+    for layer in (own, plain):
+        layer.build(x.shape)
+        layer.set_weights(own.get_weights())
+        results.append(gradients(layer, x))
+    for found, expected in zip(tf.nest.flatten(results[0]), tf.nest.flatten(results[1])):
+        expected = tf.cast(expected, tf.float32)
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(tf.cast(found, tf.float32), expected, atol=0.04 * np.abs(expected).max())
+
+
 def test_testing_is_keras_own(monkeypatch):
     monkeypatch.setattr(convolution, "faster_by_products", lambda *what: pytest.fail("it was asked for"))
     Convolution(6, 3)(tf.zeros((1, 9, 9, 3)), training=False)

@@ -113,8 +113,7 @@ def _convolve(
                     input_sizes=tf.shape(x), filter=filters, out_backprop=slopes, **options
                 )
             else:  # without oneDNN, TensorFlow's own knows no dilation
-                turned = tf.transpose(tf.reverse(filters, [0, 1]), [0, 1, 3, 2])
-                own = forward(slopes, turned, options)
+                own = _of_features(slopes, filters, options)
             if products:
                 return own, filter_gradient(x, slopes, filters.shape[:2], padding, dilation)
             return own, tf.raw_ops.Conv2DBackpropFilter(
@@ -124,6 +123,16 @@ def _convolve(
         return forward(x, filters, options), gradients
 
     return convolved(inputs, kernel)
+
+
+def _of_features(slopes, filters, options):
+    """The gradient of the features of a dilated convolution, itself one, with the filters turned round."""
+    turned, same = tf.transpose(tf.reverse(filters, [0, 1]), [0, 1, 3, 2]), options["padding"] == "SAME"
+    if same and all(side % 2 for side in filters.shape[:2]):
+        return forward(slopes, turned, options)
+    reach = [(side - 1) * apart for side, apart in zip(filters.shape[:2], options["dilations"][1:3])]
+    around = [(far - far // 2, far // 2) if same else (far, far) for far in reach]
+    return forward(tf.pad(slopes, [(0, 0), *around, (0, 0)]), turned, {**options, "padding": "VALID"})
 
 
 def forward(x: tf.Tensor, filters: tf.Tensor, options: Mapping[str, Any]) -> tf.Tensor:
