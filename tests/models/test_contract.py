@@ -237,3 +237,22 @@ def test_unknown_names_and_options_are_told(name):
     option = list(models.options(name))[-1]
     with pytest.raises(ValueError, match=f"model '{name}' has no option '{option}x', did you mean '{option}'; known: "):
         models.build(name, CLASSES, **{f"{option}x": 1})
+
+
+def test_gradients_in_bfloat16_point_where_those_in_float32_do(name):
+    before, found = keras.mixed_precision.global_policy(), []
+    weights = shared(name).get_weights()
+    try:
+        for policy in ("float32", "mixed_bfloat16"):
+            keras.mixed_precision.set_global_policy(policy)
+            model = without_dropout(name)
+            model.set_weights(weights)
+            with tf.GradientTape() as tape:
+                outputs = model(images((33, 49)), training=True)
+                loss = tf.add_n([tf.reduce_mean(tf.square(outputs[key] - 1)) for key in sorted(outputs)])
+            slopes = tape.gradient(loss, [compat.tf_variable(v) for v in model.trainable_variables])
+            found.append(np.concatenate([np.ravel(one) for one in slopes]))
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+    cosine = found[0] @ found[1] / np.prod([np.linalg.norm(one) for one in found])
+    assert cosine > 0.85  # of so narrow networks, whose statistics are of a few cells
