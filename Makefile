@@ -15,6 +15,7 @@ RUNS ?=
 WORKERS ?=
 SPLIT ?= val
 INPUT ?=
+HOURS ?=
 OUTPUT ?=
 FORMAT ?=
 DATASET ?= camvid
@@ -47,7 +48,7 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor train evaluate predict video export serve submit compare search-crf data describe-data check-data \
+.PHONY: help setup demo doctor plan train evaluate predict video export serve submit compare search-crf data describe-data check-data \
 	prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
 	fuzz-test fault-test long-run audit receptive-field table cost draw clean
 
@@ -69,8 +70,12 @@ demo: setup ## the whole story in minutes on a CPU, with built-in data: train, e
 doctor: setup ## is all there that did_tf needs? Software, devices, memory, disk, data of EXP; trains for ten seconds
 	$(WITH_ARGS) $(RUN_IN) -m did_tf doctor $(if $(value EXP),$(COMMON),$(call option,--run,RUN))
 
+plan: setup ## for the data, this machine and HOURS: an experiment, with its reasons, into OUTPUT (default plan.py)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf plan $(call option,--experiment,EXP) $(call option,--data,DATA) \
+		$(call option,--hours,HOURS) $(call option,--output,OUTPUT)
+
 train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on; WORKERS=2: as so many processes
-	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON) $(call option,--workers,WORKERS)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON) $(call option,--workers,WORKERS) $(call option,--hours,HOURS)
 
 evaluate: setup ## score a run on SPLIT (default val)
 	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split=$(call quoted,SPLIT)

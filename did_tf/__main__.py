@@ -16,6 +16,7 @@ from did_tf.common.terminal import tame_output
 COMMANDS = {
     "demo": ("did_tf.programs.demo", "the whole story in minutes on drawn scenes: train, evaluate, predict, export"),
     "doctor": ("did_tf.programs.doctor", "is all there that did_tf needs? Software, devices, memory, disk, data"),
+    "plan": ("did_tf.programs.plan", "for your data, this machine and your time: an experiment, with its reasons"),
     "train": ("did_tf.programs.train", "train an experiment; run again, it goes on where it stopped"),
     "evaluate": ("did_tf.programs.evaluate", "score a run on a split: report and pictures"),
     "predict": ("did_tf.programs.predict", "segment an image or a folder of images"),

@@ -42,6 +42,8 @@ flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 FLAGS = flags.FLAGS
 REMOTE = ("run", "runs", "data", "weights")
 """Flags that may be remote places. A program that has others says so likewise."""
+AUTO = "auto"
+"""Experiment that `did_tf plan` writes: AUTO for a user's own data, AUTO:DATASET for others."""
 REMOTE_SETTINGS = ("config.dataset.prepared", "config.train.init", "config.train.encoder")
 """Settings that may be, whatever the program."""
 
@@ -135,6 +137,16 @@ def config_arguments() -> list[str]:
     return [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
 
 
+def is_auto(name: str | None) -> bool:
+    """Whether an experiment is planned, and its settings are those of its run's plan."""
+    return split_name(name or "")[0] == AUTO
+
+
+def planned_dataset(name: str | None) -> str:
+    """Name of the data set that experiment AUTO[:DATASET] is of."""
+    return split_name(name or AUTO)[1] or "folders"
+
+
 def experiment_names() -> list[str]:
     """Names of all experiments that come with the project."""
     return sorted(experiment_modules())
@@ -188,7 +200,7 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
       ConfigError: no such experiment or setting, a value that the setting can't have (`settings.check`), or the run's
         settings can't be read.
     """
-    config = load_experiment(name)
+    config = load_experiment(_planned(run_folder) if is_auto(name) else name)
     if not training and run_folder.config.is_file():
         config = api.settings_of(run_folder)
     try:
@@ -197,6 +209,15 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
         return json.loads(config.to_json())
     except (RecursionError, TypeError) as error:
         raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None
+
+
+def _planned(run_folder):
+    """The file of a run's plan. Raises `ConfigError` where it has none."""
+    if not run_folder.plan.is_file():
+        raise ConfigError(
+            f"{run_folder.name} has no plan: did_tf train --experiment={AUTO} --data=DIR --hours=2 makes one and trains"
+        )
+    return str(run_folder.plan)
 
 
 def _note(lines):
@@ -238,7 +259,8 @@ def _help(program):
     if FLAGS.experiment:
         parts.append(f"Settings of {FLAGS.experiment} (experiments/base.py explains them, did_tf/models/ the model's):")
         return "\n".join([*parts, *_listed(load_experiment(FLAGS.experiment))])
-    parts += ["Experiments:", *map(_described, experiment_names())]
+    parts += ["Experiments:", f"  {AUTO:30} Planned for your data, this machine and your --hours: see did_tf plan."]
+    parts += map(_described, experiment_names())
     parts += ["", "Settings and their defaults (experiments/base.py explains them; --experiment=NAME --help: its own):"]
     parts += [*_listed(base.get_config()), "", "The models' options, --config.model.KEY=VALUE (did_tf/models/):"]
     for name in models.names():

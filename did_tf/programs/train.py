@@ -2,6 +2,7 @@
 
 Run again with the same run folder it goes on where it stopped. --workers=2 trains with as many processes on this host;
 --workers=slurm and --workers=kubernetes, or TF_CONFIG, say that this is one of several that were started elsewhere.
+--experiment=auto --data=dir --hours=2 plans a training on your own data for this machine and that time first.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from did_tf import wiring
 from did_tf.cluster import local, places
 from did_tf.cluster.workers import loss_told
 from did_tf.common.errors import ConfigError, Failure
+from did_tf.programs.auto import ensure_plan
 from did_tf.programs.cli import FLAGS
 from did_tf.runs import checkpoints, lock
-from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.run_folder import RunFolder, default_run
 from did_tf.training.health import TrainingFailed
 
 flags.DEFINE_string("workers", None, "How many processes on this host train together; or slurm or kubernetes.")
+flags.DEFINE_float("hours", None, "Of --experiment=auto: how long it may take, with what planning takes.")
 GENTLER = 10
 """What the learning rate is divided by in the command that is proposed after a failure."""
 
@@ -109,12 +112,25 @@ def _another(run):
 def _start():
     """Trains, or starts the workers that do and ends as they do."""
     how = FLAGS.workers or "1"
+    _plan()
     if how.isdecimal() and int(how) > 1:
         raise SystemExit(local.run(_command(), int(how), _gpus()))
     if how != "1":
         os.environ[places.VARIABLE] = places.of(how, os.environ).text()
     local.end_with_starter()
     main(*cli.chosen())
+
+
+def _plan():
+    """Has a run of `cli.AUTO` planned, by the first process of a training."""
+    if not cli.is_auto(FLAGS.experiment):
+        if FLAGS.hours is not None:
+            raise ConfigError(f"--hours={FLAGS.hours:g} is for --experiment=auto; for others: --config.train.hours")
+        return
+    if (FLAGS.workers or "1").isdecimal() and not places.of_tensorflow(os.environ):
+        ensure_plan(
+            FLAGS.experiment, wiring.open_run(FLAGS.run or default_run(FLAGS.experiment)), FLAGS.data, FLAGS.hours
+        )
 
 
 def _command():

@@ -41,6 +41,7 @@ class RunFolder:
       saved_model: folder of the exported network.
       metrics: metrics.csv, a row per logged step.
       config: config.json, all settings.
+      plan: plan.py, the experiment of a run that was planned.
       manifest: manifest.json, see `manifest.make`; "continued" lists the processes that went on, see `continuation`;
         "ended" is of a run that has ended before all of its steps, see `end`.
     """
@@ -61,6 +62,7 @@ class RunFolder:
         self.saved_model = self.folder / "saved_model"
         self.metrics = self.folder / "metrics.csv"
         self.config = self.folder / "config.json"
+        self.plan = self.folder / "plan.py"
         self.manifest = self.folder / "manifest.json"
 
     def publish(self) -> None:

@@ -97,9 +97,9 @@ def test_your_own_data_as_a_notebook(tmp_path, monkeypatch):
             'os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]': (
                 f'"{program.parent}" + os.pathsep + os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]'
             ),
-            "c.train.steps = 200": "c.train.steps = 2",
-            "c.train.validate_every = 100": "c.train.validate_every = 2\n    c.evaluate.scales = (1.0,)",
-            "c.schedule.warmup = 10": "c.schedule.warmup = 0",
+            "--hours=0.1 --output=mine.py": "--hours=0.1 --output=mine.py --machine=cores:2,memory:8",
+            "did_tf train --experiment=mine.py": f"did_tf train --experiment=mine.py {TINY} --config.train.hours=0",
+            "did_tf evaluate --experiment=mine.py": "did_tf evaluate --experiment=mine.py --protocol=whole",
             "range(43)": "range(41)",
         }
     )

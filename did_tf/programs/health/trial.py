@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
-from did_tf.common.errors import ConfigError
+from did_tf.planning import trying
 from did_tf.programs.health.findings import GOOD, WRONG, Finding
-from did_tf.runs.run_folder import RunFolder, read_metrics
 from did_tf.training.distribution import best_precision
 
-START, STOP = 180.0, 120.0
-"""Seconds until the first steps must be made, and until a training that is asked to stop must have stopped."""
+START = 180.0
+"""Seconds until the first steps must be made."""
 STOPPED = (143, -15)  # by its own hand, or where the signal came before it looks for any
 SETTINGS = {
     "model.growth": 4,
@@ -44,46 +40,15 @@ def look(seconds: float) -> Iterator[Finding]:
 def trained(device: str, seconds: float, precision: str, start: float = START) -> Finding:
     """Whether a training on a device, in a precision, makes steps within `start` seconds and stops when it is asked."""
     name = f"training, {device}"
+    settings = {**SETTINGS, "train.devices": device, "train.precision": precision}
+    arguments = ["--experiment=did_synthetic", *(f"--config.{key}={value}" for key, value in settings.items())]
     with tempfile.TemporaryDirectory(prefix="did_tf_doctor_") as folder:
-        run, said = RunFolder(Path(folder, "run")), Path(folder, "said.txt")
-        settings = {**SETTINGS, "train.devices": device, "train.precision": precision}
-        command = [sys.executable, "-m", "did_tf", "train", "--experiment=did_synthetic", f"--run={run.folder}"]
-        command += [f"--config.{key}={value}" for key, value in settings.items()]
-        with said.open("w") as file:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file)
-        try:
-            _wait(process, run, start, seconds)
-            process.terminate()
-            status = process.wait(STOP)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            process.kill()
-            process.wait()
-        return _judged(name, precision, status, _rows(run), said.read_text(errors="replace"))
+        tried = trying.train(arguments, Path(folder), start, seconds)
+    return _judged(name, precision, tried)
 
 
-def _wait(process, run, start, seconds):
-    """Until the training has ended, has made steps for some seconds, or has made none within `start`."""
-    until = time.monotonic() + start
-    while process.poll() is None and not _rows(run) and time.monotonic() < until:
-        time.sleep(0.2)
-    if process.poll() is None and _rows(run):
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
-
-
-def _rows(run):
-    try:
-        return read_metrics(run.metrics)
-    except (ConfigError, OSError):
-        return []
-
-
-def _judged(name, precision, status, rows, said):
-    error = next((line for line in reversed(said.splitlines()) if line.startswith("error:")), said.strip()[-200:])
+def _judged(name, precision, tried):
+    status, rows, error = tried.status, tried.rows, tried.error
     facts = {"precision": precision, "status": status, "steps": int(rows[-1]["step"]) if rows else 0, "said": error}
     again = "run `did_tf train --experiment=did_synthetic --debug`, and report what it says"
     if status is None:

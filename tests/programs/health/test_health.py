@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from data_pipelines import memory
+from did_tf.planning.trying import Tried
 from did_tf.programs import doctor
 from did_tf.programs.health import findings, machine, software, trial
 from did_tf.programs.health.findings import ABSENT, GOOD, NOTE, WRONG, Finding
@@ -161,7 +162,7 @@ def test_a_folder_that_can_not_be_written(monkeypatch, tmp_path):
     ],
 )
 def test_a_training_is_judged_by_its_steps_and_its_end(status, rows, said, state, told):
-    found = trial._judged("training, cpu", "float32", status, rows, said)
+    found = trial._judged("training, cpu", "float32", Tried(status, rows, said))
     assert found.state == state and told in found.told
     assert bool(found.mend) == (state == WRONG)
     json.dumps(found.facts, allow_nan=False)

@@ -1,0 +1,49 @@
+"""`train --experiment=auto`: the plan of a run, made before its training where it is not there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from did_tf.common.errors import ConfigError
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+
+
+def ensure_plan(experiment: str, run: RunFolder, data: str | None, hours: float | None) -> None:
+    """Sees to it that a run has its plan: makes it within the hours, or keeps what is there.
+
+    It is made by a process of its own, which leaves neither memory nor threads behind.
+
+    Args:
+      experiment: its name, auto or auto:DATASET.
+      run: the run folder.
+      data: folder of the data set; None for data/DATASET.
+      hours: that the user has; None where the plan is there already.
+
+    Raises:
+      ConfigError: there is no plan and no `hours`; the plan that is there is for other hours; or the run was trained
+        without one, or is at a remote place.
+      SystemExit: planning failed, with its status; it has said why.
+    """
+    if run.plan.is_file():
+        _check_hours(run, hours)
+        return
+    if hours is None:
+        raise ConfigError(f"how long do you have? --hours=2 (make: HOURS=2) plans {run.name} before it is trained")
+    if run.config.is_file() or run.mirror:
+        where = "is at a remote place" if run.mirror else "was trained without a plan"
+        raise ConfigError(f"{run.name} {where}: give another --run=dir, or plan apart, did_tf plan --output=plan.py")
+    command = [sys.executable, "-m", "did_tf", "plan", f"--experiment={experiment}", f"--hours={hours}"]
+    command += [f"--output={run.plan}", "--planning_counts", *([f"--data={data}"] if data else [])]
+    if status := subprocess.run(command).returncode:
+        raise SystemExit(status)
+
+
+def _check_hours(run, hours):
+    planned = getattr(cli.import_experiment(str(run.plan)), "HOURS", None)
+    if hours is not None and hours != planned:
+        raise ConfigError(
+            f"{run.plan} is a plan for {planned} hours, not {hours:g}: leave --hours out to go on with it, or give "
+            "another --run=dir"
+        )

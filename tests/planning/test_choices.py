@@ -1,0 +1,134 @@
+"""What is planned for machines and times: the widest network that fits and learns, and settings with their reasons."""
+
+import dataclasses
+
+import pytest
+from in_memory import SPEC
+
+from did_tf.common.errors import ConfigError
+from did_tf.planning import choices, experiment
+from did_tf.planning.choices import Pace
+from did_tf.planning.content import Content
+from did_tf.planning.machine import GIB, described
+
+CITY = Content(SPEC, 367, 200, 360, 480, 480, {"a": 0.98, "b": 0.02}, {"a": 90.0, "b": 20.0}, 0.3, 101, 101 * 360 * 480)
+
+
+class Costs:
+    """DID's in round figures: a crop of 257x257 with growth 32 takes 4e9 multiply-adds and 0.4 GiB."""
+
+    def multiply_adds(self, growth, side):
+        return 4e9 * (growth / 32) ** 2 * (side / 257) ** 2
+
+    def memory(self, growth, side, batch_size, recompute, accumulate, parts):
+        each = 0.4 * GIB * growth / 32 * (side / 257) ** 2 * (0.4 if recompute else 1)
+        return 0.6 * GIB + each * min(batch_size, 8) / accumulate
+
+
+def planned(machine, hours, content=CITY, crops=None):
+    """(`Network`, {key: choice}) where so many crops a second with growth 32 were measured."""
+    place = described(machine)
+    pace = Pace(crops * Costs().multiply_adds(32, 257), 1, "measured") if crops else Pace(place.rate, 1, "")
+    found = choices.network(content, place, hours, Costs(), pace)
+    choices.check_time(found, hours)
+    return found, {choice.key: choice for choice in choices.choose(content, place, hours, found, pace)}
+
+
+@pytest.mark.parametrize("hours, growth", [(0.03, 16), (0.1, 24), (0.5, 32), (8, 48)])
+def test_the_longer_the_wider(hours, growth):
+    found, chosen = planned("cores:2,memory:16", hours, crops=7)
+    assert found.growth == chosen["model.growth"].value == growth
+    crops = found.crops * 3600 * hours
+    row = next(row for row in choices.WIDTHS if row.growth == growth)
+    assert crops >= row.crops
+    assert chosen["train.hours"].value == hours and chosen["train.steps"].value == 2 * found.steps
+
+
+def test_the_four_machines():
+    small, _ = planned("cores:2,memory:8", 2)
+    large, _ = planned("cores:8,memory:32", 2)
+    one, chosen = planned("gpus:1,memory:24", 2)
+    eight, of_eight = planned("gpus:8,memory:80", 2)
+    assert small.side == large.side == 257 and small.growth <= large.growth <= one.growth == 48
+    assert one.side == 385 and one.batch_size == 8 and chosen["train.precision"].value == "auto"
+    assert eight.batch_size == 64 and eight.crops == pytest.approx(8 * one.crops)
+    assert of_eight["schedule.learning_rate"].value == 4e-3
+
+
+def test_where_memory_is_short_features_are_computed_again_then_crops_become_smaller():
+    again, chosen = planned("cores:2,memory:4", 1, crops=7)
+    assert again.recompute and chosen["train.recompute"].value and again.side == 257
+    with pytest.raises(ConfigError, match=r"nothing fits .* crops of 65x65 of DID with growth 16.* 0.3 GiB"):
+        planned(
+            "cores:2,memory:1", 1, crops=7, content=dataclasses.replace(CITY, height=4000, width=4000, largest=4000)
+        )
+
+
+def test_too_little_time_is_refused_with_what_would_do():
+    with pytest.raises(ConfigError, match=r"about 59 steps of 8 crops.*give (0.[0-9]+) or more") as error:
+        planned("cores:2,memory:16", 0.005, crops=7)
+    enough = float(str(error.value).split("give ")[1].split()[0])
+    assert planned("cores:2,memory:16", enough, crops=7)[0].steps >= choices.LEAST_STEPS
+
+
+@pytest.mark.parametrize(
+    "changes, key, value, why",
+    [
+        ({}, "data.flip_vertical", False, "30%"),
+        ({"uneven": 0.01}, "data.flip_vertical", True, "up and down are alike"),
+        ({}, "loss.class_balance", 0.4, "b, the rarest, has 2.00%"),
+        ({"shares": {"a": 0.5, "b": 0.5}}, "loss.class_balance", 0.0, "no need"),
+        ({"shares": {"a": 1.0, "b": 0.0}}, "loss.class_balance", 0.0, "shows b"),
+        ({"spec": dataclasses.replace(SPEC, dtype="uint16")}, "data.brightness", 0.1, "not known"),
+        ({}, "data.brightness", 0.27, "photos"),
+        ({"height": 90, "width": 100}, "data.crop", (65, 65), "90x100"),
+        ({"images": 10}, "model.dropout", 0.2, "by heart"),
+        ({}, "model.dropout", 0.0, "does not overfit"),
+        ({"images": 40_000}, "data.cache", False, "read again"),
+        ({"val_images": 0, "val_pixels": 0.0}, "dataset.val_split", "", "nobody knows"),
+        ({"largest": 5000}, "evaluate.protocols", ("tiles_once",), "too large"),
+        ({"val_images": 5, "val_pixels": 9e5}, "evaluate.protocols", ("whole", "tiles"), "five scales"),
+        ({"val_images": 9000, "val_pixels": 3e9}, "evaluate.protocols", ("whole",), "too much"),
+        ({"objects": {"a": 900.0, "b": 300.0}}, "data.scale", (0.6, 1.6), "more than a crop shows"),
+    ],
+)
+def test_settings_follow_the_data(changes, key, value, why):
+    _, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, **changes), crops=7)
+    assert chosen[key].value == value and why in chosen[key].why
+
+
+def test_validations_take_a_tenth_of_the_time_at_most():
+    found, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, val_pixels=3e9), crops=7)
+    each = choices.evaluation_seconds(CITY, found) * 3e9 / CITY.val_pixels
+    assert found.steps // chosen["train.validate_every"].value * each <= 3600 * choices.VALIDATING or each > 360
+
+
+def test_the_file_says_what_was_chosen_and_why():
+    _, chosen = planned("cores:2,memory:16", 1, crops=7)
+    text = experiment.text('A "plan" of C:\\data', ["facts " * 60], 1.0, list(chosen.values()))
+    space = {}
+    exec(compile(text, "plan.py", "exec"), space)
+    config, flat = space["get_config"](), {}
+    for key in chosen:
+        section, _, rest = key.partition(".")
+        flat[key] = config[section][rest] if "." not in rest else config.optimizer.options.epsilon
+    assert flat == {key: choice.value for key, choice in chosen.items()} and space["HOURS"] == 1.0
+    assert max(map(len, text.splitlines())) <= 120 and "# photos differ in light" in text
+    assert "data.flip_vertical = False\n    classes lie" in experiment.table(list(chosen.values()))
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("cores:8", "memory must be a whole number"),
+        ("cores:0,memory:8", "cores must be a whole number"),
+        ("core:8,memory:8", "did you mean 'cores'"),
+        ("cores:8,cores:8,memory:8", "each once"),
+        ("cores=8", "is not KEY:VALUE"),
+        ("gpus:1,memory:24,precision:int8", "precision must be one of"),
+        ("", "is not KEY:VALUE"),
+    ],
+)
+def test_machines_that_are_none(text, told):
+    with pytest.raises(ConfigError, match=told):
+        described(text)

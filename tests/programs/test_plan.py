@@ -1,0 +1,87 @@
+"""`did_tf plan`, and `did_tf train --experiment=auto`."""
+
+import own_data
+import program
+import pytest
+
+from did_tf.planning import choices
+from did_tf.programs import cli
+from did_tf.runs.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return own_data.make_five_bands(tmp_path_factory.mktemp("data"), count=8, size=(64, 80))
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """One small network alone, so that nothing is built that takes long."""
+    monkeypatch.setattr(choices, "WIDTHS", (choices.Width(4, 0),))
+
+
+def test_a_plan_is_an_experiment(data, narrow, tmp_path):
+    output = tmp_path / "plan.py"
+    given = (f"--data={data}", "--hours=1", "--machine=cores:4,memory:16", f"--output={output}")
+    done = program.launch_here("plan", *given)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    assert "5 bands of uint16" in said and "assumed, not measured" in said and "next: did_tf train" in said
+    config = cli.resolve(str(output), RunFolder(tmp_path / "run"), [])
+    assert config["dataset"]["folder"] == str(data) and config["model"]["growth"] == 4
+    assert config["train"]["hours"] == 1 and config["data"]["crop"] == [65, 65]
+    assert f"{output} is there" in program.launch_here("plan", *given).stderr
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        (["--hours=0"], "how long do you have"),
+        ([], "how long do you have"),
+        (["--hours=nan"], "how long do you have"),
+        (["--hours=1", "--experiment=did_folders"], "what is planned is auto"),
+        (["--hours=1", "--output=plan.txt"], "a .py file"),
+        (["--hours=1", "--data=gs://bucket/data"], "name a folder of this machine"),
+        (["--hours=1", "--config.train.steps=5"], "change the file"),
+        (["--hours=1", "--data=/nowhere"], "/nowhere"),
+    ],
+)
+def test_what_is_refused(given, told, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = program.launch_here("plan", *given)
+    assert done.returncode == 2 and told in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        (["--experiment=auto"], "how long do you have"),
+        (["--experiment=did_folders", "--hours=1"], "is for --experiment=auto"),
+        (["--experiment=auto", "--hours=2", "--run=planned"], "planned/plan.py is a plan for 1.0 hours, not 2"),
+        (["--experiment=auto", "--hours=2", "--run=unplanned"], "unplanned was trained without a plan"),
+    ],
+)
+def test_training_without_a_plan_that_fits_is_refused(given, told, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, file in (("planned", "plan.py"), ("unplanned", "config.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("HOURS = 1.0\n")
+    done = program.launch_here("train", *given)
+    assert done.returncode == 2 and told in done.stderr
+
+
+def test_evaluating_what_was_never_planned_says_so(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = program.launch_here("evaluate", "--experiment=auto")
+    assert done.returncode == 2 and "runs/auto has no plan" in done.stderr
+
+
+@pytest.mark.slow
+def test_auto_plans_trains_on_time_and_goes_on(data, tmp_path):
+    run = tmp_path / "run"
+    given = ("--experiment=auto", f"--data={data}", f"--run={run}")
+    done = program.launch("train", *given, "--hours=0.06")
+    assert done.returncode == 0 and "its time is over" in done.stdout, done.stderr
+    again = program.launch("train", *given)
+    assert again.returncode == 0 and "it has ended" in again.stdout
+    assert program.launch("evaluate", "--experiment=auto", f"--run={run}", f"--data={data}").returncode == 0
