@@ -48,7 +48,7 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor plan train evaluate predict video export serve submit compare search-crf data describe-data check-data \
+.PHONY: help setup demo doctor plan train evaluate predict video export serve submit compare search search-crf data describe-data check-data \
 	prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
 	fuzz-test fault-test long-run audit receptive-field table cost draw clean
 
@@ -117,6 +117,9 @@ submit: setup ## label SPLIT (default test) as EXP's benchmark wants it: files w
 compare: setup ## compare RUNS on SPLIT: what each class gains on the first, pictures of where they differ, into OUTPUT
 	$(WITH_ARGS) $(RUN_IN) -m did_tf compare $(call option,--runs,RUNS) $(call option,--data,DATA) \
 		--split=$(call quoted,SPLIT) $(call option,--output,OUTPUT)
+
+search: setup ## find the best of chosen settings of EXP within HOURS; ARGS="--over=KEY=LOW..HIGH --trial_hours=0.2"
+	$(WITH_ARGS) $(RUN_IN) -m did_tf search $(COMMON) $(call option,--hours,HOURS)
 
 search-crf: setup ## find the parameters of the CRF (evaluate ARGS=--crf) for EXP on its validation split
 	$(WITH_ARGS) $(RUN_IN) -m did_tf search-crf $(COMMON)

@@ -73,6 +73,8 @@ setup(
         "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.23,<2"],
         # `--format=litert`: what runs the file. TensorFlow's own converter writes it.
         "litert": ["ai-edge-litert>=2.1,<3"],
+        # `did_tf search`. Its samplers and pruners, which 4 and 5 have under the same names.
+        "search": ["optuna>=4,<6"],
         "serve": SERVE,  # `did_tf serve`
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],

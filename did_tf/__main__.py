@@ -25,6 +25,7 @@ COMMANDS = {
     "serve": ("did_tf.programs.serve", "label images that come by HTTP, with a page to try it on"),
     "submit": ("did_tf.programs.submit", "label a split as its benchmark's server takes it, checked and packed"),
     "compare": ("did_tf.programs.compare", "compare runs: gains per class, and pictures of where they differ"),
+    "search": ("did_tf.programs.search", "find the best of chosen settings within a time"),
     "search-crf": ("did_tf.programs.search_crf", "find the parameters of the CRF on a validation split"),
     "data": ("data_pipelines.programs.fetch", "fetch a data set, or say where to get it"),
     "describe-data": ("data_pipelines.programs.describe", "draft the dataset.yaml of your own images and labels"),

@@ -55,8 +55,13 @@ def run(command: Sequence[str], count: int, gpus: int) -> int:
         return status
 
 
+def environment_of_child() -> dict[str, str]:
+    """Environment variables for a training that is to end with this process, see `end_with_starter`."""
+    return {**os.environ, STARTED_BY: str(os.getpid())}
+
+
 def end_with_starter() -> None:
-    """Where `run` started this process, ends it as SIGTERM does once that process is gone."""
+    """Where `run` or another program started this process, ends it as SIGTERM does once that process is gone."""
     if starter := os.environ.get(STARTED_BY):
         threading.Thread(target=_watch, args=(int(starter),), daemon=True).start()
 

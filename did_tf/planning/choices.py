@@ -23,6 +23,8 @@ VALIDATING = 0.1
 VALIDATIONS = 8
 RECOMPUTING = 1.2
 """By how much `train.recompute` makes a step longer (docs/how-to/memory.md)."""
+ALIKE, MAYBE_ALIKE = 0.05, 0.2
+"""`Content.uneven` below which images may be turned upside down; and if it is no more than by chance."""
 MOST_OF_MEMORY = 0.8
 """Share of what is free that a plan takes."""
 
@@ -207,8 +209,10 @@ def _of_data(content: Content, machine: Machine, found: Network) -> Iterator[Cho
     yield Choice("data.crop", (found.side, found.side), f"{size}; 16n + 1, of a size that {_kind(machine)} does well")
     yield Choice("data.scale", (0.6, 1.6), "of height and width: objects come in all sizes" + _objects(content, found))
     lying = f"classes lie in upper halves of images as in lower ones, but for {content.uneven:.0%} of the pixels"
-    if content.uneven < 0.05:
+    if content.uneven < ALIKE:
         yield Choice("data.flip_vertical", True, f"{lying}: up and down are alike")
+    elif content.uneven < min(MAYBE_ALIKE, content.by_chance):
+        yield Choice("data.flip_vertical", True, f"{lying}, which may be by chance: up and down are alike")
     else:
         yield Choice("data.flip_vertical", False, f"{lying}: up is not down")
     if content.spec.rgb and content.spec.dtype == "uint8":

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.frequencies import ClassCounts, difference
 from data_pipelines.spec import IGNORE, Dataset, DatasetSpec, Sample
 from did_tf.common.errors import ConfigError
 
 MOST = 200
 """Images of a split that are looked at, evenly over it."""
+COINS = 400
+"""How often images are turned by chance."""
 SMALLEST = 25
 """Pixels of the smallest piece of a class that counts as an object, and not as a speck."""
 
@@ -33,6 +34,7 @@ class Content:
       objects: {class: median side in pixels, the root of the area, of its connected pieces}; of those that occur.
       uneven: half the sum of the differences of the classes' shares in upper and lower halves of the images: 0 where
         they lie above as often as below, 1 where none does both.
+      by_chance: up to which 95 of 100 such numbers are if each image is turned upside down or not by a coin.
       val_images: number of those to validate on.
       val_pixels: of all of these.
     """
@@ -46,6 +48,7 @@ class Content:
     shares: Mapping[str, float]
     objects: Mapping[str, float]
     uneven: float
+    by_chance: float
     val_images: int
     val_pixels: float
 
@@ -77,16 +80,17 @@ def look(dataset: Dataset, train_split: str, val_split: str, progress: bool = Fa
     if spec.task != "segmentation":
         raise ConfigError(f"{spec.name} is for {spec.task}: plans are for segmentation alone")
     samples, val = _samples(dataset, train_split), _samples(dataset, val_split)
-    chosen, sizes, objects = _evenly(samples, MOST), [], {name: [] for name in spec.classes}
-    upper, lower = ClassCounts(spec.num_classes), ClassCounts(spec.num_classes)
+    chosen, sizes = _evenly(samples, MOST), []
+    objects: dict[str, list[float]] = {name: [] for name in spec.classes}
+    halves: list[np.ndarray] = []  # [upper and lower, classes] pixels of each image
     for sample in tqdm(chosen, "looking", unit="image", disable=None if progress else True):
         image, label = dataset.read(sample)
         sizes.append(image.shape[:2])
-        for counts, half in zip((upper, lower), np.array_split(label, 2)):
-            counts.add(np.bincount(half.ravel(), minlength=IGNORE + 1))
+        both = [np.bincount(half.ravel(), minlength=IGNORE + 1) for half in np.array_split(label, 2)]
+        halves.append(np.stack(both)[:, : spec.num_classes])
         for number in np.unique(label[label != IGNORE]).tolist():
             objects[spec.classes[number]] += _sides(label == number)
-    pixels = upper.pixels + lower.pixels
+    pixels = np.sum(halves, axis=(0, 1))
     if not pixels.any():
         raise ConfigError(f"{spec.name}: no pixel of {len(chosen)} labels of {train_split} has a class")
     return Content(
@@ -98,7 +102,8 @@ def look(dataset: Dataset, train_split: str, val_split: str, progress: bool = Fa
         largest=max(map(max, sizes)),
         shares=dict(zip(spec.classes, (pixels / pixels.sum()).tolist())),
         objects={name: float(np.median(sides)) for name, sides in objects.items() if sides},
-        uneven=difference(upper, lower),
+        uneven=_uneven(np.sum(halves, axis=0)),
+        by_chance=_by_chance(np.stack(halves)),
         val_images=len(val),
         val_pixels=_pixels(dataset, val),
     )
@@ -111,6 +116,17 @@ def _samples(dataset: Dataset, splits: str) -> list[Sample]:
 def _evenly(samples: Sequence[Sample], most: int) -> list[Sample]:
     places = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
     return [samples[place] for place in places]
+
+
+def _uneven(halves):
+    """Half the sum of the differences of shares, of pixels [..., upper and lower, classes] -> [...]."""
+    shares = halves / np.maximum(halves.sum(-1, keepdims=True), 1)
+    return 0.5 * np.abs(shares[..., 0, :] - shares[..., 1, :]).sum(-1)
+
+
+def _by_chance(halves):
+    turned = np.random.default_rng(0).random((COINS, len(halves), 1, 1)) < 0.5
+    return float(np.quantile(_uneven(np.where(turned, halves[:, ::-1], halves).sum(1)), 0.95))
 
 
 def _sides(mask):

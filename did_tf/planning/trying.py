@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from did_tf.cluster import local
 from did_tf.common.errors import ConfigError
 from did_tf.runs.run_folder import RunFolder, read_metrics
 
@@ -48,7 +49,9 @@ def train(arguments: Sequence[str], folder: Path, start: float, seconds: float) 
     run, said = RunFolder(folder / "run"), folder / "said.txt"
     command = [sys.executable, "-m", "did_tf", "train", f"--run={run.folder}", *arguments]
     with said.open("w") as file:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file, env=local.environment_of_child()
+        )
     try:
         _wait(process, run, start, seconds)
         process.terminate()

@@ -11,7 +11,9 @@ from did_tf.planning.choices import Pace
 from did_tf.planning.content import Content
 from did_tf.planning.machine import GIB, described
 
-CITY = Content(SPEC, 367, 200, 360, 480, 480, {"a": 0.98, "b": 0.02}, {"a": 90.0, "b": 20.0}, 0.3, 101, 101 * 360 * 480)
+CITY = Content(
+    SPEC, 367, 200, 360, 480, 480, {"a": 0.98, "b": 0.02}, {"a": 90.0, "b": 20.0}, 0.3, 0.1, 101, 101 * 360 * 480
+)
 
 
 class Costs:
@@ -76,6 +78,8 @@ def test_too_little_time_is_refused_with_what_would_do():
     [
         ({}, "data.flip_vertical", False, "30%"),
         ({"uneven": 0.01}, "data.flip_vertical", True, "up and down are alike"),
+        ({"uneven": 0.09}, "data.flip_vertical", True, "by chance"),
+        ({"uneven": 0.3, "by_chance": 0.4}, "data.flip_vertical", False, "up is not down"),
         ({}, "loss.class_balance", 0.4, "b, the rarest, has 2.00%"),
         ({"shares": {"a": 0.5, "b": 0.5}}, "loss.class_balance", 0.0, "no need"),
         ({"shares": {"a": 1.0, "b": 0.0}}, "loss.class_balance", 0.0, "shows b"),

@@ -43,8 +43,12 @@ def test_specks_are_no_objects_and_void_is_no_class():
 
 
 def test_up_and_down():
-    assert looked([label(top=True)]).uneven == 1
+    one = looked([label(top=True)] * 12)
+    assert one.uneven == 1 and 0 < one.by_chance < 0.8
+    assert looked([label(top=True)]).by_chance == 1
     assert looked([label(blocks=[(4, 4, 8), (26, 20, 8)])]).uneven == 0
+    some = looked([label(blocks=[(4 if number % 3 else 26, 4, 12)]) for number in range(9)])
+    assert some.uneven == pytest.approx(3 * 144 / (9 * 1200)) and some.uneven < some.by_chance
 
 
 def test_of_many_images_some_are_looked_at_evenly(monkeypatch):

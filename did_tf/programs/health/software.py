@@ -20,6 +20,7 @@ EXTRAS = {
     "openvino": ("openvino", "--engine=openvino, --format=openvino"),
     "onnx": ("tf2onnx", "--format=onnx"),
     "litert": ("ai-edge-litert", "--format=litert"),
+    "search": ("optuna", "`did_tf search`"),
     "serve": ("starlette", "`did_tf serve`"),
     "addons": ("tensorflow-addons", "tfa.* optimizers, on TensorFlow 2.15"),
 }

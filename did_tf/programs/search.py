@@ -1,0 +1,245 @@
+"""Searches settings within a time: `did_tf search --experiment=NAME --over=schedule.learning_rate=log:1e-4..1e-2
+--over=model.growth=16,24,32 --hours=3 --trial_hours=0.25 [--run=dir]`.
+
+Each trial is a run, RUN/trial_000 and so on, trained as `did_tf train` does; the next one's settings are proposed by
+what the former ones gave (Optuna), and one that is worse than the median of the others at the same place is ended. The
+value of a trial is its best validation. Stopped at any moment, the same command goes on. TensorBoard shows all of them:
+tensorboard --logdir=RUN, tab HParams.
+"""
+
+from __future__ import annotations
+
+from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import tensorflow as tf
+from absl import flags
+
+from did_tf.cluster import local
+from did_tf.common.errors import ConfigError, Failure
+from did_tf.common.text import aligned, percent
+from did_tf.runs import lock
+from did_tf.runs.run_folder import RunFolder, default_run, read_metrics
+from did_tf.search import space
+from did_tf.search.study import DONE, FAILED, PARTS, PRUNED, Study, Trial
+
+flags.DEFINE_multi_string("over", [], f"A setting that is searched, {space.FORM}; once for each.")
+flags.DEFINE_float("hours", None, "No trial begins that would end after so many of search; 0: any time.")
+flags.DEFINE_float("trial_hours", 0.0, "Time of each trial, its train.hours; 0: the experiment's own steps.")
+flags.DEFINE_integer("trials", 1000, "How many at most.", lower_bound=1)
+FLAGS = flags.FLAGS
+
+STOP = 120.0
+"""Seconds within which a trial that is asked to stop must have stopped."""
+POLL = 1.0
+FAILURES = 3
+"""Trials in a row that fail before the search gives up."""
+
+
+def main() -> None:
+    """Runs trials until the time is over, and prints them from best to worst.
+
+    Raises:
+      ConfigError: a flag or setting is no good, the folder is of another search, or optuna is not installed.
+      Failure: the first trial fails, or several in a row.
+    """
+    ranges = [space.parse(text) for text in FLAGS.over]
+    _check_flags(ranges)
+    config = _check_settings(ranges)
+    folder = Path(FLAGS.run or f"{default_run(FLAGS.experiment)}_search")
+    facts = {
+        "experiment": FLAGS.experiment,
+        "data": FLAGS.data and str(Path(FLAGS.data).absolute()),
+        "settings": cli.config_arguments(),
+        "trial_hours": FLAGS.trial_hours,
+        "seed": config["seed"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock.held(folder):
+        study = Study(folder / "search.json", ranges, facts)
+        _search(study, folder, config)
+    _tell(study)
+
+
+def _check_flags(ranges):
+    keys = [one.key for one in ranges]
+    if not ranges or len({*keys}) < len(keys):
+        raise ConfigError(f"--over says what is searched, once for each setting: {space.FORM}")
+    if FLAGS.hours is None:
+        raise ConfigError("how long do you have? --hours=3; or --hours=0 --trials=20")
+    if not FLAGS.hours >= 0 or not FLAGS.trial_hours >= 0:
+        raise ConfigError(f"--hours={FLAGS.hours}, --trial_hours={FLAGS.trial_hours}: 0 or more")
+    if FLAGS.hours and FLAGS.trial_hours > FLAGS.hours:
+        raise ConfigError(f"--trial_hours={FLAGS.trial_hours:g} is more than --hours={FLAGS.hours:g}")
+
+
+def _check_settings(ranges):
+    """The experiment's settings. Raises `ConfigError` where a value at the end of a range can't be."""
+    if not FLAGS.experiment:
+        raise ConfigError(f"no experiment given, --experiment=NAME: one of {', '.join(cli.experiment_names())}")
+    nowhere = RunFolder(os.devnull)
+    for one in ranges:
+        for text in one.ends():
+            cli.resolve(FLAGS.experiment, nowhere, [*cli.config_arguments(), f"--config.{one.key}={text}"])
+    config = cli.resolve(FLAGS.experiment, nowhere, cli.config_arguments())
+    if not config["dataset"]["val_split"]:
+        raise ConfigError("dataset.val_split is empty: a search goes by validation")
+    return config
+
+
+def _search(study, folder, config):
+    while _goes_on(study):
+        trial = study.next()
+        print(f"trial {trial.number}: {_settings(study, trial)}", flush=True)
+        began, before = time.monotonic(), study.seconds
+        run = RunFolder(folder / f"trial_{trial.number:03d}")
+        with _process(study, trial, run) as process:
+            while process.poll() is None:
+                time.sleep(POLL)
+                study.seconds = before + time.monotonic() - began
+                if _look(study, trial, run, config):
+                    trial.state = PRUNED
+                    _stop(process)
+        _look(study, trial, run, config)
+        _conclude(study, trial, run, process.returncode)
+        _give_up(study)
+
+
+def _goes_on(study):
+    """Whether there is time for one more trial, or one that was stopped."""
+    if study.trials and study.trials[-1].state not in (DONE, PRUNED, FAILED):
+        return True
+    left = 3600 * FLAGS.hours - study.seconds
+    return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
+
+
+@contextlib.contextmanager
+def _process(study, trial, run):
+    """The training of a trial, which ends with this process."""
+    command = [sys.executable, "-m", "did_tf", "train", f"--experiment={FLAGS.experiment}", f"--run={run.folder}"]
+    command += [f"--data={FLAGS.data}"] if FLAGS.data else []
+    command += [*cli.config_arguments(), *(f"--config.{key}={text}" for key, text in study.texts(trial).items())]
+    command += [f"--config.train.hours={FLAGS.trial_hours}"] if FLAGS.trial_hours else []
+    said = Path(f"{run.folder}.log")
+    with said.open("a") as file:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=local.environment_of_child()
+        )
+        try:
+            yield process
+        finally:
+            _stop(process)
+
+
+def _stop(process):
+    process.terminate()
+    try:
+        process.wait(STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _look(study: Study, trial: Trial, run: RunFolder, config: dict) -> bool:
+    """Enters what the run has reached. Returns whether that is new and hopeless."""
+    scores: dict[int, float] = {}
+    best = 0.0
+    for part, score in _validations(run, config):
+        scores[part] = best = max(best, score)
+    if scores == trial.scores:
+        return False
+    trial.scores = scores
+    study.write()
+    return study.is_hopeless(trial)
+
+
+def _validations(run, config):
+    """(part of the trial, score) of each row with a validation."""
+    try:
+        rows = read_metrics(run.metrics) if run.metrics.is_file() else []
+    except (ConfigError, OSError):  # it is just being written
+        return
+    for row in rows:
+        found = [float(text) for name, text in row.items() if name.startswith("val_") and text]
+        if found:
+            share = float(row["hours"]) / FLAGS.trial_hours if FLAGS.trial_hours else int(row["step"]) / _steps(config)
+            yield min(PARTS, round(PARTS * share)), found[0]
+
+
+def _steps(config):
+    return config["train"]["steps"] + config["train"]["extend"]
+
+
+def _conclude(study, trial, run, status):
+    """What has become of a trial."""
+    trial.value = max(trial.scores.values(), default=None)
+    if status == 0 and trial.value is not None:
+        trial.state = DONE
+    elif trial.state != PRUNED:
+        trial.state, trial.why = FAILED, _last_line(run, status)
+    study.write()
+    if trial.value is not None:
+        _show_in_tensorboard(study, trial, run)
+    told = f"{percent(trial.value)} %" if trial.value is not None else trial.why
+    print(f"trial {trial.number}: {trial.state}, {told}", flush=True)
+
+
+def _last_line(run, status):
+    lines = Path(f"{run.folder}.log").read_text(errors="replace").strip().splitlines()
+    error = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
+    return f"{error} (exit status {status})"
+
+
+def _show_in_tensorboard(study, trial, run):
+    from tensorboard.plugins.hparams import api
+
+    with tf.summary.create_file_writer(str(run.tensorboard)).as_default():
+        api.hparams(study.texts(trial))
+        tf.summary.scalar("search/validation", trial.value, step=trial.number)
+
+
+def _give_up(study):
+    """Raises `Failure` where the first trial has failed, or so many in a row."""
+    last = [trial.state for trial in study.trials[-FAILURES:]]
+    if {*last} == {FAILED} and (len(study.trials) == 1 or len(last) == FAILURES):
+        trial = study.trials[-1]
+        raise Failure(
+            f"trial {trial.number} failed: {trial.why}; {study.path.parent}/trial_{trial.number:03d}.log has all"
+        )
+
+
+def _settings(study, trial):
+    return ", ".join(f"{key}={text}" for key, text in study.texts(trial).items())
+
+
+def _tell(study):
+    """All trials, and the command that trains with the best settings."""
+    rows = [["trial", "state", "best validation, %", *(one.key for one in study.ranges)]]
+    others = [trial for trial in study.trials if trial.state != DONE]
+    for trial in [*study.ranked(), *others]:
+        score = "-" if trial.value is None else percent(trial.value)
+        rows.append([str(trial.number), trial.state, score, *study.texts(trial).values()])
+    print(f"\n{len(study.trials)} trials in {study.seconds / 3600:.2f} hours, recorded in {study.path}")
+    print(aligned(rows))
+    if not study.ranked():
+        print("none is done: give more --hours")
+        return
+    best = study.ranked()[0]
+    print(f"the best of {len(study.ranked())}, chosen on val, whose score is favourable for that; with its settings:")
+    given = [f"--data={FLAGS.data}"] if FLAGS.data else []
+    settings = [f"--config.{key}={text}" for key, text in study.texts(best).items()]
+    print(
+        shlex.join(["did_tf", "train", f"--experiment={FLAGS.experiment}", *given, *cli.config_arguments(), *settings])
+    )
+
+
+def launch() -> None:
+    """What the command line starts."""
+    cli.run_bare(main)

@@ -1,0 +1,165 @@
+"""The record of a search, which is all that a search goes on by, and what Optuna proposes after it.
+
+Optuna (Akiba et al. 2019) is given the trials anew each time, so that a search that was stopped goes on as one that was
+not: by its Tree-structured Parzen Estimator (Bergstra et al. 2011) and its median pruner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
+from did_tf.runs.run_folder import read_json
+from did_tf.search.space import Range
+
+RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
+AT_RANDOM = 5
+"""Trials before any is proposed by what others gave."""
+BEFORE_PRUNING = 3
+"""Trials that have to be done before any is ended early."""
+PARTS = 10
+"""Of a trial; in which of them a validation was is what it is compared by."""
+EARLIEST = 2
+"""First of these parts that a trial may be ended in."""
+
+
+@dataclasses.dataclass
+class Trial:
+    """One run.
+
+    Attributes:
+      number: from 0, in their order.
+      settings: {key: value} of those that are searched.
+      state: RUNNING, DONE, PRUNED (ended early, for others were better at that place) or FAILED.
+      scores: {part of the trial, of `PARTS`: best validation score up to there}.
+      value: its best validation score, once it has ended.
+      why: it failed, in words.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    state: str = RUNNING
+    scores: dict[int, float] = dataclasses.field(default_factory=dict)
+    value: float | None = None
+    why: str = ""
+
+
+class Study:
+    """Trials over `ranges`, recorded in a file.
+
+    Args:
+      path: of the file, which may be there already.
+      ranges: what is searched.
+      facts: of the search, which have to be the same when it goes on: experiment, settings, seed.
+
+    Attributes:
+      trials: in their order.
+      seconds: that the search has taken.
+
+    Raises:
+      ConfigError: the file is of another search, or optuna is not installed.
+    """
+
+    def __init__(self, path: Path, ranges: Sequence[Range], facts: Mapping[str, Any]) -> None:
+        self.path, self.ranges = path, ranges
+        self.facts = {**facts, "over": [one._asdict() | {"choices": list(one.choices)} for one in ranges]}
+        self.trials: list[Trial] = []
+        self.seconds = 0.0
+        self._optuna = _optuna()
+        if path.is_file():
+            self._read()
+
+    def next(self) -> Trial:
+        """The one that was not ended, else a new one, which is recorded."""
+        if self.trials and self.trials[-1].state == RUNNING:
+            return self.trials[-1]
+        asked = self._study().ask(self._distributions())
+        self.trials.append(Trial(len(self.trials), dict(asked.params)))
+        self.write()
+        return self.trials[-1]
+
+    def is_hopeless(self, trial: Trial) -> bool:
+        """Whether a running trial is worse than the median of the others where it is."""
+        if not trial.scores:
+            return False
+        study = self._study()
+        study.enqueue_trial(trial.settings)
+        asked = study.ask(self._distributions())
+        for part, score in sorted(trial.scores.items()):
+            asked.report(score, part)
+        return asked.should_prune()
+
+    def ranked(self) -> list[Trial]:
+        """Those that are done, the best first."""
+        done = [trial for trial in self.trials if trial.state == DONE and trial.value is not None]
+        return sorted(done, key=lambda trial: -(trial.value or 0.0))
+
+    def texts(self, trial: Trial) -> dict[str, str]:
+        """{key: value} of a trial as the command line has them."""
+        return {one.key: one.text(trial.settings[one.key]) for one in self.ranges}
+
+    def write(self) -> None:
+        """Records all."""
+        trials = [dataclasses.asdict(trial) for trial in self.trials]
+        write_json(self.path, {**self.facts, "seconds": round(self.seconds, 1), "trials": trials})
+
+    def _read(self):
+        found = read_json(self.path)
+        other = [key for key, value in self.facts.items() if found.get(key) != value]
+        if other:
+            raise ConfigError(
+                f"{self.path} is of a search with another {other[0]}, {found.get(other[0])!r}: give another --run=dir"
+            )
+        try:
+            self.seconds = float(found["seconds"])
+            self.trials = [_trial(entry) for entry in found["trials"]]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{self.path} is no record of a search ({error!r}): give another --run=dir") from None
+
+    def _study(self) -> Any:
+        """Optuna's, with the trials that have ended."""
+        optuna = self._optuna
+        sampler = optuna.samplers.TPESampler(seed=self.facts["seed"] + len(self.trials), n_startup_trials=AT_RANDOM)
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING, n_warmup_steps=EARLIEST)
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        states = {DONE: optuna.trial.TrialState.COMPLETE, PRUNED: optuna.trial.TrialState.PRUNED}
+        for trial in self.trials:
+            if trial.state in states:
+                made = optuna.trial.create_trial(
+                    state=states[trial.state],
+                    params=trial.settings,
+                    distributions=self._distributions(),
+                    value=trial.value,
+                    intermediate_values=trial.scores,
+                )
+                study.add_trial(made)
+        return study
+
+    def _distributions(self) -> dict[str, Any]:
+        kinds = self._optuna.distributions
+        found: dict[str, Any] = {}
+        for one in self.ranges:
+            if one.choices:
+                found[one.key] = kinds.CategoricalDistribution(one.choices)
+            else:
+                kind = kinds.IntDistribution if one.whole else kinds.FloatDistribution
+                found[one.key] = kind(one.low, one.high, log=one.log)
+        return found
+
+
+def _trial(entry: Mapping[str, Any]) -> Trial:
+    return Trial(**{**entry, "scores": {int(part): float(score) for part, score in entry["scores"].items()}})
+
+
+def _optuna() -> ModuleType:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(f"`did_tf search` needs optuna ({error}): pip install 'did_tf[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

@@ -1,0 +1,72 @@
+"""`did_tf search`: trials are runs; it goes on, ends in time and says what was best."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import program
+import pytest
+
+TINY = (
+    "--config.model.units=(1,1,1,1)",
+    "--config.data.crop=(33,33)",
+    "--config.dataset.options.height=48",
+    "--config.dataset.options.width=64",
+    "--config.dataset.options.sizes={'train':4,'val':2,'test':2}",
+    "--config.train.steps=4",
+    "--config.train.validate_every=2",
+    "--config.train.batch_size=2",
+    "--config.schedule.warmup=0",
+)
+SEARCH = ("--experiment=did_synthetic", "--over=model.growth=2,4,6", "--hours=0")
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        (["--experiment=did_synthetic", "--hours=1"], "--over says what is searched"),
+        (["--experiment=did_synthetic", "--over=model.growth=2,4"], "how long do you have"),
+        ([*SEARCH, "--over=model.growth=4,8"], "once for each setting"),
+        (["--over=model.growth=2,4", "--hours=1"], "no experiment given"),
+        ([*SEARCH[:1], "--over=model.grwth=2,4", "--hours=1"], "model.growth"),
+        ([*SEARCH[:1], "--over=train.batch_size=-4..8", "--hours=1"], "train.batch_size"),
+        ([*SEARCH, "--config.dataset.val_split="], "goes by validation"),
+        ([*SEARCH[:2], "--hours=1", "--trial_hours=2"], "is more than --hours"),
+    ],
+)
+def test_what_is_refused(given, told, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = program.launch_here("search", *given)
+    assert done.returncode == 2 and told in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_and_finished_it_has_the_trials_of_one_that_was_not(tmp_path):
+    pytest.importorskip("optuna")
+    given = [*SEARCH, *TINY, "--trials=3"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    done = program.launch("search", *given, f"--run={whole}")
+    assert done.returncode == 0 and "chosen on val" in done.stdout, done.stderr
+    command = [sys.executable, "-m", "did_tf", "search", *given, f"--run={parts}"]
+    process = subprocess.Popen(command, cwd=program.PROJECT, env=dict(os.environ), stdout=subprocess.DEVNULL)
+    while not (parts / "trial_001" / "config.json").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # the trial that it had begun ends by itself
+    assert program.launch("search", *given, f"--run={parts}").returncode == 0
+    found = [json.loads((folder / "search.json").read_text())["trials"] for folder in (whole, parts)]
+    assert found[0] == found[1] and [trial["state"] for trial in found[0]] == ["done"] * 3
+
+
+@pytest.mark.slow
+def test_a_first_trial_that_fails_says_why(tmp_path):
+    pytest.importorskip("optuna")
+    given = [*SEARCH, *TINY, "--data=/nowhere", f"--run={tmp_path / 'run'}", "--config.dataset.name=camvid"]
+    given = [one for one in given if "dataset.options" not in one]
+    done = program.launch("search", *given)
+    assert done.returncode == 1 and "trial 0 failed" in done.stderr and "/nowhere" in done.stderr
