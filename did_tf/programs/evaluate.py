@@ -136,6 +136,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
     print(evaluation.table(result, dataset.spec.classes, paper, last))
+    print(evaluation.told_interval(result.interval()))
     after = ", after the CRF" if refined else ""
     for name, scores in further.items():
         print(f"\n{scores.title}{after}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
@@ -225,6 +226,7 @@ def _classify(config, run, subject):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops{_unusual(told)}")
     _tell(subject, paper)
     print(classification.table(result, paper, last))
+    print(classification.told_interval(result))
     classifier = wiring.make_classifier(config, subject.model)
     details = {
         "crop": classifier.crop,

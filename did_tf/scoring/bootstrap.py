@@ -8,7 +8,7 @@ of the same kind would change, and nothing of what another training would.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from did_tf.scoring.metrics import jsonable, nan_mean, ratio
 
 LEVEL, DRAWS = 0.95, 1000
 LEAST, FEW = 5, 30
-"""Images (or groups of them) of which there is an interval at all, and below which it is said to be too narrow."""
+"""Images, or groups of them, of which there is an interval at all; and below which it is too narrow."""
+IMAGES, GROUPS = "images", "groups of images"
+"""What is drawn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Interval:
       miou: (low, high), fractions.
       classes: [C, 2] likewise, of the IoU of each class; NaN where it is in no draw.
       count: how many images, or groups of them, each draw is of.
-      drawn: what these are, "images" or "groups of images".
+      drawn: which of the two, `IMAGES` or `GROUPS`.
       seed: of the draws.
     """
 
@@ -42,25 +44,21 @@ class Interval:
     def report(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Everything as a JSON-serialisable dict, None for NaN."""
         return {
-            "level": LEVEL,
-            "draws": DRAWS,
-            "seed": self.seed,
-            "drawn": self.drawn,
-            "count": self.count,
-            "too_narrow": self.count < FEW,
-            "miou": [jsonable(bound) for bound in self.miou],
-            "classes": {name: [jsonable(x) for x in bounds] for name, bounds in zip(class_names, self.classes)},
+            **facts(self.count, self.drawn, self.seed),
+            "miou": pair(self.miou),
+            "classes": dict(zip(class_names, map(pair, self.classes))),
         }
 
     def __str__(self) -> str:
         """A line to print, in percent."""
-        few = f"; of so few it is too narrow, {FEW} are few" if self.count < FEW else ""
         low, high = map(percent, self.miou)
-        return f"95 % interval of the mIoU: {low} to {high} (bootstrap over {self.count} {self.drawn}{few})"
+        return f"95 % interval of the mIoU: {low} to {high} ({source(self.count, self.drawn)})"
 
 
-def interval(overlaps: np.ndarray, seed: int = 0, groups: Sequence[Hashable] | None = None) -> Interval | None:
-    """The interval of scores over images; None of fewer than `LEAST` images, or groups.
+def interval(
+    overlaps: Sequence[np.ndarray] | np.ndarray, seed: int = 0, groups: Sequence[Hashable] | None = None
+) -> Interval | None:
+    """The interval of mIoU and IoU over images; None of fewer than `LEAST` images, or groups.
 
     In each draw the mean is over the classes that it shows, as `ConfusionMatrix.mean_iou` of these images would be.
 
@@ -70,37 +68,67 @@ def interval(overlaps: np.ndarray, seed: int = 0, groups: Sequence[Hashable] | N
       groups: of each image, what it is drawn together with, such as the drive or the patient that it is of: images of
         one are alike, and an interval that takes them for strangers is too narrow. None for every image by itself.
     """
-    units = np.asarray(overlaps) if groups is None else _summed(np.asarray(overlaps), groups)
-    if len(units) < LEAST:
+    drawn = units(overlaps, groups)
+    if len(drawn) < LEAST:
         return None
-    ious = resampled(units, seed)
-    low, high = _bounds(np.array([nan_mean(of_draw) for of_draw in ious]))
-    classes = np.array([_bounds(of_class) for of_class in ious.T])
-    drawn = "images" if groups is None else "groups of images"
-    return Interval((float(low), float(high)), classes, len(units), drawn, seed)
+    ious = resampled(drawn, seed)
+    low, high = bounds(means(ious))
+    classes = np.array([bounds(of_class) for of_class in ious.T])
+    return Interval((float(low), float(high)), classes, len(drawn), IMAGES if groups is None else GROUPS, seed)
 
 
-def resampled(units: np.ndarray, seed: int) -> np.ndarray:
-    """IoU of each class in each draw of overlaps [units, 2, C]: [DRAWS, C], NaN where a draw shows none of it.
+def resampled(drawn: np.ndarray, seed: int = 0) -> np.ndarray:
+    """IoU of each class in each draw of `units` [units, 2, C]: [DRAWS, C], NaN where a draw shows none of it.
 
     Of equal `seed` and number of units the draws are of the same units: two networks' are compared draw by draw.
     """
-    rng, count = np.random.default_rng(seed), len(units)
-    pixels = units.reshape(count, -1).astype(np.float64)  # exact up to 2^53, and BLAS multiplies no integers
+    rng, count = np.random.default_rng(seed), len(drawn)
+    pixels = drawn.reshape(count, -1).astype(np.float64)  # exact up to 2^53, and BLAS multiplies no integers
     sums = [np.bincount(rng.integers(count, size=count), minlength=count) @ pixels for _ in range(DRAWS)]
-    both, either = np.moveaxis(np.reshape(sums, (DRAWS, *units.shape[1:])), 1, 0)
+    both, either = np.moveaxis(np.reshape(sums, (DRAWS, *drawn.shape[1:])), 1, 0)
     return ratio(both, either)
 
 
-def _summed(overlaps, groups):
-    """Overlaps of whole groups, in the order of their first images."""
+def means(ious: np.ndarray) -> np.ndarray:
+    """[DRAWS] mIoU of `resampled` IoU, NaN where a draw shows no class."""
+    return np.array([nan_mean(of_draw) for of_draw in ious])
+
+
+def bounds(draws: np.ndarray) -> np.ndarray:
+    """[2] low and high of the scores of draws, without those that are NaN."""
+    seen = draws[~np.isnan(draws)]
+    return np.quantile(seen, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if seen.size else np.full(2, np.nan)
+
+
+def units(overlaps: Sequence[np.ndarray] | np.ndarray, groups: Sequence[Hashable] | None = None) -> np.ndarray:
+    """Overlaps of what is drawn: images, or whole groups in the order of their first. Arguments as of `interval`."""
+    alone = np.array(overlaps)
+    if groups is None:
+        return alone
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    sums = np.zeros((len(numbers), *overlaps.shape[1:]), np.int64)
-    np.add.at(sums, [numbers[group] for group in groups], overlaps)
+    sums = np.zeros((len(numbers), *alone.shape[1:]), np.int64)
+    np.add.at(sums, [numbers[group] for group in groups], alone)
     return sums
 
 
-def _bounds(draws):
-    """(low, high) of the scores of draws, without those that are NaN."""
-    seen = draws[~np.isnan(draws)]
-    return np.quantile(seen, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if seen.size else np.full(2, np.nan)
+def facts(count: int, drawn: str = IMAGES, seed: int = 0) -> dict[str, Any]:
+    """What a report says of how an interval came about."""
+    return {
+        "level": LEVEL,
+        "draws": DRAWS,
+        "seed": seed,
+        "drawn": drawn,
+        "count": count,
+        "too_narrow": count < FEW,
+    }
+
+
+def source(count: int, drawn: str = IMAGES) -> str:
+    """The same in words."""
+    few = f"; of fewer than {FEW} it is too narrow" if count < FEW else ""
+    return f"bootstrap over {count} {drawn}{few}"
+
+
+def pair(bounds: Iterable[float]) -> list[float | None]:
+    """Low and high for JSON."""
+    return [jsonable(bound) for bound in bounds]
