@@ -21,6 +21,7 @@ EXTRAS = {
     "onnx": ("tf2onnx", "--format=onnx"),
     "litert": ("ai-edge-litert", "--format=litert"),
     "serve": ("starlette", "`did_tf serve`"),
+    "surfaces": ("surface-distance", "evaluate --surfaces"),
     "addons": ("tensorflow-addons", "tfa.* optimizers, on TensorFlow 2.15"),
 }
 """{extra of setup.py: (the package that tells it is there, what it is for)}; that of GPUs is looked at with these."""
