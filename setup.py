@@ -76,6 +76,8 @@ setup(
         # `did_tf search`. Its samplers and pruners, which 4 and 5 have under the same names.
         "search": ["optuna>=4,<6"],
         "serve": SERVE,  # `did_tf serve`
+        # `evaluate --surfaces`. There is one release; of SciPy it uses names that 2.0 will lack.
+        "surfaces": ["surface-distance>=0.1,<0.2"],
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
         # `make mutate`: its operators alone, through what 8.7 names `mutate_code` and `ast_nodes`.

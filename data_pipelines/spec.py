@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -284,6 +284,13 @@ class Dataset(abc.ABC):
         Raises as `read` does.
         """
         return (*self.read(sample), None)
+
+    def together(self, samples: Sequence[Sample]) -> list[Hashable] | None:
+        """Of each sample, what those that are like it have too, such as the image that windows are cut from.
+
+        None where each is by itself.
+        """
+        return [sample.image for sample in samples] if any(sample.window for sample in samples) else None
 
     def odd_files(self, samples: Sequence[Sample]) -> list[str]:
         """Lines on files among `samples` that say otherwise than the others which pixels have no data."""

@@ -123,6 +123,7 @@ TOGETHER = [
     ({"train__sync_batch_norm": True, "train__freeze_batch_norm": "all"}, "nothing to do"),
     ({"train__freeze_batch_norm": "all", "train__freeze_batch_norm_from": 20}, "must be less than train.steps=20"),
     ({"train__jit_compile": True, "train__recompute": True}, "train.jit_compile and train.recompute exclude"),
+    ({"train__jit_compile": True, "loss__terms": {"boundary": 0.1}}, "train.jit_compile and boundary of loss.terms"),
     ({"train__hours": 0.5, "train__deterministic": True}, "train.hours=0.5 and train.deterministic exclude"),
     ({"train__shifted_passes": True}, 'needs loss.resolution="features"'),
     ({"optimizer__multipliers": dict.fromkeys(models.PARTS, 0)}, "leaves nothing to train"),

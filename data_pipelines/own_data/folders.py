@@ -6,7 +6,7 @@ description.py lists the keys of dataset.yaml; `did_tf describe-data` drafts one
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ from data_pipelines.own_data.description import NAMES, REGION, read_description
 from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import fill_parts, part_specs
+from data_pipelines.own_data.splits import group_of
 from data_pipelines.own_data.windows import divide, learnt_split
+from data_pipelines.reading.patches import name_of_image
 from data_pipelines.spec import OF_IMAGES, DataError, DatasetSpec, Sample
 
 EARLIER_RULE = "any"  # of nodata, in files of versions that knew no other
@@ -101,6 +103,12 @@ class Folders(FileDataset):
             return super()._read_unmasked(sample)
         image, void = self.read_masked(sample)
         return image, self.read_label(sample), void  # of one size, as it is drawn so
+
+    def together(self, samples: Sequence[Sample]) -> list[Hashable] | None:
+        """As of `Dataset`; where dataset.yaml has a `group`, it is that."""
+        if self.description.group in ("", REGION):
+            return super().together(samples)
+        return [group_of(self.description, name_of_image(sample)) for sample in samples]
 
     def odd_files(self, samples: Sequence[Sample]) -> list[str]:
         """Lines on files whose nodata tags differ from those of the others, or from dataset.yaml."""

@@ -43,7 +43,7 @@ def assign(description: Description, samples: Sequence[Sample], quiet: bool = Fa
         group would be torn.
     """
     by_name = {sample.name: sample for sample in samples}
-    groups = {name: _group(description, name) for name in by_name}
+    groups = {name: group_of(description, name) for name in by_name}
     splits, placed = in_folders(description, by_name)
     rest = {name: group for name, group in groups.items() if name not in placed}
     splits.update(share_out(description.shares, rest))
@@ -109,7 +109,7 @@ def place(key: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _group(description, name):
+def group_of(description: Description, name: str) -> str:
     """What the images that must stay together with `name` have in common. Raises `DataError` where it has no group."""
     pattern = description.group
     if pattern in ("", REGION):

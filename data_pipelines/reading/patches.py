@@ -61,10 +61,19 @@ def cut(sample: Sample, rows: Sequence[int], columns: Sequence[int], height: int
       width: likewise.
     """
     return [
-        dataclasses.replace(sample, name=f"{sample.name}_r{top}_c{left}", window=Window(top, left, height, width))
+        dataclasses.replace(sample, name=sample.name + _place(top, left), window=Window(top, left, height, width))
         for top in rows
         for left in columns
     ]
+
+
+def name_of_image(sample: Sample) -> str:
+    """Name of the image that a sample is, or that it is a window of."""
+    return sample.name.removesuffix(_place(*sample.window[:2])) if sample.window else sample.name
+
+
+def _place(top, left):
+    return f"_r{top}_c{left}"
 
 
 def _check(value, name):

@@ -19,6 +19,8 @@ from did_tf.runs import selection
 from did_tf.runs.run_folder import RunFolder, read_json
 
 UNKNOWN = "not recorded"
+NO_REPORTS = ("_crf.json", "_calibration.json")
+"""Ends of names of files beside reports: of `search-crf` and of `evaluate --calibration`."""
 
 
 def text(form: Format, result: Export, gate: Gate, run: RunFolder, split: str) -> str:
@@ -103,6 +105,9 @@ def _output(network: Network, form: Format) -> Iterator[str]:
     yield f"- `classes`: {kind} {places}], numbers of the table above; 255 where there is no data."
     yield f"- `probabilities`: float32 {places}, {network.spec.num_classes}]; they add up to 1, or are 0 where there is"
     yield "  no data."
+    if network.temperature != 1:
+        yield f"- Logits are divided by {network.temperature:.4g} for probabilities: a temperature that was fitted on"
+        yield "  validation images, so that the network is as sure as it is often right. Classes are the same without."
     yield f"- Run by {form.runtime} alone."
 
 
@@ -128,6 +133,8 @@ def _reports(run: RunFolder) -> Iterator[str]:
         figures = [f"{key} {percent(told[key])} %" for key in told if key != "step"]
         yield f"best validation in training, step {told.get('step')}: {', '.join(figures) or 'no scores'}"
     for path in sorted([*run.evaluation.glob("*.json"), *run.evaluation.glob("*/*.json")]):
+        if path.name.endswith(NO_REPORTS):
+            continue
         report = read_json(path, "outputs", "protocol")
         figures = report["outputs"].get("main", {})
         score = next((f"{key} {percent(figures[key])} %" for key in ("miou", "top1_error") if figures.get(key)), "")

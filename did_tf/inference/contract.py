@@ -35,6 +35,7 @@ class Network:
       identity: what it depends on: weights, options, version; JSON-serialisable.
       calibration: [H, W, bands] images of `spec.dtype` that it was trained on, by which ranges of features are chosen.
       rebuilt: gives the same network with another precision of its features; None where there is none to be had.
+      temperature: by which logits are divided for probabilities, see `calibration`; classes are the same at all.
     """
 
     model: keras.Model
@@ -42,6 +43,7 @@ class Network:
     identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     calibration: Sequence[np.ndarray] = ()
     rebuilt: Callable[[str], keras.Model] | None = None
+    temperature: float = 1.0
 
     @property
     def segments(self) -> bool:
@@ -77,7 +79,7 @@ class Network:
             size, (pixels, void) = tf.shape(image), without_holes(tf.cast(image, tf.float32), spec)
             values = forward(self.with_margin(pixels))
             values = values[:, : size[1], : size[2]] if self.segments else values
-            classes, probabilities = tf.argmax(values, -1, tf.int32), tf.nn.softmax(values)
+            classes, probabilities = tf.argmax(values, -1, tf.int32), tf.nn.softmax(self.tempered(values))
             if void is not None and self.segments:
                 classes = tf.where(tf.reduce_any(void, -1), IGNORE, classes)
                 probabilities = tf.where(void, 0.0, probabilities)
@@ -92,6 +94,10 @@ class Network:
     def frozen(self) -> Any:
         """`portable` as a `tf.ConcreteFunction` of constants, whose outputs have the order of `OUTPUTS`."""
         return convert_variables_to_constants_v2(self.portable().get_concrete_function())
+
+    def tempered(self, logits: tf.Tensor) -> tf.Tensor:
+        """Logits at the temperature."""
+        return logits if self.temperature == 1 else logits / self.temperature
 
     def with_margin(self, pixels: tf.Tensor) -> tf.Tensor:
         """Images [N, H, W, bands] float32; those smaller than the network takes get a margin, at the bottom and right.

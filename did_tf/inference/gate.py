@@ -19,6 +19,7 @@ from did_tf.inference.contract import Network
 from did_tf.inference.predictor import Predictor
 from did_tf.inference.rows import resize
 from did_tf.inference.served import Served
+from did_tf.scoring.calibration import at_temperature
 from did_tf.scoring.evaluation import MAIN
 
 TOLERANCE = 1e-3
@@ -189,10 +190,10 @@ def _probabilities(network: Network) -> Probabilities:
     """The checkpoint's own."""
     if network.segments:
         predictor = Predictor(network.model, outputs=[MAIN])
-        return lambda batch: np.stack([predictor(image)[MAIN] for image in batch])
+        return lambda batch: np.stack([at_temperature(predictor(x)[MAIN], network.temperature) for x in batch])
 
     def classify(batch: np.ndarray) -> np.ndarray:
         pixels = network.with_margin(tf.cast(batch, tf.float32))
-        return tf.nn.softmax(network.model(pixels, training=False)[MAIN]).numpy()
+        return tf.nn.softmax(network.tempered(network.model(pixels, training=False)[MAIN])).numpy()
 
     return classify

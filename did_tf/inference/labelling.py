@@ -16,6 +16,7 @@ from did_tf.inference.memory import Size
 from did_tf.inference.outputs import Seeing
 from did_tf.inference.predictor import Predictor
 from did_tf.inference.refining import Refiner
+from did_tf.scoring.calibration import at_temperature
 
 
 class Ways(Protocol):
@@ -42,6 +43,7 @@ class Labelling:
       in_rows: (protocol, what gives its `Predictor` of "main") by which those go that are too large otherwise; or None.
       refiner: what the probabilities are refined by, or None.
       streams: how many images are to be under way at once where nothing speaks against it.
+      temperature: at which probabilities are measured and written, see `calibration`; labels are the same at all.
     """
 
     ways: Ways
@@ -50,6 +52,7 @@ class Labelling:
     in_rows: tuple[str, Callable[[], Predictor]] | None = None
     refiner: Refiner | None = None
     streams: int = 1
+    temperature: float = 1.0
 
     def task(self, image: Input, content: str, size: Size, way: str) -> Task:
         """What is to be done of an image that holds `content`. Raises `DataError`.
@@ -116,7 +119,11 @@ class Task:
 
     def _seen(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip) -> dict[str, np.ndarray]:
         refine = self.how.refiner.strips(pixels, mask) if self.how.refiner else None
-        return outputs.see(self.how.ways.make(self.way), pixels, mask, keep, refine)
+
+        def tempered(rows, values):
+            keep(rows, at_temperature(values, self.how.temperature))
+
+        return outputs.see(self.how.ways.make(self.way), pixels, mask, tempered, refine)
 
 
 class InRows(Task):
@@ -135,7 +142,8 @@ class InRows(Task):
     def write(self, folder: Predictions, found: None) -> None:
         """As of `Task`; what an earlier process has done is not done again."""
         how = self.how
-        large.label(self.image, self.content, self._predictor(), how.spec, folder, how.kinds, self.way)
+        one = self.image, self.content, self._predictor()
+        large.label(*one, how.spec, folder, how.kinds, self.way, how.temperature)
 
     def _predictor(self):
         assert self.how.in_rows

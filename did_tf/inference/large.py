@@ -25,6 +25,7 @@ from did_tf.inference.inputs import Input
 from did_tf.inference.memory import IN_TILES, Need, Size
 from did_tf.inference.predictor import Predictor
 from did_tf.runs.run_folder import read_json
+from did_tf.scoring.calibration import at_temperature
 from did_tf.scoring.evaluation import MAIN
 
 LARGE = 2**26
@@ -69,6 +70,7 @@ def label(
     folder: Predictions,
     kinds: Sequence[str],
     protocol: str,
+    temperature: float = 1.0,
 ) -> None:
     """Labels an image that can be read in parts, and writes its results.
 
@@ -82,6 +84,7 @@ def label(
       folder: of the results, in which unfinished rows are kept beside them.
       kinds: what is written, of `outputs.KINDS`.
       protocol: by which `predictor` was made, for the record.
+      temperature: as of `Labelling`.
 
     Raises:
       DataError: it can't be read.
@@ -96,7 +99,7 @@ def label(
             desc=image.name, total=rows.shape[0], initial=kept.done, unit="row", leave=False, disable=None
         ) as bar:
             for part, values in predictor.strips(rows, kept.done) if kept.done < rows.shape[0] else ():
-                kept.put(part, values[MAIN], rows.void(part))
+                kept.put(part, values[MAIN], rows.void(part), temperature)
                 bar.update(part.stop - part.start)
         with folder.writing(image.name, content, protocol=protocol) as place:
             outputs.write_large(place, image.name, rows, kept.found, spec, image.place(), kinds)
@@ -186,9 +189,9 @@ class _Unfinished:
         for array in self.found.values():
             array.close()
 
-    def put(self, rows: slice, values: np.ndarray, void: np.ndarray | None) -> None:
+    def put(self, rows: slice, values: np.ndarray, void: np.ndarray | None, temperature: float = 1.0) -> None:
         """Keeps rows that follow those that are done: their probabilities, and [rows, W] where there is no data."""
-        classes = values.argmax(axis=-1).astype(np.uint8)
+        classes, values = values.argmax(axis=-1).astype(np.uint8), at_temperature(values, temperature)
         if void is not None:
             classes[void], values = IGNORE, np.where(void[..., None], np.float32(np.nan), values)
         for name, array in self.found.items():

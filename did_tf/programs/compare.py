@@ -63,12 +63,12 @@ def main() -> None:
     files.check_output(output)
     samples = dataset.samples(FLAGS.split)[: FLAGS.limit]
     networks = _networks(names, runs, configs, memory.sizes_of(dataset, samples))
-    found = Comparison(list(networks), dataset.spec, FLAGS.pictures)
+    found = Comparison(list(networks), dataset.spec, FLAGS.pictures, dataset.together(samples))
     _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
     ways = comparison.protocols({name: fact["protocol"] for name, (_, fact) in networks.items()})
     text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {ways}\n{found.table()}"
     different, labelled = found.differing
-    text += f"\n{100 * different / max(labelled, 1):.1f} % of the labelled pixels differ"
+    text += f"\n{100 * different / max(labelled, 1):.1f} % of the labelled pixels differ\n{found.told_intervals()}"
     print(f"\n{text}")
     facts = {
         "runs": {name: fact for name, (_, fact) in networks.items()},

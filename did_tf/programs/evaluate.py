@@ -19,17 +19,20 @@ from data_pipelines.learnable import check_scored
 from data_pipelines.records import Prepared
 from data_pipelines.spec import Dataset
 from did_tf import settings, wiring
+from did_tf.common import visualize
 from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS, USUAL, Engine
 from did_tf.inference.refining import RefinedScores
-from did_tf.runs import manifest, selection
+from did_tf.runs import manifest, selection, temperature
 from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
-from did_tf.scoring import baselines, classification, evaluation, official
+from did_tf.scoring import baselines, classification, evaluation, official, surfaces
+from did_tf.scoring.calibration import Calibration
 from did_tf.scoring.details import DetailScores
 from did_tf.scoring.metrics import ConfusionMatrix
+from did_tf.scoring.surfaces import SurfaceScores
 
 flags.DEFINE_string("split", "val", "Split of the data set.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
@@ -38,13 +41,18 @@ flags.DEFINE_integer("limit", None, "Take the first so many images only.", lower
 flags.DEFINE_bool("last_step", True, "Also score the last step's weights where the best were chosen on the split.")
 flags.DEFINE_bool("baselines", False, "Also score the most frequent class, and colour alone.")
 flags.DEFINE_bool("details", False, "Also score the borders of the classes, and objects by their size.")
+flags.DEFINE_bool("calibration", False, "Also score how sure the network is; on val, fit a temperature.")
+flags.DEFINE_bool("surfaces", False, "Also score how far borders are off: Hausdorff-95, normalised surface distance.")
+flags.DEFINE_float("tolerance", 2.0, "Pixels that a border may be off, of --surfaces.", lower_bound=0)
 flags.DEFINE_bool("crf", False, "Also score a fully connected CRF over the output that counts: config.crf.")
 flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
 
-OFFICIAL = "official"
-"""Entry of the report with the scores of the data set's own benchmark."""
+OF_PIXELS = ("protocol", "baselines", "details", "surfaces", "calibration")
+"""Flags that are of segmentation alone."""
+OFFICIAL, CALIBRATION = "official", "calibration"
+"""Entries of the report: scores of the data set's own benchmark, and whether the network is as sure as it is right."""
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -57,6 +65,10 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     dataset = wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
     _check_paper(config, dataset)
+    if FLAGS.surfaces:
+        surfaces.package()
+    if FLAGS.crf and FLAGS.calibration:
+        raise ConfigError("calibration is of the network's own probabilities: --calibration goes without --crf")
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     segments, samples = dataset.spec.task == "segmentation", dataset.samples(FLAGS.split)[: FLAGS.limit]
     crop = tuple(config["data"]["crop"])
@@ -112,7 +124,7 @@ class Subject:
 
 def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     dataset, engine = subject.dataset, subject.engine
-    further = _further_scores(dataset)
+    further = _further_scores(config, run, subject, protocol)
 
     def take(sample, label, probabilities):
         for scores in further.values():
@@ -136,6 +148,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
     print(evaluation.table(result, dataset.spec.classes, paper, last))
+    print(evaluation.told_interval(result.interval()))
     after = ", after the CRF" if refined else ""
     for name, scores in further.items():
         print(f"\n{scores.title}{after}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
@@ -151,12 +164,19 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
     more.update(selection=chosen, identity=_identity(config, run, subject))
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, refine=refiner, **more)
+    if FLAGS.calibration:
+        _write_calibration(further[CALIBRATION], folder, protocol, subject.weights)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 
-def _further_scores(dataset):
-    """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and of details if asked for."""
-    further: dict[str, DetailScores | official.Benchmark] = {"details": DetailScores(dataset)} if FLAGS.details else {}
+def _further_scores(config, run, subject, protocol):
+    """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and others if asked for."""
+    dataset = subject.dataset
+    further: dict[str, Any] = {"details": DetailScores(dataset)} if FLAGS.details else {}
+    if FLAGS.surfaces:
+        further["surfaces"] = SurfaceScores(dataset.spec, FLAGS.tolerance)
+    if FLAGS.calibration:
+        further[CALIBRATION] = _calibration(config, run, subject, protocol)
     benchmark = official.find(dataset.spec.name)
     if benchmark and isinstance(dataset, Prepared):
         print(f"no scores of {benchmark.title}, which are of files: records have images and labels alone")
@@ -165,6 +185,22 @@ def _further_scores(dataset):
     elif benchmark:
         print(f"{FLAGS.split} has parts of images: no scores of {benchmark.title}, which are of whole ones")
     return further
+
+
+def _calibration(config, run, subject, protocol):
+    """`Calibration` that fits a temperature on the validation split, and takes the run's own to look at another."""
+    fits = FLAGS.split == (config["dataset"]["val_split"] or "val")
+    given = None if fits else wiring.temperature_of(config, run, protocol, subject.weights)
+    images = len(subject.dataset.samples(FLAGS.split)[: FLAGS.limit])
+    return Calibration(subject.dataset.spec, images, given)
+
+
+def _write_calibration(found, folder, protocol, weights):
+    visualize.save_figure(folder / f"{FLAGS.split}_calibration.png", found.figure())
+    if found.measured.halves:
+        path = folder / temperature.name_of(FLAGS.split)
+        temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores())
+        print(f"temperature: {path}; `predict --calibrated` and `export --calibrated` take it")
 
 
 def _main_alone(config, subject, protocol):
@@ -211,8 +247,8 @@ def _tell(subject, paper):
 
 def _classify(config, run, subject):
     dataset, engine = subject.dataset, subject.engine
-    if FLAGS.protocol or FLAGS.baselines or FLAGS.details:
-        raise ConfigError(f"{dataset.spec.name} is for classification: no --protocol, --baselines or --details")
+    if given := [name for name in OF_PIXELS if FLAGS[name].value]:
+        raise ConfigError(f"{dataset.spec.name} is for classification: no --{given[0]}")
     cli.tell_idle(config, [], dataset.spec.task)
 
     def score():  # anew, for it may be of other weights
@@ -225,6 +261,7 @@ def _classify(config, run, subject):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {len(result.images)} images, centre crops{_unusual(told)}")
     _tell(subject, paper)
     print(classification.table(result, paper, last))
+    print(classification.told_interval(result))
     classifier = wiring.make_classifier(config, subject.model)
     details = {
         "crop": classifier.crop,

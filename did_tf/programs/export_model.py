@@ -9,6 +9,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -23,6 +24,7 @@ flags.DEFINE_list("format", "saved_model", f"Some of {', '.join(formats.NAMES)},
 flags.DEFINE_list("precision", [], "Some of float32, float16, bfloat16, int8. Default: float32; of all formats, all.")
 flags.DEFINE_string("output", None, "Folder of the export, or of several. Default: in the run, see above.")
 flags.DEFINE_string("weights", None, "Weights file or run folder. Default: the best of the run.")
+flags.DEFINE_bool("calibrated", False, "Probabilities at the run's temperature.")
 flags.DEFINE_integer("limit", None, "Score the first so many images of the validation split only.", lower_bound=1)
 FLAGS = flags.FLAGS
 
@@ -54,8 +56,11 @@ def _gate(config, run, chosen):
     """What the formats must pass; and the run that the weights are of."""
     model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run))
     options = models.described({**config["model"], **config["evaluate"]["options"]})
-    depends = {"weights": weights.recorded(run.folder), "network": options, **manifest.version()}
-    network = wiring.make_network(config, model, spec, depends, any(form.precision == "int8" for form in chosen))
+    depends: dict[str, Any] = {"weights": weights.recorded(run.folder), "network": options, **manifest.version()}
+    temperature = wiring.temperature_of(config, run, "whole", weights) if FLAGS.calibrated else 1.0
+    depends.update({"temperature": temperature} if FLAGS.calibrated else {})
+    needs_images = any(form.precision == "int8" for form in chosen)
+    network = wiring.make_network(config, model, spec, depends, needs_images, temperature)
     is_scored = len(chosen) > 1 or not chosen[0].exact
     score = wiring.make_score(config, model, FLAGS.limit) if is_scored else None
     return wiring.make_gate(config, network, score), RunFolder(weights.file.resolve().parents[1])

@@ -35,6 +35,7 @@ flags.DEFINE_list(
     "write", "label,color,overlay,outputs", f"What is written of an image, of {', '.join(outputs.KINDS)}."
 )
 flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, float32.")
+flags.DEFINE_bool("calibrated", False, "Confidence, entropy, margin and probabilities at the run's temperature.")
 flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
 flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
@@ -55,6 +56,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     output = Path(FLAGS.output or run.folder / "predictions")
     images = _images(config, output)  # a wrong path fails before anything is built
     refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
+    if refiner and FLAGS.calibrated:
+        raise ConfigError("a temperature is of the network's own probabilities: --calibrated goes without --crf")
     damage = Damage()
     sizes = _sizes(images, damage)
     alone = "probabilities" in kinds or refiner  # a file takes an image's strips in turn, a CRF cores of its own
@@ -64,8 +67,9 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])
-    how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner)
-    depends = _depends(config, weights, spec, wiring.make_predictor(config, model, FLAGS.protocol), engine)
+    temperature = wiring.temperature_of(config, run, FLAGS.protocol, weights) if FLAGS.calibrated else 1.0
+    how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner, temperature)
+    depends = _depends(config, weights, spec, wiring.make_predictor(config, model, FLAGS.protocol), engine, temperature)
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names, engine.told) as folder:
@@ -101,10 +105,11 @@ def _sizes(images, damage):
     return found
 
 
-def _depends(config, weights, spec, predictor, engine):
+def _depends(config, weights, spec, predictor, engine, temperature):
     """What all results depend on beside their images."""
-    crf = {"crf": config["crf"]} if FLAGS.crf else {}
-    return {**api.depends_on(config, weights, spec, FLAGS.protocol, predictor, engine), **crf}
+    more = {"crf": config["crf"]} if FLAGS.crf else {}
+    more.update({"temperature": temperature} if FLAGS.calibrated else {})
+    return {**api.depends_on(config, weights, spec, FLAGS.protocol, predictor, engine), **more}
 
 
 def _left(images, sizes, folder, damage, kinds):

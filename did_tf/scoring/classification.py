@@ -24,10 +24,12 @@ from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.common.files import write_json
 from did_tf.common.streams import side_by_side
 from did_tf.common.text import aligned, of_paper
+from did_tf.scoring import bootstrap
 from did_tf.scoring.evaluation import LAST, MAIN
 
 MARGIN = 256 / 224  # the shorter side in units of the crop, where nothing else is said
 THREADS = 4
+TOP = (1, 5)  # of how many likeliest classes the true one may be
 
 
 @dataclasses.dataclass
@@ -43,6 +45,14 @@ class Classification:
     def error(self, k: int) -> float:
         """Fraction of images whose class is not among the `k` likeliest; NaN without images."""
         return float(np.mean([rank >= k for _, rank in self.images])) if self.images else float("nan")
+
+    def interval(self) -> dict[str, np.ndarray] | None:
+        """[2] low and high of each of `errors`, see `bootstrap`; None of too few images."""
+        if len(self.images) < bootstrap.LEAST:
+            return None
+        # An error is a ratio too: of images that are wrong, and of all.
+        wrong = np.array([[[rank >= k for k in TOP], [1] * len(TOP)] for _, rank in self.images])
+        return {f"top{k}_error": bootstrap.bounds(x) for k, x in zip(TOP, bootstrap.resampled(wrong).T)}
 
 
 class Classifier:
@@ -200,10 +210,12 @@ def write_report(
     Raises:
       OSError: the file can't be written.
     """
+    interval = {key: bootstrap.pair(bounds) for key, bounds in (result.interval() or {}).items()}
     report = {
         "split": split,
         "protocol": protocol,
         "outputs": {MAIN: {**errors(result), "images": len(result.images)}},
+        "interval": {**bootstrap.facts(len(result.images)), **interval} if interval else None,
         "images": [{"name": name, "rank": rank} for name, rank in result.images],
         "paper": paper,
         **more,
@@ -213,7 +225,16 @@ def write_report(
 
 def errors(result: Classification) -> dict[str, float | None]:
     """{"top1_error": ..., "top5_error": ...}, fractions; None without images."""
-    return {f"top{k}_error": result.error(k) if result.images else None for k in (1, 5)}
+    return {f"top{k}_error": result.error(k) if result.images else None for k in TOP}
+
+
+def told_interval(result: Classification) -> str:
+    """A line to print, in percent."""
+    found = result.interval()
+    if found is None:
+        return f"no 95 % intervals: they take {bootstrap.LEAST} images"
+    told = ", ".join(f"top-{k} {100 * low:.2f} to {100 * high:.2f}" for k, (low, high) in zip(TOP, found.values()))
+    return f"95 % intervals: {told} ({bootstrap.source(len(result.images))})"
 
 
 def table(result: Classification, paper: Mapping[str, Any] | None = None, last: Classification | None = None) -> str:
@@ -226,7 +247,7 @@ def table(result: Classification, paper: Mapping[str, Any] | None = None, last: 
     """
     columns = {MAIN: result, **({LAST: last} if last else {})}
     cells = [["error, %", *columns]]
-    cells += [[f"top-{k}", *(f"{100 * column.error(k):.2f}" for column in columns.values())] for k in (1, 5)]
+    cells += [[f"top-{k}", *(f"{100 * column.error(k):.2f}" for column in columns.values())] for k in TOP]
     if paper:
         theirs = [f"{paper[key]:.2f}" if key in paper else "" for key in errors(result)]
         cells = [[*row, text] for row, text in zip(cells, (of_paper(paper), *theirs))]

@@ -6,7 +6,7 @@ Pictures as figures 3 to 5 of duc_hdc.md, gains per class as tables 5 and 6 of f
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
 from did_tf.common.text import aligned, percent
+from did_tf.scoring import bootstrap
 from did_tf.scoring.evaluation import PANEL
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out
 
@@ -41,6 +42,7 @@ class Comparison:
       names: of the networks, two or more.
       spec: `DatasetSpec` of their data.
       pictures: of how many images the predictions are kept: those with the most pixels that differ.
+      groups: of each image, what it is drawn together with: as of `bootstrap.interval`.
 
     Attributes:
       names: as given.
@@ -48,16 +50,22 @@ class Comparison:
       differing: (pixels that are labelled and differ, labelled pixels).
     """
 
-    def __init__(self, names: Sequence[str], spec: DatasetSpec, pictures: int) -> None:
-        self.names, self.spec, self._pictures = list(names), spec, pictures
+    def __init__(
+        self, names: Sequence[str], spec: DatasetSpec, pictures: int, groups: Sequence[Hashable] | None = None
+    ) -> None:
+        self.names, self.spec, self._pictures, self._groups = list(names), spec, pictures, groups
         self.matrices = {name: ConfusionMatrix(spec.num_classes) for name in names}
+        self._overlaps: dict[str, list[np.ndarray]] = {name: [] for name in names}  # of each image alone
         self.differing = (0, 0)
         self._kept: list[tuple[int, int, Mapping[str, np.ndarray]]] = []
 
     def update(self, number: int, label: np.ndarray, predictions: Mapping[str, np.ndarray]) -> None:
         """Adds image `number`: its label [H, W], 255 where ignored, and the classes [H, W] by each network's name."""
         for name in self.names:
-            self.matrices[name].update(label, predictions[name])
+            alone = ConfusionMatrix(self.spec.num_classes)
+            alone.update(label, predictions[name])
+            self.matrices[name] += alone
+            self._overlaps[name].append(alone.overlaps())
         differing = self.where(label, predictions)
         count = int(np.count_nonzero(differing))
         self.differing = (self.differing[0] + count, self.differing[1] + int(np.count_nonzero(label != IGNORE)))
@@ -81,11 +89,35 @@ class Comparison:
         known = self.matrices[first].iou()
         return {name: dict(zip(self.spec.classes, self.matrices[name].iou() - known)) for name in others}
 
+    def intervals(self) -> dict[str, np.ndarray]:
+        """Name of each network but the first -> [2] low and high of its gain of mIoU; none of too few images.
+
+        See `bootstrap`. Each draw is of the same images for all: what makes an image hard for both is no doubt about
+        which is better.
+        """
+        units = {name: bootstrap.units(overlaps, self._groups) for name, overlaps in self._overlaps.items()}
+        if len(units[self.names[0]]) < bootstrap.LEAST:
+            return {}
+        first, *others = (bootstrap.means(bootstrap.resampled(of)) for of in units.values())
+        return {name: bootstrap.bounds(mious - first) for name, mious in zip(self.names[1:], others)}
+
+    def told_intervals(self) -> str:
+        """Lines to print, in points of percent."""
+        count = len(bootstrap.units(self._overlaps[self.names[0]], self._groups))
+        source = bootstrap.source(count, bootstrap.IMAGES if self._groups is None else bootstrap.GROUPS)
+        lines = [
+            f"95 % interval of {name}'s gain of mIoU: {100 * low:+.1f} to {100 * high:+.1f} ({source})"
+            + ("; other images may show none" if low <= 0 <= high else "")
+            for name, (low, high) in self.intervals().items()
+        ]
+        return "\n".join(lines) or f"no 95 % intervals of the gains: they take {bootstrap.LEAST} images, or groups"
+
     def report(self) -> dict[str, Any]:
         """Everything as a JSON-serialisable dict of fractions, None for NaN."""
         return {
             "differing": self.differing[0] / max(self.differing[1], 1),
             "networks": {name: matrix.report(self.spec.classes) for name, matrix in self.matrices.items()},
+            "gain_intervals": {name: bootstrap.pair(bounds) for name, bounds in self.intervals().items()},
             "gains": {
                 name: {key: jsonable(gain) for key, gain in gains.items()} for name, gains in self.gains().items()
             },

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from did_tf.common.errors import about
 from did_tf.common.files import write_json
 from did_tf.common.streams import side_by_side
 from did_tf.common.text import aligned, beside, of_paper, percent
+from did_tf.scoring import bootstrap
+from did_tf.scoring.bootstrap import Interval
 from did_tf.scoring.metrics import ConfusionMatrix, left_out
 
 MAIN, BLEND = "main", "blend"
@@ -43,10 +45,18 @@ class Evaluation:
     Attributes:
       matrices: output name -> ConfusionMatrix over all images; "main" first, and "blend" last if there are several.
       images: (name, mIoU of "main" on that image alone) in the order of the split; NaN where all pixels are ignored.
+      overlaps: of "main" on each image alone, [2, C] as of `ConfusionMatrix.overlaps`.
+      groups: of each image, as of `Dataset.together`.
     """
 
     matrices: dict[str, ConfusionMatrix]
     images: list[tuple[str, float]]
+    overlaps: list[np.ndarray] = dataclasses.field(default_factory=list)
+    groups: list[Hashable] | None = None
+
+    def interval(self) -> Interval | None:
+        """Of the mIoU of "main", see `bootstrap.interval`."""
+        return bootstrap.interval(self.overlaps, groups=self.groups)
 
 
 @dataclasses.dataclass
@@ -99,23 +109,24 @@ def evaluate(
         scores of the rest would be those of another split.
       NotFinite: the network gives probabilities that are not finite; the message names the image.
     """
-    damage, images = Damage(), []
-    matrices: dict[str, ConfusionMatrix] = {}
-    samples = tqdm(dataset.samples(split)[:limit][part], desc=split, unit="image", disable=not progress)
+    samples = dataset.samples(split)[:limit][part]
+    damage, result = Damage(), Evaluation({}, [], [], dataset.together(samples))
+    shown = tqdm(samples, desc=split, unit="image", disable=not progress)
     score = functools.partial(_score, predictor, dataset, damage)
-    for (_, sample), found in side_by_side(score, enumerate(samples), streams):
+    for (_, sample), found in side_by_side(score, enumerate(shown), streams):
         scored = None
         with damage.of(sample.name):
             scored, counted = found()
         if scored is None or damage.reasons:
             continue
         for output, matrix in counted.items():
-            matrices[output] = matrices[output] + matrix if output in matrices else matrix
-        images.append((sample.name, counted[MAIN].mean_iou()))
+            result.matrices[output] = result.matrices[output] + matrix if output in result.matrices else matrix
+        result.images.append((sample.name, counted[MAIN].mean_iou()))
+        result.overlaps.append(counted[MAIN].overlaps())
         if watch:
             watch(scored)
     damage.tell(f"{split} has no score without: mend it, or take it out of the data")
-    return Evaluation(matrices, images)
+    return result
 
 
 def write_report(
@@ -132,7 +143,7 @@ def write_report(
 ) -> None:
     """Writes the report on `split` into `folder`, each file at once or not at all.
 
-    - SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), images, the paper's figures and `more`.
+    - SPLIT.json: protocol, outputs (`ConfusionMatrix.report`), interval, images, the paper's figures and `more`.
     - SPLIT_confusion.png: the confusion matrix of "main", each row as percent of its true class.
     - SPLIT_best_K.png, SPLIT_worst_K.png: the images with the best and worst mIoU, each with its label and all outputs
       from coarse to fine (figures 3 and 4 of did.md; with a CRF, figure 7 of duc_hdc.md).
@@ -203,6 +214,11 @@ def table(
     return aligned(beside(cells, of_paper(paper), [*figures, *[None] * len(accuracies)]), ruled=(1, 1 + len(classes)))
 
 
+def told_interval(found: Interval | None) -> str:
+    """A line to print."""
+    return str(found) if found else f"no 95 % interval of the mIoU: it takes {bootstrap.LEAST} images, or groups"
+
+
 def coarse_to_fine(outputs: Collection[str]) -> list[str]:
     """Outputs in the order of pictures: side outputs, which count down towards "main", then what comes of it."""
     last = (MAIN, BLEND, REFINED)
@@ -236,10 +252,12 @@ def _predictions(probabilities):
 
 
 def _report(evaluation, classes, split, protocol, paper, more):
+    interval = evaluation.interval()
     return {
         "split": split,
         "protocol": protocol,
         "outputs": {output: matrix.report(classes) for output, matrix in evaluation.matrices.items()},
+        "interval": interval.report(classes) if interval else None,
         "images": [{"name": name, "miou": None if np.isnan(miou) else miou} for name, miou in evaluation.images],
         "paper": paper,
         **more,

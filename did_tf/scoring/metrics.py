@@ -62,9 +62,13 @@ class ConfusionMatrix:
             raise ValueError(f"matrices of {self.num_classes} and {other.num_classes} classes can't be added")
         return ConfusionMatrix(self.num_classes, self.counts + other.counts)
 
+    def overlaps(self) -> np.ndarray:
+        """[2, C] int64: pixels of the intersection and of the union of truth and prediction, of each class."""
+        return np.array([self._hits, self._truth + self._predicted - self._hits])
+
     def iou(self) -> np.ndarray:
         """Intersection over union per class [C]; NaN where a class is neither in the truth nor predicted."""
-        return ratio(self._hits, self._truth + self._predicted - self._hits)
+        return ratio(*self.overlaps())
 
     def precision(self) -> np.ndarray:
         """Per class [C], the fraction of its predictions that are right; NaN where it is never predicted."""

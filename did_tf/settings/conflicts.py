@@ -91,6 +91,8 @@ def _of_training(config):
         yield (
             "train.jit_compile and train.recompute exclude each other: XLA computes what is equal once, and keeps it"
         )
+    if train["jit_compile"] and "boundary" in losses.used(config["loss"]["terms"]):
+        yield "train.jit_compile and boundary of loss.terms exclude each other: XLA computes no distances"
     frozen_from = train["freeze_batch_norm_from"]
     if train["sync_batch_norm"] and train["freeze_batch_norm"] and not frozen_from:
         yield "train.sync_batch_norm has nothing to do where train.freeze_batch_norm is set: choose one"

@@ -18,7 +18,7 @@ from did_tf.training import regions
 SCOPES = ("image", "batch")
 PIXEL_TERMS = ("cross_entropy", "focal")
 """Terms of the loss that are means over pixels."""
-REGION_TERMS = ("dice", "generalised_dice", "tversky", "lovasz")
+REGION_TERMS = ("dice", "generalised_dice", "tversky", "lovasz", "boundary")
 """Terms that are means over images, see `regions`."""
 TERMS = (*PIXEL_TERMS, *REGION_TERMS)
 
@@ -135,12 +135,14 @@ class PixelCrossEntropy:
         """
         counts, logits = self._counts(labels), tf.cast(logits, tf.float32)
         weights = tf.constant(self.class_weights or (1.0,) * logits.shape[-1], tf.float32)
-        found = regions.regions_of(logits, self._ids(labels), counts, weights)
+        ids = self._ids(labels)
+        found = regions.regions_of(logits, ids, counts, weights)
         of = {
             "dice": regions.dice,
             "generalised_dice": regions.generalised_dice,
             "tversky": lambda x: regions.tversky(x, self.tversky_alpha, self.tversky_beta),
             "lovasz": regions.lovasz,
+            "boundary": lambda x: regions.boundary(x, regions.distances_of(ids, counts, logits.shape[-1])),
         }
         total = _weighted_sum({name: (weight, of[name](found)) for name, weight in self._used(REGION_TERMS).items()})
         return tf.where(_any_of_image(counts), total, 0.0)

@@ -7,8 +7,11 @@ what is wrongly predicted of an absent class is missing from a present one.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import tensorflow as tf
 
 
@@ -81,6 +84,58 @@ def lovasz(regions: Regions) -> tf.Tensor:
     errors, order = tf.math.top_k(tf.abs(true - tf.transpose(regions.predicted, [0, 2, 1])), pixels)
     steps = tf.stop_gradient(_jaccard_steps(tf.gather(tf.cast(true, tf.int32), order, batch_dims=2)))
     return _mean(tf.reduce_sum(errors * steps, 2), regions)
+
+
+def boundary(regions: Regions, distances: tf.Tensor) -> tf.Tensor:
+    """How far the predicted boundary is from the true one, the mean over classes (Kervadec et al. 2019, equation 5).
+
+    The mean over the pixels that count of distance * (p - g): wrong pixels cost by how far they are from where they
+    would be right. That of g, which the paper leaves out, is a constant: it makes 0 of a right prediction.
+
+    `distances`: [N, P, C] float32, of `distances_of`.
+    """
+    wrong = _area(distances * (regions.predicted - regions.true))
+    pixels = tf.reduce_sum(regions.true, [1, 2])[:, None]
+    return _mean(tf.math.divide_no_nan(wrong, pixels), regions)
+
+
+def distances_of(ids: tf.Tensor, counts: tf.Tensor, classes: int) -> tf.Tensor:
+    """`signed_distances` of int32 ids [N, H, W] and whether pixels count, bool [N, H, W]: [N, P, C] float32.
+
+    The CPU computes them, whatever device the network is on, and for several outputs with equal labels once.
+    """
+    measure = functools.partial(signed_distances, classes=classes)
+    found = tf.numpy_function(measure, [ids, counts], tf.float32, stateful=False)
+    size = tf.shape(ids)
+    return tf.reshape(found, [size[0], size[1] * size[2], classes])
+
+
+def signed_distances(ids: np.ndarray, counts: np.ndarray, classes: int) -> np.ndarray:
+    """How far pixels are from the boundary of each class, [N, H, W, C] float32, in diagonals of the image.
+
+    Outside of a class it is the distance to the nearest pixel of it; inside, less than 0, that to the nearest pixel of
+    another class, less one pixel: so it is in the authors' code. Pixels that don't count are of no class: they are no
+    boundary. 0 for a class that the image lacks, or has alone.
+
+    Args:
+      ids: [N, H, W] whole numbers.
+      counts: [N, H, W] bool.
+      classes: how many there are.
+    """
+    found = np.zeros((*ids.shape, classes), np.float32)
+    for of_image, label, known in zip(found, ids, counts):
+        for index in np.unique(label[known]):
+            inside = known & (label == index)
+            if (inside == known).all():
+                continue
+            outward, inward = _distance_to(inside), _distance_to(known & ~inside)
+            of_image[..., index] = np.where(inside, 1 - inward, outward)
+    return found / np.float32(np.hypot(*ids.shape[1:]))
+
+
+def _distance_to(mask):
+    """[H, W] float32: pixels to the nearest one of a mask that is not empty."""
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def _jaccard_steps(true):

@@ -11,6 +11,7 @@ from did_tf.wiring.networks import (
     make_model,
     make_predictor,
     make_validation,
+    temperature_of,
 )
 from did_tf.wiring.places import open_run, send_runs, set_data, weights_of
 from did_tf.wiring.resolved import resolved
@@ -38,6 +39,7 @@ __all__ = [
     "make_labelling",
     "make_classifier",
     "make_validation",
+    "temperature_of",
     "make_network",
     "make_gate",
     "make_score",

@@ -26,7 +26,12 @@ CALIBRATION = 32
 
 
 def make_network(
-    config: Config, model: keras.Model, spec: DatasetSpec, identity: Mapping[str, Any], calibrate: bool
+    config: Config,
+    model: keras.Model,
+    spec: DatasetSpec,
+    identity: Mapping[str, Any],
+    calibrate: bool,
+    temperature: float = 1.0,
 ) -> Network:
     """A trained `Network`.
 
@@ -36,6 +41,7 @@ def make_network(
       spec: of its data.
       identity: what it depends on.
       calibrate: whether it needs images of the training split; there are none where these can't be read.
+      temperature: of its probabilities.
     """
 
     def rebuilt(precision: str) -> keras.Model:
@@ -46,7 +52,7 @@ def make_network(
         other.set_weights(model.get_weights())
         return other
 
-    return Network(model, spec, identity, _calibration(config) if calibrate else (), rebuilt)
+    return Network(model, spec, identity, _calibration(config) if calibrate else (), rebuilt, temperature)
 
 
 def make_gate(config: Config, network: Network, score: Score | None) -> Gate:

@@ -23,7 +23,9 @@ from did_tf.inference.memory import Fitting, Size, sizes_of
 from did_tf.inference.predictor import AVERAGES, BATCH, Predictor
 from did_tf.inference.refining import Refiner
 from did_tf.inference.tiles import tile_starts, tile_stride
+from did_tf.runs import temperature
 from did_tf.runs.identity import PROTOCOLS_WITH
+from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
@@ -169,13 +171,23 @@ def make_labelling(
     kinds: Sequence[str],
     engine: Engine,
     refiner: Refiner | None = None,
+    tempered: float = 1.0,
 ) -> Labelling:
-    """The `Labelling` of a protocol, which writes `kinds`; `engine` as of `make_predictor`, which raises."""
+    """The `Labelling` of a protocol, which writes `kinds`; `engine` as of `make_predictor`, which raises.
+
+    Probabilities are at the temperature `tempered`.
+    """
     outputs, way = None if "outputs" in kinds else [MAIN], large.way_of(protocol)
     ways = make_fitting(config, model, spec, protocol, outputs, engine, refiner, keep_all=False)
     in_rows = functools.cache(lambda: make_predictor(config, model, way, [MAIN], engine))
     streams = 1 if way == protocol else engine.streams  # which are then of the tiles of one
-    return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams)
+    return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams, tempered)
+
+
+def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weights) -> float:
+    """The temperature that a run has for its `weights`, see `temperature.read`, which raises."""
+    split = config["dataset"]["val_split"] or "val"
+    return temperature.read(temperature.file_of(run, protocol, split), weights.digest)
 
 
 def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:

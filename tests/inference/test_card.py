@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import exported
@@ -46,11 +47,24 @@ def test_it_says_what_the_run_says(gate, tmp_path):
     (run.best / "metrics.json").write_text(json.dumps({"step": 800, "miou": 0.5238}))
     report = {"outputs": {"main": {"miou": 0.61}}, "protocol": {"name": "tiles"}}
     (run.evaluation / "test.json").write_text(json.dumps(report))
+    for other in ("val_crf.json", "val_calibration.json"):  # which are no reports
+        (run.evaluation / other).write_text("{}")
     text = card.text(LITERT, RESULT, gate, run, "val")
     for told in ("split train: 367 images, fingerprint f00", "--experiment=x", "commit | c0ffee", "tensorflow 2.21.0"):
         assert told in text
     assert "best validation in training, step 800: miou 52.4 %" in text
     assert "evaluation/test.json, protocol tiles: miou 61.0 %" in text
+
+
+def test_it_says_at_which_temperature_probabilities_are(gate, tmp_path, monkeypatch):
+    def told():
+        return "Logits are divided by 1.5 for probabilities" in card.text(
+            LITERT, RESULT, gate, RunFolder(tmp_path), "val"
+        )
+
+    assert not told()
+    monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, temperature=1.5))
+    assert told()
 
 
 def test_uint16_goes_into_litert_as_float32(tmp_path):

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -14,11 +15,13 @@ from served_here import ServedHere
 from data_pipelines import DatasetSpec
 from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
-from did_tf.inference import alone, export, inputs
+from did_tf.inference import alone, export, formats, inputs
 from did_tf.inference.contract import Network
 from did_tf.inference.formats import tensorflow_model
+from did_tf.inference.gate import Gate
 from did_tf.inference.predictor import Predictor
-from did_tf.runs import manifest, weights
+from did_tf.runs import manifest, temperature, weights
+from did_tf.scoring.calibration import at_temperature
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,25 @@ def test_what_has_no_data_is_served_as_it_is_trained(dtype, nodata, rule, networ
     np.testing.assert_allclose(probabilities, np.where(void[..., None], 0, expected), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(classes == 255, void)
     assert (classes == probabilities.argmax(-1))[~void].all()
+
+
+def test_a_temperature_changes_the_probabilities_and_no_class(network, images, served_here, tmp_path):
+    _, model, spec = network
+    tempered = Network(model, spec, {}, temperature=0.1)
+    export.write(formats.SAVED_MODEL, Gate(tempered, images[:1]), tmp_path / "saved_model")
+    classes, probabilities = tiny.serve(tmp_path / "saved_model", images[0])
+    plain = Predictor(model)(images[0])["main"]
+    np.testing.assert_array_equal(classes, plain.argmax(axis=-1))
+    np.testing.assert_allclose(probabilities, at_temperature(plain, 0.1), atol=1e-5)
+    assert np.abs(probabilities - plain).max() > 0.01
+
+
+def test_the_programs_temperature_is_of_the_weights_that_it_exports(exported):
+    run, _ = exported
+    temperature.write(run.evaluation / "val_calibration.json", "val", "whole", "others", {"temperature": 2.0})
+    done = launch_here("export", "--experiment=did_synthetic", f"--run={run.folder}", "--calibrated")
+    shutil.rmtree(run.evaluation)
+    assert done.returncode == 2 and "val_calibration.json is of other weights than these" in done.stderr
 
 
 def test_one_that_is_there_is_replaced(network, images, served_here, old):

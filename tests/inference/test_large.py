@@ -13,6 +13,7 @@ from did_tf.inference.folder import Predictions
 from did_tf.inference.large import RowsFile
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import Normalize
+from did_tf.scoring.calibration import at_temperature
 from did_tf.scoring.evaluation import MAIN
 
 SPEC = DatasetSpec(
@@ -54,10 +55,10 @@ def scene(tmp_path, pixels):
     return path
 
 
-def label(path, output, predictor, kinds, depends=()):
+def label(path, output, predictor, kinds, depends=(), temperature=1.0):
     (image,) = inputs.find_images(path, output, SPEC)
     with Predictions(output, {"all": depends}, SPEC, [image.name]) as folder:
-        large.label(image, image.content(), predictor, SPEC, folder, kinds, "tiles_once")
+        large.label(image, image.content(), predictor, SPEC, folder, kinds, "tiles_once", temperature)
 
 
 def test_a_large_image_is_labelled_as_one_that_fits(tmp_path, scene, pixels, predictor):
@@ -85,6 +86,20 @@ def test_a_large_image_is_labelled_as_one_that_fits(tmp_path, scene, pixels, pre
     np.testing.assert_array_equal(np.argmax(found[:30], -1), seen[MAIN][:30])
     with rasterio.open(tmp_path / "out" / "scene_label.tif") as file:
         assert (file.read(1)[30:50, 20:40] == 7).all() and {*np.unique(file.read(1))} == {4, 5, 6, 7}
+
+
+def test_a_temperature_changes_how_sure_the_network_is_and_no_label(tmp_path, scene, predictor):
+    found = []
+    for temperature in (1.0, 2.5):
+        output = tmp_path / str(temperature)
+        output.mkdir()
+        label(scene, output, predictor, ("label", "confidence", "probabilities"), temperature=temperature)
+        files = [output / f"scene_{kind}.tif" for kind in ("label", "confidence", "probabilities")]
+        found.append([rasterio.open(file).read().transpose(1, 2, 0) for file in files])
+    (plain, _, probabilities), (labels, sure, tempered) = found
+    np.testing.assert_array_equal(plain, labels)
+    np.testing.assert_array_equal(tempered, at_temperature(probabilities, 2.5))
+    np.testing.assert_array_equal(sure[..., 0], tempered.max(axis=-1))
 
 
 def test_areas_are_those_of_the_label(tmp_path, scene, predictor):

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import pytest
@@ -15,7 +16,11 @@ from did_tf.programs import evaluate
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.selection import Selection
 from did_tf.scoring import baselines, evaluation
+from did_tf.scoring.calibration import Calibration
 from did_tf.scoring.details import DetailScores
+from did_tf.scoring.surfaces import SurfaceScores
+
+HAS_SURFACES = importlib.util.find_spec("surface_distance") is not None
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +36,7 @@ def evaluated(tmp_path_factory):
     run.metrics.write_text("step,val_miou\n4,\n12,0.5\n20,0.4\n")
     checkpoints.save_step(run.checkpoints, 20, checkpoints.model_state(last), 1)
     arguments, printed = ["--experiment=did_synthetic", f"--run={run.folder}", "--baselines", "--details"], ""
+    arguments += ["--calibration", *(["--surfaces", "--tolerance=1.5"] if HAS_SURFACES else [])]
     for more in ([], ["--protocol=tiles", "--limit=2", "--split=test"], ["--precision=bfloat16", "--limit=1"]):
         arguments += more
         with pytest.MonkeyPatch.context() as patch:
@@ -131,6 +137,53 @@ def test_details_are_printed_and_reported(evaluated):
         scores.update(sample, label, wiring.make_predictor(config, model)(image)["main"])
     assert read(run.evaluation / "val.json")["details"] == scores.scores()
     assert f"{scores.title}\n{scores.table()}" in printed
+
+
+def scored_by(scores, config, model, protocol):
+    """The same after it was given val, image by image."""
+    dataset = wiring.make_dataset(config)
+    predictor = wiring.make_predictor(config, model, protocol, engine=Engine())
+    for sample in dataset.samples("val"):
+        image, label = dataset.read(sample)
+        scores.update(sample, label, predictor(image)["main"])
+    return scores
+
+
+@pytest.mark.parametrize(("protocol", "folder"), [("whole", "."), ("tiles", "tiles")])
+def test_a_temperature_is_fitted_on_val_and_kept_with_what_it_is_of(evaluated, protocol, folder):
+    config, (model, _), run, printed = evaluated
+    expected = scored_by(Calibration(wiring.make_spec(config), 3), config, model, protocol).scores()
+    path = run.evaluation / folder / "val_calibration.json"
+    found = read(path.with_name("val.json"))["calibration"]
+    assert found["temperature"] == pytest.approx(expected["temperature"], rel=1e-4)
+    for when in ("before", "after"):
+        assert found[when]["ece"] == pytest.approx(expected[when]["ece"], abs=1e-5)
+    digest = weights.digest(run.best / "weights.npz")
+    assert read(path) == {"split": "val", "protocol": protocol, "weights": digest, **found}
+    assert path.with_suffix(".png").is_file() and f"temperature: {path}; " in printed
+    assert f"temperature {found['temperature']:.3f}, fitted on all images" in printed
+
+
+def test_on_another_split_the_temperature_of_val_is_looked_at(evaluated):
+    _, _, run, _ = evaluated
+    looked_at = read(run.evaluation / "tiles" / "first_2" / "test.json")["calibration"]
+    fitted = read(run.evaluation / "tiles" / "val_calibration.json")
+    assert (looked_at["temperature"], looked_at["halves"]) == (fitted["temperature"], [])
+    assert not (run.evaluation / "tiles" / "first_2" / "test_calibration.json").exists()
+
+
+@pytest.mark.skipif(not HAS_SURFACES, reason="an extra")
+def test_surfaces_are_printed_and_reported(evaluated):
+    config, (model, _), run, printed = evaluated
+    expected = scored_by(SurfaceScores(wiring.make_spec(config), 1.5), config, model, "whole")
+    assert read(run.evaluation / "val.json")["surfaces"] == expected.scores()
+    assert f"{expected.title}\n{expected.table()}" in printed
+
+
+def test_of_three_images_there_is_no_interval_and_that_is_said(evaluated):
+    _, _, run, printed = evaluated
+    assert read(run.evaluation / "val.json")["interval"] is None
+    assert "no 95 % interval of the mIoU: it takes 5 images, or groups\n" in printed
 
 
 @pytest.mark.parametrize("file", ["", "damaged.npz"])

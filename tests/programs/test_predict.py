@@ -18,6 +18,8 @@ from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference import large
 from did_tf.inference.predictor import Predictor
+from did_tf.runs import temperature, weights
+from did_tf.scoring.calibration import at_temperature
 
 KINDS = ("label", "color", "overlay", "outputs")
 
@@ -103,6 +105,24 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
         theirs, ours = output / "night" / f"a_{kind}.png", tmp_path / "python" / f"a_{kind}.png"
         assert ours.read_bytes() == theirs.read_bytes(), kind
     np.testing.assert_array_equal(loaded.predict(picture(20, 30, 4)), read(output / "night" / "a_label.png"))
+
+
+def test_confidence_is_at_the_runs_temperature_and_labels_are_the_same(tmp_path):
+    config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
+    run = tiny.save_run(tmp_path / "run", config, wiring.make_model(config, data_pipelines.spec_of("camvid")))
+    np.save(tmp_path / "scene.npy", picture(40, 30, 4))
+    digest = weights.digest(run.best / "weights.npz")
+    temperature.write(run.evaluation / "val_calibration.json", "val", "whole", digest, {"temperature": 0.1})
+    arguments = ["--experiment=did_synthetic", f"--run={run.folder}", f"--input={tmp_path / 'scene.npy'}"]
+    arguments += ["--write=label,confidence,probabilities"]
+    plain = launch_here("predict", *arguments, f"--output={tmp_path / 'plain'}")
+    calibrated = launch_here("predict", *arguments, f"--output={tmp_path / 'calibrated'}", "--calibrated")
+    assert (plain.returncode, calibrated.returncode) == (0, 0), plain.stderr + calibrated.stderr
+    before, after = (np.load(tmp_path / name / "scene_probabilities.npy") for name in ("plain", "calibrated"))
+    np.testing.assert_allclose(after, at_temperature(before, 0.1), atol=1e-6)
+    np.testing.assert_array_equal(np.load(tmp_path / "calibrated" / "scene_confidence.npy"), after.max(axis=-1))
+    labels = [(tmp_path / name / "scene_label.png").read_bytes() for name in ("plain", "calibrated")]
+    assert labels[0] == labels[1] and np.abs(after - before).max() > 0.01
 
 
 def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monkeypatch):

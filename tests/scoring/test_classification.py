@@ -10,7 +10,15 @@ from folders import make_imagenet
 from tensorflow import keras
 
 from data_pipelines import DataError, load
-from did_tf.scoring.classification import Classification, Classifier, evaluate, table, true_ranks, write_report
+from did_tf.scoring.classification import (
+    Classification,
+    Classifier,
+    evaluate,
+    table,
+    told_interval,
+    true_ranks,
+    write_report,
+)
 
 NAN = float("nan")
 
@@ -161,9 +169,26 @@ def test_the_report(tmp_path):
         "split": "val",
         "protocol": {"crop": 224},
         "outputs": {"main": {"top1_error": 0.75, "top5_error": 0.25, "images": 4}},
+        "interval": None,
         "images": [{"name": name, "rank": rank} for name, rank in zip("abcd", (0, 3, 7, 1))],
         "paper": paper,
     }
+
+
+def test_errors_have_intervals_of_what_is_drawn(tmp_path):
+    ranks = np.array([0] * 40 + [3] * 15 + [9] * 5)
+    result = Classification([("", int(rank)) for rank in ranks])
+    rng = np.random.default_rng(0)
+    drawn = np.array([ranks[rng.integers(60, size=60)] for _ in range(1000)])
+    top1, top5 = (np.percentile((drawn >= k).mean(axis=1), (2.5, 97.5)) for k in (1, 5))
+    write_report(result, tmp_path, "val", {})
+    told = json.loads((tmp_path / "val.json").read_text())["interval"]
+    assert told["top1_error"] == pytest.approx(top1) and told["top5_error"] == pytest.approx(top5)
+    assert (told["count"], told["too_narrow"]) == (60, False)
+    (a, b), (c, d) = 100 * top1, 100 * top5
+    line = f"95 % intervals: top-1 {a:.2f} to {b:.2f}, top-5 {c:.2f} to {d:.2f} (bootstrap over 60 images)"
+    assert told_interval(result) == line
+    assert "they take 5 images" in told_interval(Classification(result.images[:4]))
 
 
 def test_a_report_of_nothing_is_valid_json(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from in_memory import SPEC, noise
 
-from did_tf.scoring import comparison
+from did_tf.scoring import bootstrap, comparison
 from did_tf.scoring.comparison import LOST, OTHERWISE, RIGHT, WON, WRONG, Comparison, busiest, difference
 from did_tf.scoring.metrics import ConfusionMatrix
 
@@ -72,6 +72,33 @@ def test_gains_are_those_of_loops_over_pixels(compared):
     assert found.report()["networks"]["x"]["classes"]["b"]["iou"] == pytest.approx(iou(images, "x", 1))
     (row,) = [line.split() for line in found.table().splitlines() if line.startswith("c ")]
     assert row == ["c", *(f"{100 * iou(images, name, 2):.1f}" for name in "xy"), f"{100 * expected['c']:+.1f}"]
+
+
+def test_the_interval_of_a_gain_is_over_images_that_both_have_seen():
+    found = Comparison(["x", "y", "z"], THREE, pictures=0)
+    for number in range(30):
+        label = labels(number, (6, 6), void=False)
+        x = np.where(np.random.default_rng(number).random((6, 6)) < number / 30, (label + 1) % 3, label)
+        x[0] = (label[0] + 1) % 3
+        y = np.concatenate([label[:1], x[1:]])  # gains the same in each image, however hard it is
+        found.update(number, label, {"x": x, "y": y, "z": (label + 1) % 3})
+    bounds, mious = found.intervals(), {name: found.matrices[name].mean_iou() for name in "xyz"}
+    for name, (low, high) in bounds.items():
+        assert low < mious[name] - mious["x"] < high
+    assert bounds["y"][0] > 0 > bounds["z"][1]
+    alone = [np.ptp(bootstrap.interval(found._overlaps[name]).miou) for name in "xy"]
+    assert np.ptp(bounds["y"]) < 0.7 * min(alone)
+    assert found.report()["gain_intervals"]["y"] == bounds["y"].tolist()
+    told = " to ".join(f"{100 * bound:+.1f}" for bound in bounds["y"])
+    assert f"95 % interval of y's gain of mIoU: {told} (bootstrap over 30 images)\n" in found.told_intervals()
+
+
+def test_an_interval_that_has_no_gain_says_so_and_few_images_have_none(compared):
+    found, images = compared
+    assert found.intervals() == {} and "they take 5 images" in found.told_intervals()
+    for number in range(3, 8):
+        found.update(number, images[0][0], images[1][1])
+    assert found.told_intervals().endswith("it is too narrow); other images may show none")
 
 
 def test_overall_figures_say_of_how_many_classes_they_are():

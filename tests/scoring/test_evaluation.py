@@ -1,12 +1,13 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from data_pipelines.spec import DataError, Dataset, DatasetSpec, Sample
+from data_pipelines.spec import DataError, Dataset, DatasetSpec, Sample, Window
 from did_tf.common import visualize
-from did_tf.scoring.evaluation import Evaluation, evaluate, table, write_report
+from did_tf.scoring.evaluation import Evaluation, evaluate, table, told_interval, write_report
 from did_tf.scoring.metrics import ConfusionMatrix
 
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -152,6 +153,24 @@ def test_report_files(problem, tmp_path):
     assert report["outputs"]["main"] == evaluation.matrices["main"].report(dataset.spec.classes)
     assert report["images"][0] == {"name": "val0", "miou": 1.0}
     assert report["images"][2] == {"name": "val2", "miou": None}
+    assert report["interval"] is None, "of four images there is none"
+
+
+def test_the_interval_is_over_images_or_those_that_windows_are_cut_from(problem, tmp_path, monkeypatch):
+    dataset, oracle = problem
+    dataset.pairs["val"] = [*dataset.pairs["val"], *dataset.pairs["val"]]
+    evaluation = evaluate(oracle, dataset, "val", progress=False)
+    assert np.array_equal(np.sum(evaluation.overlaps, axis=0), evaluation.matrices["main"].overlaps())
+    found = evaluation.interval()
+    assert found.count == 8 and found.miou[0] < evaluation.matrices["main"].mean_iou() < found.miou[1]
+    write_report(evaluation, dataset, oracle, tmp_path, "val", {}, pictures=0)
+    told = json.loads((tmp_path / "val.json").read_text())["interval"]
+    assert told == json.loads(json.dumps(found.report(dataset.spec.classes)))
+    assert str(found) == told_interval(found) and "5 images" in told_interval(None)
+
+    windows = [Sample(f"val{n}", Path(f"{n // 2}.tif"), window=Window(0, n % 2, 30, 40)) for n in range(8)]
+    monkeypatch.setattr(dataset, "samples", lambda split: windows)
+    assert evaluate(oracle, dataset, "val", progress=False).groups == [Path(f"{n // 2}.tif") for n in range(8)]
 
 
 def test_pictures_show_image_label_and_all_outputs_from_coarse_to_fine(problem, tmp_path):

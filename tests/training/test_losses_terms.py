@@ -1,5 +1,6 @@
 """Terms of the loss against their papers' formulas in float64: an image, a class, a pixel at a time."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from did_tf.training.losses import REGION_TERMS, TERMS, PixelCrossEntropy
+from did_tf.training.regions import signed_distances
 
 IGNORE = 255
 
@@ -50,6 +52,28 @@ def tversky_of_class(p, true, alpha=0.3, beta=0.7):
     return 1 - hit / (hit + alpha * p[~true].sum() + beta * (1 - p[true]).sum())
 
 
+@functools.cache
+def distances(label, shape, known, cls):
+    """Signed distances in diagonals, over all pairs of pixels; of an image as bytes, so that they are kept."""
+    ids, known = np.frombuffer(label, np.uint8).reshape(shape), np.frombuffer(known, bool).reshape(shape)
+    inside, outside = (np.argwhere(known & x) for x in (ids == cls, ids != cls))
+    found = np.zeros(shape)
+    if len(inside) and len(outside):
+        for at in np.ndindex(shape):
+            to_inside, to_outside = (np.hypot(*(places - at).T).min() for places in (inside, outside))
+            found[at] = to_inside if to_inside else 1 - to_outside
+    return found / np.hypot(*shape)
+
+
+def boundary_loss(p, label, counts, weights):
+    """Equation 5 of Kervadec et al. 2019 less its value at the labels, of an image: p [P, C] of pixels that count."""
+    ids, means = label[counts], []
+    for cls in np.unique(ids):
+        phi = distances(label.tobytes(), label.shape, counts.tobytes(), int(cls))[counts]
+        means.append((phi * (p[:, cls] - (ids == cls))).sum() / len(ids))
+    return np.average(means, weights=weights[np.unique(ids)])
+
+
 OF_CLASS = {"dice": dice_of_class, "tversky": tversky_of_class, "lovasz": lovasz_of_class}
 
 
@@ -59,7 +83,7 @@ def region_loss(name, logits, labels, class_weights=None):
     found = []
     for p, label in zip(softmax(logits), labels):
         counts = np.array([[id_ != IGNORE and weights[id_] > 0 for id_ in row] for row in label])
-        p, ids = p[counts], label[counts]
+        image, p, ids = label, p[counts], label[counts]
         present = sorted(set(ids))
         if not present:
             continue
@@ -67,6 +91,8 @@ def region_loss(name, logits, labels, class_weights=None):
             w = {c: weights[c] / (ids == c).sum() ** 2 for c in present}
             overlap = sum(w[c] * p[ids == c, c].sum() for c in present)
             found.append(1 - 2 * overlap / sum(w[c] * ((ids == c).sum() + p[:, c].sum()) for c in present))
+        elif name == "boundary":
+            found.append(boundary_loss(p, image, counts, weights))
         else:
             of_class = [OF_CLASS[name](p[:, c], ids == c) for c in present]
             found.append(np.average(of_class, weights=weights[present]))
@@ -179,7 +205,40 @@ def test_right_predictions_cost_nothing_and_wrong_ones_all(name):
     value, gradient = value_and_gradient(loss, 1e4 * np.eye(4)[labels], labels)
     assert value == 0 and not gradient.any()
     value, gradient = value_and_gradient(loss, 1e4 * np.eye(4)[(labels + 1) % 4], labels)
-    assert value == pytest.approx(1) and np.isfinite(gradient).all()
+    # Of a boundary: one pixel of class 0 is one pixel inside it, and no class that is there is predicted.
+    assert value == pytest.approx(1 / 6 / np.sqrt(10) if name == "boundary" else 1) and np.isfinite(gradient).all()
+
+
+def test_a_boundary_that_is_farther_off_costs_more_and_void_is_no_boundary():
+    loss = PixelCrossEntropy(terms={"boundary": 1.0})
+    labels = np.zeros((1, 4, 12), np.uint8)
+    labels[:, :, 6:] = 1
+
+    def cost(predicted, labels=labels):
+        return value_and_gradient(loss, 1e4 * np.eye(2)[predicted], labels)[0]
+
+    off = [np.arange(12) >= edge for edge in (6, 7, 9, 11)]
+    costs = [cost(np.broadcast_to(row, labels.shape).astype(int)) for row in off]
+    assert costs == sorted(costs) and len({*costs}) == 4 and costs[0] == 0
+    void = labels.copy()
+    void[:, :, :3] = IGNORE
+    distances = [signed_distances(x.astype(int), x != IGNORE, 2)[..., 3:, :] for x in (labels, void)]
+    np.testing.assert_array_equal(*distances)
+
+
+def test_distances_are_those_of_all_pairs_of_pixels():
+    rng = np.random.default_rng(0)
+    for shape in ((1, 7), (9, 1), (13, 17)):
+        ids, counts = rng.integers(0, 3, (2, *shape)).astype(np.uint8), rng.random((2, *shape)) < 0.8
+        expected = [
+            [distances(label.tobytes(), shape, known.tobytes(), cls) for cls in range(4)]
+            for label, known in zip(ids, counts)
+        ]
+        found = signed_distances(ids.astype(np.int32), counts, 4)
+        known = np.broadcast_to(counts[..., None], found.shape)
+        np.testing.assert_allclose(found[known], np.moveaxis(expected, 1, -1)[known], rtol=1e-5, atol=1e-6)
+    alone = signed_distances(np.ones((1, 4, 5), int), np.ones((1, 4, 5), bool), 2)
+    assert not alone.any()
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -22,6 +22,7 @@ EXTRAS = {
     "litert": ("ai-edge-litert", "--format=litert"),
     "search": ("optuna", "`did_tf search`"),
     "serve": ("starlette", "`did_tf serve`"),
+    "surfaces": ("surface-distance", "evaluate --surfaces"),
     "addons": ("tensorflow-addons", "tfa.* optimizers, on TensorFlow 2.15"),
 }
 """{extra of setup.py: (the package that tells it is there, what it is for)}; that of GPUs is looked at with these."""

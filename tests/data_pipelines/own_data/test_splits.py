@@ -41,6 +41,13 @@ def test_groups_stay_together(plain, group):
     dataset = load("folders", plain(names, splits={"train": 0.5, "val": 0.5}, group=group))
     sites = [{name.split("/")[0] for name in names_of(dataset, split)} for split in ("train", "val")]
     assert sites[0] and sites[1] and not sites[0] & sites[1] and len(sites[0] | sites[1]) == 9
+    together = dataset.together(dataset.samples("val"))
+    assert len({*together}) == len(sites[1]) and {together.count(group) for group in together} == {4}
+
+
+def test_images_without_a_group_are_by_themselves(plain):
+    dataset = load("folders", plain(["a", "b"], splits={"val": 1.0}))
+    assert dataset.together(dataset.samples("val")) is None
 
 
 def test_names_without_a_group(plain):

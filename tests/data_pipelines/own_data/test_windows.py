@@ -59,7 +59,12 @@ def test_windows_of_train_overlap_as_much_as_asked_and_the_last_ends_with_the_ra
 def test_several_rasters_are_split_whole_unless_regions_are_asked_for(rasters):
     folder = rasters(*[(20, 30)] * 3, patch=[10, 15], splits={"train": ["site0", "site2"], "val": ["site1"]})
     dataset = load("folders", folder)
-    assert len(dataset.samples("train")) == 8
+    train = dataset.samples("train")
+    assert len(train) == 8
+    images = [folder / "images" / f"site{number}.tif" for number in (0, 2)]
+    assert dataset.together(train) == [image for image in images for _ in range(4)]
+    edit(folder, group="^site(.)")
+    assert load("folders", folder).together(train) == ["0"] * 4 + ["2"] * 4
     assert sorted(pixels_of(dataset, "val")[0]) == list(range(10_000, 10_600))
     edit(folder, splits={"val": 0.2, "train": 0.8}, group="region")
     dataset = load("folders", folder)
