@@ -155,10 +155,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
+def speed(crops: float) -> str:
+    """So many a second, in words."""
+    return f"{crops:,.0f} crops a second" if crops >= 100 else f"{crops:.3g} crops a second"
+
+
 def _most_of_side(content, machine):
     """Of a crop in pixels: what hardware of the kind does well, and no more than the images have."""
     hardware = (513 if machine.memory >= 16 * GIB else 321) if machine.gpus else REFERENCE
-    whole = 16 * math.ceil((max(content.height, content.width) - 1) / 16) + 1
+    whole = 16 * math.ceil((min(content.height, content.width) - 1) / 16) + 1
     return max(SIDES[-1], min(hardware, whole))
 
 
@@ -199,6 +204,9 @@ def _of_model(content: Content, found: Network) -> Iterator[Choice]:
         yield Choice("model.dropout", 0.2, "as the paper has it: pixels seen so often would be known by heart")
     else:
         yield Choice("model.dropout", 0.0, "so short a run does not overfit, and dropout slows it down")
+    yield Choice(
+        "model.placement", "exact", "scores stand where features do, in images of any size, not of 16n + 1 alone"
+    )
     yield Choice("model.use_bias", False, "normalisation takes them away")
     memory = 0.99 if found.steps >= 1000 else 0.95
     yield Choice("model.bn_momentum", memory, f"of about {1 / (1 - memory):.0f} steps, a small part of the run")
@@ -272,7 +280,7 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
         "train.steps",
         2 * found.steps,
         f"twice the {found.steps:,} that are expected, so that the time is what ends the run: "
-        f"{found.crops:.3g} crops a second ({how})",
+        f"{speed(found.crops)} ({how})",
     )
     taken = f"takes about {found.takes / GIB:.1f} of {machine.memory / GIB:.1f} GiB"
     yield Choice("train.batch_size", found.batch_size, taken)

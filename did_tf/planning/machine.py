@@ -14,7 +14,7 @@ from did_tf.training.distribution import PRECISIONS, best_precision
 
 GIB = 2**30
 CORE = {"float32": 8e9, "float32_fast": 1.2e10, "bfloat16": 2.4e10, "float16": 8e9}
-GPU = {"float32": 1e12, "float32_fast": 2e12, "bfloat16": 4e12, "float16": 4e12}
+GPU = {"float32": 5e11, "float32_fast": 1e12, "bfloat16": 1.5e12, "float16": 1.5e12}
 """Multiply-adds of a network's forward pass a second, in training, where nothing was measured: of a core, and of a GPU.
 
 That of a core was measured on a Xeon with AMX (`did_camvid_quick`); those of GPUs are guesses on the low side.
@@ -57,7 +57,7 @@ class Machine(NamedTuple):
 
     def told(self) -> str:
         """In words."""
-        parts = f"{self.gpus} GPUs" if self.gpus else f"{self.cores} cores"
+        parts = f"{self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else f"{self.cores} cores"
         each = " each" if self.gpus > 1 else ""
         return f"{self.name}: {parts}, {self.memory / GIB:.0f} GiB{each}, {self.precision} ({self.why})"
 

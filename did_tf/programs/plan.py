@@ -143,12 +143,12 @@ class _Planner:
         one = self.content
         shares = ", ".join(f"{name} {share:.1%}" for name, share in one.shares.items())
         seconds = choices.evaluation_seconds(one, found)
-        speed = pace.measured or "assumed, not measured"
+        how = pace.measured or "assumed, not measured"
         return [
             f"Data: {one.images} images to train on and {one.val_images} to validate on, {one.height}x{one.width} "
             f"(median), {self.spec.bands} bands of {self.spec.dtype}; of {one.looked_at} labels: {shares}.",
             f"Machine: {self.machine.told()}.",
-            f"Expected: {found.steps:,} steps of {found.batch_size} crops, {found.crops:.3g} crops a second ({speed}); "
+            f"Expected: {found.steps:,} steps of {found.batch_size} crops, {choices.speed(found.crops)} ({how}); "
             f"an evaluation of whole images then takes about {choices.duration(seconds)}.",
         ]
 
@@ -199,7 +199,7 @@ class _Planner:
         if tried.status not in STOPPED or len(tried.rows) < 2:
             raise Failure(f"the training that was to be measured failed: {tried.error or 'it made no steps'}")
         crops = statistics.median(_speeds(tried.rows))
-        print(f"{crops:.3g} crops a second", file=sys.stderr)
+        print(choices.speed(crops), file=sys.stderr)
         return crops * self.multiply_adds(found.growth, found.side)
 
 

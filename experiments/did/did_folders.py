@@ -2,9 +2,9 @@
 
 No paper figure: the data are yours. What differs from `did_camvid`, for some tens to some thousands of images: growth
 32 instead of 48 and crops of 257x257 (sides are best 16n + 1; smaller images are padded), so that it trains on small
-hardware; a wide range of scales, as objects come in all sizes; half of the class balancing, so that rare classes are
-learnt; a cosine instead of steps, and clipped gradients, as nobody tunes the first run. For what is seen from above,
-ARGS="--config.data.flip_vertical=true" mirrors upside down too.
+hardware; features placed where they stand in images of any size; a wide range of scales, as objects come in all sizes;
+half of the class balancing, so that rare classes are learnt; a cosine instead of steps, and clipped gradients, as nobody
+tunes the first run. For what is seen from above, ARGS="--config.data.flip_vertical=true" mirrors upside down too.
 
   make describe-data IMAGES=dir LABELS=dir DATA=dir   drafts DATA/dataset.yaml: name the classes in it
   make check-data DATASET=folders DATA=dir
@@ -19,6 +19,7 @@ def get_config():
     c = base.get_config()
     c.dataset.name = "folders"
     c.model.growth = 32
+    c.model.placement = "exact"
     c.model.use_bias = False
     c.model.bn_momentum = 0.99
     c.data.crop = (257, 257)

@@ -52,7 +52,7 @@ def test_the_four_machines():
     one, chosen = planned("gpus:1,memory:24", 2)
     eight, of_eight = planned("gpus:8,memory:80", 2)
     assert small.side == large.side == 257 and small.growth <= large.growth <= one.growth == 48
-    assert one.side == 385 and one.batch_size == 8 and chosen["train.precision"].value == "auto"
+    assert one.side == 321 and one.batch_size == 8 and chosen["train.precision"].value == "auto"
     assert eight.batch_size == 64 and eight.crops == pytest.approx(8 * one.crops)
     assert of_eight["schedule.learning_rate"].value == 4e-3
 
