@@ -24,7 +24,7 @@ from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS, USUAL, Engine
 from did_tf.inference.refining import RefinedScores
-from did_tf.runs import manifest, selection, temperature
+from did_tf.runs import folds, manifest, selection, temperature
 from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
@@ -64,6 +64,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     """
     dataset = wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
+    folds.check_unseen(wiring.weights_of(FLAGS.weights, run), dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
     _check_paper(config, dataset)
     if FLAGS.surfaces:
         surfaces.package()
