@@ -65,9 +65,11 @@ def _begun(config, run, found):
     if run.manifest.is_file():
         raise ConfigError(f"{run.folder} is a run that was trained: pass another --run=dir")
     folds = wiring.make_folds(config, FLAGS.folds)
-    run.check(config, {})
-    found.record(folds)
+    if found.begun:
+        run.check(config, {})
+        found.check(folds)
     write_json(run.config, config)
+    found.write(folds)
     for number in range(1, folds.count + 1):
         write_fold(config["dataset"]["folder"] or "data/folders", folds, number, found.data(number))
     return folds

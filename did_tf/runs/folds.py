@@ -19,14 +19,14 @@ _WAY = "put it back as it was, or use another --run=dir"
 
 
 class CrossValidation:
-    """Paths and files of a cross-validation. Nothing is made before `record`.
+    """Paths and files of a cross-validation. Nothing is made before `write`.
 
     Args:
       folder: the run folder.
 
     Attributes:
       folder: as given.
-      file: folds.json, how the images are dealt, see `record`.
+      file: folds.json, how the images are dealt.
       report: report.json, the figures.
       predictions: folder of the labels that each image has by the network that has not learnt from it.
     """
@@ -55,17 +55,21 @@ class CrossValidation:
         with damage_of(self.file, _WAY):
             return Folds(**{**told, "images": {name: Image(**image) for name, image in told["images"].items()}})
 
-    def record(self, folds: Folds) -> None:
-        """Writes how the images are dealt, or where that is written already compares.
+    @property
+    def begun(self) -> bool:
+        """Whether a fold has begun to train: before, all may be chosen anew."""
+        return any(self.folder.glob("fold-*/config.json"))
 
-        Raises:
-          ConfigError: they were dealt otherwise, or the data are others than then.
-          OSError: it can't be written.
-        """
+    def check(self, folds: Folds) -> None:
+        """Raises `ConfigError` where images were dealt otherwise, the data are others than then, or nothing says it."""
         if not self.file.is_file():
-            write_json(self.file, dataclasses.asdict(folds))
-        elif found := _difference(self.read(), folds):
+            raise ConfigError(f"{self.file} is missing, which says how images were dealt to the folds: {_WAY}")
+        if found := _difference(self.read(), folds):
             raise ConfigError(f"{self.folder} was started {found}; put that back, or use another --run=dir")
+
+    def write(self, folds: Folds) -> None:
+        """Writes how the images are dealt. Raises OSError."""
+        write_json(self.file, dataclasses.asdict(folds))
 
     def counts(self, number: int) -> Mapping[str, Any]:
         """What `held_out` of a fold holds. Raises `ConfigError` where the fold is not finished, or it is damaged."""

@@ -33,7 +33,7 @@ def make_folds(config: Config, count: int) -> Folds:
     if dataset["prepared"]:
         raise ConfigError(f"dataset.prepared={dataset['prepared']}: records have splits of their own; leave it out")
     if train["extend"]:
-        raise ConfigError(f"train.extend={train['extend']} is for a run: a cross-validation takes other train.steps")
+        raise ConfigError(f"train.extend={train['extend']} is for one run: for other train.steps use another --run=dir")
     if train["patience"]:
         raise ConfigError(
             f"train.patience={train['patience']} would choose by the images that are held out, and flatter the score: "

@@ -26,7 +26,7 @@ from did_tf.runs.folds import CrossValidation
 from did_tf.scoring.metrics import ConfusionMatrix
 from did_tf.scoring.out_of_fold import bootstrap
 
-FOLDS = 3
+FOLDS = 2
 SMALL = {
     "model.growth": 4,
     "model.units": "(1,1,1,1)",
@@ -88,8 +88,22 @@ def done(data, tmp_path_factory):
         patch.setattr(Untrained, "killed_at", "")
         told = launch_here("cross-validate", *arguments(run, data), f"--folds={FOLDS}")
     assert told.returncode == 0, told.stderr
-    assert Untrained.fitted == ["fold-1", "fold-2", "fold-3"]
+    assert Untrained.fitted == ["fold-1", "fold-2"]
     return CrossValidation(run), told.stdout
+
+
+@pytest.fixture(scope="module")
+def folds(done):
+    """[the network of each fold], as `did_tf.load` gives it."""
+    return [did_tf.load(done[0].run(number)) for number in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def unseen(data, folds):
+    """(pixels of an image that no fold has met, the mean of the folds' probabilities)."""
+    files, samples = scenes(data)
+    pixels = files.read_image(samples["scene06"])
+    return pixels, np.mean([fold.predict(pixels, probabilities=True) for fold in folds], axis=0)
 
 
 def scenes(data):
@@ -97,26 +111,26 @@ def scenes(data):
     return found, {sample.name: sample for split in ("train", "val", "test") for sample in found.samples(split)}
 
 
-def test_each_image_is_scored_by_the_fold_that_has_not_learnt_it(done, data):
+def test_each_image_is_scored_by_the_fold_that_has_not_learnt_it(done, data, folds):
     found, told = done
     files, samples = scenes(data)
     report = json.loads(found.report.read_text())
     assert sorted(image["name"] for image in report["images"]) == [f"scene{number:02d}" for number in range(6)]
-    by_image, folds = {}, {number: ConfusionMatrix(3) for number in (1, 2, 3)}
+    by_image, by_fold = {}, {number: ConfusionMatrix(3) for number in (1, 2)}
     for image in report["images"]:
         pixels, label = files.read(samples[image["name"]])
         written = cv2.imread(f"{found.predictions / image['name']}_label.png", cv2.IMREAD_UNCHANGED)
-        assert (written == did_tf.load(found.run(image["fold"])).predict(pixels)).all()
+        assert (written == folds[image["fold"] - 1].predict(pixels)).all()
         by_image[image["name"]] = ConfusionMatrix(3)
         by_image[image["name"]].update(label, written)
-        folds[image["fold"]] += by_image[image["name"]]
+        by_fold[image["fold"]] += by_image[image["name"]]
     pooled = sum(by_image.values(), ConfusionMatrix(3))
     assert report["pooled"] == json.loads(json.dumps(pooled.report(own_data.CLASSES)))
     assert report["miou"]["pooled"] == pooled.mean_iou()
-    assert report["miou"]["folds"] == [matrix.mean_iou() for matrix in folds.values()]
+    assert report["miou"]["folds"] == [matrix.mean_iou() for matrix in by_fold.values()]
     low, high = bootstrap([by_image[name].counts for name in sorted(by_image)], 0)
     assert (report["miou"]["interval"]["low"], report["miou"]["interval"]["high"]) == (low, high)
-    assert f"mIoU over all images: {100 * pooled.mean_iou():.1f} %" in told and "fold 3 of 3" in told
+    assert f"mIoU over all images: {100 * pooled.mean_iou():.1f} %" in told and "fold 2 of 2" in told
 
 
 def test_a_fold_is_a_run_that_has_not_seen_what_it_is_scored_on(done):
@@ -125,29 +139,24 @@ def test_a_fold_is_a_run_that_has_not_seen_what_it_is_scored_on(done):
     assert config["dataset"]["val_split"] == ""  # no weights are chosen by what is held out
     learnt = wiring.make_dataset(config).samples("train")
     held_out = {name for name, image in found.read().images.items() if image.fold == 1}
-    assert not held_out & {sample.name for sample in learnt} and len(learnt) == 4
+    assert not held_out & {sample.name for sample in learnt} and len(learnt) == 3
 
 
-def test_the_folds_are_one_network_the_mean_of_their_probabilities(done, data):
-    found, _ = done
-    files, samples = scenes(data)
-    pixels = files.read_image(samples["scene06"])
-    each = [did_tf.load(found.run(number)).predict(pixels, probabilities=True) for number in (1, 2, 3)]
-    model = did_tf.load(found.folder)
-    np.testing.assert_allclose(model.predict(pixels, probabilities=True), np.mean(each, axis=0), atol=1e-5)
-    assert (model.predict(pixels) == np.mean(each, axis=0).argmax(-1)).mean() > 0.999
+def test_the_folds_are_one_network_the_mean_of_their_probabilities(done, unseen):
+    pixels, mean = unseen
+    model = did_tf.load(done[0].folder)
+    np.testing.assert_allclose(model.predict(pixels, probabilities=True), mean, atol=1e-5)
+    assert (model.predict(pixels) == mean.argmax(-1)).mean() > 0.999
 
 
-def test_they_are_exported_as_one_saved_model(done, data, monkeypatch, tmp_path):
-    found, _ = done
-    files, samples = scenes(data)
-    pixels = files.read_image(samples["scene06"])
+@pytest.mark.slow
+def test_they_are_exported_as_one_saved_model(done, unseen, monkeypatch, tmp_path):
+    found, (pixels, mean) = done[0], unseen
     monkeypatch.setattr(export, "Served", ServedHere)
     ended = launch_here("export", "--experiment=did_folders", f"--run={found.folder}", f"--output={tmp_path / 'one'}")
     assert ended.returncode == 0, ended.stderr
-    each = [did_tf.load(found.run(number)).predict(pixels, probabilities=True) for number in (1, 2, 3)]
     alone = did_tf.load(tmp_path / "one")
-    np.testing.assert_allclose(alone.predict(pixels, probabilities=True), np.mean(each, axis=0), atol=1e-5)
+    np.testing.assert_allclose(alone.predict(pixels, probabilities=True), mean, atol=1e-5)
     taken = tf.saved_model.load(str(tmp_path / "one")).signatures[export.SIGNATURE].structured_input_signature[1]
     assert taken["image"].dtype == tf.uint16
 
@@ -179,7 +188,7 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
         assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
         return ended.stderr
 
-    assert "with 3 folds, and here are 2" in refused(*arguments(*here), "--folds=2")
+    assert "with 2 folds, and here are 3" in refused(*arguments(*here), "--folds=3")
     assert "other settings: train.steps (6, now 7)" in refused(*arguments(*here, train__steps=7), given[-1])
     assert "train.patience=2 would choose" in refused(*arguments(*here, train__patience=2), given[-1])
     assert "published" in refused("--experiment=did_synthetic", f"--run={tmp_path / 'other'}")
@@ -189,6 +198,20 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
     own_data.edit(tmp_path / "data", splits={"train": [f"scene{n:02d}" for n in range(4)], "val": ["scene04"]})
     assert "with 6 images, and here are 5: 'scene05' is in one of both" in refused(*given)
     assert not (tmp_path / "other").exists()
+    CrossValidation(tmp_path / "run").file.unlink()
+    assert "folds.json is missing, which says how images were dealt" in refused(*given)
+
+
+def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "killed_at", "fold-1")
+    for folds in (2, 3):
+        ended = launch_here("cross-validate", *arguments(tmp_path, data, train__steps=folds), f"--folds={folds}")
+        assert ended.returncode == 130
+    assert CrossValidation(tmp_path).read().count == 3
+    (tmp_path / "manifest.json").write_text("{}")
+    ended = launch_here("cross-validate", *arguments(tmp_path, data))
+    assert ended.returncode == 2 and "is a run that was trained: pass another --run=dir" in ended.stderr
 
 
 def test_weights_of_another_training_are_refused(done, tmp_path):
@@ -205,7 +228,7 @@ def test_weights_of_another_training_are_refused(done, tmp_path):
 @pytest.mark.slow
 def test_killed_twice_it_ends_with_the_same_figures(data, tmp_path):
     def command(run):
-        program = [sys.executable, "-m", "did_tf", "cross-validate", f"--folds={FOLDS}"]
+        program = [sys.executable, "-m", "did_tf", "cross-validate", "--folds=3"]
         return [*program, *arguments(run, data, train__steps=12)]
 
     def kill(run, seen):
