@@ -49,9 +49,10 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor plan train cross-validate evaluate predict video export serve submit compare search search-crf data \
-	describe-data check-data prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
-	fuzz-test fault-test long-run audit receptive-field table cost draw clean
+.PHONY: help setup demo doctor plan train cross-validate evaluate predict video export serve submit compare search \
+	search-crf data describe-data check-data prepare show-data tensorboard test test-slow test-addons test-oldest \
+	test-cases lint format docs bench bench-compare mutate fuzz-test fault-test long-run audit receptive-field table cost \
+	draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'

@@ -64,7 +64,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     """
     dataset = wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
-    folds.check_unseen(wiring.weights_of(FLAGS.weights, run), dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
+    source = wiring.weights_of(FLAGS.weights, run)
+    folds.check_unseen(source, dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
     _check_paper(config, dataset)
     if FLAGS.surfaces:
         surfaces.package()
@@ -77,7 +78,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
     ways = protocols if segments else []  # crops go one after the other
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, ways, sizes, len(sizes))
-    model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
+    model, _, weights = wiring.load_network(config, source, engine.precision_of_model)
     subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
     if not segments:
         _classify(config, run, subject)
