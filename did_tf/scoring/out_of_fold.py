@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from did_tf.common.text import aligned, percent
-from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out, nan_mean, ratio
-
-RESAMPLES, CONFIDENCE = 2000, 0.95
-"""How often a bootstrap draws, and which part of its results an interval holds."""
+from did_tf.scoring import bootstrap
+from did_tf.scoring.bootstrap import GROUPS, IMAGES, LEAST
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out, nan_mean
 
 
 class HeldOut(NamedTuple):
@@ -43,18 +42,15 @@ class OutOfFold:
     Attributes:
       folds: {number: `ConfusionMatrix` of the images of a fold}.
       pooled: of all images.
-      unit: what a bootstrap draws, "image" or "group".
-      units: how many there are.
-      interval: (low, high) of the pooled mIoU, a percentile bootstrap.
+      interval: of the pooled scores, see `bootstrap.interval`, over groups where there are groups.
     """
 
     def __init__(self, images: Sequence[HeldOut], classes: Sequence[str], grouped: bool, seed: int) -> None:
-        self.images, self.classes, self.unit = list(images), classes, "group" if grouped else "image"
+        self.images, self.classes, self.grouped = list(images), classes, grouped
         self.folds = _summed(((image.fold, image.matrix) for image in images), len(classes))
         self.pooled = sum(self.folds.values(), ConfusionMatrix(len(classes)))
-        units = _summed(((image.group, image.matrix) for image in images), len(classes))
-        self.units = len(units)
-        self.interval = bootstrap([matrix.counts for matrix in units.values()], seed)
+        groups = [image.group for image in images] if grouped else None
+        self.interval = bootstrap.interval([image.matrix.overlaps() for image in images], seed, groups)
 
     @property
     def scores(self) -> np.ndarray:
@@ -69,23 +65,15 @@ class OutOfFold:
 
     def report(self) -> dict[str, Any]:
         """Everything, as JSON; mIoU are fractions."""
-        low, high = map(jsonable, self.interval)
         return {
             "miou": {
                 "pooled": jsonable(self.pooled.mean_iou()),
-                "interval": {
-                    "low": low,
-                    "high": high,
-                    "confidence": CONFIDENCE,
-                    "resamples": RESAMPLES,
-                    "unit": self.unit,
-                    "units": self.units,
-                },
                 "folds": [jsonable(score) for score in self.scores],
                 "mean": jsonable(nan_mean(self.scores)),
                 "std": jsonable(self.std),
             },
             "pooled": self.pooled.report(self.classes),
+            "interval": self.interval.report(self.classes) if self.interval else None,
             "folds": {str(number): matrix.report(self.classes) for number, matrix in self.folds.items()},
             "images": [
                 {"name": name, "fold": fold, "group": group, "miou": jsonable(matrix.mean_iou())}
@@ -105,35 +93,14 @@ class OutOfFold:
             *left_out(ious),
             ["images", *of_fold, str(len(self.images))],
         ]
-        low, high = map(percent, self.interval)
         lines = [
             aligned(cells, ruled=(1, 1 + len(self.classes))),
             "",
             f"mIoU of the folds: mean {percent(nan_mean(self.scores))} %, standard deviation {percent(self.std)}",
-            f"mIoU over all images: {percent(self.pooled.mean_iou())} %, {100 * CONFIDENCE:g} % interval "
-            f"{low} to {high} (bootstrap over {self.units} {self.unit}s)",
+            f"mIoU over all images: {percent(self.pooled.mean_iou())} %",
+            str(self.interval or f"no interval: there are fewer than {LEAST} {GROUPS if self.grouped else IMAGES}"),
         ]
         return "\n".join(lines)
-
-
-def bootstrap(counts: Sequence[np.ndarray], seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """(low, high): percentiles of the mIoU of as many images, or groups, drawn from these with replacement.
-
-    mIoU is over the classes that are in the labels or predicted within what is drawn; NaN where there is none.
-
-    Args:
-      counts: [num_classes, num_classes] of each image, or group.
-      seed: of the draws.
-      resamples: how many there are.
-    """
-    each = np.stack([[np.diag(one), one.sum(axis=1), one.sum(axis=0)] for one in counts])  # all that IoU is made of
-    draws = np.random.default_rng(seed).integers(0, len(counts), (resamples, len(counts)))
-    times = np.stack([np.bincount(draw, minlength=len(counts)) for draw in draws])
-    hits, truth, predicted = np.moveaxis(np.tensordot(times, each, 1), 1, 0)
-    scores = np.array([nan_mean(iou) for iou in ratio(hits, truth + predicted - hits)])
-    outside = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(scores, (outside, 100 - outside))
-    return float(low), float(high)
 
 
 def _summed(pairs: Iterable[tuple[Any, ConfusionMatrix]], num_classes: int) -> dict[Any, ConfusionMatrix]:

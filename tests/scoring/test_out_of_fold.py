@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from did_tf.scoring.bootstrap import DRAWS
 from did_tf.scoring.metrics import ConfusionMatrix
-from did_tf.scoring.out_of_fold import HeldOut, OutOfFold, bootstrap
+from did_tf.scoring.out_of_fold import HeldOut, OutOfFold
 
 CLASSES = ("a", "b", "c")
 
@@ -22,32 +23,14 @@ def matrices(count, seed=0):
     return [ConfusionMatrix(3, counts) for counts in found]
 
 
-def brute_force(each, seed, resamples):
-    draws = np.random.default_rng(seed).integers(0, len(each), (resamples, len(each)))
-    scores = []
-    for draw in draws:
+def brute_force(each, seed):
+    rng, scores = np.random.default_rng(seed), []
+    for _ in range(DRAWS):
         total = ConfusionMatrix(3)
-        for number in draw:
+        for number in rng.integers(len(each), size=len(each)):
             total += each[number]
         scores.append(total.mean_iou())
-    scores = sorted(score for score in scores if not math.isnan(score))
-    return [np.interp(q * (len(scores) - 1), range(len(scores)), scores) for q in (0.025, 0.975)]
-
-
-def test_the_interval_is_that_of_a_loop_over_draws():
-    each = matrices(7)
-    found = bootstrap([matrix.counts for matrix in each], 3, 200)
-    np.testing.assert_allclose(found, brute_force(each, 3, 200), rtol=1e-12)
-    assert found[0] < sum(each, ConfusionMatrix(3)).mean_iou() < found[1]
-    assert found == bootstrap([matrix.counts for matrix in each], 3, 200)
-    assert found != bootstrap([matrix.counts for matrix in each], 4, 200)
-
-
-def test_images_without_labels_say_nothing():
-    each = [*matrices(2), ConfusionMatrix(3)]
-    np.testing.assert_allclose(
-        bootstrap([matrix.counts for matrix in each], 0, 300), brute_force(each, 0, 300), rtol=1e-12
-    )
+    return np.quantile(scores, (0.025, 0.975))
 
 
 @pytest.fixture
@@ -69,17 +52,25 @@ def test_figures_of_folds_and_of_all(images):
     assert report["pooled"] == ConfusionMatrix(3, ones + twos).mean_iou()
 
 
+def test_the_interval_is_that_of_a_loop_over_draws_of_images(images):
+    found = OutOfFold(images, CLASSES, grouped=False, seed=3)
+    expected = brute_force([image.matrix for image in images], 3)
+    np.testing.assert_allclose(found.interval.miou, expected, rtol=1e-12)
+    np.testing.assert_allclose(found.report()["interval"]["miou"], expected, rtol=1e-12)
+    assert found.interval.miou[0] < found.pooled.mean_iou() < found.interval.miou[1]
+
+
 def test_groups_are_drawn_whole(images):
-    alone = [image._replace(group=image.name) for image in images]
-    by_image, by_group = OutOfFold(alone, CLASSES, False, seed=0), OutOfFold(images, CLASSES, True, seed=0)
-    assert (by_image.units, by_group.units) == (6, 3)
-    groups = [sum((i.matrix for i in images if i.group == group), ConfusionMatrix(3)) for group in "abc"]
-    assert by_group.interval == bootstrap([matrix.counts for matrix in groups], 0) != by_image.interval
-    assert by_group.report()["miou"]["interval"]["unit"] == "group"
+    pairs = [image._replace(group=str(number // 2)) for number, image in enumerate([*images, *images[:4]])]
+    found = OutOfFold(pairs, CLASSES, grouped=True, seed=0)
+    groups = [one.matrix + other.matrix for one, other in zip(pairs[::2], pairs[1::2])]
+    np.testing.assert_allclose(found.interval.miou, brute_force(groups, 0), rtol=1e-12)
+    assert found.report()["interval"]["drawn"] == "groups of images"
 
 
 def test_the_table_has_a_column_for_each_fold(images):
     lines = OutOfFold(images, CLASSES, grouped=True, seed=0).table().splitlines()
     assert lines[0].split() == ["IoU,", "%", "fold", "1", "fold", "2", "all"]
     assert ["images", "2", "4", "6"] in [line.split() for line in lines]
-    assert "95 % interval" in lines[-1] and lines[-1].endswith("(bootstrap over 3 groups)")
+    assert lines[-1] == "no interval: there are fewer than 5 groups of images"
+    assert OutOfFold(images, CLASSES, False, 0).table().splitlines()[-1].startswith("95 % interval of the mIoU: ")
