@@ -13,6 +13,7 @@ DATA ?=
 RUN ?=
 RUNS ?=
 WORKERS ?=
+FOLDS ?=
 SPLIT ?= val
 INPUT ?=
 HOURS ?=
@@ -48,9 +49,10 @@ WITH_ARGS = @$(PYTHON) -c "$$SPLIT_ARGS"
 COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call option,--run,RUN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor plan train evaluate predict video export serve submit compare search search-crf data describe-data check-data \
-	prepare show-data tensorboard test test-slow test-addons test-oldest test-cases lint format docs bench bench-compare mutate \
-	fuzz-test fault-test long-run audit receptive-field table cost draw clean
+.PHONY: help setup demo doctor plan train cross-validate evaluate predict video export serve submit compare search \
+	search-crf data describe-data check-data prepare show-data tensorboard test test-slow test-addons test-oldest \
+	test-cases lint format docs bench bench-compare mutate fuzz-test fault-test long-run audit receptive-field table cost \
+	draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -76,6 +78,9 @@ plan: setup ## for the data, this machine and HOURS: an experiment, with its rea
 
 train: setup ## train EXP into RUN (default runs/EXP); run again, it goes on; WORKERS=2: as so many processes
 	$(WITH_ARGS) $(RUN_IN) -m did_tf train $(COMMON) $(call option,--workers,WORKERS) $(call option,--hours,HOURS)
+
+cross-validate: setup ## train and score EXP by folds (FOLDS=5) of your own DATA into RUN, which is then all of them as one
+	$(WITH_ARGS) $(RUN_IN) -m did_tf cross-validate $(COMMON) $(call option,--folds,FOLDS)
 
 evaluate: setup ## score a run on SPLIT (default val)
 	$(WITH_ARGS) $(RUN_IN) -m did_tf evaluate $(COMMON) --split=$(call quoted,SPLIT)

@@ -18,6 +18,10 @@ COMMANDS = {
     "doctor": ("did_tf.programs.doctor", "is all there that did_tf needs? Software, devices, memory, disk, data"),
     "plan": ("did_tf.programs.plan", "for your data, this machine and your time: an experiment, with its reasons"),
     "train": ("did_tf.programs.train", "train an experiment; run again, it goes on where it stopped"),
+    "cross-validate": (
+        "did_tf.programs.cross_validate",
+        "train and score the folds of little data, then one network of all",
+    ),
     "evaluate": ("did_tf.programs.evaluate", "score a run on a split: report and pictures"),
     "predict": ("did_tf.programs.predict", "segment an image or a folder of images"),
     "video": ("did_tf.programs.video", "segment a video or a folder of frames into a video"),
@@ -99,7 +103,7 @@ def _run(name: str, arguments: list[str]) -> None:
     """Runs a command, which finds its name and `arguments` in `sys.argv`. Others' modules are not imported."""
     given = {argument.split("=")[0] for argument in arguments}
     sys.argv = [f"did_tf {name}", *arguments]
-    if name == "train":
+    if name in ("train", "cross-validate"):
         processor.ask_for_onednn()
     try:
         _imported(_module(name, given), debug="--debug" in given).launch()

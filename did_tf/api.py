@@ -214,11 +214,13 @@ def load(
     together: int = 1,
     **evaluate: Any,
 ) -> Model:
-    """The trained network of a run, or of a SavedModel. Nothing in its folder is executed but TensorFlow's graph.
+    """The trained network of a run, of all folds of a cross-validation together, or of a SavedModel.
+
+    Nothing in its folder is executed but TensorFlow's graph.
 
     Args:
-      path: on this machine, of a run, with config.json and weights; or of what `did_tf export` has written, which takes
-        images whole.
+      path: on this machine, of a run, with config.json and weights or folds; or of what `did_tf export` has written,
+        which takes images whole.
       protocol, engine, precision: as of `did_tf predict`, of a run alone; "auto" takes images to be many.
       together: images of one size that several threads label at the same time go through the network of a run as
         batches of up to so many.

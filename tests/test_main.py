@@ -100,7 +100,7 @@ def test_training_alone_asks_for_onednn(call, programs, monkeypatch):
     monkeypatch.setattr(processor, "ask_for_onednn", lambda: asked.append(sys.argv[0]))
     for command in COMMANDS:
         call(command)
-    assert asked == ["did_tf train"]
+    assert asked == ["did_tf train", "did_tf cross-validate"]
 
 
 def test_an_interrupt_before_the_program_runs_is_no_traceback(call, programs):

@@ -16,6 +16,7 @@ TARGETS = {
     "demo": ["-m", "did_tf", "demo"],
     "doctor": ["-m", "did_tf", "doctor"],
     "train": ["-m", "did_tf", "train", "--experiment="],
+    "cross-validate": ["-m", "did_tf", "cross-validate", "--experiment="],
     "evaluate": ["-m", "did_tf", "evaluate", "--experiment=", "--split=val"],
     "predict": ["-m", "did_tf", "predict", "--experiment="],
     "video": ["-m", "did_tf", "video"],

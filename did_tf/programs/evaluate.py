@@ -24,7 +24,7 @@ from did_tf.common.errors import ConfigError, NotFinite, nearest
 from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS, USUAL, Engine
 from did_tf.inference.refining import RefinedScores
-from did_tf.runs import manifest, selection, temperature
+from did_tf.runs import folds, manifest, selection, temperature
 from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
@@ -64,6 +64,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     """
     dataset = wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
+    source = wiring.weights_of(FLAGS.weights, run)
+    folds.check_unseen(source, dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
     _check_paper(config, dataset)
     if FLAGS.surfaces:
         surfaces.package()
@@ -76,7 +78,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
     ways = protocols if segments else []  # crops go one after the other
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, ways, sizes, len(sizes))
-    model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
+    model, _, weights = wiring.load_network(config, source, engine.precision_of_model)
     subject = Subject(config["dataset"]["name"], dataset, model, weights, engine)
     if not segments:
         _classify(config, run, subject)

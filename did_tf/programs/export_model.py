@@ -14,10 +14,10 @@ from typing import Any
 from absl import flags
 
 from did_tf import models, wiring
-from did_tf.common.errors import Failure
+from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned
 from did_tf.inference import card, export, exports, formats
-from did_tf.runs import manifest
+from did_tf.runs import folds, manifest
 from did_tf.runs.run_folder import RunFolder
 
 flags.DEFINE_list("format", "saved_model", f"Some of {', '.join(formats.NAMES)}, or {formats.ALL}.")
@@ -54,14 +54,19 @@ def main(config: wiring.Config, run: RunFolder) -> None:
 
 def _gate(config, run, chosen):
     """What the formats must pass; and the run that the weights are of."""
-    model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run))
+    source, is_scored = wiring.weights_of(FLAGS.weights, run), len(chosen) > 1 or not chosen[0].exact
+    if is_scored and folds.is_in(source):
+        raise ConfigError(
+            f"{source} is a cross-validation, which has learnt from all images that formats are scored on: export one "
+            f"exact format alone, such as --format={formats.SAVED_MODEL.name}"
+        )
+    model, spec, weights = wiring.load_network(config, source)
     options = models.described({**config["model"], **config["evaluate"]["options"]})
     depends: dict[str, Any] = {"weights": weights.recorded(run.folder), "network": options, **manifest.version()}
     temperature = wiring.temperature_of(config, run, "whole", weights) if FLAGS.calibrated else 1.0
     depends.update({"temperature": temperature} if FLAGS.calibrated else {})
     needs_images = any(form.precision == "int8" for form in chosen)
     network = wiring.make_network(config, model, spec, depends, needs_images, temperature)
-    is_scored = len(chosen) > 1 or not chosen[0].exact
     score = wiring.make_score(config, model, FLAGS.limit) if is_scored else None
     return wiring.make_gate(config, network, score), RunFolder(weights.file.resolve().parents[1])
 

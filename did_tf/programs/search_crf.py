@@ -19,7 +19,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.inference import crf, memory
 from did_tf.inference.refining import RefinedScores, Refiner
-from did_tf.runs import manifest
+from did_tf.runs import folds, manifest
 from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.scoring import evaluation
 from did_tf.scoring.comparison import overall
@@ -50,8 +50,10 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         raise ConfigError(f"dataset.val_split={split}: parameters are searched on a validation split, never on test")
     dataset = wiring.make_dataset(config)
     check_scored(dataset, split, FLAGS.limit)
+    source = wiring.weights_of(FLAGS.weights, run)
+    folds.check_unseen(source, dataset.samples(split)[: FLAGS.limit], split)
     fields = {_named(point): crf.make(dataset.spec, {**config["crf"], **point}) for point in _grid(config)}
-    model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run))
+    model, spec, weights = wiring.load_network(config, source)
     cli.tell_idle(config, [FLAGS.protocol])
     samples = dataset.samples(split)[: FLAGS.limit]
     largest = max(fields.values(), key=lambda field: field.bytes_per_tile(spec.num_classes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ class Weights:
         """
         own = run.resolve() in self.file.resolve().parents
         return {**(self.identity or {}), "file": str(self.file), "digest": self.digest, "own": own}
+
+
+def together(file: Path, members: Sequence[Weights]) -> Weights:
+    """Those of several networks that are used as one; `file` says which they are."""
+    digests = [found.digest for found in members]
+    return Weights(file, {"members": digests}, hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest())
 
 
 def file_of(source: Path | str) -> Path:

@@ -2,6 +2,7 @@
 
 from did_tf.wiring.data import Config, example_images, make_augmentation, make_dataset, make_parts, make_spec
 from did_tf.wiring.exporting import make_gate, make_network, make_score
+from did_tf.wiring.folds import make_folds, of_fold
 from did_tf.wiring.networks import (
     load_network,
     make_classifier,
@@ -40,6 +41,8 @@ __all__ = [
     "make_classifier",
     "make_validation",
     "temperature_of",
+    "make_folds",
+    "of_fold",
     "make_network",
     "make_gate",
     "make_score",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from tensorflow import keras
 
+from data_pipelines.own_data.folds import meaning
 from data_pipelines.spec import Dataset, DatasetSpec
 from did_tf import models
 from did_tf.cluster.workers import Workers
@@ -23,10 +25,12 @@ from did_tf.inference.memory import Fitting, Size, sizes_of
 from did_tf.inference.predictor import AVERAGES, BATCH, Predictor
 from did_tf.inference.refining import Refiner
 from did_tf.inference.tiles import tile_starts, tile_stride
-from did_tf.runs import temperature
+from did_tf.models import ensemble
+from did_tf.runs import folds, temperature
+from did_tf.runs.folds import CrossValidation
 from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.run_folder import RunFolder
-from did_tf.runs.weights import Weights
+from did_tf.runs.weights import Weights, together
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
@@ -65,7 +69,7 @@ def make_model(
 def load_network(
     config: Config, source: str | Path, precision: str = "float32"
 ) -> tuple[keras.Model, DatasetSpec, Weights]:
-    """A trained network, with the options of `evaluate.options`.
+    """A trained network, with the options of `evaluate.options`; of a cross-validation, all of its folds as one.
 
     The files of its data set need not be there.
 
@@ -79,15 +83,23 @@ def load_network(
 
     Raises:
       ConfigError: there are no such weights, or they don't fit, or are of other things than the settings say; see
-        `trained.find`.
+        `trained.find`. Or a fold is not finished, or has changed since.
       DataError: unknown data set or option.
     """
-    spec, changes = make_spec(config), config["evaluate"]["options"]
-    found = trained.find(source, config["model"], changes, spec)
-    model = make_model(config, spec, precision, changes)
-    found = found.loaded_into(model)
+    if folds.is_in(source):
+        return _load_folds(config, CrossValidation(source), precision)
+    spec = make_spec(config)
+    model, found = _loaded(config, source, precision, spec, spec)
     print(f"weights from {found.file}")
     return model, spec, found
+
+
+def _loaded(config, source, precision, spec, taken):
+    """(network, `Weights`) of a run on data as `spec` says, which takes pixels with the mean and std of `taken`."""
+    changes = config["evaluate"]["options"]
+    found = trained.find(source, config["model"], changes, spec)
+    model = make_model(config, taken, precision, changes)
+    return model, found.loaded_into(model)
 
 
 def make_predictor(
@@ -217,6 +229,26 @@ def make_validation(
     workers.check_same({"how the memory lets it validate (train.validation=tiles_once takes less)": way})
     make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen))
     return SegmentationValidation(make, dataset, config["train"]["panels"], workers)
+
+
+def _load_folds(config, folder, precision):
+    """As `load_network`, of all folds, each with the mean and deviation of the images that it has learnt from."""
+    divided, spec, members = folder.read(), make_spec(config), []
+    if meaning(spec) != divided.meaning:
+        raise ConfigError(f"{folder.folder} is of other classes or bands than {spec.name} has now: put these back")
+    for number, counts in [(number, folder.counts(number)) for number in range(1, divided.count + 1)]:
+        own = make_spec({**config, "dataset": {**config["dataset"], "folder": str(folder.data(number))}})
+        mean, std = ensemble.after(spec.mean, spec.std, own.mean, own.std)
+        taken = dataclasses.replace(own, mean=mean, std=std)
+        members.append(_loaded(config, folder.run(number), precision, own, taken))
+        if members[-1][1].digest != counts["weights"]:
+            raise ConfigError(
+                f"{folder.run(number)} has other weights than {folder.held_out(number).name} there is of: put them "
+                "back, or run `did_tf cross-validate` again, which scores them"
+            )
+    print(f"weights from {folder.folder}: the mean of {len(members)} folds")
+    networks, weights = zip(*members)
+    return ensemble.ensemble(networks, spec.mean, spec.std), spec, together(folder.file, weights)
 
 
 def _streams(config, protocol, sizes, images):

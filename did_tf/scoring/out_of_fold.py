@@ -1,0 +1,111 @@
+"""Scores of a cross-validation: each image by the network that has not learnt from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from did_tf.common.text import aligned, percent
+from did_tf.scoring import bootstrap
+from did_tf.scoring.bootstrap import GROUPS, IMAGES, LEAST
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable, left_out, nan_mean
+
+
+class HeldOut(NamedTuple):
+    """One image as the fold has scored it that has not learnt from it.
+
+    Attributes:
+      name: of the image.
+      fold: number of the fold.
+      group: what it has in common with those that it stays with; its name where there are no groups.
+      matrix: `ConfusionMatrix` of its pixels.
+    """
+
+    name: str
+    fold: int
+    group: str
+    matrix: ConfusionMatrix
+
+
+class OutOfFold:
+    """The scores of all images.
+
+    Args:
+      images: `HeldOut`, one or more.
+      classes: names of the classes.
+      grouped: whether images stay together by groups, which are then what a bootstrap draws.
+      seed: of the bootstrap.
+
+    Attributes:
+      folds: {number: `ConfusionMatrix` of the images of a fold}.
+      pooled: of all images.
+      interval: of the pooled scores, see `bootstrap.interval`, over groups where there are groups.
+    """
+
+    def __init__(self, images: Sequence[HeldOut], classes: Sequence[str], grouped: bool, seed: int) -> None:
+        self.images, self.classes, self.grouped = list(images), classes, grouped
+        self.folds = _summed(((image.fold, image.matrix) for image in images), len(classes))
+        self.pooled = sum(self.folds.values(), ConfusionMatrix(len(classes)))
+        groups = [image.group for image in images] if grouped else None
+        self.interval = bootstrap.interval([image.matrix.overlaps() for image in images], seed, groups)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """mIoU of each fold, float64."""
+        return np.array([matrix.mean_iou() for matrix in self.folds.values()])
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of `scores`, of the sample (divided by one less than there are)."""
+        known = self.scores[~np.isnan(self.scores)]
+        return float(known.std(ddof=1)) if known.size > 1 else float("nan")
+
+    def report(self) -> dict[str, Any]:
+        """Everything, as JSON; mIoU are fractions."""
+        return {
+            "miou": {
+                "pooled": jsonable(self.pooled.mean_iou()),
+                "folds": [jsonable(score) for score in self.scores],
+                "mean": jsonable(nan_mean(self.scores)),
+                "std": jsonable(self.std),
+            },
+            "pooled": self.pooled.report(self.classes),
+            "interval": self.interval.report(self.classes) if self.interval else None,
+            "folds": {str(number): matrix.report(self.classes) for number, matrix in self.folds.items()},
+            "images": [
+                {"name": name, "fold": fold, "group": group, "miou": jsonable(matrix.mean_iou())}
+                for name, fold, group, matrix in self.images
+            ],
+        }
+
+    def table(self) -> str:
+        """Text to print: IoU per class and mIoU in percent of each fold and of all images, then what they come to."""
+        columns = {**{f"fold {number}": matrix for number, matrix in self.folds.items()}, "all": self.pooled}
+        ious = [matrix.iou() for matrix in columns.values()]
+        of_fold = [str(sum(image.fold == number for image in self.images)) for number in self.folds]
+        cells = [
+            ["IoU, %", *columns],
+            *([name, *map(percent, values)] for name, *values in zip(self.classes, *ious)),
+            ["mIoU", *(percent(matrix.mean_iou()) for matrix in columns.values())],
+            *left_out(ious),
+            ["images", *of_fold, str(len(self.images))],
+        ]
+        lines = [
+            aligned(cells, ruled=(1, 1 + len(self.classes))),
+            "",
+            f"mIoU of the folds: mean {percent(nan_mean(self.scores))} %, standard deviation {percent(self.std)}",
+            f"mIoU over all images: {percent(self.pooled.mean_iou())} %",
+            str(self.interval or f"no interval: there are fewer than {LEAST} {GROUPS if self.grouped else IMAGES}"),
+        ]
+        return "\n".join(lines)
+
+
+def _summed(pairs: Iterable[tuple[Any, ConfusionMatrix]], num_classes: int) -> dict[Any, ConfusionMatrix]:
+    """{key: sum of its matrices}, sorted."""
+    found: dict[Any, ConfusionMatrix] = defaultdict(lambda: ConfusionMatrix(num_classes))
+    for key, matrix in pairs:
+        found[key] += matrix
+    return dict(sorted(found.items()))

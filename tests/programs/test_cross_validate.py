@@ -1,0 +1,258 @@
+"""Cross-validation: each image scored by the fold that has not learnt it, stopped and gone on with, and used as one."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import own_data
+import pytest
+import tensorflow as tf
+import tiny
+from program import PROJECT, launch_here
+from served_here import ServedHere
+from tensorflow import keras
+
+import did_tf
+from data_pipelines import load
+from did_tf import wiring
+from did_tf.inference import export
+from did_tf.runs.folds import CrossValidation
+from did_tf.scoring import bootstrap
+from did_tf.scoring.metrics import ConfusionMatrix
+
+FOLDS = 2
+SMALL = {
+    "model.growth": 4,
+    "model.units": "(1,1,1,1)",
+    "model.decoder": "plain",
+    "data.crop": "(33,33)",
+    "schedule.warmup": 1,
+    "train.steps": 6,
+    "train.batch_size": 2,
+    "train.checkpoint_every": 2,
+    "train.log_every": 1,
+    "train.progress": False,
+    "train.precision": "float32",
+}
+
+
+def arguments(run, data, **settings):
+    chosen = {**SMALL, **{key.replace("__", "."): value for key, value in settings.items()}}
+    given = [f"--config.{key}={value}" for key, value in chosen.items()]
+    return ["--experiment=did_folders", f"--run={run}", f"--data={data}", *given]
+
+
+class Untrained:
+    """Stands for a trainer: its weights are drawn, by the fold's folder."""
+
+    fitted: list[str] = []
+    killed_at = ""
+
+    def __init__(self, config, run):
+        self.config, self.run = config, run
+
+    def fit(self):
+        if self.run.folder.name == self.killed_at:
+            raise KeyboardInterrupt
+        self.fitted.append(self.run.folder.name)
+        spec = wiring.make_spec(self.config)
+        keras.utils.set_random_seed(int(self.run.folder.name[-1]))
+        tiny.save_run(self.run.folder, self.config, wiring.make_model(self.config, spec))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Seven scenes, of which the last is the test split."""
+    names = [f"scene{number:02d}" for number in range(7)]
+    splits = {"train": names[:4], "val": names[4:6], "test": names[6:]}
+    return own_data.make_five_bands(tmp_path_factory.mktemp("data"), count=7, size=(40, 48), splits=splits)
+
+
+@pytest.fixture(scope="module")
+def done(data, tmp_path_factory):
+    """(the cross-validation of networks that have learnt nothing, what the command said), killed once in between."""
+    run = tmp_path_factory.mktemp("runs") / "folds"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wiring, "make_trainer", Untrained)
+        patch.setattr(Untrained, "killed_at", "fold-2")
+        assert launch_here("cross-validate", *arguments(run, data), f"--folds={FOLDS}").returncode == 130
+        assert Untrained.fitted == ["fold-1"]
+        with pytest.raises(did_tf.ConfigError, match="fold 2 is not finished: run `did_tf cross-validate` again"):
+            did_tf.load(run)
+        patch.setattr(Untrained, "killed_at", "")
+        told = launch_here("cross-validate", *arguments(run, data), f"--folds={FOLDS}")
+    assert told.returncode == 0, told.stderr
+    assert Untrained.fitted == ["fold-1", "fold-2"]
+    return CrossValidation(run), told.stdout
+
+
+@pytest.fixture(scope="module")
+def folds(done):
+    """[the network of each fold], as `did_tf.load` gives it."""
+    return [did_tf.load(done[0].run(number)) for number in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def unseen(data, folds):
+    """(pixels of an image that no fold has met, the mean of the folds' probabilities)."""
+    files, samples = scenes(data)
+    pixels = files.read_image(samples["scene06"])
+    return pixels, np.mean([fold.predict(pixels, probabilities=True) for fold in folds], axis=0)
+
+
+def scenes(data):
+    found = load("folders", data)
+    return found, {sample.name: sample for split in ("train", "val", "test") for sample in found.samples(split)}
+
+
+def test_each_image_is_scored_by_the_fold_that_has_not_learnt_it(done, data, folds):
+    found, told = done
+    files, samples = scenes(data)
+    report = json.loads(found.report.read_text())
+    assert sorted(image["name"] for image in report["images"]) == [f"scene{number:02d}" for number in range(6)]
+    by_image, by_fold = {}, {number: ConfusionMatrix(3) for number in (1, 2)}
+    for image in report["images"]:
+        pixels, label = files.read(samples[image["name"]])
+        written = cv2.imread(f"{found.predictions / image['name']}_label.png", cv2.IMREAD_UNCHANGED)
+        assert (written == folds[image["fold"] - 1].predict(pixels)).all()
+        by_image[image["name"]] = ConfusionMatrix(3)
+        by_image[image["name"]].update(label, written)
+        by_fold[image["fold"]] += by_image[image["name"]]
+    pooled = sum(by_image.values(), ConfusionMatrix(3))
+    assert report["pooled"] == json.loads(json.dumps(pooled.report(own_data.CLASSES)))
+    assert report["miou"]["pooled"] == pooled.mean_iou()
+    assert report["miou"]["folds"] == [matrix.mean_iou() for matrix in by_fold.values()]
+    overlaps = [by_image[image["name"]].overlaps() for image in report["images"]]
+    assert report["interval"]["miou"] == list(bootstrap.interval(overlaps, 0).miou)
+    assert f"mIoU over all images: {100 * pooled.mean_iou():.1f} %" in told and "fold 2 of 2" in told
+
+
+def test_a_fold_is_a_run_that_has_not_seen_what_it_is_scored_on(done):
+    found, _ = done
+    config = json.loads((found.run(1) / "config.json").read_text())
+    assert config["dataset"]["val_split"] == ""  # no weights are chosen by what is held out
+    learnt = wiring.make_dataset(config).samples("train")
+    held_out = {name for name, image in found.read().images.items() if image.fold == 1}
+    assert not held_out & {sample.name for sample in learnt} and len(learnt) == 3
+
+
+def test_the_folds_are_one_network_the_mean_of_their_probabilities(done, unseen):
+    pixels, mean = unseen
+    model = did_tf.load(done[0].folder)
+    np.testing.assert_allclose(model.predict(pixels, probabilities=True), mean, atol=1e-5)
+    assert (model.predict(pixels) == mean.argmax(-1)).mean() > 0.999
+
+
+@pytest.mark.slow
+def test_they_are_exported_as_one_saved_model(done, unseen, monkeypatch, tmp_path):
+    found, (pixels, mean) = done[0], unseen
+    monkeypatch.setattr(export, "Served", ServedHere)
+    ended = launch_here("export", "--experiment=did_folders", f"--run={found.folder}", f"--output={tmp_path / 'one'}")
+    assert ended.returncode == 0, ended.stderr
+    alone = did_tf.load(tmp_path / "one")
+    np.testing.assert_allclose(alone.predict(pixels, probabilities=True), mean, atol=1e-5)
+    taken = tf.saved_model.load(str(tmp_path / "one")).signatures[export.SIGNATURE].structured_input_signature[1]
+    assert taken["image"].dtype == tf.uint16
+
+
+def test_what_the_folds_have_learnt_scores_nothing(done):
+    found, _ = done
+    given = "--experiment=did_folders", f"--run={found.folder}"
+    ended = launch_here("evaluate", *given)
+    assert ended.returncode == 2 and "2 of the 2 images of val were learnt by folds of" in ended.stderr
+    assert launch_here("export", *given, "--format=all").stderr.endswith("such as --format=saved_model\n")
+    ended = launch_here("evaluate", *given, "--split=test", "--protocol=whole")
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((found.folder / "evaluation" / "test.json").read_text())
+    assert report["identity"]["weights"]["members"] == json.loads(found.report.read_text())["weights"]
+
+
+def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
+    """Refused in one line each; of a finished one nothing is done again."""
+    found, told = done
+    monkeypatch.setattr(wiring, "make_trainer", None)
+    shutil.copytree(found.folder, tmp_path / "run")
+    shutil.copytree(data, tmp_path / "data")
+    here = tmp_path / "run", tmp_path / "data"
+    given = [*arguments(*here), f"--folds={FOLDS}"]
+    assert launch_here("cross-validate", *given).stdout.splitlines()[-9:-1] == told.splitlines()[-9:-1]
+
+    def refused(*given, command="cross-validate"):
+        ended = launch_here(command, *given)
+        assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+        return ended.stderr
+
+    assert "with 2 folds, and here are 3" in refused(*arguments(*here), "--folds=3")
+    assert "other settings: train.steps (6, now 7)" in refused(*arguments(*here, train__steps=7), given[-1])
+    assert "train.patience=2 would choose" in refused(*arguments(*here, train__patience=2), given[-1])
+    assert "published" in refused("--experiment=did_synthetic", f"--run={tmp_path / 'other'}")
+    assert "is a cross-validation, with which train can't go on" in refused(*arguments(*here), command="train")
+    (tmp_path / "data" / "images" / "scene06.tif").unlink()  # of test
+    (tmp_path / "data" / "labels" / "scene06.png").unlink()
+    own_data.edit(tmp_path / "data", splits={"train": [f"scene{n:02d}" for n in range(4)], "val": ["scene04"]})
+    assert "with 6 images, and here are 5: 'scene05' is in one of both" in refused(*given)
+    assert not (tmp_path / "other").exists()
+    CrossValidation(tmp_path / "run").file.unlink()
+    assert "folds.json is missing, which says how images were dealt" in refused(*given)
+
+
+def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "killed_at", "fold-1")
+    for folds in (2, 3):
+        ended = launch_here("cross-validate", *arguments(tmp_path, data, train__steps=folds), f"--folds={folds}")
+        assert ended.returncode == 130
+    assert CrossValidation(tmp_path).read().count == 3
+    (tmp_path / "manifest.json").write_text("{}")
+    ended = launch_here("cross-validate", *arguments(tmp_path, data))
+    assert ended.returncode == 2 and "is a run that was trained: pass another --run=dir" in ended.stderr
+
+
+def test_weights_of_another_training_are_refused(done, tmp_path):
+    found, _ = done
+    copy = CrossValidation(shutil.copytree(found.folder, tmp_path / "run"))
+    shutil.copy(copy.run(1) / "best" / "weights.npz", copy.run(2) / "best" / "weights.npz")
+    with pytest.raises(did_tf.ConfigError, match="fold-2 has other weights than held_out.json there is of"):
+        did_tf.load(copy.folder)
+    copy.file.write_text('{"count": 3}')
+    with pytest.raises(did_tf.ConfigError, match="folds.json is damaged: it has no 'seed'"):
+        did_tf.load(copy.folder)
+
+
+@pytest.mark.slow
+def test_killed_twice_it_ends_with_the_same_figures(data, tmp_path):
+    def command(run):
+        program = [sys.executable, "-m", "did_tf", "cross-validate", "--folds=3"]
+        return [*program, *arguments(run, data, train__steps=12)]
+
+    def kill(run, seen):
+        """SIGKILL, as soon as a file is there."""
+        process = subprocess.Popen(command(run), cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not seen.exists():
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+
+    whole, killed = CrossValidation(tmp_path / "whole"), CrossValidation(tmp_path / "killed")
+    subprocess.run(command(whole.folder), cwd=PROJECT, check=True, capture_output=True)
+    kill(killed.folder, killed.run(1) / "checkpoints" / "step_00000004.npz")
+    kill(killed.folder, killed.run(3) / "checkpoints" / "step_00000002.npz")
+    first = killed.held_out(1).stat().st_mtime_ns
+    subprocess.run(command(killed.folder), cwd=PROJECT, check=True, capture_output=True)
+    assert killed.held_out(1).stat().st_mtime_ns == first
+    one, other = (json.loads(found.report.read_text()) for found in (whole, killed))
+    assert {key: value for key, value in one.items() if key != "settings"} == {
+        key: value for key, value in other.items() if key != "settings"
+    }
+    for number in (1, 2, 3):
+        assert (whole.run(number) / "best/weights.npz").read_bytes() == (
+            killed.run(number) / "best/weights.npz"
+        ).read_bytes()
