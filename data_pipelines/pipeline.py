@@ -1,6 +1,6 @@
 """Samples -> `tf.data` batches for training: {"image": [N, H, W, C] float32, "label": [N, H, W] uint8}.
 
-For classification, labels are [N] int32.
+With MixUp there are a second label of each image and its weight. For classification, labels are [N] int32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from data_pipelines.augment import Augmentation, augment, augment_label
+from data_pipelines.augment import Augmentation, augment, augment_label, blend, mix, other_crop
 from data_pipelines.frequencies import ClassCounts
 from data_pipelines.memory import free_memory
 from data_pipelines.reading.images import size_of
@@ -161,7 +161,8 @@ def training_batches(
 
     Returns:
       Batches with "image", [N, h, w, bands] float32 pixel values, and "label", [N, h, w] uint8, or [N] int32 for
-      classification; h and w are of `options.crop`.
+      classification; h and w are of `options.crop`. With MixUp also "other", like "label", and "weight", [N] float32:
+      that of the other label, see `mixing.blend`.
 
     Raises:
       DataError: `options` ask for what the data can't have.
@@ -176,11 +177,23 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices(_order(count, seed, number))
 
     @tf.autograph.experimental.do_not_convert
-    def element(position, index):
+    def crop(index, own):
         image, label = tf.numpy_function(loader, [index], (spec.dtype, label_type), stateful=False)
         image, label = tf.ensure_shape(image, [None, None, spec.bands]), tf.ensure_shape(label, label_shape)
-        image, label = augment(image, label, _seed(seed, position), options, spec)
-        return {"image": image, "label": label}
+        return augment(image, label, own, options, spec)
+
+    @tf.autograph.experimental.do_not_convert
+    def element(position, index):
+        own = _seed(seed, position)
+
+        def other():
+            return crop(*other_crop(own, count))
+
+        image, label = mix(crop(index, own), other, own, options, spec)
+        if not options.mixup:
+            return {"image": image, "label": label}
+        image, others, weight = blend(image, other, own, options)
+        return {"image": image, "label": label, "other": others, "weight": weight}
 
     largest = np.iinfo(np.int64).max
     order = tf.data.Dataset.range(first // count, largest).flat_map(epoch).skip(first % count)
@@ -195,11 +208,20 @@ def training_batches(
 
 def training_labels(loader: Loader, options: Augmentation, seed: int, count: int) -> Iterator[np.ndarray]:
     """The labels of the first `count` elements of `training_batches`, whose arguments these are; drawn one by one."""
+
+    def crop(index, own):
+        label = loader(int(index))[1]
+        return [augment_label(label, own, options) if np.ndim(label) else tf.constant(label)]
+
+    def label_of(position, index):
+        own = _seed(seed, position)
+        (label,) = mix(crop(index, own), lambda: crop(*other_crop(own, len(loader))), own, options, loader.dataset.spec)
+        return label.numpy()
+
     positions = np.arange(count)
     for epoch, some in enumerate(np.split(positions, range(len(loader), count, len(loader)))):
         for position, index in zip(some, _order(len(loader), seed, np.int64(epoch)).numpy()):
-            label = loader(index)[1]
-            yield augment_label(label, _seed(seed, position), options).numpy() if np.ndim(label) else label
+            yield label_of(position, index)
 
 
 def _shared(elements, batch_size, part, parts):

@@ -26,6 +26,8 @@ def get_config():
     c.data.flip_horizontal = True
     c.data.flip_vertical = False
     c.data.rotation = 0.0  # degrees, up to this either way
+    c.data.elastic = 0.0  # smooth displacements of a standard deviation of up to this many pixels of the crop
+    c.data.elastic_nodes = 3  # along each side, where they are drawn (Ronneberger et al. 2015)
     c.data.balance = 0.0  # share of crops about a pixel of a class drawn among those of the image
     c.data.brightness = 0.0  # of each band's standard deviation, up to this is added or taken
     c.data.contrast = 0.0  # distances from each band's mean times 1 -+ up to this
@@ -35,6 +37,14 @@ def get_config():
     c.data.colour_noise = 0.0  # likewise: moved along the principal components of ImageNet's (Krizhevsky: 0.1)
     c.data.noise = 0.0  # Gaussian, its standard deviation up to this part of each band's own
     c.data.blur = 0.0  # Gaussian, its standard deviation up to this many pixels of the crop
+    c.data.erase = 0.0  # share of crops of which a box shows nothing but the bands' means; its label stays
+    c.data.erase_area = (0.02, 0.4)  # of the crop, what the box has (Zhong et al. 2020)
+    c.data.cutmix = 0.0  # share of crops with a box of another crop
+    c.data.classmix = 0.0  # share of crops with all of half of another crop's classes
+    c.data.paste = 0.0  # share of crops with objects of another crop: each by an even chance
+    c.data.paste_classes = ()  # names of the classes whose connected regions are these objects
+    c.data.mixup = 0.0  # share of crops that are blended with another crop; these four shares: at most 1 together
+    c.data.mixup_alpha = 0.2  # of the beta distribution of the two weights (Zhang et al. 2018: 0.2 to 0.4)
     c.data.area = ()  # classification: the crop is a box of this part (low, high) of the image; empty: scale and aspect
     c.data.ratio = (3 / 4, 4 / 3)  # width / height of that box
     c.data.cache = True  # decode once, keep in memory

@@ -107,6 +107,10 @@ def test_coordinates_of_the_crfs_lattice_fit_into_16_bits_at_the_ends_of_all_set
 WEIGHTS = (1.0,) * 11
 TOGETHER = [
     ({"loss__class_weights": WEIGHTS, "loss__class_balance": 0.4}, "class_weights and loss.class_balance exclude"),
+    ({"data__cutmix": 0.6, "data__mixup": 0.5}, r"data.cutmix, .* at most 1, got 0.6 \+ 0 \+ 0 \+ 0.5$"),
+    ({"data__paste": 0.5}, "data.paste=0.5 needs data.paste_classes"),
+    ({"data__elastic": 1.4}, "data.elastic=1.4 would fold crops .* 11 pixels apart: at most an eighth of that, 1.38"),
+    ({"data__elastic": 1.0, "data__area": (0.1, 1.0)}, "data.elastic and data.area exclude each other"),
     ({"loss__class_weights": (0.0,) * 11}, "one above 0"),
     ({"loss__output_weights": {"main": 0.0}}, "leaves nothing to train"),
     ({"loss__terms": {"cross_entropy": 0.0}}, "loss.terms leaves nothing to train"),
@@ -174,6 +178,7 @@ def test_testing_looks_at_what_it_uses_alone():
 def test_what_is_set_and_changes_nothing_is_told():
     changes = {"schedule__power": 2.0, "loss__ohem_scope": "batch", "data__ratio": (1.0, 2.0), "data__aspect": 0.1}
     changes |= {"data__light_bands": ("red",), "loss__terms": {"dice": 1.0}, "loss__label_smoothing": 0.1}
+    changes |= {"data__erase_area": (0.1, 0.2)}
     changes |= {"loss__focal_gamma": 1.0, "loss__tversky_alpha": 0.5, "loss__tversky_beta": 0.5}
     changes |= {"train__patience": 3, "dataset__val_split": ""}
     keys = [key.replace("__", ".") for key in changes]
@@ -181,6 +186,7 @@ def test_what_is_set_and_changes_nothing_is_told():
     assert told == [
         "data.ratio=(1.0, 2.0) has no effect: it needs data.area",
         "data.light_bands=('red',) has no effect: it needs data.brightness or data.contrast",
+        "data.erase_area=(0.1, 0.2) has no effect: it needs data.erase",
         "loss.label_smoothing=0.1 has no effect: it needs loss.terms.cross_entropy",
         "loss.focal_gamma=1.0 has no effect: it needs loss.terms.focal",
         "loss.tversky_alpha=0.5 has no effect: it needs loss.terms.tversky",
@@ -258,7 +264,7 @@ def test_testing_tells_what_classification_ignores(capsys, monkeypatch):
     assert sorted(told) == ["flip", "overlap", "protocols", "scales"]
 
 
-UNLIKE = ("data.cache", "data.light_bands")  # no augmentation's, and names of bands, which the data set knows
+UNLIKE = ("data.cache", "data.light_bands", "data.paste_classes")  # no augmentation's, and names that data sets know
 
 
 @pytest.mark.parametrize("key", [key for key in settings.KINDS if key.startswith("data.") and key not in UNLIKE])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.augment.boxes import erased
 from data_pipelines.augment.geometry import cut_image, cut_label, draw_view, is_inside
 from data_pipelines.augment.light import change_light
+from data_pipelines.augment.mixing import blend, mix, other_crop
 from data_pipelines.augment.options import Augmentation
 from data_pipelines.spec import IGNORE, DatasetSpec
 
-__all__ = ["DRAWS", "Augmentation", "augment", "augment_label"]
+__all__ = ["DRAWS", "Augmentation", "augment", "augment_label", "blend", "mix", "other_crop"]
 
 DRAWS = 2
 """What a seed makes of a pair: another number where that changes, for a run must not go on with other draws."""
@@ -41,14 +43,14 @@ def augment(
     draw = _draw(seed)
     view = draw_view(tf.shape(image)[:2], label, seed, draw[:6], options)
     crop = cut_image(image, view, options, spec.mean)
+    seen = cut_label(label, view, options) if label.shape.rank else label
     lit = change_light(crop, seed, draw[6:], options, spec)
-    if lit is crop:
-        return crop, cut_label(label, view, options) if label.shape.rank else label
-    there = is_inside(tf.shape(image)[:2], view, options)
-    if label.shape.rank:
-        label = cut_label(label, view, options)
-        there &= ~_is_hole(crop, label, spec)
-    return tf.where(there[..., None], lit, tf.constant(spec.mean, tf.float32)), label
+    if lit is not crop:
+        there = is_inside(tf.shape(image)[:2], view, options)
+        if label.shape.rank:
+            there &= ~_is_hole(crop, seen, spec)
+        lit = tf.where(there[..., None], lit, tf.constant(spec.mean, tf.float32))
+    return erased(lit, seed, options, spec) if options.erase else lit, seen
 
 
 def augment_label(label: tf.Tensor | np.ndarray, seed: tf.Tensor, options: Augmentation) -> tf.Tensor:

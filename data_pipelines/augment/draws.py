@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-TURN, BOXES, BALANCE, BLUR, TINT, NOISE, COLOUR = range(1, 8)
+TURN, BOXES, BALANCE, BLUR, TINT, NOISE, COLOUR, ERASE, OTHER, MIX, CLASSES, OBJECTS, ELASTIC, SHARE = range(1, 15)
 
 
 def stream(seed: tf.Tensor, number: int) -> tf.Tensor:
@@ -19,3 +19,10 @@ def stream(seed: tf.Tensor, number: int) -> tf.Tensor:
 def between(uniform: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """Numbers in [0, 1) moved to [low, high)."""
     return low + uniform * (high - low)
+
+
+def placed(uniform: tf.Tensor, free: tf.Tensor) -> tf.Tensor:
+    """Whole numbers from 0 to `free`, which may be negative, of numbers in [0, 1)."""
+    last = tf.abs(free)
+    steps = tf.cast(uniform * tf.cast(last + 1, tf.float32), tf.int32)
+    return tf.sign(free) * tf.minimum(steps, last)  # float32 may round up

@@ -1,7 +1,7 @@
-"""Which part of an image the crop shows, and how: scaled, placed, mirrored, turned.
+"""Which part of an image the crop shows, and how: scaled, placed, mirrored, turned, deformed.
 
-A box of whole pixels is cut out, with a margin where it is turned, and resampled to the size of the crop: no more of
-the image is touched than the crop shows.
+A box of whole pixels is cut out, with a margin where it is turned or deformed, and resampled to the size of the crop:
+no more of the image is touched than the crop shows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines.augment.draws import BALANCE, BOXES, TURN, between, stream
+from data_pipelines.augment.draws import BALANCE, BOXES, ELASTIC, TURN, between, placed, stream
 from data_pipelines.augment.options import Augmentation
 from data_pipelines.spec import IGNORE
 
@@ -27,12 +27,15 @@ class View(NamedTuple):
       size: [2] int32, pixels of the image that become the crop.
       mirrored: [2] bool, or None where pairs are never mirrored.
       angle: scalar, radians by which the crop is turned about its centre, or None where pairs are never turned.
+      field: [h, w, 2] float32, pixels of the crop by which what each of its pixels shows lies further down and right,
+        or None where pairs are never deformed.
     """
 
     corner: tf.Tensor
     size: tf.Tensor
     mirrored: tf.Tensor | None
     angle: tf.Tensor | None
+    field: tf.Tensor | None = None
 
 
 def draw_view(
@@ -45,7 +48,7 @@ def draw_view(
     probability `options.balance` a box is instead placed about a pixel: of a class drawn uniformly among those in the
     label, drawn uniformly among the pixels of this class. The pixel is in the middle, or nearer to a border of the
     image that the box would cross otherwise. The crop shows it in any case: where turning would leave it out, it is in
-    the middle. An image without labelled pixels is cut as any.
+    the middle. An image without labelled pixels is cut as any. Deforming may move the pixel across the crop's border.
 
     Args:
       image_size: [2] int32.
@@ -56,7 +59,7 @@ def draw_view(
     """
     size = _box_size(image_size, seed, draw, options)
     free = image_size - size
-    corner = _placed(tf.stack([draw[4], draw[2]]), free)
+    corner = placed(tf.stack([draw[4], draw[2]]), free)
     mirrored = angle = None
     if options.flip_horizontal or options.flip_vertical:
         chances = np.array([0.5 * options.flip_vertical, 0.5 * options.flip_horizontal], np.float32)
@@ -64,12 +67,15 @@ def draw_view(
     if options.rotation:
         turn = tf.random.stateless_uniform([], stream(seed, TURN))
         angle = np.radians(options.rotation) * between(turn, -1, 1)
-    view = View(corner, size, mirrored, angle)
+    view = View(corner, size, mirrored, angle, _field(seed, options) if options.elastic else None)
     return _balanced(view, label, free, seed, options) if options.balance else view
 
 
 def cut_image(image: tf.Tensor, view: View, options: Augmentation, fill: Sequence[float]) -> tf.Tensor:
     """The crop [h, w, C] float32 of an image [H, W, C]; `fill` [C] is the value outside the image."""
+    if view.field is not None:
+        places, first, size = _deformed(view, options.crop)
+        return _bilinear(_part(image, first, size, fill), places)
     if view.angle is None:
         part = _part(image, view.corner, view.size, fill)
         if options.area:
@@ -95,6 +101,9 @@ def is_inside(image_size: tf.Tensor, view: View, options: Augmentation) -> tf.Te
 
 def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
     """The crop [h, w] uint8 of a label [H, W]: at each place the class of the nearest pixel, `IGNORE` outside."""
+    if view.field is not None:
+        places, first, size = _deformed(view, options.crop)
+        return tf.gather_nd(_part(label, first, size, IGNORE), tf.cast(tf.round(places), tf.int32))
     if view.angle is not None:
         first, size = _window(view, options.crop)
         part, rows = _part(label, first, size, IGNORE), _turned_rows(view, first, options.crop)
@@ -110,13 +119,6 @@ def cut_label(label: tf.Tensor, view: View, options: Augmentation) -> tf.Tensor:
             centres = tf.where(view.mirrored[axis], centres[::-1], centres)
         part = tf.transpose(tf.gather(part, centres * view.size[axis] // (2 * length)))
     return part
-
-
-def _placed(uniform, free):
-    """Whole numbers from 0 to `free`, which may be negative, of numbers in [0, 1)."""
-    last = tf.abs(free)
-    steps = tf.cast(uniform * tf.cast(last + 1, tf.float32), tf.int32)
-    return tf.sign(free) * tf.minimum(steps, last)  # float32 may round up
 
 
 def _box_size(image_size, seed, draw, options):
@@ -235,10 +237,45 @@ def _window(view, crop):
     return tf.cast(first, tf.int32), tf.cast(last - first, tf.int32)
 
 
+def _field(seed, options):
+    """[h, w, 2] float32: a smooth field through Gaussian displacements of a few nodes (Ronneberger et al. 2015).
+
+    These are cut at two deviations, so that bicubic interpolation has no slope of more than six deviations from node to
+    node: below one, which the settings are checked for, nothing is folded along rows or columns.
+    """
+    own, count = stream(seed, ELASTIC), options.elastic_nodes
+    deviation = options.elastic * tf.random.stateless_uniform([], own)
+    nodes = deviation * tf.random.stateless_truncated_normal([count, count, 2], stream(own, 0))
+    return tf.image.resize(nodes, options.crop, "bicubic")
+
+
+def _deformed(view, crop):
+    """(places [h, w, 2], first pixel [2], size [2]) of what a deformed crop shows: places count from that pixel."""
+    rows, columns = np.indices(crop, np.float32)
+    dy, dx = tf.unstack(view.field, axis=-1)
+    points = tf.reshape(tf.stack([columns + dx, rows + dy, tf.ones_like(dx)], axis=-1), [-1, 3])
+    places = tf.matmul(points, _turned_rows(view, tf.zeros(2, tf.int32), crop), transpose_b=True)
+    first = tf.floor(tf.reduce_min(places, axis=0))
+    size = tf.floor(tf.reduce_max(places, axis=0)) - first + 2  # bilinear sampling reads a pixel further
+    return tf.reshape(places - first, [*crop, 2]), tf.cast(first, tf.int32), tf.cast(size, tf.int32)
+
+
+def _bilinear(pixels, places):
+    """[h, w, C] of an image [H, W, C] at places [h, w, 2], each at least a pixel before its last row and column."""
+    corner = tf.floor(places)
+    y, x = tf.split(places - corner, 2, axis=-1)
+    corner = tf.cast(corner, tf.int32)
+    left, right = ((1 - y) * tf.gather_nd(pixels, corner + [0, step]) for step in (0, 1))
+    left += y * tf.gather_nd(pixels, corner + [1, 0])
+    right += y * tf.gather_nd(pixels, corner + [1, 1])
+    return (1 - x) * left + x * right
+
+
 def _turned_rows(view, first, crop):
     """[2, 3]: the source (row, column), counted from pixel `first`, is this times the crop's (column, row, 1)."""
     y, x = ((side - 1) / 2 for side in crop)
-    sin, cos = tf.sin(view.angle), tf.cos(view.angle)
+    angle = 0.0 if view.angle is None else view.angle
+    sin, cos = tf.sin(angle), tf.cos(angle)
     turned = tf.stack([[sin, cos, y - sin * x - cos * y], [cos, -sin, x - cos * x + sin * y]])
     step = tf.cast(view.size, tf.float32) / crop
     start = tf.cast(view.corner - first, tf.float32)

@@ -14,7 +14,13 @@ UNLIT = {
     *("radar", "sar", "vv", "vh", "hh", "hv", "ndvi", "ndwi", "ndbi", "nbr", "mask"),
 }
 """Words in names of bands that measure something else than light, or what light doesn't change."""
-_HIGHEST = {"balance": 1.0, "saturation": 1.0, "hue": 0.5, "colour_noise": 10.0, "noise": 10.0, "blur": 100.0}
+MIXES = ("cutmix", "classmix", "paste", "mixup")
+"""Settings that are shares of the crops, of which each has one kind of them."""
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("balance", "saturation", "erase", *MIXES), (0, 1)),
+    **{"hue": (0, 0.5), "colour_noise": (0, 10), "noise": (0, 10), "blur": (0, 100)},
+    **{"mixup_alpha": (0.1, 10), "elastic": (0, 1000), "elastic_nodes": (2, 64)},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +39,9 @@ class Augmentation:
       flip_horizontal: whether half of the pairs are mirrored left-right.
       flip_vertical: whether half of the pairs are mirrored up-down.
       rotation: turned about the centre of the crop by up to this many degrees either way.
+      elastic: deformed by a smooth field of displacements whose standard deviation is up to this many pixels of the
+        crop; see `geometry`.
+      elastic_nodes: how many nodes that field goes through along each side.
       blur: Gaussian, of a standard deviation of up to this many pixels of the crop.
       brightness: up to this many of each band's standard deviations in the data set are added or taken.
       contrast: distances from each band's mean over the crop times 1 -+ up to this.
@@ -43,6 +52,14 @@ class Augmentation:
       colour_noise: along each principal component of ImageNet's colours all pixels move by this part of its deviation,
         times a Gaussian number (Krizhevsky et al. 2012: 0.1). Of 8-bit red, green and blue.
       noise: Gaussian, of a standard deviation of up to this part of each band's own in the data set.
+      erase: of this share of the crops (0..1) a box shows nothing but the bands' means; see `boxes.erased`.
+      erase_area: (low, high): that box has this part of the crop's area.
+      cutmix: this share of the crops has a box of another crop in it; see `mixing`.
+      classmix: this share has all of half of another crop's classes.
+      paste: this share has objects of another crop.
+      paste_classes: names of the classes whose connected regions are these objects.
+      mixup: this share is blended with another crop, by which the loss is of the labels of both.
+      mixup_alpha: of the beta distribution, symmetric, of the weights of the two.
 
     Raises:
       DataError: a value out of its range.
@@ -65,9 +82,19 @@ class Augmentation:
     blur: float = 0.0
     light_bands: tuple[str, ...] = ()
     colour_noise: float = 0.0
+    erase: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    cutmix: float = 0.0
+    classmix: float = 0.0
+    paste: float = 0.0
+    paste_classes: tuple[str, ...] = ()
+    mixup: float = 0.0
+    mixup_alpha: float = 0.2
+    elastic: float = 0.0
+    elastic_nodes: int = 3
 
     def __post_init__(self) -> None:
-        for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,))):
+        for name, lengths in (("crop", (2,)), ("scale", (2,)), ("area", (0, 2)), ("ratio", (2,)), ("erase_area", (2,))):
             values, kind = getattr(self, name), int if name == "crop" else (int, float)
             if len(values) not in lengths or not all(isinstance(value, kind) for value in values):
                 what = "whole numbers of pixels" if name == "crop" else "numbers"
@@ -82,12 +109,16 @@ class Augmentation:
             raise DataError(f"data.area must be empty or (low, high) with 0 < low <= high <= 1, got {tuple(self.area)}")
         if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
             raise DataError(f"data.ratio must be (low, high) with 0 < low <= high, got {tuple(self.ratio)}")
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
+            raise DataError(
+                f"data.erase_area must be (low, high) with 0 < low <= high <= 1, got {tuple(self.erase_area)}"
+            )
         for name in ("aspect", "brightness", "contrast"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"data.{name} must be in [0, 1), got {getattr(self, name)}")
-        for name, high in _HIGHEST.items():
-            if not 0 <= getattr(self, name) <= high:
-                raise DataError(f"data.{name} must be 0 to {high:g}, got {getattr(self, name)}")
+        for name, (low, high) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise DataError(f"data.{name} must be {low:g} to {high:g}, got {getattr(self, name)}")
 
     def lit(self, spec: DatasetSpec) -> list[bool]:
         """Whether brightness and contrast are of each band of `spec`."""
@@ -118,5 +149,8 @@ class Augmentation:
                 f"data.colour_noise is along the principal components of 8-bit red, green and blue, which {spec.name} "
                 "has not: set it to 0"
             )
-        if self.balance and spec.task == "classification":
-            raise DataError(f"data.balance needs a class per pixel; {spec.name} is for classification: set it to 0")
+        if unknown := [name for name in self.paste_classes if name not in spec.classes]:
+            known = ", ".join(spec.classes)
+            raise DataError(f"data.paste_classes names {unknown[0]!r}; {spec.name} has {known:.300}")
+        if spec.task == "classification" and (found := [name for name in ("balance", *MIXES) if getattr(self, name)]):
+            raise DataError(f"data.{found[0]} needs a class per pixel; {spec.name} is for classification: set it to 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from data_pipelines.augment.options import MIXES
 from did_tf import models
 from did_tf.runs.identity import last_step
 from did_tf.training import losses
@@ -16,6 +17,7 @@ Config = Mapping[str, Any]
 def conflicts(config: Config) -> Iterator[str]:
     """What is wrong with settings that are each all right, one by one."""
     yield from _of_data(config["dataset"])
+    yield from _of_augmentation(config["data"])
     yield from _of_loss(config)
     yield from _of_schedule(config["schedule"], config["train"]["steps"])
     yield from _of_training(config)
@@ -27,6 +29,22 @@ def _of_data(dataset):
         yield "the test split is for `evaluate` alone: train on train or train+val, validate on val"
     if len(set(train)) < len(train):
         yield f"dataset.train_split={dataset['train_split']} has a split twice: name each once"
+
+
+def _of_augmentation(data):
+    shares, apart = [data[name] for name in MIXES], min(data["crop"]) / data["elastic_nodes"]
+    if sum(shares) > 1 + 1e-6:
+        names, told = ", ".join(f"data.{name}" for name in MIXES), " + ".join(f"{share:g}" for share in shares)
+        yield f"{names}: a crop is mixed in one way, so these shares of the crops are together at most 1, got {told}"
+    if data["paste"] and not data["paste_classes"]:
+        yield f"data.paste={data['paste']:g} needs data.paste_classes, the names of the classes to paste"
+    if data["elastic"] > apart / 8:
+        yield (
+            f"data.elastic={data['elastic']:g} would fold crops whose data.elastic_nodes are {apart:.4g} pixels apart: "
+            f"at most an eighth of that, {apart / 8:.3g}"
+        )
+    if data["elastic"] and data["area"]:
+        yield "data.elastic and data.area exclude each other: boxes of an area are not deformed"
 
 
 def _of_loss(config):

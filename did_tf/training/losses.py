@@ -51,6 +51,9 @@ class PixelCrossEntropy:
     does if its label is not `ignore` and its class has a weight above 0, whatever mining keeps. Class weights are what
     classes weigh in an image's mean over them. Of shifted passes each image of each pass is an image.
 
+    With MixUp an image has two label maps. Each counts as an image's, times what it weighs; mining keeps the hardest
+    pixels of each map.
+
     Mining keeps the valid pixels whose true class has at most the probability `threshold`, and the `keep` with the
     largest loss: by threshold alone (keep=0), by count alone (threshold=0), or all that one of the two names
     (fcrn_online_bootstrapping.md, equation 1 and "bootstrapping"; its best setting keeps the 512 hardest of each crop).
@@ -148,8 +151,8 @@ class PixelCrossEntropy:
         return tf.where(_any_of_image(counts), total, 0.0)
 
     def images(self, labels: tf.Tensor) -> tf.Tensor:
-        """In how many images of labels [N, H, W] a pixel counts, a float32 scalar."""
-        return _count(_any_of_image(self._counts(labels)))
+        """In which images of labels [N, H, W] a pixel counts, float32 [N] of 1 and 0."""
+        return tf.cast(_any_of_image(self._counts(labels)), tf.float32)
 
     def choose(self, losses: tf.Tensor, labels: tf.Tensor) -> Chosen:
         """The pixels of this replica that count, of losses [N, P] and labels [N, P]: all pixels of N images.

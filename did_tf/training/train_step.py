@@ -106,7 +106,8 @@ class TrainStep:
         """One update; gives the values of `metrics`, then those of `health.VITALS`: a float32 vector.
 
         Args:
-          batch: distributed {"image": [N, H, W, C], "label": [N, H, W] or [N]}.
+          batch: distributed {"image": [N, H, W, C], "label": [N, H, W] or [N]}, as `pipeline.training_batches` gives
+            them; with "other" labels too, the loss is of both, by the "weight" of these.
           step: number of the update, from 0. From `train.freeze_batch_norm_from` on batch norm is frozen.
 
         Raises:
@@ -120,7 +121,8 @@ class TrainStep:
     @tf.function(autograph=False)  # which would double the time to the first update
     def _update_of(self, batch, step, frozen):
         """As `__call__`, traced once for each of what is frozen."""
-        values = self.strategy.run(self._replica_step, (batch["image"], batch["label"], step, frozen))
+        labels = [batch[key] for key in ("label", "other", "weight") if key in batch]
+        values = self.strategy.run(self._replica_step, (batch["image"], labels, step, frozen))
         # Every replica holds the same values, reduced already.
         return self.strategy.experimental_local_results(values)[0]
 

@@ -124,7 +124,9 @@ def value_and_gradient(loss, logits, labels):
         tape.watch(logits)
         value = tf.math.divide_no_nan(tf.reduce_sum(loss(logits, labels) * weights), tf.reduce_sum(weights))
         if loss.has_regions:
-            value += tf.math.divide_no_nan(tf.reduce_sum(loss.of_regions(logits, labels)), loss.images(flat))
+            value += tf.math.divide_no_nan(
+                tf.reduce_sum(loss.of_regions(logits, labels)), tf.reduce_sum(loss.images(flat))
+            )
     return float(value), tape.gradient(value, logits, unconnected_gradients="zero").numpy()
 
 

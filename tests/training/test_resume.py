@@ -15,6 +15,9 @@ from did_tf.runs import checkpoints, identity, manifest
 from did_tf.runs.run_folder import RunFolder, flatten, read_json, read_metrics
 
 SETTINGS = {
+    "data__cutmix": 0.3,
+    "data__mixup": 0.4,
+    "data__elastic": 1.0,
     "model__dropout": 0.2,
     "train__ema": 0.9,
     "train__freeze_batch_norm": "all",
@@ -33,7 +36,7 @@ def make(folder, **overrides):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Folder of an undisturbed run of six steps, with dropout, an average of the weights and validation.
+    """Folder of an undisturbed run of six steps, with mixed crops, dropout, averaged weights and validation.
 
     Its batch norm is frozen after four: whoever goes on from the third step comes by that.
     """

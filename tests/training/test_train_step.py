@@ -395,10 +395,11 @@ def test_passes_are_numbered_through_steps_and_replicas(monkeypatch, accumulate,
     """Every number once, or two passes would drop alike."""
 
     train_step, found = step_of(train={"accumulate": accumulate}, passes=PHASES[:shifts]), []
+    images, labels = batch()
     for step, replica in itertools.product(range(4), range(3)):
         context = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=replica)
         monkeypatch.setattr(tf.distribute, "get_replica_context", functools.partial(SimpleNamespace, **vars(context)))
-        taken = stopped(monkeypatch, functools.partial(train_step._gradients, *batch(), tf.constant(step)))
+        taken = stopped(monkeypatch, functools.partial(train_step._gradients, images, [labels], tf.constant(step)))
         found += [number for first, count in taken for number in range(first, first + count * shifts)]
     assert sorted(found) == [*range(12 * accumulate * shifts)]
 

@@ -60,8 +60,8 @@ class Gradients:
             )
         self._forward = Recomputed(supervision.network) if train["recompute"] else stored(supervision.network)
 
-    def __call__(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> Found:
-        """Those of images [N, H, W, C] and labels [N, H, W] or [N], from within a replica.
+    def __call__(self, images: tf.Tensor, labels: Sequence[tf.Tensor], step: tf.Tensor) -> Found:
+        """Those of images [N, H, W, C] and `labels` as of `passes.split`, from within a replica.
 
         A pass is a part of a micro-batch, and with shifted passes one of the four over it. Micro-batches take turns in
         a loop, so that they have one graph, and the memory of one.
@@ -69,7 +69,7 @@ class Gradients:
         first = self._first(tf.distribute.get_replica_context(), step)
 
         def passes_of(turn):
-            pixels, classes = (_share(x, self._turns, turn) for x in (images, labels))
+            pixels, *classes = (_share(x, self._turns, turn) for x in (images, *labels))
             count, before = self.micro_batches // self._turns, turn * self._per_step // self._turns
             return split(self.supervision, pixels, classes, count, self.seed, first + before)
 
@@ -161,7 +161,7 @@ class Gradients:
             yield
 
     def _of_outputs(self, function, outputs, one):
-        return {output: function(outputs[output], one.targets[output]) for output in self.supervision.weights}
+        return {name: function(one.facing(outputs[name]), one.targets[name]) for name in self.supervision.weights}
 
     def _hardness(self, losses, outputs, one):
         """What mining ranks by: the losses themselves where they are nothing else."""
@@ -176,8 +176,8 @@ class Gradients:
         if not self.pixel_loss.has_regions:
             return terms
         regions = self._of_outputs(self.pixel_loss.of_regions, outputs, one)
-        means = [tf.math.divide_no_nan(tf.reduce_sum(regions[name]), n) for name, n in zip(regions, known.images)]
-        return _sums(terms, means)
+        sums = [tf.reduce_sum(one.weighted(values)) for values in regions.values()]
+        return _sums(terms, [tf.math.divide_no_nan(total, images) for total, images in zip(sums, known.images)])
 
     def _of_pass(self, one, known, number):
         with self._within(one):

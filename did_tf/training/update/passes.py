@@ -22,26 +22,36 @@ class Pass(NamedTuple):
 
     Attributes:
       image: [n, H, W, C].
-      targets: {output: labels to compare with, [n, h, w] or [n]}.
+      targets: {output: labels to compare with, [n, h, w] or [n]}; with MixUp [2n, ...], the others after the first.
       shift: (dy, dx), or None.
       seed: of dropout, int32 [2].
+      weights: with MixUp [2n] float32, what each image's label of `targets` weighs; else None.
     """
 
     image: tf.Tensor
     targets: Mapping[str, tf.Tensor]
     shift: tuple[int, int] | None
     seed: tf.Tensor
+    weights: tf.Tensor | None = None
+
+    def facing(self, output: tf.Tensor) -> tf.Tensor:
+        """An output, [n, ...], for each of the images' labels: [2n, ...] with MixUp."""
+        return output if self.weights is None else tf.concat([output, output], 0)
+
+    def weighted(self, values: tf.Tensor) -> tf.Tensor:
+        """Values of the images' labels, [n] or with MixUp [2n], times what each of these weighs."""
+        return values if self.weights is None else values * self.weights
 
 
 class Shares(NamedTuple):
     """What each pixel is of the loss.
 
     Attributes:
-      weights: of each pass {output: weights of its pixels, float32, like its labels}.
+      weights: of each pass {output: weights of its pixels, float32, like its targets}.
       divisors: of each output the sum of the weights over all passes and replicas, a float32 scalar.
       chosen: of the first output, all passes of this replica together.
-      images: of each output how many images count over all passes and replicas, a float32 scalar; empty without terms
-        of regions.
+      images: of each output how many images count over all passes and replicas, a float32 scalar, with MixUp the sum
+        of what their labels weigh; empty without terms of regions.
     """
 
     weights: list[dict[str, tf.Tensor]]
@@ -51,23 +61,28 @@ class Shares(NamedTuple):
 
 
 def split(
-    supervision: Supervision, images: tf.Tensor, labels: tf.Tensor, micro_batches: int, seed: int, first: tf.Tensor
+    supervision: Supervision,
+    images: tf.Tensor,
+    labels: Sequence[tf.Tensor],
+    micro_batches: int,
+    seed: int,
+    first: tf.Tensor,
 ) -> list[Pass]:
     """The passes over a replica's part of a batch, the shifted ones of a micro-batch after each other.
 
     Args:
       supervision: says which labels an output has, and which shifts.
       images: [N, H, W, C], N a multiple of `micro_batches`.
-      labels: [N, H, W] or [N].
+      labels: [labels [N, H, W] or [N]]; with MixUp after them other labels, like them, and the weights [N] of these.
       micro_batches: how many.
       seed: of dropout.
       first: number of the first pass, which no other replica and step has; int32.
     """
-    parts = zip(tf.split(images, micro_batches), tf.split(labels, micro_batches))
-    cut = [(image, label, shift) for image, label in parts for shift in supervision.passes]
+    parts = zip(*(tf.split(x, micro_batches) for x in (images, *labels)))
+    cut = [(image, *_faced(*mine), shift) for image, *mine in parts for shift in supervision.passes]
     return [
-        Pass(image, supervision.labels(label, shift), shift, tf.stack([seed, first + number]))
-        for number, (image, label, shift) in enumerate(cut)
+        Pass(image, supervision.labels(label, shift), shift, tf.stack([seed, first + number]), weights)
+        for number, (image, label, weights, shift) in enumerate(cut)
     ]
 
 
@@ -90,11 +105,13 @@ def shares(
     for output in passes[0].targets:
         labels = [one.targets[output] for one in passes]
         ranked = [found[output] for found in losses]
-        chosen.append(pixel_loss.choose(_joined(ranked, micro_batches), _joined(labels, micro_batches)))
+        found = pixel_loss.choose(_joined(ranked, micro_batches), _joined(labels, micro_batches))
+        chosen.append(found._replace(weights=_weighted(found.weights, passes, micro_batches)))
         for mine, part in zip(weights, _parted(chosen[-1].weights, labels, micro_batches)):
             mine[output] = part
         if pixel_loss.has_regions:
-            images.append(tf.add_n([pixel_loss.images(part) for part in labels]))
+            counted = [one.weighted(pixel_loss.images(one.targets[output])) for one in passes]
+            images.append(tf.add_n([tf.reduce_sum(part) for part in counted]))
     context = tf.distribute.get_replica_context()
     sums = [tf.reduce_sum(found.weights) for found in chosen]
     reduced = context.all_reduce(tf.distribute.ReduceOp.SUM, [*sums, *images])
@@ -109,6 +126,17 @@ def side_by_side() -> Iterator[None]:
         yield
     for layer, statistics in found.items():
         layer.move(*(tf.add_n(values) / len(values) for values in zip(*statistics)))
+
+
+def _faced(label, other=None, weight=None):
+    """(labels, what they weigh): of images of one label [n, ...], or of two [2n, ...]."""
+    return (label, None) if other is None else (tf.concat([label, other], 0), tf.concat([1 - weight, weight], 0))
+
+
+def _weighted(weights, passes, micro_batches):
+    """[N, P], those of pixels as of `_joined`, times what the labels of their images weigh."""
+    of_images = [one.weights for one in passes[:: len(passes) // micro_batches]]
+    return weights if of_images[0] is None else weights * tf.concat(of_images, 0)[:, None]
 
 
 def _joined(parts, micro_batches):

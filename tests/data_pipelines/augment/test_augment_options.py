@@ -65,7 +65,7 @@ def test_16_bit_values_are_copied():
 
 
 NEW = {"balance": 0.5, "hue": 0.2, "saturation": 0.3, "noise": 0.3, "blur": 1.5, "rotation": 20.0}
-NEW.update({"brightness": 0.2, "contrast": 0.2, "colour_noise": 0.3})
+NEW.update({"brightness": 0.2, "contrast": 0.2, "colour_noise": 0.3, "erase": 0.5})
 
 
 def ops(**settings):
