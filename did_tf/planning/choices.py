@@ -126,8 +126,9 @@ def check_time(found: Network, hours: float) -> None:
         return
     least = LEAST_STEPS * found.batch_size / found.crops / 3600 / (1 - VALIDATING / 2)
     raise ConfigError(
-        f"--hours: in {max(hours, 0):.2g} hours this machine makes about {found.steps} steps of {found.batch_size} "
-        f"crops, and in less than {LEAST_STEPS} nothing is learnt: give {math.ceil(100 * least) / 100:g} or more"
+        f"--hours: in {hours:.2g} hours, which is what planning leaves where it counts, this machine makes about "
+        f"{found.steps} steps of {found.batch_size} crops, and in less than {LEAST_STEPS} nothing is learnt: give "
+        f"{math.ceil(100 * least) / 100:g} or more"
     )
 
 
@@ -198,7 +199,7 @@ def _of_model(content: Content, found: Network) -> Iterator[Choice]:
         "model.growth",
         found.growth,
         f"DID of this width sees about {crops:,} crops of {found.side}x{found.side} in the time, each pixel about "
-        f"{passes:.0f} times; a wider one would see too few, or not fit",
+        f"{passes:,.0f} times; a wider one would see too few, or not fit",
     )
     if passes > 100:
         yield Choice("model.dropout", 0.2, "as the paper has it: pixels seen so often would be known by heart")

@@ -68,7 +68,7 @@ def main() -> None:
     _check_flags(output)
     planner = _Planner(_config(), machine.described(FLAGS.machine) if FLAGS.machine else machine.here())
     pace = planner.measured(FLAGS.hours, FLAGS.seconds) if planner.machine.is_here else planner.assumed
-    hours = FLAGS.hours - (time.monotonic() - began) / 3600 * FLAGS.planning_counts
+    hours = max(0.0, FLAGS.hours - (time.monotonic() - began) / 3600 * FLAGS.planning_counts)
     found = planner.network(hours, pace)
     choices.check_time(found, hours)
     chosen = planner.choices(hours, found, pace)
