@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "did_tf" / "__init__.py").read_text("utf-8"), re.MULTILINE)[1]
 TENSORFLOW = ">=2.15,<2.22"
 CITYSCAPES = "cityscapesScripts>=2.2,<3"
+SURFACES = "surface-distance>=0.1,<0.2"  # the one release; of SciPy it uses names that 2.0 will lack
 SERVE = [
     "starlette>=0.49.1,<2",  # mends CVE-2025-62727
     "uvicorn>=0.30,<1",  # whose HTTP/1.1 protocol did_tf/serving/running.py puts a time limit on
@@ -76,8 +77,7 @@ setup(
         # `did_tf search`. Its samplers and pruners, which 4 and 5 have under the same names.
         "search": ["optuna>=4,<6"],
         "serve": SERVE,  # `did_tf serve`
-        # `evaluate --surfaces`. There is one release; of SciPy it uses names that 2.0 will lack.
-        "surfaces": ["surface-distance>=0.1,<0.2"],
+        "surfaces": [SURFACES],  # `evaluate --surfaces`
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
         "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6", "myst-parser>=4,<6"],
         # `make mutate`: its operators alone, through what 8.7 names `mutate_code` and `ast_nodes`.
@@ -95,6 +95,7 @@ setup(
             "types-tqdm>=4.64",
             "tifffile>=2023",
             CITYSCAPES,
+            SURFACES,
             *SERVE,
         ],
     },
