@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "did_tf" / "__init__.py")
 TENSORFLOW = ">=2.15,<2.22"
 CITYSCAPES = "cityscapesScripts>=2.2,<3"
 SURFACES = "surface-distance>=0.1,<0.2"  # the one release; of SciPy it uses names that 2.0 will lack
+SEARCH = "optuna>=4,<6"  # samplers and pruners, which 4 and 5 have under the same names
 SERVE = [
     "starlette>=0.49.1,<2",  # mends CVE-2025-62727
     "uvicorn>=0.30,<1",  # whose HTTP/1.1 protocol did_tf/serving/running.py puts a time limit on
@@ -74,8 +75,7 @@ setup(
         "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.23,<2"],
         # `--format=litert`: what runs the file. TensorFlow's own converter writes it.
         "litert": ["ai-edge-litert>=2.1,<3"],
-        # `did_tf search`. Its samplers and pruners, which 4 and 5 have under the same names.
-        "search": ["optuna>=4,<6"],
+        "search": [SEARCH],  # `did_tf search`
         "serve": SERVE,  # `did_tf serve`
         "surfaces": [SURFACES],  # `evaluate --surfaces`
         # `make docs`. From the first Sphinx that Python 3.10 has with furo and MyST as they are used here.
@@ -95,6 +95,7 @@ setup(
             "types-tqdm>=4.64",
             "tifffile>=2023",
             CITYSCAPES,
+            SEARCH,
             SURFACES,
             *SERVE,
         ],
