@@ -55,9 +55,9 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     kinds = _kinds()
     output = Path(FLAGS.output or run.folder / "predictions")
     images = _images(config, output)  # a wrong path fails before anything is built
-    refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
-    if refiner and FLAGS.calibrated:
+    if FLAGS.crf and FLAGS.calibrated:
         raise ConfigError("a temperature is of the network's own probabilities: --calibrated goes without --crf")
+    refiner = cli.make_refiner(config, wiring.make_spec(config), FLAGS.crf)
     damage = Damage()
     sizes = _sizes(images, damage)
     alone = "probabilities" in kinds or refiner  # a file takes an image's strips in turn, a CRF cores of its own

@@ -164,6 +164,12 @@ def test_a_temperature_is_fitted_on_val_and_kept_with_what_it_is_of(evaluated, p
     assert f"temperature {found['temperature']:.3f}, fitted on all images" in printed
 
 
+@pytest.mark.parametrize(("program", "flag"), [("evaluate", "--calibration"), ("predict", "--calibrated")])
+def test_a_temperature_is_not_of_what_a_crf_makes(evaluated, program, flag):
+    done = launch_here(program, "--experiment=did_synthetic", f"--run={evaluated[2].folder}", "--crf", flag)
+    assert done.returncode == 2 and f"the network's own probabilities: {flag} goes without --crf" in done.stderr
+
+
 def test_on_another_split_the_temperature_of_val_is_looked_at(evaluated):
     _, _, run, _ = evaluated
     looked_at = read(run.evaluation / "tiles" / "first_2" / "test.json")["calibration"]
