@@ -104,10 +104,17 @@ class Network(NamedTuple):
     steps: int
 
 
-def network(content: Content, machine: Machine, hours: float, costs: Costs, pace: Pace) -> Network:
-    """The widest network that has enough time to learn and fits into memory. Raises `ConfigError` where none fits."""
+def network(
+    content: Content, machine: Machine, hours: float, costs: Costs, pace: Pace, widest: float = math.inf
+) -> Network:
+    """The widest network that has enough time to learn and fits into memory, of growth `widest` at most.
+
+    Raises:
+      ConfigError: none fits.
+    """
     sides = [side for side in SIDES if side <= _most_of_side(content, machine)]
-    widths = [width for width in WIDTHS if _crops(width.growth, sides[0], hours, costs, pace) >= width.crops]
+    known = [width for width in WIDTHS if width.growth <= widest]
+    widths = [width for width in known if _crops(width.growth, sides[0], hours, costs, pace) >= width.crops]
     room, takes = MOST_OF_MEMORY * machine.memory, 0.0
     for width, side, train in _ways(widths, sides, machine, pace):
         takes = costs.memory(width.growth, side, **train)

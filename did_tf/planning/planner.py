@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import statistics
 import sys
 import tempfile
@@ -54,11 +55,12 @@ class Planner:
         self.spec: DatasetSpec = dataset.spec
         self.content: Content = content.look(dataset, "train", _val_split(dataset), progress=True)
         self.assumed = Pace(place.rate, 1, "")
+        self._widest = math.inf
         self._model = functools.lru_cache(self._build)
 
     def network(self, hours: float, pace: Pace) -> Network:
         """What is trained. Raises `ConfigError` where nothing fits into the memory."""
-        return choices.network(self.content, self.machine, hours, self, pace)
+        return choices.network(self.content, self.machine, hours, self, pace, self._widest)
 
     def choices(self, hours: float, found: Network, pace: Pace) -> list[Choice]:
         """All settings."""
@@ -75,11 +77,12 @@ class Planner:
           ConfigError: no network fits into the memory.
           Failure: the training that is measured goes wrong.
         """
-        pace, tried = self.assumed, set()
-        while seconds and (found := self.network(hours, pace))[:3] not in tried:
-            tried.add(found[:3])
-            pace = max(self._paces(hours, found, seconds), key=lambda pace: pace.rate)
-        return pace
+        pace, paces = self.assumed, {}
+        while seconds and (found := self.network(hours, pace))[:3] not in paces:
+            pace = paces[found[:3]] = max(self._paces(hours, found, seconds), key=lambda pace: pace.rate)
+            if (fits := self.network(hours, pace).growth) < found.growth:
+                self._widest = fits  # what was too slow when it was measured is not chosen by another's speed
+        return paces.get(found[:3], pace) if seconds else pace
 
     def facts(self, found: Network, pace: Pace) -> list[str]:
         """What was found, in lines."""
