@@ -147,12 +147,12 @@ def choose(content: Content, machine: Machine, hours: float, found: Network, pac
         *_of_loss(content),
         *_of_schedule(found),
         *_of_training(content, machine, hours, found, pace),
-        *_of_evaluation(content, hours, found),
+        *_of_evaluation(content, machine, hours, found),
     ]
 
 
 def evaluation_seconds(content: Content, found: Network, scales: float = 1.0) -> float:
-    """How long the network takes for the images to validate on, about, each looked at so many times."""
+    """How long the network takes for the images to validate on, each looked at so many times, as it is trained."""
     return scales * content.val_pixels / found.side**2 / (FORWARD * found.crops)
 
 
@@ -314,8 +314,8 @@ def _every(found, seconds):
     return max(1, min(found.steps, round(seconds * found.crops / found.batch_size)))
 
 
-def _of_evaluation(content: Content, hours: float, found: Network) -> Iterator[Choice]:
-    scales = 10.0  # five scales of 0.5 to 1.5, whose tiles overlap by a third
+def _of_evaluation(content: Content, machine: Machine, hours: float, found: Network) -> Iterator[Choice]:
+    scales = 10.0 * machine.in_float32  # five scales of 0.5 to 1.5, whose tiles overlap by a third
     if content.largest > 3000:
         yield Choice(
             "evaluate.protocols", ("tiles_once",), f"an image of {content.largest} pixels is too large for one piece"

@@ -55,6 +55,12 @@ class Machine(NamedTuple):
         """Multiply-adds of a forward pass a second in training, assumed."""
         return self.gpus * GPU[self.precision] if self.gpus else self.cores * CORE[self.precision]
 
+    @property
+    def in_float32(self) -> float:
+        """How many times as long it takes in float32, which evaluations are in."""
+        rates = GPU if self.gpus else CORE
+        return rates[self.precision] / rates["float32"]
+
     def told(self) -> str:
         """In words."""
         parts = f"{self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else f"{self.cores} cores"

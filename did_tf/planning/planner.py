@@ -88,7 +88,7 @@ class Planner:
         """What was found, in lines."""
         one = self.content
         shares = ", ".join(f"{name} {share:.1%}" for name, share in one.shares.items())
-        seconds = choices.evaluation_seconds(one, found)
+        seconds = choices.evaluation_seconds(one, found) * self.machine.in_float32
         how = pace.measured or "assumed, not measured"
         return [
             f"Data: {one.images} images to train on and {one.val_images} to validate on, {one.height}x{one.width} "
