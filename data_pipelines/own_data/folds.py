@@ -18,6 +18,7 @@ from data_pipelines import identity
 from data_pipelines.own_data.description import NAMES, REGION, Description, read_description
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.own_data.matching import find_samples
+from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parsing import parse
 from data_pipelines.own_data.splits import assign, group_of, place
 from data_pipelines.spec import DataError, DatasetSpec, Sample
@@ -64,7 +65,7 @@ class Folds:
 
 
 def divide_into_folds(folder: str | Path, learnt: Collection[str], count: int, seed: int) -> Folds:
-    """The folds of the data in a folder.
+    """The folds of the data in a folder, with a note where images of several folds are the same.
 
     Args:
       folder: that has the dataset.yaml.
@@ -95,6 +96,7 @@ def divide_into_folds(folder: str | Path, learnt: Collection[str], count: int, s
         sample.name: Image(dealt[sample.name], groups[sample.name], seen.content, sample.content)
         for sample, seen in zip(identity.with_content(samples, progress=True), pixels)
     }
+    _note_the_same(images)
     return Folds(count, seed, bool(description.group), meaning(Folders.describe(folder)), images)
 
 
@@ -156,6 +158,18 @@ def names_of_images(folder: str | Path) -> dict[Path | None, str]:
     Raises `DataError`.
     """
     return {sample.image: sample.name for sample in find_samples(read_description(folder), quiet=True)}
+
+
+def _note_the_same(images):
+    same = defaultdict(list)
+    for name, image in images.items():
+        same[image.pixels].append(name)
+    seen = [name for names in same.values() if len({images[name].fold for name in names}) > 1 for name in names]
+    if seen:
+        note(
+            f"{len(seen)} images hold the same pixels as one that another fold learns from, which flatters their "
+            f"scores: take copies out, or keep them together by group: {some(seen)}"
+        )
 
 
 def _learnable(description: Description, learnt: Collection[str]) -> Sequence[Sample]:

@@ -22,10 +22,11 @@ from pathlib import Path
 import tensorflow as tf
 from absl import flags
 
+from data_pipelines.remote import is_remote
 from did_tf.cluster import local
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned, percent
-from did_tf.runs import lock
+from did_tf.runs import folds, lock
 from did_tf.runs.run_folder import RunFolder, default_run, read_metrics
 from did_tf.search import space
 from did_tf.search.study import DONE, FAILED, PARTS, PRUNED, Study, Trial
@@ -61,10 +62,10 @@ def main() -> None:
         "trial_hours": FLAGS.trial_hours,
         "seed": config["seed"],
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_folder(folder)
     with lock.held(folder):
         study = Study(folder / "search.json", ranges, facts)
-        _search(study, folder, config)
+        _search(study, folder)
     _tell(study)
 
 
@@ -78,6 +79,8 @@ def _check_flags(ranges):
         raise ConfigError(f"--hours={FLAGS.hours}, --trial_hours={FLAGS.trial_hours}: 0 or more")
     if FLAGS.hours and FLAGS.trial_hours > FLAGS.hours:
         raise ConfigError(f"--trial_hours={FLAGS.trial_hours:g} is more than --hours={FLAGS.hours:g}")
+    if FLAGS.trial_hours and "train.hours" in [*keys, *cli.changes(cli.config_arguments())]:
+        raise ConfigError(f"train.hours is what --trial_hours={FLAGS.trial_hours:g} sets: leave out one of them")
 
 
 def _check_settings(ranges):
@@ -94,20 +97,29 @@ def _check_settings(ranges):
     return config
 
 
-def _search(study, folder, config):
+def _check_folder(folder):
+    if is_remote(FLAGS.run):
+        raise ConfigError(f"--run={FLAGS.run}: a search is on this machine; name a folder")
+    folds.refuse(folder, "search")
+    if RunFolder(folder).config.is_file():
+        raise ConfigError(f"{folder} is a run that was trained: pass another --run=dir")
+
+
+def _search(study, folder):
     while _goes_on(study):
         trial = study.next()
         print(f"trial {trial.number}: {_settings(study, trial)}", flush=True)
         began, before = time.monotonic(), study.seconds
         run = RunFolder(folder / f"trial_{trial.number:03d}")
+        _wait(run)
         with _process(study, trial, run) as process:
             while process.poll() is None:
                 time.sleep(POLL)
                 study.seconds = before + time.monotonic() - began
-                if _look(study, trial, run, config):
+                if _look(study, trial, run):
                     trial.state = PRUNED
                     _stop(process)
-        _look(study, trial, run, config)
+        _look(study, trial, run)
         _conclude(study, trial, run, process.returncode)
         _give_up(study)
 
@@ -118,6 +130,15 @@ def _goes_on(study):
         return True
     left = 3600 * FLAGS.hours - study.seconds
     return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
+
+
+def _wait(run):
+    """Until the training has ended that a search has left which was killed; it does so by itself."""
+    end = time.monotonic() + STOP
+    while run.folder.is_dir() and time.monotonic() < end:
+        with contextlib.suppress(ConfigError), lock.held(run.folder):
+            return
+        time.sleep(POLL)
 
 
 @contextlib.contextmanager
@@ -147,11 +168,11 @@ def _stop(process):
         process.wait()
 
 
-def _look(study: Study, trial: Trial, run: RunFolder, config: dict) -> bool:
+def _look(study: Study, trial: Trial, run: RunFolder) -> bool:
     """Enters what the run has reached. Returns whether that is new and hopeless."""
     scores: dict[int, float] = {}
     best = 0.0
-    for part, score in _validations(run, config):
+    for part, score in _validations(run):
         scores[part] = best = max(best, score)
     if scores == trial.scores:
         return False
@@ -160,21 +181,24 @@ def _look(study: Study, trial: Trial, run: RunFolder, config: dict) -> bool:
     return study.is_hopeless(trial)
 
 
-def _validations(run, config):
+def _validations(run):
     """(part of the trial, score) of each row with a validation."""
     try:
         rows = read_metrics(run.metrics) if run.metrics.is_file() else []
+        steps = _steps(run) if rows else 0
     except (ConfigError, OSError):  # it is just being written
         return
     for row in rows:
         found = [float(text) for name, text in row.items() if name.startswith("val_") and text]
         if found:
-            share = float(row["hours"]) / FLAGS.trial_hours if FLAGS.trial_hours else int(row["step"]) / _steps(config)
+            share = float(row["hours"]) / FLAGS.trial_hours if FLAGS.trial_hours else int(row["step"]) / steps
             yield min(PARTS, round(PARTS * share)), found[0]
 
 
-def _steps(config):
-    return config["train"]["steps"] + config["train"]["extend"]
+def _steps(run):
+    """Of the trial itself, for they may be what is searched."""
+    train = run.settings()["train"]
+    return train["steps"] + train["extend"]
 
 
 def _conclude(study, trial, run, status):

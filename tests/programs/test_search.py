@@ -9,6 +9,10 @@ import time
 
 import program
 import pytest
+from absl.testing import flagsaver
+
+from did_tf.common.files import write_json
+from did_tf.runs.run_folder import RunFolder
 
 TINY = (
     "--config.model.units=(1,1,1,1)",
@@ -35,12 +39,28 @@ SEARCH = ("--experiment=did_synthetic", "--over=model.growth=2,4,6", "--hours=0"
         ([*SEARCH[:1], "--over=train.batch_size=-4..8", "--hours=1"], "train.batch_size"),
         ([*SEARCH, "--config.dataset.val_split="], "goes by validation"),
         ([*SEARCH[:2], "--hours=1", "--trial_hours=2"], "is more than --hours"),
+        ([*SEARCH[:1], "--over=train.hours=1,2", "--hours=9", "--trial_hours=2"], "leave out one of them"),
+        ([*SEARCH, "--run=gs://bucket/run"], "a search is on this machine"),
+        ([*SEARCH, "--run=trained"], "is a run that was trained"),
+        ([*SEARCH, "--run=divided"], "is a cross-validation"),
     ],
 )
 def test_what_is_refused(given, told, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    for file in ("trained/config.json", "divided/cross_validation/folds.json"):
+        write_json(tmp_path / file, {})
     done = program.launch_here("search", *given)
     assert done.returncode == 2 and told in done.stderr
+
+
+def test_how_far_a_trial_is_goes_by_its_own_steps(tmp_path):
+    program.launch_here("search")  # defines the flags
+    search = sys.modules["did_tf.programs.search"]
+    run = RunFolder(tmp_path)
+    write_json(run.config, {"model": {}, "train": {"steps": 40, "extend": 0}})
+    run.metrics.write_text("step,hours,val_miou\n8,0.1,0.5\n")
+    with flagsaver.flagsaver(trial_hours=0.0):
+        assert [*search._validations(run)] == [(2, 0.5)]
 
 
 @pytest.mark.slow
@@ -57,7 +77,6 @@ def test_killed_and_finished_it_has_the_trials_of_one_that_was_not(tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(3)  # the trial that it had begun ends by itself
     assert program.launch("search", *given, f"--run={parts}").returncode == 0
     found = [json.loads((folder / "search.json").read_text())["trials"] for folder in (whole, parts)]
     assert found[0] == found[1] and [trial["state"] for trial in found[0]] == ["done"] * 3

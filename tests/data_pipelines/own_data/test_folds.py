@@ -1,6 +1,7 @@
 """Folds: each image is held out once, with its group; a fold is a data set as any other."""
 
 import json
+import shutil
 from collections import Counter
 
 import own_data
@@ -66,6 +67,15 @@ def test_each_image_to_learn_from_is_held_out_once_and_the_others_never(scenes, 
             "c/09",
         ]
     )
+
+
+def test_copies_of_an_image_in_several_folds_are_told(tmp_path, capsys):
+    data = own_data.make_five_bands(tmp_path, count=4)
+    divide_into_folds(data, LEARNT, 4, 0)
+    assert "same pixels" not in capsys.readouterr().err
+    shutil.copy(data / "images" / "scene00.tif", data / "images" / "scene03.tif")
+    divide_into_folds(data, LEARNT, 4, 0)
+    assert "2 images hold the same pixels as one that another fold learns from" in capsys.readouterr().err
 
 
 def test_the_data_of_a_fold_have_the_same_pixels_and_labels_and_their_own_mean(tmp_path):
