@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 Run = Callable[[np.ndarray], Mapping[str, Any]]
-"""Images [N, H, W, bands] -> {"classes": ..., "probabilities": ...}."""
+"""From images [N, H, W, bands] to a map with "classes" and "probabilities"."""
 _LENGTH = struct.Struct("<Q")
 _PROJECT = ("did_tf", "data_pipelines", "experiments", "keras", "tf_keras")
 PLAIN, ENCODED = "plain", "encoded"

@@ -74,7 +74,7 @@ class Gate:
 
     @property
     def image(self) -> np.ndarray:
-        """[1, H, W, bands]: the first image."""
+        """The first image, [1, H, W, bands]."""
         return next(iter(self._views.values()))
 
     @functools.cached_property
