@@ -248,7 +248,7 @@ def _objects(content, found):
     """The smallest and the largest, in words, and whether a crop shows them."""
     if not content.objects:
         return ""
-    small, large = (choose(content.objects.items(), key=lambda pair: pair[1]) for choose in (min, max))
+    small, large = (most(content.objects.items(), key=lambda pair: pair[1]) for most in (min, max))
     told = f"; pieces of {small[0]} are about {small[1]:.0f} pixels wide, of {large[0]} {large[1]:.0f}"
     if small[1] > found.side:
         told += ": more than a crop shows, so that smaller images, --config.data.scale=(0.2,0.5), may do better"

@@ -56,7 +56,8 @@ class Planner:
         self.content: Content = content.look(dataset, "train", _val_split(dataset), progress=True)
         self.assumed = Pace(place.rate, 1, "")
         self._widest = math.inf
-        self._model = functools.lru_cache(self._build)
+        self._model = functools.cache(self._build)
+        self._need = functools.cache(self._reckoned)
 
     def network(self, hours: float, pace: Pace) -> Network:
         """What is trained. Raises `ConfigError` where nothing fits into the memory."""
@@ -111,7 +112,7 @@ class Planner:
         changes = {"growth": growth, "dropout": 0.2, "use_bias": False}
         return wiring.make_model(self.config, self.spec, self.machine.precision, changes)
 
-    def _need(self, growth: int, side: int) -> Need:
+    def _reckoned(self, growth: int, side: int) -> Need:
         config = copy.deepcopy(self.config)
         config["data"]["crop"] = (side, side)
         supervision = wiring.make_supervision(config, tf.distribute.get_strategy(), self._model(growth))

@@ -71,7 +71,7 @@ def _begun(config, run, found):
     write_json(run.config, config)
     found.write(folds)
     for number in range(1, folds.count + 1):
-        write_fold(config["dataset"]["folder"] or "data/folders", folds, number, found.data(number))
+        write_fold(wiring.folder_of(config), folds, number, found.data(number))
     return folds
 
 

@@ -63,7 +63,7 @@ def main() -> None:
 def _look() -> Iterator[Finding]:
     config, run = cli.chosen() if FLAGS.experiment else (None, None)
     yield from software.look()
-    folder = FLAGS.data or (config and (config["dataset"]["folder"] or f"data/{config['dataset']['name']}"))
+    folder = FLAGS.data or (config and wiring.folder_of(config))
     folders = {"disk, run": run.folder if run else Path(FLAGS.run or "runs")}
     yield from machine.look({**folders, "disk, temporary": Path(tempfile.gettempdir())})
     if config:

@@ -14,8 +14,6 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 import contextlib
 import os
 import shlex
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,13 +21,14 @@ import tensorflow as tf
 from absl import flags
 
 from data_pipelines.remote import is_remote
-from did_tf.cluster import local
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned, percent
+from did_tf.planning import trying
 from did_tf.runs import folds, lock
-from did_tf.runs.run_folder import RunFolder, default_run, read_metrics
+from did_tf.runs.identity import last_step
+from did_tf.runs.run_folder import RunFolder, default_run
 from did_tf.search import space
-from did_tf.search.study import DONE, FAILED, PARTS, PRUNED, Study, Trial
+from did_tf.search.study import DONE, FAILED, PARTS, PRUNED, RUNNING, Study, Trial
 
 flags.DEFINE_multi_string("over", [], f"A setting that is searched, {space.FORM}; once for each.")
 flags.DEFINE_float("hours", None, "No trial begins that would end after so many of search; 0: any time.")
@@ -37,8 +36,6 @@ flags.DEFINE_float("trial_hours", 0.0, "Time of each trial, its train.hours; 0: 
 flags.DEFINE_integer("trials", 1000, "How many at most.", lower_bound=1)
 FLAGS = flags.FLAGS
 
-STOP = 120.0
-"""Seconds within which a trial that is asked to stop must have stopped."""
 POLL = 1.0
 FAILURES = 3
 """Trials in a row that fail before the search gives up."""
@@ -65,7 +62,7 @@ def main() -> None:
     _check_folder(folder)
     with lock.held(folder):
         study = Study(folder / "search.json", ranges, facts)
-        _search(study, folder)
+        _search(study)
     _tell(study)
 
 
@@ -105,12 +102,12 @@ def _check_folder(folder):
         raise ConfigError(f"{folder} is a run that was trained: pass another --run=dir")
 
 
-def _search(study, folder):
+def _search(study):
     while _goes_on(study):
         trial = study.next()
         print(f"trial {trial.number}: {_settings(study, trial)}", flush=True)
         began, before = time.monotonic(), study.seconds
-        run = RunFolder(folder / f"trial_{trial.number:03d}")
+        run = _run(study, trial)
         _wait(run)
         with _process(study, trial, run) as process:
             while process.poll() is None:
@@ -118,7 +115,7 @@ def _search(study, folder):
                 study.seconds = before + time.monotonic() - began
                 if _look(study, trial, run):
                     trial.state = PRUNED
-                    _stop(process)
+                    trying.stop(process)
         _look(study, trial, run)
         _conclude(study, trial, run, process.returncode)
         _give_up(study)
@@ -126,7 +123,7 @@ def _search(study, folder):
 
 def _goes_on(study):
     """Whether there is time for one more trial, or one that was stopped."""
-    if study.trials and study.trials[-1].state not in (DONE, PRUNED, FAILED):
+    if study.trials and study.trials[-1].state == RUNNING:
         return True
     left = 3600 * FLAGS.hours - study.seconds
     return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
@@ -134,7 +131,7 @@ def _goes_on(study):
 
 def _wait(run):
     """Until the training has ended that a search has left which was killed; it does so by itself."""
-    end = time.monotonic() + STOP
+    end = time.monotonic() + trying.STOP
     while run.folder.is_dir() and time.monotonic() < end:
         with contextlib.suppress(ConfigError), lock.held(run.folder):
             return
@@ -144,28 +141,25 @@ def _wait(run):
 @contextlib.contextmanager
 def _process(study, trial, run):
     """The training of a trial, which ends with this process."""
-    command = [sys.executable, "-m", "did_tf", "train", f"--experiment={FLAGS.experiment}", f"--run={run.folder}"]
-    command += [f"--data={FLAGS.data}"] if FLAGS.data else []
-    command += [*cli.config_arguments(), *(f"--config.{key}={text}" for key, text in study.texts(trial).items())]
-    command += [f"--config.train.hours={FLAGS.trial_hours}"] if FLAGS.trial_hours else []
-    said = Path(f"{run.folder}.log")
-    with said.open("a") as file:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=local.environment_of_child()
-        )
+    arguments = [f"--experiment={FLAGS.experiment}", f"--run={run.folder}"]
+    arguments += [f"--data={FLAGS.data}"] if FLAGS.data else []
+    arguments += [*cli.config_arguments(), *(f"--config.{key}={text}" for key, text in study.texts(trial).items())]
+    arguments += [f"--config.train.hours={FLAGS.trial_hours}"] if FLAGS.trial_hours else []
+    with _log(run).open("a") as file:
+        process = trying.begin(arguments, file, file)
         try:
             yield process
         finally:
-            _stop(process)
+            trying.stop(process)
 
 
-def _stop(process):
-    process.terminate()
-    try:
-        process.wait(STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _run(study, trial):
+    return RunFolder(study.path.parent / f"trial_{trial.number:03d}")
+
+
+def _log(run):
+    """What the training of a run has said."""
+    return Path(f"{run.folder}.log")
 
 
 def _look(study: Study, trial: Trial, run: RunFolder) -> bool:
@@ -183,9 +177,9 @@ def _look(study: Study, trial: Trial, run: RunFolder) -> bool:
 
 def _validations(run):
     """(part of the trial, score) of each row with a validation."""
+    rows = trying.rows_of(run)
     try:
-        rows = read_metrics(run.metrics) if run.metrics.is_file() else []
-        steps = _steps(run) if rows else 0
+        steps = last_step(run.settings()["train"]) if rows else 0  # its own, for they may be what is searched
     except (ConfigError, OSError):  # it is just being written
         return
     for row in rows:
@@ -193,12 +187,6 @@ def _validations(run):
         if found:
             share = float(row["hours"]) / FLAGS.trial_hours if FLAGS.trial_hours else int(row["step"]) / steps
             yield min(PARTS, round(PARTS * share)), found[0]
-
-
-def _steps(run):
-    """Of the trial itself, for they may be what is searched."""
-    train = run.settings()["train"]
-    return train["steps"] + train["extend"]
 
 
 def _conclude(study, trial, run, status):
@@ -216,9 +204,8 @@ def _conclude(study, trial, run, status):
 
 
 def _last_line(run, status):
-    lines = Path(f"{run.folder}.log").read_text(errors="replace").strip().splitlines()
-    error = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
-    return f"{error} (exit status {status})"
+    said = _log(run).read_text(errors="replace").strip()
+    return f"{trying.error_line(said) or said.rpartition(os.linesep)[2]} (exit status {status})"
 
 
 def _show_in_tensorboard(study, trial, run):
@@ -234,9 +221,7 @@ def _give_up(study):
     last = [trial.state for trial in study.trials[-FAILURES:]]
     if {*last} == {FAILED} and (len(study.trials) == 1 or len(last) == FAILURES):
         trial = study.trials[-1]
-        raise Failure(
-            f"trial {trial.number} failed: {trial.why}; {study.path.parent}/trial_{trial.number:03d}.log has all"
-        )
+        raise Failure(f"trial {trial.number} failed: {trial.why}; {_log(_run(study, trial))} has all")
 
 
 def _settings(study, trial):

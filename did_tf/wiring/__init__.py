@@ -1,6 +1,6 @@
 """From a resolved config (a plain dict) to the parts of a run: the one place that knows its sections by name."""
 
-from did_tf.wiring.data import Config, example_images, make_augmentation, make_dataset, make_parts, make_spec
+from did_tf.wiring.data import Config, example_images, folder_of, make_augmentation, make_dataset, make_parts, make_spec
 from did_tf.wiring.exporting import make_gate, make_network, make_score
 from did_tf.wiring.folds import make_folds, of_fold
 from did_tf.wiring.networks import (
@@ -28,6 +28,7 @@ from did_tf.wiring.training import (
 __all__ = [
     "Config",
     "make_dataset",
+    "folder_of",
     "make_spec",
     "make_parts",
     "make_augmentation",

@@ -58,12 +58,15 @@ def make_spec(config: Config) -> DatasetSpec:
     return data_pipelines.spec_of(settings["name"], settings["folder"] or None, **settings["options"])
 
 
+def folder_of(config: Config) -> str:
+    """Folder of the data set, as `data_pipelines.load` takes it to be."""
+    settings = config["dataset"]
+    return settings["folder"] or f"data/{settings['name']}"
+
+
 def make_parts(config: Config) -> tuple[Part, ...]:
     """The `Part`s of a user's own data, by its dataset.yaml (or `DataError`); none of other data sets."""
-    settings = config["dataset"]
-    if settings["name"] != "folders":
-        return ()
-    return read_description(settings["folder"] or "data/folders").parts
+    return read_description(folder_of(config)).parts if config["dataset"]["name"] == "folders" else ()
 
 
 def make_augmentation(config: Config) -> Augmentation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_pipelines.own_data.folds import TRAIN, Folds, divide_into_folds
 from did_tf.common.errors import ConfigError
 from did_tf.runs.folds import CrossValidation
-from did_tf.wiring.data import Config
+from did_tf.wiring.data import Config, folder_of
 
 OWN = "folders"
 """The data set whose dataset.yaml says how its images are divided."""
@@ -40,7 +40,7 @@ def make_folds(config: Config, count: int) -> Folds:
             "leave it out; train.hours is of each fold"
         )
     learnt = list(dict.fromkeys(filter(None, [*dataset["train_split"].split("+"), dataset["val_split"]])))
-    return divide_into_folds(dataset["folder"] or f"data/{OWN}", learnt, count, config["seed"])
+    return divide_into_folds(folder_of(config), learnt, count, config["seed"])
 
 
 def of_fold(config: Config, found: CrossValidation, number: int) -> Config:

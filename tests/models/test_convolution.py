@@ -65,12 +65,8 @@ def test_one_image_gives_what_keras_layer_gives(monkeypatch, options, products):
     monkeypatch.setattr(convolution, "faster_by_products", lambda *what: products)
     options = {"kernel_size": 3, "padding": "same", "bias_initializer": "normal", **options}
     own, plain = Convolution(4, **options), keras.layers.Conv2D(4, **options)
-    x, results = tf.constant(RNG.normal(size=(1, 8, 9, 3)), tf.float32), []
-    for layer in (own, plain):
-        layer.build(x.shape)
-        layer.set_weights(own.get_weights())
-        results.append(gradients(layer, x))
-    for found, expected in zip(tf.nest.flatten(results[0]), tf.nest.flatten(results[1])):
+    x = tf.constant(RNG.normal(size=(1, 8, 9, 3)), tf.float32)
+    for found, expected in compared(own, plain, x):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
@@ -114,6 +110,16 @@ def gradients(layer, x):
     return outputs, tape.gradient(loss, [x, *variables])
 
 
+def compared(own, plain, x):
+    """Pairs of `gradients` of two layers of equal weights."""
+    results = []
+    for layer in (own, plain):
+        layer.build(x.shape)
+        layer.set_weights(own.get_weights())
+        results.append(gradients(layer, x))
+    return zip(tf.nest.flatten(results[0]), tf.nest.flatten(results[1]))
+
+
 OTHERS = [
     {"strides": 2},
     {"groups": 3},
@@ -134,12 +140,8 @@ def test_gradients_of_dilated_convolutions_with_a_bias_in_bfloat16(padding, size
     """Which neither products nor Keras give; SUNet's are "valid"."""
     options = {"padding": padding, "kernel_size": size, "dilation_rate": 2, "dtype": "mixed_bfloat16"}
     own, plain = Convolution(4, **options), keras.layers.Conv2D(4, **options)
-    x, results = tf.constant(RNG.normal(size=(2, 9, 8, 3)), tf.float32), []
-    for layer in (own, plain):
-        layer.build(x.shape)
-        layer.set_weights(own.get_weights())
-        results.append(gradients(layer, x))
-    for found, expected in zip(tf.nest.flatten(results[0]), tf.nest.flatten(results[1])):
+    x = tf.constant(RNG.normal(size=(2, 9, 8, 3)), tf.float32)
+    for found, expected in compared(own, plain, x):
         expected = tf.cast(expected, tf.float32)
         assert found.shape == expected.shape
         np.testing.assert_allclose(tf.cast(found, tf.float32), expected, atol=0.04 * np.abs(expected).max())

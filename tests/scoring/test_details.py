@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from predicted import CLASSES, random_pair
 
 from data_pipelines.spec import IGNORE
 from did_tf.scoring.details import SIZES, WIDTH, DetailScores
 
-CLASSES = ("sky", "road", "car")
 DATASET = SimpleNamespace(spec=SimpleNamespace(classes=CLASSES))
 
 
@@ -18,16 +18,6 @@ def scored(*pairs):
     for label, prediction in pairs:
         scores.update(None, label, np.eye(len(CLASSES), dtype=np.float32)[prediction])
     return scores
-
-
-def random_pair(seed, shape, block=3):
-    """Blocks of random classes, some void in the label; in the prediction a sixth of them are drawn anew."""
-    rng = np.random.default_rng(seed)
-    small = [-(-side // block) for side in shape]
-    label = rng.integers(0, len(CLASSES), small)
-    prediction = np.where(rng.random(small) < 1 / 6, rng.integers(0, len(CLASSES), small), label)
-    label = np.where(rng.random(small) < 0.1, IGNORE, label)
-    return [x.repeat(block, 0).repeat(block, 1)[: shape[0], : shape[1]].astype(np.uint8) for x in (label, prediction)]
 
 
 def border_by_hand(mask, width):

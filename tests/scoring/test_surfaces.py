@@ -6,26 +6,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from predicted import CLASSES, random_pair
 
 from data_pipelines.spec import IGNORE
 from did_tf.common.errors import ConfigError
 
-CLASSES = ("sky", "road", "car")
 SPEC = SimpleNamespace(classes=CLASSES)
 
 pytest.importorskip("surface_distance", reason="an extra")
 
 from did_tf.scoring.surfaces import SurfaceScores  # noqa: E402
-
-
-def random_pair(seed, shape, block=3):
-    """(label, prediction): blocks of random classes, a tenth void in the label; a sixth are predicted otherwise."""
-    rng = np.random.default_rng(seed)
-    small = [-(-side // block) for side in shape]
-    label = rng.integers(0, len(CLASSES), small)
-    prediction = np.where(rng.random(small) < 1 / 6, rng.integers(0, len(CLASSES), small), label)
-    label = np.where(rng.random(small) < 0.1, IGNORE, label)
-    return [x.repeat(block, 0).repeat(block, 1)[: shape[0], : shape[1]].astype(np.uint8) for x in (label, prediction)]
 
 
 def contour(mask):
