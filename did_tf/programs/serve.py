@@ -14,6 +14,7 @@ from typing import Any
 
 from absl import flags
 
+from data_pipelines import extras
 from did_tf import api, settings
 from did_tf.common.errors import ConfigError
 from did_tf.inference.engines import ENGINES, PRECISIONS
@@ -43,7 +44,7 @@ def main() -> None:
     try:
         from did_tf.serving import limits, running
     except ImportError as error:
-        raise ConfigError(f"`did_tf serve` needs further packages ({error}): pip install 'did_tf[serve]'") from None
+        raise ConfigError(f"`did_tf serve` needs further packages ({error}): {extras.install('serve')}") from None
     if not FLAGS.run:
         raise ConfigError("no run given: did_tf serve RUN (make: RUN), a run folder or a SavedModel of `did_tf export`")
     given: dict[str, Any] = {name: FLAGS[name].value for name in limits.names()}

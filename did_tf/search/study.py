@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from data_pipelines import extras
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.runs.run_folder import read_json
@@ -160,6 +161,6 @@ def _optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:
-        raise ConfigError(f"`did_tf search` needs optuna ({error}): pip install 'did_tf[search]'") from None
+        raise ConfigError(f"`did_tf search` needs optuna ({error}): {extras.install('search')}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
