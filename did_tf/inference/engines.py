@@ -86,9 +86,9 @@ class Engine:
 
     def _tensorflow(self, model, outputs, probabilities):
         finish = tf.nn.softmax if probabilities else tf.identity
-        # Constants are for oneDNN, which TensorFlow leaves off on such processors unless it is asked.
-        constant = self.copies or not processor.is_avx2_alone() or processor.onednn_is_asked_for()
-        frozen = freeze(model, outputs, finish, constant)
+        # oneDNN gains by constants; TensorFlow leaves it off on such processors unless it is asked.
+        may_have_onednn = not processor.is_avx2_alone() or processor.onednn_is_asked_for()
+        frozen = freeze(model, outputs, finish, constant=self.copies or may_have_onednn)
         return lambda images: dict(zip(outputs, frozen(tf.constant(images))))
 
     def images_at_once(self, predictor: Predictor) -> int:
