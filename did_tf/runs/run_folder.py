@@ -81,13 +81,13 @@ class RunFolder:
             raise ConfigError(f"{self.config} holds no settings; {_way(self.config)}")
         return older.settings(own)
 
-    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any], made: int = 0) -> list[str]:
+    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any], made: int | None = 0) -> list[str]:
         """Compares what the run was started with, where it was, with what a process has that would go on with it.
 
         Args:
           config: all settings, nested, of JSON's types and tuples.
           manifest: see `manifest.make`.
-          made: steps that the run has made.
+          made: steps that the run has made; None for what can't be extended.
 
         Returns:
           Lines to tell of what differs and may, see `identity.check_facts`.

@@ -18,6 +18,8 @@ from did_tf.common.files import write_json
 from did_tf.runs.run_folder import read_json
 from did_tf.search.space import Range
 
+FILE = "search.json"
+"""Record of a search, in its folder."""
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
 AT_RANDOM = 5
 """Trials before any is proposed by what others gave."""
@@ -48,6 +50,15 @@ class Trial:
     scores: dict[int, float] = dataclasses.field(default_factory=dict)
     value: float | None = None
     why: str = ""
+
+
+def refuse(folder: Path, command: str) -> None:
+    """Raises `ConfigError` where a folder has a search, with which `command` does nothing."""
+    if (folder / FILE).is_file():
+        raise ConfigError(
+            f"{folder} is a search, with which {command} can't go on: pass another --run=dir, or a trial's, "
+            f"{folder}/trial_000"
+        )
 
 
 class Study:
