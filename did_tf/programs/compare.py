@@ -22,7 +22,7 @@ from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
 from did_tf.common.text import listed
 from did_tf.inference import memory
-from did_tf.runs import manifest, selection
+from did_tf.runs import folds, manifest, selection
 from did_tf.runs.run_folder import apart
 from did_tf.scoring import comparison
 from did_tf.scoring.comparison import Comparison
@@ -80,6 +80,11 @@ def main() -> None:
 
 def _settings(run):
     """The settings of a run, of segmentation."""
+    if folds.is_in(run.folder):
+        raise ConfigError(
+            f"{run.folder} is a cross-validation, whose folds have learnt all images but their own: compare folds that "
+            f"hold out the same ones, {run.folder}/fold-1 and the like, or what two cross_validation/report.json say"
+        )
     experiment = run.trained_by()
     if experiment is None or not run.config.is_file():
         raise ConfigError(f"{run.folder} is no run that was trained: it has no config.json and manifest.json")
