@@ -89,6 +89,11 @@ def _check_settings(ranges):
     """The experiment's settings. Raises `ConfigError` where a value at the end of a range can't be."""
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME: one of {', '.join(cli.experiment_names())}")
+    if cli.is_auto(FLAGS.experiment):
+        raise ConfigError(
+            f"--experiment={FLAGS.experiment} is planned for one run: did_tf plan --output=plan.py, and search with "
+            "--experiment=plan.py"
+        )
     nowhere = RunFolder(os.devnull)
     for one in ranges:
         for text in one.ends():

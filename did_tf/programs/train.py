@@ -46,10 +46,15 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         is gone.
       SystemExit: a signal stopped it, after a checkpoint; the status is 128 plus the signal's number.
     """
-    folds.refuse(run.folder, "train")
-    study.refuse(run.folder, "train")
+    _check_is_run(run)
     with _own(run) as own, loss_told():
         _train(config, own)
+
+
+def _check_is_run(run):
+    """Raises `ConfigError` where the folder has something else, whose parts are runs."""
+    folds.refuse(run.folder, "train")
+    study.refuse(run.folder, "train")
 
 
 @contextlib.contextmanager
@@ -132,9 +137,9 @@ def _plan():
             raise ConfigError(f"--hours={FLAGS.hours:g} is for --experiment=auto; for others: --config.train.hours")
         return
     if (FLAGS.workers or "1").isdecimal() and not places.of_tensorflow(os.environ):
-        ensure_plan(
-            FLAGS.experiment, wiring.open_run(FLAGS.run or default_run(FLAGS.experiment)), FLAGS.data, FLAGS.hours
-        )
+        run = wiring.open_run(FLAGS.run or default_run(FLAGS.experiment))
+        _check_is_run(run)
+        ensure_plan(FLAGS.experiment, run, FLAGS.data, FLAGS.hours)
 
 
 def _command():

@@ -35,6 +35,7 @@ SEARCH = ("--experiment=did_synthetic", "--over=model.growth=2,4,6", "--hours=0"
         (["--experiment=did_synthetic", "--over=model.growth=2,4"], "how long do you have"),
         ([*SEARCH, "--over=model.growth=4,8"], "once for each setting"),
         (["--over=model.growth=2,4", "--hours=1"], "no experiment given"),
+        (["--experiment=auto", *SEARCH[1:]], "did_tf plan --output=plan.py, and search with --experiment=plan.py"),
         ([*SEARCH[:1], "--over=model.grwth=2,4", "--hours=1"], "model.growth"),
         ([*SEARCH[:1], "--over=train.batch_size=-4..8", "--hours=1"], "train.batch_size"),
         ([*SEARCH, "--config.dataset.val_split="], "goes by validation"),
