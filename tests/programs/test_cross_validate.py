@@ -193,8 +193,8 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
     assert "other settings: train.steps (6, now 7); put them back, or use another --run=dir" in other
     other = refused(*arguments(*here, dataset__val_split="none"), given[-1])
     assert "no split 'none'; it has" in other and other.endswith("without a val split: --config.dataset.val_split=\n")
-    other = refused(f"--runs={here[0]} {here[0]}/fold-1", command="compare")
     assert "of several networks: pass one, " in refused(*arguments(*here), command="draw")
+    other = refused(f"--runs={here[0]} {here[0]}/fold-1", command="compare")
     assert "is a cross-validation" in other and "compare folds that hold out the same ones" in other
     assert "train.patience=2 would choose" in refused(*arguments(*here, train__patience=2), given[-1])
     assert "published" in refused("--experiment=did_synthetic", f"--run={tmp_path / 'other'}")
