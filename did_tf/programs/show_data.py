@@ -79,8 +79,8 @@ def _take_data_of(run, config):
     own = config["dataset"]
     if own["folder"] or own["prepared"] or not run.config.is_file():
         return
-    was = run.settings()["dataset"]
-    if was["name"] == own["name"] and (folder := was.get("folder")):
+    was = run.settings().get("dataset", {})
+    if was.get("name") == own["name"] and (folder := was.get("folder")):
         print(f"note: data of {run.name}: {folder} (--data=dir shows others)")
         own["folder"] = folder
 
