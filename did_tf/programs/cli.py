@@ -132,6 +132,11 @@ def defaults(model: str) -> Config:
     return {**base.get_config().to_dict(), "model": {"name": model, **models.own_options(model)}}
 
 
+def check_names(model: str) -> None:
+    """Raises `ConfigError` where the command line names a setting that there isn't, of architecture `model`."""
+    change(ConfigDict(defaults(model)), changes(config_arguments()))
+
+
 def config_arguments() -> list[str]:
     """The settings on the command line, ["--config.a.b=1", ...]."""
     return [argument for argument in sys.argv[1:] if argument.startswith("--config.")]

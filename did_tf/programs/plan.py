@@ -68,6 +68,8 @@ def main() -> None:
 def _check_flags(output):
     if FLAGS.hours is None or not 0 < FLAGS.hours <= MOST_HOURS:
         raise ConfigError(f"--hours={FLAGS.hours}: how long do you have? A number above 0, and at most {MOST_HOURS}")
+    if FLAGS.planning_counts and not FLAGS.machine and 3600 * FLAGS.hours <= FLAGS.seconds:
+        raise ConfigError(f"--hours={FLAGS.hours:g}: planning alone takes some {FLAGS.seconds:g} seconds and more")
     if output.suffix != ".py":
         raise ConfigError(f"--output={output}: an experiment is a .py file")
     if output.exists() and not FLAGS.overwrite:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import own_data
 import program
@@ -50,6 +51,7 @@ def test_a_plan_is_an_experiment(data, narrow, tmp_path):
         (["--hours=1", "--data=gs://bucket/data"], "name a folder of this machine"),
         (["--hours=1", "--config.train.steps=5"], "change the file"),
         (["--hours=1", "--data=/nowhere"], "/nowhere"),
+        (["--hours=0.004", "--planning_counts"], "planning alone takes some 20 seconds"),
         (["--hours=1", "--output=/dev/null/plan.py"], "/dev/null is no folder; give another --output"),
     ],
 )
@@ -67,6 +69,7 @@ def test_what_is_refused(given, told, monkeypatch, tmp_path):
         (["--experiment=auto", "--hours=2", "--run=planned"], "planned/plan.py is a plan for 1.0 hours, not 2"),
         (["--experiment=auto", "--hours=2", "--run=unplanned"], "unplanned was trained without a plan"),
         (["--experiment=auto", "--hours=2", "--run=searched"], "searched is a search, with which train can't go on"),
+        (["--experiment=auto", "--hours=2", "--config.train.stepz=1"], "did you mean 'train.steps'"),
     ],
 )
 def test_training_without_a_plan_that_fits_is_refused(given, told, monkeypatch, tmp_path):
@@ -91,10 +94,10 @@ def test_a_signal_while_it_is_planned_leaves_nothing(data, tmp_path):
     command += [f"--run={tmp_path / 'run'}"]
     (tmp_path / "temporary").mkdir()
     told = {"env": {**os.environ, "TMPDIR": str(tmp_path / "temporary")}, "stderr": subprocess.PIPE, "text": True}
-    process, said = subprocess.Popen(command, cwd=program.PROJECT, stdout=subprocess.DEVNULL, **told), ""
-    while "measuring" not in said:
-        said += (letter := process.stderr.read(1))
-        assert letter, said
+    process = subprocess.Popen(command, cwd=program.PROJECT, stdout=subprocess.DEVNULL, **told)
+    while not [*(tmp_path / "temporary").glob("did_tf_plan_*/said.txt")]:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == -signal.SIGTERM
     process.stderr.read()  # which the planning process holds until it has ended too
