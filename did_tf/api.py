@@ -125,10 +125,10 @@ class Model:
         `keep` is as of `outputs.see`. Raises as `predict` does.
         """
         name, size = "the image", pixels.shape[:2]
-        ways = self._labelling(("label",)).ways
-        way = ways.each({name: size})[name]
-        ways.check(way, name, size)
-        return outputs.see(ways.make(way), pixels, mask, keep)[MAIN]
+        how = self._labelling(("label",))
+        way = how.ways.each({name: size})[name]
+        how.ways.check(way, name, size)
+        return outputs.see(how.ways.make(way), pixels, mask, keep and how.tempered(keep))[MAIN]
 
     def measured(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(image with the mean where there is no data, [H, W] bool where it is void, or None), as files are read.
@@ -166,7 +166,14 @@ class OfRun(Model):
     """The network of a run, see `load`."""
 
     def __init__(
-        self, config: wiring.Config, run: RunFolder, protocol: str, engine: str, precision: str, together: int
+        self,
+        config: wiring.Config,
+        run: RunFolder,
+        protocol: str,
+        engine: str,
+        precision: str,
+        together: int,
+        calibrated: bool,
     ) -> None:
         self._config = config
         chosen = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
@@ -175,6 +182,7 @@ class OfRun(Model):
         self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
         self._predictor = wiring.make_predictor(config, self._network, protocol)  # an unknown one is refused now
+        self._temperature = wiring.temperature_of(config, run, protocol, self._weights) if calibrated else None
         self._made, self._lock = functools.cache(self._make), threading.Lock()
 
     def _labelling(self, kinds: Sequence[str]) -> Labelling:
@@ -182,13 +190,15 @@ class OfRun(Model):
             return dataclasses.replace(self._made("outputs" in kinds), kinds=kinds)
 
     def _make(self, all_outputs):
-        kinds = outputs.KINDS if all_outputs else ("label",)
-        how = wiring.make_labelling(self._config, self._network, self._spec, self.protocol, kinds, self._engine)
+        kinds, tempered = outputs.KINDS if all_outputs else ("label",), self._temperature or 1.0
+        of_network = self._config, self._network, self._spec, self.protocol
+        how = wiring.make_labelling(*of_network, kinds, self._engine, tempered=tempered)
         how.ways.make(self.protocol)
         return how
 
     def _depends(self) -> dict[str, Any]:
-        return depends_on(self._config, self._weights, self._spec, self.protocol, self._predictor, self._engine)
+        found = depends_on(self._config, self._weights, self._spec, self.protocol, self._predictor, self._engine)
+        return {**found, **({"temperature": self._temperature} if self._temperature else {})}
 
 
 class OfExport(Model):
@@ -212,6 +222,7 @@ def load(
     engine: str = "tensorflow",
     precision: str = "float32",
     together: int = 1,
+    calibrated: bool = False,
     **evaluate: Any,
 ) -> Model:
     """The trained network of a run, of all folds of a cross-validation together, or of a SavedModel.
@@ -224,21 +235,27 @@ def load(
       protocol, engine, precision: as of `did_tf predict`, of a run alone; "auto" takes images to be many.
       together: images of one size that several threads label at the same time go through the network of a run as
         batches of up to so many.
+      calibrated: whether probabilities, and how sure the network is, are at the run's temperature for this protocol,
+        which `did_tf evaluate --calibration` measures. Labels are the same.
       **evaluate: settings of the section "evaluate" in place of the run's own: `scales`, `overlap`, `flip`, `turns`,
         `blend`, `average` (docs/reference/settings.md). Likewise.
 
     Raises:
       ConfigError: that is no such folder, it is damaged, its weights are of another network; an unknown protocol,
-        engine or precision, or a setting that there isn't or that is out of range.
+        engine or precision, or a setting that there isn't or that is out of range; or there is no temperature.
       DataError: the description of its data is missing or damaged.
     """
     if is_remote(path):
         raise ConfigError(f"{path} is at a remote place: copy the run to this machine first")
+    if not str(path):
+        raise ConfigError("the path is empty: pass a run folder, which has config.json and weights")
     if not Path(path).is_dir():
         raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
     if (Path(path) / "saved_model.pb").is_file():
         if (protocol, precision, evaluate) != ("whole", "float32", {}) or engine not in ("tensorflow", "auto"):
             raise ConfigError(f"{path} is a SavedModel, which takes images whole in float32: pass its run folder")
+        if calibrated:
+            raise ConfigError(f"{path} is a SavedModel, at the temperature that `did_tf export --calibrated` gave it")
         return OfExport(path)
     run = RunFolder(path)
     if not run.config.is_file():
@@ -250,7 +267,7 @@ def load(
         with config.ignore_type():
             config.evaluate[key] = value
     settings.check(config.to_dict(), False)
-    return OfRun(json.loads(config.to_json()), run, protocol, engine, precision, together)
+    return OfRun(json.loads(config.to_json()), run, protocol, engine, precision, together, calibrated)
 
 
 def settings_of(run: RunFolder) -> ConfigDict:

@@ -9,6 +9,7 @@ def pretend_openvino(monkeypatch):
     monkeypatch.setattr(engines, "START", 0)
     monkeypatch.setattr(engines, "ANEW", 0)
     monkeypatch.setattr(engines.open_vino, "version", lambda: "9.9")
+    monkeypatch.setattr(engines.open_vino, "is_installed", lambda: True)
     monkeypatch.setattr(
         engines,
         "OpenVino",

@@ -148,6 +148,10 @@ def test_what_is_no_run(made, tmp_path):
             did_tf.load(tmp_path / name)
     with pytest.raises(ConfigError, match="remote place"):
         did_tf.load("gs://bucket/run")
+    with pytest.raises(ConfigError, match="the path is empty: pass a run folder"):
+        did_tf.load("")
+    with pytest.raises(ConfigError, match="there is no temperature of this run, .*val_calibration.json"):
+        did_tf.load(made[0].folder, calibrated=True)
     with pytest.raises(ConfigError, match="unknown protocol"):
         did_tf.load(made[0].folder, protocol="hole")
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
@@ -225,6 +229,8 @@ def test_a_saved_model_knows_where_there_is_no_data(exported):
 def test_what_is_no_saved_model_of_ours(exported, tmp_path):
     with pytest.raises(ConfigError, match="takes images whole"):
         did_tf.load(exported[0], protocol="tiles")
+    with pytest.raises(ConfigError, match="at the temperature that `did_tf export --calibrated` gave it"):
+        did_tf.load(exported[0], calibrated=True)
     copy = tmp_path / "copy"
     shutil.copytree(exported[0], copy)
     (copy / "saved_model.pb").write_bytes(b"nothing")

@@ -158,6 +158,23 @@ def test_settings_that_are_at_odds_are_refused(changes, message):
         settings.check(tiny.config(**changes))
 
 
+@pytest.mark.parametrize(
+    ("key", "may"),
+    [
+        ("model.dropout", True),
+        ("model.growth", False),
+        ("data.balance", True),
+        ("train.batch_size", False),
+        ("loss.terms.dice", True),
+        ("optimizer.options.epsilon", True),
+        ("dataset.options.height", False),
+        ("dataset.options.none", False),
+    ],
+)
+def test_which_settings_may_be_fractions(key, may):
+    assert settings.may_be(tiny.config(optimizer__options={"epsilon": 0.01}), key, 0.5) is may
+
+
 def test_a_setting_that_is_missing_is_named():
     config = tiny.config()
     del config["schedule"]["power"]

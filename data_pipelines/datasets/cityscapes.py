@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.datasets.files import FileDataset
+from data_pipelines.extras import install
 from data_pipelines.memory import check_room
 from data_pipelines.reading.images import size_of
 from data_pipelines.reading.patches import cut
@@ -218,7 +219,7 @@ def _draw(path, what):
     except ImportError:
         raise DataError(
             f"there is no *{IDS} beside {path}, and only cityscapesScripts can draw it from the polygons: "
-            "`pip install -e .[cityscapes]`"
+            f"{install('cityscapes')}"
         ) from None
     annotation, damaged = Annotation(), (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
     try:

@@ -21,7 +21,7 @@ from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parsing import parse
 from data_pipelines.own_data.splits import assign, group_of, place
-from data_pipelines.spec import DataError, DatasetSpec, Sample
+from data_pipelines.spec import AbsentSplit, DataError, DatasetSpec, Sample
 from data_pipelines.writing import write_file
 
 TRAIN, HELD_OUT, TEST = "train", "val", "test"
@@ -74,7 +74,8 @@ def divide_into_folds(folder: str | Path, learnt: Collection[str], count: int, s
       seed: by which images, or groups, of one size are dealt in another order.
 
     Raises:
-      DataError: the data are no good, have no such split, or not as many groups as there are to be folds.
+      AbsentSplit: the data have no such split.
+      DataError: they are no good, or have not as many groups as there are to be folds.
     """
     description = read_description(folder)
     if description.group == REGION:
@@ -176,7 +177,7 @@ def _learnable(description: Description, learnt: Collection[str]) -> Sequence[Sa
     splits = assign(description, find_samples(description))
     for split in learnt:
         if split not in splits:
-            raise DataError(f"{description.path} has no split {split!r}; it has {', '.join(splits)}")
+            raise AbsentSplit(f"{description.path} has no split {split!r}; it has {', '.join(splits)}")
     return sorted((sample for split in learnt for sample in splits[split]), key=lambda sample: sample.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from data_pipelines.own_data.annotations.entries import Annotations, Entry
-from data_pipelines.own_data.annotations.loading import load
+from data_pipelines.own_data.annotations.loading import load, state_of
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.values import nearest
 from data_pipelines.reading.images import size_of
@@ -19,6 +20,8 @@ from data_pipelines.reading.places import place_of
 from data_pipelines.reading.shapes import Shape, draw
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
+PROJECTED = 8
+"""Files whose corners are kept as they are in the CRS of rasters, for each window of these needs them."""
 FILES = {".geojson", ".json", ".xml"}
 """Extensions of files of annotations."""
 
@@ -97,8 +100,7 @@ def _entry(path: Path, image: Path, by: str) -> Entry:
     key = _key(told, image)
     if key is None:
         raise DataError(f"{path} says nothing of {image}")
-    entry = told.entries[key]
-    return _placed(entry.shapes, told.crs, path, image) if told.crs else entry
+    return _placed(told.entries[key].shapes, told.crs, (path, by, key), image) if told.crs else told.entries[key]
 
 
 def _told(told: Annotations, path: Path, images: Mapping[str, Path]) -> set[str]:
@@ -126,27 +128,35 @@ def _key(told: Annotations, image: Path, exact: bool = False) -> str | None:
     return next(known, None if exact else told.last_names.get(image.name))
 
 
-def _placed(shapes: tuple[Shape, ...], crs: str, path: Path, image: Path) -> Entry:
-    """Shapes on earth in the pixels of a raster. Raises `DataError` where nobody knows where that lies."""
-    place = place_of(image)
+def _placed(shapes: tuple[Shape, ...], crs: str, source: tuple[Path, str, str], image: Path) -> Entry:
+    """Shapes on earth in the pixels of a raster. Raises `DataError` where nobody knows where that lies.
+
+    `source` is what they are of: file, property and name of the entry.
+    """
+    place, path = place_of(image), source[0]
     if place is None or not place.crs:
         raise DataError(f"{image} doesn't say where on earth it lies (CRS and transform), and {path} is in {crs}")
     rings = [ring for shape in shapes for ring in shape.rings]
     if not rings:
         return Entry(())
-    x, y = _projected(np.concatenate(rings).T, crs, place.crs, path, image)
+    x, y = _projected(*source, state_of(path), place.crs)
+    if not np.isfinite([x, y]).all():
+        raise DataError(f"{path} is in {crs}, and has corners that are no places in the CRS of {image}")
     a, b, c, d, e, f = place.transform
     back = np.linalg.inv([[a, b], [d, e]])
     corners = iter(np.split((back @ [x - c, y - f]).T, np.cumsum([len(ring) for ring in rings])[:-1]))
     return Entry(tuple(shape._replace(rings=tuple(next(corners) for _ in shape.rings)) for shape in shapes))
 
 
-def _projected(corners, crs, into, path, image):
-    """[2, N] in the CRS `into`: corners alone, between which sides are straight in it."""
+@functools.lru_cache(maxsize=PROJECTED)
+def _projected(path, by, key, state, into):
+    """[2, N] corners of all rings of an entry in the CRS `into`, between which sides are straight in it.
+
+    Infinite where it has no such place. `state` tells the file from what it was before.
+    """
+    told = load(path, by)
+    corners = np.concatenate([ring for shape in told.entries[key].shapes for ring in shape.rings]).T
     try:
-        found = np.array(transform(CRS.from_string(crs), CRS.from_wkt(into), *corners)[:2])
+        return np.array(transform(CRS.from_string(told.crs), CRS.from_wkt(into), *corners)[:2])
     except Exception:  # PROJ has no way between the two, and rasterio raises half a dozen kinds
-        found = np.full((2, 1), np.inf)
-    if not np.isfinite(found).all():
-        raise DataError(f"{path} is in {crs}, and has corners that are no places in the CRS of {image}")
-    return found
+        return np.full((2, 1), np.inf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,10 @@ MARGIN = 0.1
 """By how much less or more than is counted a training may take (`python -m benchmarks.memory`)."""
 AHEAD = 4
 """Batches that are there at once: in use, being made, and read ahead."""
+OF_REGIONS, OF_TERMS = 4, {"dice": 1, "generalised_dice": 1, "tversky": 1, "lovasz": 6, "boundary": 3}
+"""Arrays like an output's logits that `loss.terms` of regions take: together, and each."""
+OF_MIXUP = 10
+"""The same of MixUp, which has two labels for each image: it takes those of regions twice, too."""
 _MOST = 2**16
 
 
@@ -61,14 +65,21 @@ class Need:
       train: the section `train` of the settings.
       moments: how many values the optimizer has for each weight.
       devices: how many share a batch, and the memory.
+      of_loss: see `of_loss`.
     """
 
     def __init__(
-        self, network: keras.Model, crop: Sequence[int], train: Mapping[str, Any], moments: int, devices: int = 1
+        self,
+        network: keras.Model,
+        crop: Sequence[int],
+        train: Mapping[str, Any],
+        moments: int,
+        devices: int = 1,
+        of_loss: float = 0,
     ) -> None:
         self.train, self.crop, self.devices = train, tuple(crop), devices
         height, width = crop
-        self.held: Callable[[bool], Held] = functools.cache(lambda again: held(network, height, width, again))
+        self.held: Callable[[bool], Held] = functools.cache(lambda again: held(network, height, width, again, of_loss))
         self._weights = 4 * sum(int(np.prod(v.shape)) for v in network.trainable_variables)
         self._copies = moments + bool(train["ema"])
         self._pixels = int(np.prod(crop)) * (4 * network.input.shape[-1] + 1)  # float32, and labels of a byte
@@ -87,6 +98,18 @@ class Need:
             AHEAD * size * self._pixels,
             int(IDLE * graphs * update),
         )
+
+
+def of_loss(terms: Iterable[str], mixup: bool) -> float:
+    """How many arrays like the logits of an output a loss takes beside their gradient.
+
+    Args:
+      terms: of `loss.terms` that are used.
+      mixup: whether crops have two labels.
+    """
+    regions = [OF_TERMS[term] for term in terms if term in OF_TERMS]
+    kept = OF_REGIONS + sum(regions) if regions else 0
+    return 2 * kept + OF_MIXUP if mixup else kept
 
 
 def largest_batch(need: Need, free: float, on_gpu: bool = False, samples: int = _MOST, spared: float = 0.0) -> int:

@@ -71,18 +71,20 @@ class Held(NamedTuple):
         return {layer: size for layer, size in found.items() if size}
 
 
-def held(network: keras.Model, height: int, width: int, recompute: bool) -> Held:
+def held(network: keras.Model, height: int, width: int, recompute: bool, of_loss: float = 0) -> Held:
     """`Held` of one pass of an update over crops of height x width pixels.
 
     Args:
       network: with the outputs that the loss is of, built in the precision meant.
       height, width: of the crops.
       recompute: whether features are computed again (`recompute.network`).
+      of_loss: how many arrays of float32, like the logits of an output, its loss takes beside their gradient. Outputs
+        come one after the other.
 
     Raises:
       ValueError: as `Graph` does, or nobody knows what the backward pass needs of a layer.
     """
-    walk = _Walk(network, height, width)
+    walk = _Walk(network, height, width, of_loss)
     walk.again() if recompute else walk.plain()
     steps = walk.steps
     crop = np.array([sum(there.values()) + step.room for step, there in zip(steps, _run(steps))])
@@ -113,7 +115,8 @@ class _Walk:
     What is computed again has the prefix `again`.
     """
 
-    def __init__(self, network: keras.Model, height: int, width: int) -> None:
+    def __init__(self, network: keras.Model, height: int, width: int, of_loss: float) -> None:
+        self.of_loss = of_loss
         self.network, self.graph = network, Graph(network, height, width)
         self.layers, self.sizes = self.graph.layers, bytes_of(self.graph)
         self.ends, self.steps = plan.ends_of(network), list[Step]()
@@ -159,8 +162,13 @@ class _Walk:
         """Each output's gradient takes the place of the output."""
         slopes = {end: [f"{end}/loss"] for end in self.ends.values()}
         for end in slopes:
-            self.steps.append(Step(end, (end,), {f"{end}/loss": self.sizes[end]}, in_place=True))
+            room = int(self.of_loss * 4 * self._values_of(end))
+            self.steps.append(Step(end, (end,), {f"{end}/loss": self.sizes[end]}, room, in_place=True))
         return slopes
+
+    def _values_of(self, end):
+        """How many numbers an output has for a crop."""
+        return self.sizes[end] // tf.as_dtype(tf.nest.flatten(self.layers[end].output)[0].dtype).size
 
     def _forward(self, name, again=None):
         layer, size, again = self.layers[name], self.sizes[name], again or {}

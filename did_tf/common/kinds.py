@@ -108,6 +108,10 @@ def mapping(kind: Kind, keys: Collection[str] = ()) -> Kind:
     return Kind("a map" if kind is ANY else f"a map{of} to values, each {kind.words}", holds)
 
 
+ANY_MAP = mapping(ANY)
+"""A dict from texts to values of any kind."""
+
+
 def by_class(kind: Kind) -> Kind:
     """A dict from classes, whole numbers or texts, to values of a kind."""
 

@@ -32,6 +32,26 @@ class Stopped(Exception):
         self.number = number
 
 
+@contextlib.contextmanager
+def leaving() -> Iterator[None]:
+    """Within it, SIGTERM and SIGHUP end the process as Ctrl-C does: by an exception, after which things are put away.
+
+    Raises:
+      SystemExit: with 128 + the signal's number.
+    """
+
+    def leave(number, frame):
+        raise SystemExit(128 + number)
+
+    noted = [number for number in SIGNALS if number != signal.SIGINT and signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, leave) for number in noted}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 class Stops:
     """Notes the signals that ask to stop.
 

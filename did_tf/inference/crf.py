@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_pipelines import extras
 from did_tf.common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def package() -> ModuleType:
         import pydensecrf.densecrf as densecrf
     except ImportError as error:
         raise ConfigError(
-            f"the CRF needs the package pydensecrf2 ({error}): pip install 'did_tf[crf]', with a C++ compiler, on "
+            f"the CRF needs the package pydensecrf2 ({error}): {extras.install('crf')}, with a C++ compiler, on "
             "Python 3.10 to 3.12"
         ) from None
     return densecrf

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines import extras
 from data_pipelines.memory import cores, free_memory
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
@@ -85,9 +86,9 @@ class Engine:
 
     def _tensorflow(self, model, outputs, probabilities):
         finish = tf.nn.softmax if probabilities else tf.identity
-        # Constants are for oneDNN, which TensorFlow leaves off on such processors unless it is asked.
-        constant = self.copies or not processor.is_avx2_alone() or processor.onednn_is_asked_for()
-        frozen = freeze(model, outputs, finish, constant)
+        # oneDNN gains by constants; TensorFlow leaves it off on such processors unless it is asked.
+        may_have_onednn = not processor.is_avx2_alone() or processor.onednn_is_asked_for()
+        frozen = freeze(model, outputs, finish, constant=self.copies or may_have_onednn)
         return lambda images: dict(zip(outputs, frozen(tf.constant(images))))
 
     def images_at_once(self, predictor: Predictor) -> int:
@@ -185,9 +186,14 @@ def _fastest(precision, pixels, sizes):
     """(name of the engine, why)."""
     if tf.config.list_physical_devices("GPU"):
         return "tensorflow", "for there is a GPU"
-    if precision != "float32":  # in which alone the figures of both are the same
+    same = precision == "float32"  # in which alone the figures of both are the same
+    gains = pixels is None or pixels >= START + sizes * ANEW
+    if not open_vino.is_installed():
+        faster = f"; openvino would be faster: {extras.install('openvino')}" if same and gains else ""
+        return "tensorflow", f"for no other is installed{faster}"
+    if not same:
         return "tensorflow", f"for openvino rounds otherwise in {precision}; --engine=openvino takes it"
-    if pixels is not None and pixels < START + sizes * ANEW:
+    if not gains:
         return "tensorflow", "for openvino takes longer to start than it would gain; --engine=openvino takes it"
     try:
         return "openvino", f"version {open_vino.version()} is installed; --engine=tensorflow takes TensorFlow itself"

@@ -54,6 +54,10 @@ class Labelling:
     streams: int = 1
     temperature: float = 1.0
 
+    def tempered(self, keep: outputs.Strip) -> outputs.Strip:
+        """What takes probabilities, and gives `keep` those at the temperature."""
+        return lambda rows, values: keep(rows, at_temperature(values, self.temperature))
+
     def task(self, image: Input, content: str, size: Size, way: str) -> Task:
         """What is to be done of an image that holds `content`. Raises `DataError`.
 
@@ -119,11 +123,7 @@ class Task:
 
     def _seen(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip) -> dict[str, np.ndarray]:
         refine = self.how.refiner.strips(pixels, mask) if self.how.refiner else None
-
-        def tempered(rows, values):
-            keep(rows, at_temperature(values, self.how.temperature))
-
-        return outputs.see(self.how.ways.make(self.way), pixels, mask, tempered, refine)
+        return outputs.see(self.how.ways.make(self.way), pixels, mask, self.how.tempered(keep), refine)
 
 
 class InRows(Task):

@@ -6,6 +6,7 @@ it takes bfloat16 by itself where the processor has it.
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 import threading
 from collections import deque
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines import extras
 from data_pipelines.memory import cores
 from did_tf.common.errors import ConfigError
 from did_tf.inference.frozen import freeze
@@ -125,10 +127,14 @@ def check_package() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise ConfigError(
-            f"--engine=openvino needs the package openvino ({error}): pip install 'did_tf[openvino]'"
-        ) from None
+        install = extras.install("openvino")
+        raise ConfigError(f"--engine=openvino needs the package openvino ({error}): {install}") from None
     return openvino
+
+
+def is_installed() -> bool:
+    """Whether the package is there, which takes its time to be imported."""
+    return importlib.util.find_spec("openvino") is not None
 
 
 def version() -> str:

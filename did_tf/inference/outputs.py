@@ -266,9 +266,13 @@ def _write_measure(path, values, place):
 
 
 def _thinned(image, step):
-    """Every `step`-th pixel of every `step`-th row, which are read with those between them: files have blocks."""
-    blocks = strips.parts(*image.shape[:2])
-    return np.concatenate([image[rows][-rows.start % step :: step, ::step] for rows in blocks])
+    """Every `step`-th pixel of every `step`-th row, which are read with those between them: files have blocks.
+
+    At a time as many rows as tiles of TIFFs have, or several times as many, so that none is decoded twice.
+    """
+    height, width = image.shape[:2]
+    rows = BLOCK * max(1, strips.PIXELS // (BLOCK * width))
+    return np.concatenate([image[top : top + rows][-top % step :: step, ::step] for top in range(0, height, rows)])
 
 
 def shown(image: np.ndarray, classes: np.ndarray, spec: DatasetSpec) -> np.ndarray:

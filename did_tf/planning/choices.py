@@ -303,6 +303,7 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
     yield Choice("train.checkpoint_every", _every(found, 180), "steps, about three minutes: what a crash costs")
     if not content.val_images:
         yield Choice("dataset.val_split", "", "there is none: nobody knows how good the run is; describe one")
+        return
     seconds = evaluation_seconds(content, found)
     times = max(1, min(VALIDATIONS, int(3600 * hours * VALIDATING / max(seconds, 1e-9))))
     told = f"steps: {times} validations, each of about {duration(seconds)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from did_tf.cluster import local
 from did_tf.common.errors import ConfigError
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
@@ -13,7 +14,7 @@ from did_tf.runs.run_folder import RunFolder
 def ensure_plan(experiment: str, run: RunFolder, data: str | None, hours: float | None) -> None:
     """Sees to it that a run has its plan: makes it within the hours, or keeps what is there.
 
-    It is made by a process of its own, which leaves neither memory nor threads behind.
+    It is made by a process of its own, which leaves neither memory nor threads behind, and ends with this one.
 
     Args:
       experiment: its name, auto or auto:DATASET.
@@ -36,8 +37,8 @@ def ensure_plan(experiment: str, run: RunFolder, data: str | None, hours: float 
         raise ConfigError(f"{run.name} {where}: give another --run=dir, or plan apart, did_tf plan --output=plan.py")
     command = [sys.executable, "-m", "did_tf", "plan", f"--experiment={experiment}", f"--hours={hours}"]
     command += [f"--output={run.plan}", "--planning_counts", *([f"--data={data}"] if data else [])]
-    if status := subprocess.run(command).returncode:
-        raise SystemExit(status)
+    if status := subprocess.run(command, env=local.environment_of_child()).returncode:
+        raise SystemExit(status if status > 0 else 128 - status)
 
 
 def _check_hours(run, hours):

@@ -132,6 +132,11 @@ def defaults(model: str) -> Config:
     return {**base.get_config().to_dict(), "model": {"name": model, **models.own_options(model)}}
 
 
+def check_names(model: str) -> None:
+    """Raises `ConfigError` where the command line names a setting that there isn't, of architecture `model`."""
+    change(ConfigDict(defaults(model)), changes(config_arguments()))
+
+
 def config_arguments() -> list[str]:
     """The settings on the command line, ["--config.a.b=1", ...]."""
     return [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
@@ -174,12 +179,16 @@ def load_experiment(name: str) -> ConfigDict:
     """ConfigDict of experiment NAME or NAME:ARG, with the model's options filled in. Raises `ConfigError`."""
     module_name, argument = split_name(name)
     module = import_experiment(module_name)
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"experiment {name!r} has no function get_config, which gives its settings")
     if argument and not inspect.signature(module.get_config).parameters:
         raise ConfigError(f"experiment {module_name!r} takes no argument, got {argument!r}")
     try:
         config = module.get_config(*filter(None, [argument]))
     except (TypeError, ValueError) as error:  # the former of a value that is of another kind than its default
-        raise ConfigError(f"experiment {name!r}: {error}") from None
+        raise ConfigError(f"experiment {name!r}: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"experiment {name!r}: {type(error).__name__}: {error}") from error
     options = models.own_options(config.model.name)
     config.model.update({key: value for key, value in options.items() if key not in config.model})
     return config
@@ -292,6 +301,8 @@ def _import_file(path):
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError) as error:
         raise ConfigError(f"experiment {path}: {error}; others are imported by folder, as experiments.did is") from None
+    except Exception as error:
+        raise ConfigError(f"experiment {path}: {type(error).__name__}: {error}") from error
     return module
 
 

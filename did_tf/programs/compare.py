@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import contextlib
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,13 +18,14 @@ from absl import flags
 from tqdm import tqdm
 
 from data_pipelines.learnable import check_scored
+from data_pipelines.spec import DataError
 from did_tf import settings, wiring
 from did_tf.common import files, visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
 from did_tf.common.text import listed
 from did_tf.inference import memory
-from did_tf.runs import manifest, selection
+from did_tf.runs import folds, manifest, selection
 from did_tf.runs.run_folder import apart
 from did_tf.scoring import comparison
 from did_tf.scoring.comparison import Comparison
@@ -62,6 +65,7 @@ def main() -> None:
     output = Path(FLAGS.output or apart(own, FLAGS.protocol, FLAGS.limit))
     files.check_output(output)
     samples = dataset.samples(FLAGS.split)[: FLAGS.limit]
+    _tell_learnt(runs, configs, samples)
     networks = _networks(names, runs, configs, memory.sizes_of(dataset, samples))
     found = Comparison(list(networks), dataset.spec, FLAGS.pictures, dataset.together(samples))
     _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
@@ -80,6 +84,11 @@ def main() -> None:
 
 def _settings(run):
     """The settings of a run, of segmentation."""
+    if folds.is_in(run.folder):
+        raise ConfigError(
+            f"{run.folder} is a cross-validation, whose folds have learnt all images but their own: compare folds that "
+            f"hold out the same ones, {run.folder}/fold-1 and the like, or what two cross_validation/report.json say"
+        )
     experiment = run.trained_by()
     if experiment is None or not run.config.is_file():
         raise ConfigError(f"{run.folder} is no run that was trained: it has no config.json and manifest.json")
@@ -103,6 +112,21 @@ def _check_same_data(runs, configs):
                     f"{run.folder} is of other data than {runs[0].folder}: its {key} {value!s:.100}, there "
                     f"{first[key]!s:.100}; compare runs of the same data"
                 )
+
+
+def _tell_learnt(runs, configs, samples):
+    """A note on each run that has learnt from images that are compared, as far as its data are there."""
+    compared = {_place(sample) for sample in samples if sample.image}
+    for run, config in zip(runs, configs):
+        with contextlib.suppress(DataError):
+            dataset, splits = wiring.make_dataset(config), config["dataset"]["train_split"].split("+")
+            learnt = {_place(sample) for split in splits for sample in dataset.samples(split) if sample.image}
+            if seen := len(compared & learnt):
+                print(f"note: {run.folder} has learnt {seen} of the {len(samples)} images: its figures are favourable")
+
+
+def _place(sample):
+    return os.path.realpath(sample.image), sample.window
 
 
 def _networks(names, runs, configs, sizes):

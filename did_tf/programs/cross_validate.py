@@ -31,6 +31,7 @@ from did_tf.scoring import evaluation
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.metrics import ConfusionMatrix
 from did_tf.scoring.out_of_fold import HeldOut, OutOfFold
+from did_tf.search import study
 from did_tf.training.health import TrainingFailed
 
 flags.DEFINE_integer("folds", 5, "How many parts the images are dealt to.")
@@ -64,9 +65,10 @@ def _begun(config, run, found):
         raise ConfigError(f"{run.name} is at a remote place: a cross-validation is on this machine, --run=dir")
     if run.manifest.is_file():
         raise ConfigError(f"{run.folder} is a run that was trained: pass another --run=dir")
+    study.refuse(run.folder, "cross-validate")
     folds = wiring.make_folds(config, FLAGS.folds)
     if found.begun:
-        run.check(config, {})
+        run.check(config, {}, made=None)
         found.check(folds)
     write_json(run.config, config)
     found.write(folds)

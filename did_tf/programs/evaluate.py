@@ -202,7 +202,7 @@ def _write_calibration(found, folder, protocol, weights):
     if found.measured.halves:
         path = folder / temperature.name_of(FLAGS.split)
         temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores())
-        print(f"temperature: {path}; `predict --calibrated` and `export --calibrated` take it")
+        print(f"temperature: {path}; `predict`, `serve` and `export --calibrated` take it")
 
 
 def _main_alone(config, subject, protocol):

@@ -17,6 +17,9 @@ from pathlib import Path
 from absl import flags
 
 from data_pipelines.remote import is_remote
+from data_pipelines.writing import check_writable
+from did_tf.cluster import local
+from did_tf.common import stopping
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file
 from did_tf.planning import choices, experiment, machine
@@ -41,13 +44,16 @@ def main() -> None:
     Raises:
       ConfigError: hours that are no number above 0 or too few, an output that is there, a data set that is no good for
         a plan, or no network fits into the memory.
-      DataError: a file of the data set is no good.
+      DataError: a file of the data set is no good, or the output can't be written.
       Failure: the training that is measured went wrong.
+      SystemExit: a signal stopped it.
     """
     began, output = time.monotonic(), Path(FLAGS.output)
     _check_flags(output)
+    local.end_with_starter()
     planner = Planner(_config(), machine.described(FLAGS.machine) if FLAGS.machine else machine.here())
-    pace = planner.measured(FLAGS.hours, FLAGS.seconds) if planner.machine.is_here else planner.assumed
+    with stopping.leaving():
+        pace = planner.measured(FLAGS.hours, FLAGS.seconds) if planner.machine.is_here else planner.assumed
     hours = max(0.0, FLAGS.hours - (time.monotonic() - began) / 3600 * FLAGS.planning_counts)
     found = planner.network(hours, pace)
     choices.check_time(found, hours)
@@ -62,10 +68,13 @@ def main() -> None:
 def _check_flags(output):
     if FLAGS.hours is None or not 0 < FLAGS.hours <= MOST_HOURS:
         raise ConfigError(f"--hours={FLAGS.hours}: how long do you have? A number above 0, and at most {MOST_HOURS}")
+    if FLAGS.planning_counts and not FLAGS.machine and 3600 * FLAGS.hours <= FLAGS.seconds:
+        raise ConfigError(f"--hours={FLAGS.hours:g}: planning alone takes some {FLAGS.seconds:g} seconds and more")
     if output.suffix != ".py":
         raise ConfigError(f"--output={output}: an experiment is a .py file")
     if output.exists() and not FLAGS.overwrite:
         raise ConfigError(f"{output} is there: give another --output, or --overwrite")
+    check_writable(output.parent, "give another --output=plan.py")
     if FLAGS.experiment and not cli.is_auto(FLAGS.experiment):
         raise ConfigError(f"--experiment={FLAGS.experiment} has its settings; what is planned is auto or auto:DATASET")
     if cli.config_arguments():

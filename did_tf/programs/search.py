@@ -12,6 +12,7 @@ from __future__ import annotations
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
+import functools
 import os
 import shlex
 import time
@@ -21,6 +22,7 @@ import tensorflow as tf
 from absl import flags
 
 from data_pipelines.remote import is_remote
+from did_tf import settings
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned, percent
 from did_tf.planning import trying
@@ -28,9 +30,11 @@ from did_tf.runs import folds, lock
 from did_tf.runs.identity import last_step
 from did_tf.runs.run_folder import RunFolder, default_run
 from did_tf.search import space
-from did_tf.search.study import DONE, FAILED, PARTS, PRUNED, RUNNING, Study, Trial
+from did_tf.search.study import DONE, FAILED, FILE, PARTS, PRUNED, RUNNING, Study, Trial
 
-flags.DEFINE_multi_string("over", [], f"A setting that is searched, {space.FORM}; once for each.")
+flags.DEFINE_multi_string(
+    "over", [], f"A setting that is searched, {space.FORM}, whole where it takes no other numbers; once for each."
+)
 flags.DEFINE_float("hours", None, "No trial begins that would end after so many of search; 0: any time.")
 flags.DEFINE_float("trial_hours", 0.0, "Time of each trial, its train.hours; 0: the experiment's own steps.")
 flags.DEFINE_integer("trials", 1000, "How many at most.", lower_bound=1)
@@ -51,6 +55,7 @@ def main() -> None:
     ranges = [space.parse(text) for text in FLAGS.over]
     _check_flags(ranges)
     config = _check_settings(ranges)
+    ranges = [one.fitted(functools.partial(settings.may_be, config, one.key)) for one in ranges]
     folder = Path(FLAGS.run or f"{default_run(FLAGS.experiment)}_search")
     facts = {
         "experiment": FLAGS.experiment,
@@ -61,7 +66,7 @@ def main() -> None:
     }
     _check_folder(folder)
     with lock.held(folder):
-        study = Study(folder / "search.json", ranges, facts)
+        study = Study(folder / FILE, ranges, facts)
         _search(study)
     _tell(study)
 
@@ -84,6 +89,11 @@ def _check_settings(ranges):
     """The experiment's settings. Raises `ConfigError` where a value at the end of a range can't be."""
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME: one of {', '.join(cli.experiment_names())}")
+    if cli.is_auto(FLAGS.experiment):
+        raise ConfigError(
+            f"--experiment={FLAGS.experiment} is planned for one run: did_tf plan --output=plan.py, and search with "
+            "--experiment=plan.py"
+        )
     nowhere = RunFolder(os.devnull)
     for one in ranges:
         for text in one.ends():
@@ -108,7 +118,6 @@ def _search(study):
         print(f"trial {trial.number}: {_settings(study, trial)}", flush=True)
         began, before = time.monotonic(), study.seconds
         run = _run(study, trial)
-        _wait(run)
         with _process(study, trial, run) as process:
             while process.poll() is None:
                 time.sleep(POLL)
@@ -129,13 +138,22 @@ def _goes_on(study):
     return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
 
 
-def _wait(run):
-    """Until the training has ended that a search has left which was killed; it does so by itself."""
+def _wait(run, log):
+    """Until the training has ended that a killed search has left, which has its log locked, and soon its run.
+
+    It ends by itself. From here on the log is locked by whoever has it open: this process, and the training to come.
+    """
     end = time.monotonic() + trying.STOP
-    while run.folder.is_dir() and time.monotonic() < end:
-        with contextlib.suppress(ConfigError), lock.held(run.folder):
-            return
+    while (lock.is_kept(log.fileno()) or _is_held(run.folder)) and time.monotonic() < end:
         time.sleep(POLL)
+
+
+def _is_held(folder):
+    try:
+        with lock.held(folder) if folder.is_dir() else contextlib.nullcontext():
+            return False
+    except ConfigError:
+        return True
 
 
 @contextlib.contextmanager
@@ -146,6 +164,7 @@ def _process(study, trial, run):
     arguments += [*cli.config_arguments(), *(f"--config.{key}={text}" for key, text in study.texts(trial).items())]
     arguments += [f"--config.train.hours={FLAGS.trial_hours}"] if FLAGS.trial_hours else []
     with _log(run).open("a") as file:
+        _wait(run, file)
         process = trying.begin(arguments, file, file)
         try:
             yield process

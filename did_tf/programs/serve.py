@@ -14,6 +14,7 @@ from typing import Any
 
 from absl import flags
 
+from data_pipelines import extras
 from did_tf import api, settings
 from did_tf.common.errors import ConfigError
 from did_tf.inference.engines import ENGINES, PRECISIONS
@@ -23,6 +24,7 @@ flags.DEFINE_integer("port", 8000, "Port to listen at; 0 for any that is free.")
 flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)}; settings: config.evaluate.")
 flags.DEFINE_string("engine", "tensorflow", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
+flags.DEFINE_bool("calibrated", False, "?format=confidence at the run's temperature.")
 flags.DEFINE_float("max_mb", 64.0, "Size of an image's file, in millions of bytes.")
 flags.DEFINE_integer("max_pixels", 25000000, "Pixels of an image.")
 flags.DEFINE_integer("queue", 32, "Requests under way; more are told to come again.")
@@ -43,7 +45,7 @@ def main() -> None:
     try:
         from did_tf.serving import limits, running
     except ImportError as error:
-        raise ConfigError(f"`did_tf serve` needs further packages ({error}): pip install 'did_tf[serve]'") from None
+        raise ConfigError(f"`did_tf serve` needs further packages ({error}): {extras.install('serve')}") from None
     if not FLAGS.run:
         raise ConfigError("no run given: did_tf serve RUN (make: RUN), a run folder or a SavedModel of `did_tf export`")
     given: dict[str, Any] = {name: FLAGS[name].value for name in limits.names()}
@@ -51,7 +53,7 @@ def main() -> None:
     listener = running.bound(FLAGS.host, FLAGS.port)
     with listener:
         how = {"protocol": FLAGS.protocol, "engine": FLAGS.engine, "precision": FLAGS.precision}
-        model = api.load(FLAGS.run, **how, together=allowed.batch)
+        model = api.load(FLAGS.run, **how, together=allowed.batch, calibrated=FLAGS.calibrated)
         if not running.is_private(listener):
             print(f"note: --host={FLAGS.host}: whoever reaches this machine can use it, there is no authentication")
         status = 128 + running.serve(model, listener, allowed)

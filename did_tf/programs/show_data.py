@@ -1,7 +1,8 @@
 """What training sees: `did_tf show-data --experiment=did_camvid [--data=dir] [--count=16] [--output=dir]`.
 
 Draws the first crops that training meets with these settings and seed, each beside its label, and a few images beside
-draws of their augmentation. Prints how much of each crop is void. No run is needed, and none is started.
+draws of their augmentation. Prints how much of each crop is void. No run is needed, and none is started; where there is
+one, its data are shown unless others are named.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def main() -> None:
       ConfigError, DataError: a setting or the data is no good, or the folder of the pictures can't be written to.
     """
     config, run = cli.chosen()
+    _take_data_of(run, config)
     output = Path(FLAGS.output or run.folder / "data")
     dataset = wiring.make_dataset(config, training=True)
     loader = Loader(dataset, config["dataset"]["train_split"], cache=False)
@@ -70,6 +72,17 @@ def main() -> None:
         print(f" all  {_void([crop.label for crop in crops])}")
     for path in (*_write_crops(output, crops, loader), _write_draws(output, crops, loader, config)):
         print(f"picture: {path}")
+
+
+def _take_data_of(run, config):
+    """Where nothing names the data, those that the run was begun with, if it was, with a line that says so."""
+    own = config["dataset"]
+    if own["folder"] or own["prepared"] or not run.config.is_file():
+        return
+    was = run.settings().get("dataset", {})
+    if was.get("name") == own["name"] and (folder := was.get("folder")):
+        print(f"note: data of {run.name}: {folder} (--data=dir shows others)")
+        own["folder"] = folder
 
 
 def first_crops(loader: Loader, options: Augmentation, seed: int, count: int) -> list[Crop]:

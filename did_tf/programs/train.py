@@ -27,6 +27,7 @@ from did_tf.programs.auto import ensure_plan
 from did_tf.programs.cli import FLAGS
 from did_tf.runs import checkpoints, folds, lock
 from did_tf.runs.run_folder import RunFolder, default_run
+from did_tf.search import study
 from did_tf.training.health import TrainingFailed
 
 flags.DEFINE_string("workers", None, "How many processes on this host train together; or slurm or kubernetes.")
@@ -40,14 +41,20 @@ def main(config: wiring.Config, run: RunFolder) -> None:
 
     Raises:
       ConfigError, DataError: as `wiring.make_trainer` says, or another process trains into this run, or it is of a
-        cross-validation.
+        cross-validation or a search.
       Failure: the training went wrong; the message has a command that goes on with gentler settings. Or another worker
         is gone.
       SystemExit: a signal stopped it, after a checkpoint; the status is 128 plus the signal's number.
     """
-    folds.refuse(run.folder, "train")
+    _check_is_run(run)
     with _own(run) as own, loss_told():
         _train(config, own)
+
+
+def _check_is_run(run):
+    """Raises `ConfigError` where the folder has something else, whose parts are runs."""
+    folds.refuse(run.folder, "train")
+    study.refuse(run.folder, "train")
 
 
 @contextlib.contextmanager
@@ -130,9 +137,10 @@ def _plan():
             raise ConfigError(f"--hours={FLAGS.hours:g} is for --experiment=auto; for others: --config.train.hours")
         return
     if (FLAGS.workers or "1").isdecimal() and not places.of_tensorflow(os.environ):
-        ensure_plan(
-            FLAGS.experiment, wiring.open_run(FLAGS.run or default_run(FLAGS.experiment)), FLAGS.data, FLAGS.hours
-        )
+        run = wiring.open_run(FLAGS.run or default_run(FLAGS.experiment))
+        _check_is_run(run)
+        cli.check_names("did")  # before minutes of planning
+        ensure_plan(FLAGS.experiment, run, FLAGS.data, FLAGS.hours)
 
 
 def _command():

@@ -72,18 +72,18 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [key for key in different if not may_differ(key) or key in used]
 
 
-def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int = 0) -> None:
+def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int | None = 0) -> None:
     """Raises `ConfigError` where settings of a run are `changed`, but that it is extended when it has all of its steps.
 
     Args:
       folder: of the run, for messages.
       old, new: two configs as from JSON.
-      made: steps that the run has made.
+      made: steps that the run has made; None for what can't be extended.
     """
     old, new = flatten(old), flatten(new)
     keys = changed(old, new)
     steps, more = old.get(STEPS, 0) + old.get(EXTEND, 0), new.get(EXTEND, 0) - old.get(EXTEND, 0)
-    if keys == [EXTEND] and more > 0 and made >= steps:
+    if keys == [EXTEND] and more > 0 and made is not None and made >= steps:
         return
     if keys:
         told = " ".join(_listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys]).split())
@@ -92,6 +92,8 @@ def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any
 
 def _way_on(old, new, keys, made, steps):
     """What to do about settings, `keys`, that are others than those of the run, which has `made` some of its steps."""
+    if made is None:
+        return "put them back, or use another --run=dir"
     if keys == [STEPS] and new[STEPS] > old[STEPS]:
         setting = f"--config.{STEPS}={old[STEPS]} --config.{EXTEND}={new[STEPS] - old[STEPS]}"
         return f"when it has all of its {steps} steps it is extended by {setting}; else use another --run=dir"

@@ -69,6 +69,20 @@ def held(folder: Path | str, other: str = "--run=dir") -> Iterator[None]:
                 folder.rmdir()
 
 
+def is_kept(descriptor: int) -> bool:
+    """Whether another process has the lock on an open file, which else is taken for all that have it open from here.
+
+    Processes that this one starts with it among their files keep it. False where the system has no such locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (AttributeError, OSError):
+        return False
+    return False
+
+
 class Claim:
     """LOCK at a remote place, where there are no locks: names the process that trains there, and shows that it lives.
 

@@ -81,13 +81,13 @@ class RunFolder:
             raise ConfigError(f"{self.config} holds no settings; {_way(self.config)}")
         return older.settings(own)
 
-    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any], made: int = 0) -> list[str]:
+    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any], made: int | None = 0) -> list[str]:
         """Compares what the run was started with, where it was, with what a process has that would go on with it.
 
         Args:
           config: all settings, nested, of JSON's types and tuples.
           manifest: see `manifest.make`.
-          made: steps that the run has made.
+          made: steps that the run has made; None for what can't be extended.
 
         Returns:
           Lines to tell of what differs and may, see `identity.check_facts`.
@@ -220,29 +220,30 @@ def check_metrics(path: Path, columns: Sequence[str], steps: Sequence[int]) -> N
     Raises:
       ConfigError: it is gone, is something else, or lacks rows.
     """
-    if wrong := _wrong_with(path, columns, steps):
+    there, wrong = _steps_in(path, columns)
+    if not path.is_file() and steps:
+        wrong = "is gone, which has the rows of the steps that were made"
+    elif lacking := [step for step in steps if there and step > min(there) and step not in there]:
+        wrong = f"has no row of step {lacking[0]}, which was logged"
+    if wrong:
         raise ConfigError(
             f"{path} {wrong}: put it back as it was, or give up what it lacks, by `echo step > {path}`; the same "
             "command goes on then"
         )
-    there = [int(row["step"]) for row in read_metrics(path)] if path.is_file() else []
     if steps and (not there or min(there) > steps[0]):
         begins = f"begins with step {min(there)}" if there else "has no rows"
         print(f"{path} {begins}: those from step {steps[0]} on were given up, and curves lack them")
 
 
-def _wrong_with(path, columns, steps):
-    if not path.is_file():
-        return "is gone, which has the rows of the steps that were made" if steps else ""
+def _steps_in(path, columns):
+    """(steps that have a row, what is wrong with the file or "")."""
     try:
-        header, rows = _read_metrics(path)
+        header, rows = _read_metrics(path) if path.is_file() else (["step"], [])
     except (csv.Error, UnicodeDecodeError) as error:
-        return f"is damaged ({error})"
+        return set(), f"is damaged ({error})"
     if "step" not in header or not {*header} <= {*columns}:
-        return f"has other columns than this training logs ({', '.join(map(str, header)) or 'none'!s:.80})"
-    there = {int(row["step"]) for row in rows}
-    lacking = [step for step in steps if there and step > min(there) and step not in there]
-    return f"has no row of step {lacking[0]}, which was logged" if lacking else ""
+        return set(), f"has other columns than this training logs ({', '.join(map(str, header)) or 'none'!s:.80})"
+    return {int(row["step"]) for row in rows}, ""
 
 
 def read_metrics(path: Path | str) -> list[dict[str, str]]:
@@ -282,8 +283,9 @@ def read_json(path: Path | str, *keys: str) -> dict[str, Any]:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # of JSON, or no text at all
         raise ConfigError(f"{path} is no valid JSON ({error}); {_way(path)}") from None
-    lacking = [key for key in keys if key not in found] if isinstance(found, dict) else ["object"]
-    if lacking:
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} is damaged: it has no map of names to values but {found!r:.40}; {_way(path)}")
+    if lacking := [key for key in keys if key not in found]:
         raise ConfigError(f"{path} is damaged: it has no {lacking[0]!r}; {_way(path)}")
     return found
 

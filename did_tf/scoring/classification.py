@@ -52,7 +52,8 @@ class Classification:
             return None
         # An error is a ratio too: of images that are wrong, and of all.
         wrong = np.array([[[rank >= k for k in TOP], [1] * len(TOP)] for _, rank in self.images])
-        return {f"top{k}_error": bootstrap.bounds(x) for k, x in zip(TOP, bootstrap.resampled(wrong).T)}
+        draws = bootstrap.resampled(wrong)
+        return {f"top{k}_error": bootstrap.bounds(x, self.error(k)) for k, x in zip(TOP, draws.T)}
 
 
 class Classifier:

@@ -99,7 +99,9 @@ class Comparison:
         if len(units[self.names[0]]) < bootstrap.LEAST:
             return {}
         first, *others = (bootstrap.means(bootstrap.resampled(of)) for of in units.values())
-        return {name: bootstrap.bounds(mious - first) for name, mious in zip(self.names[1:], others)}
+        of_all = {name: matrix.mean_iou() for name, matrix in self.matrices.items()}
+        gains = {name: of_all[name] - of_all[self.names[0]] for name in self.names[1:]}
+        return {name: bootstrap.bounds(mious - first, gains[name]) for name, mious in zip(gains, others)}
 
     def told_intervals(self) -> str:
         """Lines to print, in points of percent."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipelines import extras
 from data_pipelines.spec import IGNORE, DatasetSpec, Sample
 from did_tf.common.errors import ConfigError
 from did_tf.common.text import aligned, percent
@@ -114,9 +115,8 @@ def package() -> ModuleType:
     try:
         import surface_distance
     except ImportError as error:
-        raise ConfigError(
-            f"--surfaces needs the package surface-distance ({error}): pip install 'did_tf[surfaces]'"
-        ) from None
+        install = extras.install("surfaces")
+        raise ConfigError(f"--surfaces needs the package surface-distance ({error}): {install}") from None
     return surface_distance
 
 

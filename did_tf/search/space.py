@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from did_tf.common.errors import ConfigError
@@ -34,6 +35,10 @@ class Range(NamedTuple):
     def text(self, value: Any) -> str:
         """A value as the command line has it."""
         return str(int(value)) if self.whole else str(value)
+
+    def fitted(self, fraction: Callable[[float], bool]) -> Range:
+        """The same, of whole numbers only where the setting takes no others, as `fraction` says of one within it."""
+        return self._replace(whole=self.whole and not fraction(self.low + 0.5))
 
     def ends(self) -> list[str]:
         """Texts of which all others are in between; or all choices."""

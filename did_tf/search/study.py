@@ -12,11 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from data_pipelines import extras
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.runs.run_folder import read_json
 from did_tf.search.space import Range
 
+FILE = "search.json"
+"""Record of a search, in its folder."""
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
 AT_RANDOM = 5
 """Trials before any is proposed by what others gave."""
@@ -47,6 +50,15 @@ class Trial:
     scores: dict[int, float] = dataclasses.field(default_factory=dict)
     value: float | None = None
     why: str = ""
+
+
+def refuse(folder: Path, command: str) -> None:
+    """Raises `ConfigError` where a folder has a search, with which `command` does nothing."""
+    if (folder / FILE).is_file():
+        raise ConfigError(
+            f"{folder} is a search, with which {command} can't go on: pass another --run=dir, or a trial's, "
+            f"{folder}/trial_000"
+        )
 
 
 class Study:
@@ -160,6 +172,6 @@ def _optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:
-        raise ConfigError(f"`did_tf search` needs optuna ({error}): pip install 'did_tf[search]'") from None
+        raise ConfigError(f"`did_tf search` needs optuna ({error}): {extras.install('search')}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

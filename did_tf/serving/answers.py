@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ class Seen:
       place: where on earth it lies, or None.
       spec: of the network's data.
       model: what tells the network from others.
+      measured: {measure: [H, W] float32} of those that the form needs.
     """
 
     image: np.ndarray
@@ -37,6 +38,7 @@ class Seen:
     place: Place | None
     spec: DatasetSpec
     model: str
+    measured: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Form:
       encode: gives the body.
       words: what it is.
       sees: whether it needs the network; else the classes of `Seen` are 0, and 255 without data.
+      measures: of how sure the network is, see `confidence`, that it needs.
     """
 
     media: str
     encode: Callable[[Seen], bytes]
     words: str
     sees: bool = True
+    measures: Sequence[str] = ()
 
 
 def chosen(name: str | None, accept: str) -> Form:
@@ -102,9 +106,11 @@ def _image(seen):
 
 
 def _npy(seen):
-    buffer = io.BytesIO()
-    np.save(buffer, seen.classes)
-    return buffer.getvalue()
+    return _array(seen.classes)
+
+
+def _confidence(seen):
+    return _array(seen.measured["confidence"])
 
 
 def _json(seen):
@@ -125,6 +131,9 @@ FORMS = {
     "json": Form("application/json", _json, "pixels and share of every class"),
     "image": Form("image/png", _image, "the image as it was read, in red, green and blue", sees=False),
     "npy": Form(NPY, _npy, "numbers of the classes, counted from 0, as a NumPy array; 255 without data"),
+    "confidence": Form(
+        NPY, _confidence, "the largest probability as a NumPy array, NaN without data", measures=("confidence",)
+    ),
 }
 """By the name that `?format=` has."""
 _BY_MEDIA = {
@@ -135,6 +144,12 @@ _BY_MEDIA = {
     "image/*": "label",
     "*/*": "label",
 }
+
+
+def _array(values):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
 
 
 def _png(pixels):

@@ -18,6 +18,7 @@ from data_pipelines.spec import DataError, voided
 from did_tf.api import Model
 from did_tf.common import failures
 from did_tf.common.errors import Failure
+from did_tf.inference import outputs
 from did_tf.inference.together import PIXELS
 from did_tf.serving.answers import Form, Seen
 from did_tf.serving.limits import Limits
@@ -124,8 +125,14 @@ class Service:
     def _answer(self, upload, form):
         with self._at_work(), self._refusing():
             image, mask = upload.read()
-            classes = self.model.see(image, mask) if form.sees else voided(np.zeros(image.shape[:2], np.uint8), mask)
-            return form.encode(Seen(image, classes, upload.place(), self.model.spec, self.model.identity))
+            return form.encode(self._seen(image, mask, upload.place(), form))
+
+    def _seen(self, image, mask, place, form):
+        about = place, self.model.spec, self.model.identity
+        if not form.sees:
+            return Seen(image, voided(np.zeros(image.shape[:2], np.uint8), mask), *about)
+        measured, keep = outputs.measuring(image.shape[:2], form.measures)
+        return Seen(image, self.model.see(image, mask, keep if measured else None), *about, measured)
 
     def _warm(self, failed):
         try:

@@ -11,12 +11,24 @@ from typing import Any
 from data_pipelines.spec import DatasetSpec
 from did_tf import models
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.common.kinds import ANY, ANY_MAP
+from did_tf.runs.identity import flatten
 from did_tf.settings.conflicts import Config, conflicts
 from did_tf.settings.effects import EFFECTS, OF_SEGMENTATION
 from did_tf.settings.kinds import KINDS, OPEN, PROTOCOLS
 from did_tf.training import losses, optimizers
 
-__all__ = ["KINDS", "OF_SEGMENTATION", "OPEN", "PROTOCOLS", "check", "check_kinds", "check_loss", "without_effect"]
+__all__ = [
+    "KINDS",
+    "OF_SEGMENTATION",
+    "OPEN",
+    "PROTOCOLS",
+    "check",
+    "check_kinds",
+    "check_loss",
+    "may_be",
+    "without_effect",
+]
 
 _TESTING = ("dataset.", "model.", "data.crop", "evaluate.", "crf.")
 
@@ -68,6 +80,18 @@ def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
         )
     if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
         raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
+
+
+def may_be(config: Config, key: str, value: Any) -> bool:
+    """Whether a setting may have a value, by its kind; where it may have any, whether it has one of its type now."""
+    group, _, name = key.rpartition(".")
+    options = models.option_kinds(config["model"]["name"])
+    kind = options.get(name, ANY) if group == "model" else KINDS.get(key, ANY)
+    if kind is not ANY:
+        return kind.holds(value)
+    if group in OPEN and KINDS[group] is not ANY_MAP:
+        return KINDS[group].holds({name: value})
+    return type(flatten(config).get(key)) is type(value)
 
 
 def without_effect(config: Config, keys: Iterable[str], task: str = "segmentation") -> list[str]:

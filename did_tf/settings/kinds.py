@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from did_tf import models
 from did_tf.common.kinds import (
-    ANY,
+    ANY_MAP,
     EMPTY,
     FLAG,
     TEXT,
@@ -38,7 +38,7 @@ KINDS: dict[str, Kind] = {
     "dataset.name": pattern("the name of a data set", ".+"),
     "dataset.folder": TEXT,
     "dataset.prepared": TEXT,
-    "dataset.options": mapping(ANY),
+    "dataset.options": ANY_MAP,
     "dataset.train_split": pattern("the name of a split, or several joined by +", r"[^+]+(\+[^+]+)*"),
     "dataset.val_split": pattern("the name of one split, or empty for no validation", "[^+]*"),
     "model.name": pattern("the name of a model", ".+"),
@@ -84,7 +84,7 @@ KINDS: dict[str, Kind] = {
     "loss.output_weights": mapping(number("[0, inf)")),
     "loss.resolution": choice(supervision.RESOLUTIONS),
     "optimizer.name": pattern(f"one of {', '.join(optimizers.NAMES)}, tfa.CLASS", ".+"),
-    "optimizer.options": mapping(ANY),
+    "optimizer.options": ANY_MAP,
     "optimizer.weight_decay": number("[0, 10]"),
     "optimizer.decay": choice(optimizers.DECAYS),
     "optimizer.undecayed": sequence(choice(models.PARTS), distinct=True),
@@ -131,14 +131,14 @@ KINDS: dict[str, Kind] = {
     "evaluate.turns": FLAG,
     "evaluate.blend": choice(BLENDS),
     "evaluate.average": choice(AVERAGES),
-    "evaluate.options": mapping(ANY),
+    "evaluate.options": ANY_MAP,
     "crf.iterations": whole("[1, 1000]"),
     "crf.appearance_weight": _WEIGHT,
     "crf.appearance_xy": _WIDTH,
     "crf.appearance_colour": number("[1, 255]"),
     "crf.smoothness_weight": _WEIGHT,
     "crf.smoothness_xy": _WIDTH,
-    "paper": mapping(ANY),
+    "paper": ANY_MAP,
 }
 """The kind of every setting but the options of the model, whose kinds the model says (`models.check_options`)."""
 

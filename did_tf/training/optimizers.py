@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines import extras
 from did_tf import models
 from did_tf.common import compat, kinds
 from did_tf.common.errors import ConfigError, nearest
@@ -195,7 +196,7 @@ def _class(name):
             import tensorflow_addons as tfa
         except ImportError:
             raise ConfigError(
-                f"optimizer {name!r} needs tensorflow-addons: `pip install -e .[addons]` on Python 3.10 or 3.11"
+                f"optimizer {name!r} needs tensorflow-addons: {extras.install('addons')}, on Python 3.10 or 3.11"
             ) from None
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from data_pipelines.own_data.folds import TRAIN, Folds, divide_into_folds
+from data_pipelines.spec import AbsentSplit, DataError
 from did_tf.common.errors import ConfigError
 from did_tf.runs.folds import CrossValidation
 from did_tf.wiring.data import Config, folder_of
@@ -40,7 +41,13 @@ def make_folds(config: Config, count: int) -> Folds:
             "leave it out; train.hours is of each fold"
         )
     learnt = list(dict.fromkeys(filter(None, [*dataset["train_split"].split("+"), dataset["val_split"]])))
-    return divide_into_folds(folder_of(config), learnt, count, config["seed"])
+    try:
+        return divide_into_folds(folder_of(config), learnt, count, config["seed"])
+    except AbsentSplit as error:
+        wanted = " and ".join(f"dataset.{key}={dataset[key]}" for key in ("train_split", "val_split"))
+        raise DataError(
+            f"{error}: the images of {wanted} are dealt to folds; without a val split: --config.dataset.val_split="
+        ) from None
 
 
 def of_fold(config: Config, found: CrossValidation, number: int) -> Config:

@@ -197,7 +197,12 @@ def make_labelling(
 
 
 def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weights) -> float:
-    """The temperature that a run has for its `weights`, see `temperature.read`, which raises."""
+    """The temperature that a run has for its `weights`, see `temperature.read`, which raises.
+
+    Raises `ConfigError` for a cross-validation too.
+    """
+    if folds.is_in(run.folder):
+        raise ConfigError(f"{run.folder} is a cross-validation: its folds have learnt what a temperature is fitted on")
     split = config["dataset"]["val_split"] or "val"
     return temperature.read(temperature.file_of(run, protocol, split), weights.digest)
 

@@ -10,7 +10,7 @@ from data_pipelines.memory import free_memory
 from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.spec import IGNORE
 from did_tf import models
-from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch
+from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch, of_loss
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
 from did_tf.runs.identity import flatten, last_step, may_differ
@@ -130,7 +130,8 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
 def memory_needed(config: Config, supervision: Supervision, devices: int) -> Need:
     """What the training of `config` takes of memory that `devices` share."""
     moments = optimizers.moments(config["optimizer"]["name"], config["optimizer"]["options"])
-    return Need(supervision.network, config["data"]["crop"], config["train"], moments, devices)
+    kept = of_loss(losses.used(config["loss"]["terms"]), config["data"]["mixup"] > 0)
+    return Need(supervision.network, config["data"]["crop"], config["train"], moments, devices, kept)
 
 
 def _decisive(config):

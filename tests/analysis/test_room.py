@@ -43,6 +43,12 @@ def test_what_is_counted():
     assert found.total == sum(found) and found.on_gpu == found.total - found.graph
 
 
+def test_losses_of_regions_keep_more_and_with_two_labels_twice_that():
+    assert room.of_loss(["cross_entropy", "focal"], mixup=False) == 0
+    dice, both = (room.of_loss(terms, mixup=False) for terms in (["dice"], ["dice", "lovasz"]))
+    assert 0 < dice < both and room.of_loss(["dice"], mixup=True) == 2 * dice + room.OF_MIXUP
+
+
 @pytest.mark.parametrize(
     "setting, at_once",
     [({"accumulate": 2}, 4), ({"parts": 2}, 8), ({"recompute": True}, 2), ({"batch_size": 9, "accumulate": 2}, 5)],

@@ -26,6 +26,13 @@ def test_a_small_network_by_hand():
     assert found.weights[-1] == 4 * sum(np.prod(v.shape) for v in small().trainable_variables)
 
 
+def test_what_a_loss_takes_is_there_with_all_features():
+    """Two arrays like the logits of main, of two classes, in the step of its loss alone."""
+    plain, more = (update.held(small(), 8, 8, recompute=False, of_loss=kept) for kept in (0, 2))
+    number = next(i for i, step in enumerate(more.steps) if "main/loss" in step.makes)
+    assert [*np.nonzero(more.crop - plain.crop)[0]] == [number] and (more.crop - plain.crop)[number] == 2 * 2 * PLACE
+
+
 def test_features_computed_again_by_hand():
     """image and c are kept; b and d are there again, c then not, with the gradients of main and d."""
     found = update.held(small(), 8, 8, recompute=True)

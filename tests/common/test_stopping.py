@@ -1,5 +1,6 @@
 """How a process is stopped: in one of its own, without TensorFlow."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from did_tf.common import stopping
 from did_tf.common.stopping import INPUT, OTHERS
 
 HANGING = """
@@ -29,6 +31,17 @@ def hanging(apart=0.1, patience=60.0, grace=60.0, for_what=INPUT):
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes)
     assert process.stdout.readline() == "waiting\n"
     return process
+
+
+def test_a_signal_leaves_as_an_error_does():
+    before, put_away = signal.getsignal(signal.SIGTERM), []
+    with pytest.raises(SystemExit) as caught, stopping.leaving():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            put_away.append(True)
+    assert caught.value.code == 143 and put_away and signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -205,7 +205,8 @@ def test_an_image_without_a_place_is_written_without_one(tmp_path, pixels, predi
 
 def test_pictures_of_a_large_image_are_thinned_out(tmp_path, scene, pixels, predictor, monkeypatch):
     monkeypatch.setattr(outputs, "SHOWN", 31)
-    monkeypatch.setattr(strips, "PIXELS", 70 * 8)  # 8 rows at a time, of which every third is shown
+    monkeypatch.setattr(strips, "PIXELS", 1)
+    monkeypatch.setattr(outputs, "BLOCK", 16)  # rows at a time, of which every third is shown
     (tmp_path / "out").mkdir()
     label(scene, tmp_path / "out", predictor, ("label", "overlay"))
     shown = cv2.imread(str(tmp_path / "out" / "scene_overlay.png"))[..., ::-1]
@@ -214,6 +215,21 @@ def test_pictures_of_a_large_image_are_thinned_out(tmp_path, scene, pixels, pred
     colours = np.array([*SPEC.palette, (0, 0, 0)])[classes - 4]
     expected = np.where((classes == 7)[..., None], 0, (pixels[::3, ::3] + colours) / 2)
     assert shown.shape == (30, 24, 3) and abs(shown - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "rows"), [(4000, 512), (700, 2560)])
+def test_pictures_take_each_block_of_a_file_once(width, rows):
+    pixels, read = np.arange(3000 * width, dtype=np.int32).reshape(3000, width), []
+
+    class Recorded:
+        shape = pixels.shape
+
+        def __getitem__(self, part):
+            read.append((part.start, part.stop))
+            return pixels[part]
+
+    np.testing.assert_array_equal(outputs._thinned(Recorded(), 7), pixels[::7, ::7])
+    assert read == [(top, top + rows) for top in range(0, 3000, rows)]
 
 
 # Which

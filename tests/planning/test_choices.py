@@ -101,6 +101,11 @@ def test_settings_follow_the_data(changes, key, value, why):
     assert chosen[key].value == value and why in chosen[key].why
 
 
+def test_without_images_to_validate_on_nothing_is_said_of_validations():
+    _, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, val_images=0, val_pixels=0.0), crops=7)
+    assert "train.validate_every" not in chosen
+
+
 def test_validations_take_a_tenth_of_the_time_at_most():
     found, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, val_pixels=3e9), crops=7)
     each = choices.evaluation_seconds(CITY, found) * 3e9 / CITY.val_pixels

@@ -166,6 +166,21 @@ def test_own_experiment_file(tmp_path):
         cli.load_experiment(str(tmp_path / "other.py"))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("HOURS = 2", "has no function get_config"),
+        ("steps = missing", "NameError: name 'missing'"),
+        ("from experiments import base\ndef get_config():\n  c = base.get_config()\n  c.tain.steps = 1", "tain"),
+        ("def get_config():\n  return {}['a']", "KeyError: 'a'"),
+    ],
+)
+def test_an_experiment_file_that_gives_no_settings_is_told(tmp_path, text, told):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ConfigError, match=rf"experiment .*mine\.py.*{told}"):
+        cli.load_experiment(str(tmp_path / "mine.py"))
+
+
 @pytest.mark.parametrize("text", ["from experiments import did_camvid", "import no_such_module", "def get_config("])
 def test_an_experiment_file_that_cannot_be_imported_is_told(tmp_path, text):
     (tmp_path / "mine.py").write_text(text)
@@ -367,5 +382,5 @@ def test_settings_of_the_crf_without_it_are_told_and_it_is_not_for_classificatio
     with pytest.raises(ConfigError, match="imagenet is for classification: no --crf"):
         cli.make_refiner(config, data_pipelines.spec_of("imagenet"), wanted=True)
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    with pytest.raises(ConfigError, match="pip install 'did_tf.crf.'"):
+    with pytest.raises(ConfigError, match="pip install .*.crf.'"):
         cli.make_refiner(config, spec, wanted=True)

@@ -21,8 +21,10 @@ from tensorflow import keras
 import did_tf
 from data_pipelines import load
 from did_tf import wiring
+from did_tf.common.files import write_json
 from did_tf.inference import export
 from did_tf.runs.folds import CrossValidation
+from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import bootstrap
 from did_tf.scoring.metrics import ConfusionMatrix
 
@@ -189,7 +191,13 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
         return ended.stderr
 
     assert "with 2 folds, and here are 3" in refused(*arguments(*here), "--folds=3")
-    assert "other settings: train.steps (6, now 7)" in refused(*arguments(*here, train__steps=7), given[-1])
+    other = refused(*arguments(*here, train__steps=7), given[-1])
+    assert "other settings: train.steps (6, now 7); put them back, or use another --run=dir" in other
+    other = refused(*arguments(*here, dataset__val_split="none"), given[-1])
+    assert "no split 'none'; it has" in other and other.endswith("without a val split: --config.dataset.val_split=\n")
+    assert "of several networks: pass one, " in refused(*arguments(*here), command="draw")
+    other = refused(f"--runs={here[0]} {here[0]}/fold-1", command="compare")
+    assert "is a cross-validation" in other and "compare folds that hold out the same ones" in other
     assert "train.patience=2 would choose" in refused(*arguments(*here, train__patience=2), given[-1])
     assert "published" in refused("--experiment=did_synthetic", f"--run={tmp_path / 'other'}")
     assert "is a cross-validation, with which train can't go on" in refused(*arguments(*here), command="train")
@@ -200,6 +208,27 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
     assert not (tmp_path / "other").exists()
     CrossValidation(tmp_path / "run").file.unlink()
     assert "folds.json is missing, which says how images were dealt" in refused(*given)
+
+
+def test_show_data_takes_the_data_that_it_was_begun_with(done, data, tmp_path):
+    given = "--experiment=did_folders", f"--run={done[0].folder}", f"--output={tmp_path}", "--count=1"
+    ended = launch_here("show-data", *given, "--config.data.crop=(33,33)")
+    assert ended.returncode == 0 and f"data of {done[0].folder}: {data} " in ended.stdout, ended.stderr
+
+
+def test_a_fold_is_compared_with_one_that_has_learnt_what_it_holds_out(done, tmp_path):
+    """Which is told."""
+    runs = [RunFolder(shutil.copytree(done[0].run(number), tmp_path / str(number))) for number in (1, 2)]
+    for run in runs:
+        write_json(run.manifest, {"experiment": "did_folders"})
+    ended = launch_here("compare", f"--runs={runs[0].folder} {runs[1].folder}", "--pictures=0")
+    notes = [line for line in ended.stdout.splitlines() if "has learnt" in line]
+    assert notes == [f"note: {runs[1].folder} has learnt 3 of the 3 images: its figures are favourable"], ended.stderr
+
+
+def test_a_cross_validation_has_no_temperature(done):
+    with pytest.raises(did_tf.ConfigError, match="its folds have learnt what a temperature is fitted on"):
+        did_tf.load(done[0].folder, calibrated=True)
 
 
 def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypatch):

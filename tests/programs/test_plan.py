@@ -1,7 +1,14 @@
 """`did_tf plan`, and `did_tf train --experiment=auto`."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import own_data
 import program
+import psutil
 import pytest
 
 from did_tf.planning import choices
@@ -44,6 +51,8 @@ def test_a_plan_is_an_experiment(data, narrow, tmp_path):
         (["--hours=1", "--data=gs://bucket/data"], "name a folder of this machine"),
         (["--hours=1", "--config.train.steps=5"], "change the file"),
         (["--hours=1", "--data=/nowhere"], "/nowhere"),
+        (["--hours=0.004", "--planning_counts"], "planning alone takes some 20 seconds"),
+        (["--hours=1", "--output=/dev/null/plan.py"], "/dev/null is no folder; give another --output"),
     ],
 )
 def test_what_is_refused(given, told, monkeypatch, tmp_path):
@@ -59,11 +68,13 @@ def test_what_is_refused(given, told, monkeypatch, tmp_path):
         (["--experiment=did_folders", "--hours=1"], "is for --experiment=auto"),
         (["--experiment=auto", "--hours=2", "--run=planned"], "planned/plan.py is a plan for 1.0 hours, not 2"),
         (["--experiment=auto", "--hours=2", "--run=unplanned"], "unplanned was trained without a plan"),
+        (["--experiment=auto", "--hours=2", "--run=searched"], "searched is a search, with which train can't go on"),
+        (["--experiment=auto", "--hours=2", "--config.train.stepz=1"], "did you mean 'train.steps'"),
     ],
 )
 def test_training_without_a_plan_that_fits_is_refused(given, told, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for name, file in (("planned", "plan.py"), ("unplanned", "config.json")):
+    for name, file in (("planned", "plan.py"), ("unplanned", "config.json"), ("searched", "search.json")):
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_text("HOURS = 1.0\n")
     done = program.launch_here("train", *given)
@@ -74,6 +85,25 @@ def test_evaluating_what_was_never_planned_says_so(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     done = program.launch_here("evaluate", "--experiment=auto")
     assert done.returncode == 2 and "runs/auto has no plan" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_signal_while_it_is_planned_leaves_nothing(data, tmp_path):
+    """Neither a process nor a folder."""
+    command = [sys.executable, "-m", "did_tf", "train", "--experiment=auto", f"--data={data}", "--hours=1"]
+    command += [f"--run={tmp_path / 'run'}"]
+    (tmp_path / "temporary").mkdir()
+    told = {"env": {**os.environ, "TMPDIR": str(tmp_path / "temporary")}, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=program.PROJECT, stdout=subprocess.DEVNULL, **told)
+    while not [*(tmp_path / "temporary").glob("did_tf_plan_*/said.txt")]:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == -signal.SIGTERM
+    process.stderr.read()  # which the planning process holds until it has ended too
+    assert not [*(tmp_path / "temporary").glob("did_tf_plan_*")] and not (tmp_path / "run" / "plan.py").exists()
+    running = [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+    assert not [line for line in running if str(tmp_path) in line]
 
 
 @pytest.mark.slow

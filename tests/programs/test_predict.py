@@ -121,6 +121,11 @@ def test_confidence_is_at_the_runs_temperature_and_labels_are_the_same(tmp_path)
     before, after = (np.load(tmp_path / name / "scene_probabilities.npy") for name in ("plain", "calibrated"))
     np.testing.assert_allclose(after, at_temperature(before, 0.1), atol=1e-6)
     np.testing.assert_array_equal(np.load(tmp_path / "calibrated" / "scene_confidence.npy"), after.max(axis=-1))
+    model = did_tf.load(run.folder, calibrated=True)
+    np.testing.assert_allclose(model.predict(picture(40, 30, 4), probabilities=True), after, atol=1e-6)
+    with pytest.raises(did_tf.ConfigError, match="holds results of other"):
+        model.predict_file(tmp_path / "scene.npy", tmp_path / "plain")
+    model.predict_file(tmp_path / "scene.npy", tmp_path / "calibrated")
     labels = [(tmp_path / name / "scene_label.png").read_bytes() for name in ("plain", "calibrated")]
     assert labels[0] == labels[1] and np.abs(after - before).max() > 0.01
 

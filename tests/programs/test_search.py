@@ -35,6 +35,7 @@ SEARCH = ("--experiment=did_synthetic", "--over=model.growth=2,4,6", "--hours=0"
         (["--experiment=did_synthetic", "--over=model.growth=2,4"], "how long do you have"),
         ([*SEARCH, "--over=model.growth=4,8"], "once for each setting"),
         (["--over=model.growth=2,4", "--hours=1"], "no experiment given"),
+        (["--experiment=auto", *SEARCH[1:]], "did_tf plan --output=plan.py, and search with --experiment=plan.py"),
         ([*SEARCH[:1], "--over=model.grwth=2,4", "--hours=1"], "model.growth"),
         ([*SEARCH[:1], "--over=train.batch_size=-4..8", "--hours=1"], "train.batch_size"),
         ([*SEARCH, "--config.dataset.val_split="], "goes by validation"),
@@ -61,6 +62,26 @@ def test_how_far_a_trial_is_goes_by_its_own_steps(tmp_path):
     run.metrics.write_text("step,hours,val_miou\n8,0.1,0.5\n")
     with flagsaver.flagsaver(trial_hours=0.0):
         assert [*search._validations(run)] == [(2, 0.5)]
+
+
+@pytest.mark.parametrize("command", ["train", "cross-validate"])
+def test_the_folder_of_a_search_is_no_run(command, tmp_path):
+    write_json(tmp_path / "search.json", {})
+    done = program.launch_here(command, "--experiment=did_synthetic", f"--run={tmp_path}")
+    assert done.returncode == 2 and f"is a search, with which {command} can't go on" in done.stderr
+
+
+def test_a_trial_waits_for_the_training_that_a_killed_search_has_left(monkeypatch, tmp_path):
+    """Which has not come to hold its run yet."""
+    program.launch_here("search")  # defines the flags
+    search, run = sys.modules["did_tf.programs.search"], RunFolder(tmp_path / "trial_000")
+    monkeypatch.setattr(search, "POLL", 0.05)
+    with search._log(run).open("a") as log:
+        search._wait(run, log)
+        left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(0.5)"], stdout=log)
+    with search._log(run).open("a") as log:
+        search._wait(run, log)
+        assert left.wait(0.2) == 0
 
 
 @pytest.mark.slow

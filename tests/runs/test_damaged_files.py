@@ -2,11 +2,12 @@
 
 import pickle
 from contextlib import nullcontext
+from unittest.mock import Mock
 
 import pytest
 
 from did_tf.common.errors import ConfigError
-from did_tf.runs import checkpoints, results, selection
+from did_tf.runs import checkpoints, results, run_folder, selection
 from did_tf.runs.run_folder import RunFolder, check_metrics, read_json, read_metrics
 
 CONFIG = {"dataset": {"val_split": "val"}, "paper": {"split": "test"}}
@@ -90,6 +91,21 @@ def test_a_run_that_begins_has_no_log(tmp_path):
     (tmp_path / "metrics.csv").write_text("date,price\nmonday,3\n")
     with pytest.raises(ConfigError, match="has other columns"):
         check_metrics(tmp_path / "metrics.csv", ["step"], [])
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null"])
+def test_json_of_something_else_is_told_with_what_it_is(tmp_path, content):
+    (tmp_path / "best.json").write_text(content)
+    with pytest.raises(ConfigError, match="best.json is damaged: it has no map of names to values but .*; delete it"):
+        read_json(tmp_path / "best.json")
+
+
+def test_a_log_is_read_once(tmp_path, monkeypatch):
+    (tmp_path / "metrics.csv").write_text(LOG)
+    read = Mock(wraps=run_folder._read_metrics)
+    monkeypatch.setattr(run_folder, "_read_metrics", read)
+    check_metrics(tmp_path / "metrics.csv", ["step", "loss"], [2, 4, 6])
+    assert read.call_count == 1
 
 
 @pytest.mark.parametrize("content", ['{"draws": 1, "data": 3}', '{"draws": 1, "data": {}, "continued": 3}', "[]", "{"])

@@ -1,10 +1,13 @@
 """Intervals over images, against loops, against theory, and by what grouping must do."""
 
+import types
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from did_tf.scoring import bootstrap
-from did_tf.scoring.bootstrap import DRAWS, FEW, LEAST, interval
+from did_tf.scoring.bootstrap import DRAWS, FEW, LEAST, bounds, interval
 from did_tf.scoring.metrics import ConfusionMatrix
 
 
@@ -32,10 +35,53 @@ def test_bounds_are_those_of_matrices_that_are_drawn_and_added_one_by_one():
         mious.append(drawn.mean_iou())
         ious.append(drawn.iou())
     found = interval(overlaps(matrices), seed=7)
-    assert found.miou == pytest.approx(np.percentile(mious, (2.5, 97.5)))
-    np.testing.assert_allclose(found.classes, np.nanpercentile(ious, (2.5, 97.5), axis=0).T)
+    of_all = sum(matrices, ConfusionMatrix(3))
+    assert found.miou == pytest.approx(bounds(np.array(mious), of_all.mean_iou()))
+    expected = [bounds(of_class, iou) for of_class, iou in zip(np.array(ious).T, of_all.iou())]
+    np.testing.assert_allclose(found.classes, expected)
     assert np.isnan(ious).any(), "some draws lack the rare class"
     assert interval(overlaps(matrices), seed=8).miou != found.miou
+
+
+@pytest.mark.parametrize("off", [-1.2, 0.0, 0.4])
+def test_bounds_are_scipys(off):
+    """Bias-corrected and accelerated, of data whose acceleration is 0, as they are symmetric."""
+    pytest.importorskip("scipy", minversion="1.10")  # takes draws that were made elsewhere
+    rng = np.random.default_rng(0)
+    half, draws = rng.normal(size=6), rng.gamma(2, size=999) - 2 + off
+    theirs = stats.bootstrap(
+        ([*half, *-half],),
+        np.mean,
+        n_resamples=0,
+        bootstrap_result=types.SimpleNamespace(bootstrap_distribution=draws),
+        method="BCa",
+    )
+    assert bounds(draws, 0.0) == pytest.approx(theirs.confidence_interval, rel=1e-9)
+    assert bounds(np.array([*draws, np.nan]), 0.0) == pytest.approx(theirs.confidence_interval, rel=1e-9)
+
+
+def test_bounds_of_draws_that_are_all_on_one_side_are_among_them():
+    draws = np.linspace(1, 2, 101)
+    for score, end in ((0.0, 1), (3.0, 2)):
+        assert bounds(draws, score) == pytest.approx((end, end), abs=0.05)
+    assert bounds(np.ones(9), 1.0).tolist() == [1, 1] and np.isnan(bounds(np.full(9, np.nan), np.nan)).all()
+
+
+@pytest.mark.slow
+def test_few_images_hold_the_figure_of_all_more_often_than_by_percentiles():
+    """Of images of which classes take very different shares, so that the mIoU of a few is too low as a rule."""
+    rng = np.random.default_rng(0)
+    area = np.exp(rng.normal(4, 1.5, (4000, 4))) * (rng.random((4000, 4)) < (0.9, 0.6, 0.3, 0.2))
+    wrong = rng.poisson(4 * np.sqrt(area) + 1)
+    images = np.stack([np.maximum(area - wrong, 0), area + wrong], axis=1).astype(np.int64)
+    truth, held = np.mean(bootstrap.pooled(images)), np.zeros(2)
+    for _ in range(200):
+        drawn = images[rng.integers(4000, size=20)]
+        scores = bootstrap.means(bootstrap.resampled(drawn))
+        of_all = np.nanmean(bootstrap.pooled(drawn))
+        for place, (low, high) in enumerate((np.nanquantile(scores, (0.025, 0.975)), bounds(scores, of_all))):
+            held[place] += low <= truth <= high
+    assert held[1] > held[0] + 6, held
 
 
 def test_of_many_images_the_bounds_are_those_of_the_normal_distribution():

@@ -34,6 +34,12 @@ def test_what_is_no_range(text):
         space.parse(text)
 
 
+@pytest.mark.parametrize("text, whole", [("a=0..1", True), ("a=0.0..1", False), ("a=log:1..8", True), ("a=x,y", False)])
+def test_numbers_are_whole_where_the_setting_takes_no_others(text, whole):
+    assert space.parse(text).fitted(lambda value: False).whole == whole
+    assert not space.parse(text).fitted(lambda value: value % 1 == 0.5).whole
+
+
 def test_values_as_the_command_line_has_them():
     assert space.parse("a=1..8").text(3) == "3" and RATE.text(0.001) == "0.001" and GROWTH.ends() == ["16", "24", "32"]
 

@@ -40,6 +40,12 @@ def test_a_form_by_name_and_by_accept(server):
     np.testing.assert_array_equal(np.load(io.BytesIO(gzip.decompress(packed.body))), IMAGE[..., 0] % 3)
 
 
+def test_how_sure_the_network_is(server):
+    found = np.load(io.BytesIO(server.predict(png(IMAGE), "confidence").body))
+    np.testing.assert_array_equal(found, np.full((20, 30), 0.25, np.float32))
+    assert found.dtype == np.float32
+
+
 def test_a_body_that_comes_in_pieces_without_its_length(server):
     body = png(IMAGE)
     answer = server.predict(iter([body[:100], body[100:]]))

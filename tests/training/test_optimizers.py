@@ -108,7 +108,7 @@ def test_bad_settings_are_told(arguments, message):
 
 @pytest.mark.skipif(TFA, reason="tensorflow-addons is there")
 def test_addons_are_told_where_they_are_missing():
-    with pytest.raises(ValueError, match=r"'tfa.RectifiedAdam' needs tensorflow-addons: `pip install"):
+    with pytest.raises(ValueError, match=r"'tfa.RectifiedAdam' needs tensorflow-addons: pip install"):
         optimizers.make("tfa.RectifiedAdam", RATE)
 
 

@@ -279,9 +279,10 @@ def test_loss_at_the_networks_own_resolution(tmp_path):
     assert update(trainer, batch=batch)["loss/main"] == pytest.approx(losses[valid].mean(), rel=1e-4)
 
 
-def test_four_shifted_passes_make_the_update_of_the_finer_network(tmp_path):
+@pytest.mark.parametrize("mixup", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_four_shifted_passes_make_the_update_of_the_finer_network(mixup, tmp_path):
     """At stride 8 with four passes, and at stride 4 with all dilations doubled (fcrn section 3.2)."""
-    crop = {"data__crop": (64, 48), "train__batch_size": 2}
+    crop = {"data__crop": (64, 48), "data__mixup": mixup, "train__batch_size": 2}
     changes = []
     for number, options in enumerate(({"output_stride": 8, "dilation": 6}, {"output_stride": 4, "dilation": 12})):
         own = {**FCRN, "model": {**FCRN["model"], **options}}

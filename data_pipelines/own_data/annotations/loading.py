@@ -29,12 +29,17 @@ def load(path: Path, by: str = "") -> Annotations:
     Raises:
       DataError: it can't be read, or is of no tool that is known, or holds what can't be.
     """
+    with _lock:
+        return _load(path, by, state_of(path))
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """What tells a file from what it was before: when it was written, and its size. Raises `DataError`."""
     try:
         state = os.stat(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    with _lock:
-        return _load(path, by, (state.st_mtime_ns, state.st_size))
+    return state.st_mtime_ns, state.st_size
 
 
 @functools.lru_cache(maxsize=KEPT)

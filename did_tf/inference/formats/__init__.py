@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from data_pipelines import extras
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.inference.contract import Network
 from did_tf.inference.formats import litert, onnx_file, openvino_ir, tensorflow_model
@@ -58,7 +59,7 @@ class Format:
                 importlib.import_module(module)
             except ImportError as error:
                 raise ConfigError(
-                    f"--format={self.name} needs the package {module} ({error}): pip install 'did_tf[{self.name}]'"
+                    f"--format={self.name} needs the package {module} ({error}): {extras.install(self.name)}"
                 ) from None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import tensorflow as tf
 
-from data_pipelines import memory
+from data_pipelines import extras, memory
 from data_pipelines.spec import DataError
 from did_tf.common import processor
 from did_tf.programs.health.findings import GOOD, NOTE, WRONG, Finding
@@ -69,12 +69,12 @@ def _gpus():
         return Finding("GPU", NOTE, "hidden by CUDA_VISIBLE_DEVICES", "unset it, if that is not meant", facts)
     if not tf.sysconfig.get_build_info().get("is_cuda_build"):
         told = f"NVIDIA driver {driver}, but this TensorFlow is built for CPUs alone"
-        return Finding("GPU", WRONG, told, "pip install -e .[gpu] (on Windows: in WSL2)", facts)
+        return Finding("GPU", WRONG, told, f"{extras.install('gpu')} (on Windows: in WSL2)", facts)
     lacking = [library for library, package in LIBRARIES.items() if not _is_found(library, package)]
     facts["lacking"] = lacking
     if lacking:
         told = f"NVIDIA driver {driver}, but these libraries are missing: {', '.join(lacking)}"
-        return Finding("GPU", WRONG, told, "pip install -e .[gpu], which brings them", facts)
+        return Finding("GPU", WRONG, told, f"{extras.install('gpu')}, which brings them", facts)
     told = f"NVIDIA driver {driver}, and libraries are there, but TensorFlow sees no GPU"
     return Finding("GPU", WRONG, told, f"{_DRIVER_ADVICE}; TF_CPP_MIN_LOG_LEVEL=0 shows what TensorFlow says", facts)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from packaging.requirements import Requirement  # TensorFlow needs it, too
 
+from data_pipelines import extras
 from did_tf.programs.health.findings import ABSENT, GOOD, NOTE, WRONG, Finding
 
 PYTHON = (3, 10)
@@ -93,5 +94,5 @@ def _extra(name, package, purpose):
     facts = {"package": package, "version": found}
     if found:
         return Finding(f"extra {name}", GOOD, f"{package} {found}", facts=facts)
-    told = f"not installed (optional): {purpose}; `pip install -e .[{name}]` brings it"
+    told = f"not installed (optional): {purpose}; {extras.install(name)} brings it"
     return Finding(f"extra {name}", ABSENT, told, facts=facts)

@@ -10,7 +10,8 @@ from tensorflow import keras
 from data_pipelines.spec import DatasetSpec
 from did_tf import wiring
 from did_tf.common import visualize
-from did_tf.runs import checkpoints
+from did_tf.common.errors import ConfigError
+from did_tf.runs import checkpoints, folds
 from did_tf.runs.run_folder import RunFolder
 from did_tf.wiring import Config
 
@@ -18,8 +19,10 @@ from did_tf.wiring import Config
 def network(config: Config, run: RunFolder) -> tuple[keras.Model, DatasetSpec, str]:
     """(model, spec, what its weights are): a run's network, or one with random weights where it has none.
 
-    Raises `ConfigError` and `DataError` as `wiring.load_network` does.
+    Raises `ConfigError` and `DataError` as `wiring.load_network` does, the former for a cross-validation too.
     """
+    if folds.is_in(run.folder):
+        raise ConfigError(f"{run.folder} is a cross-validation, of several networks: pass one, {run.folder}/fold-1")
     if (run.best / "weights.npz").is_file() or checkpoints.saved_steps(run.checkpoints):
         model, spec, _ = wiring.load_network(config, run.folder)
         return model, spec, "trained weights"

@@ -1,5 +1,7 @@
 """Labels that other tools wrote, drawn: by each tool's rules, for whole images and windows."""
 
+from unittest.mock import Mock
+
 import annotation_files as tools
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from rasterio.warp import transform
 
 from data_pipelines import IGNORE, DataError, load
 from data_pipelines.identity import fingerprint, meaning
+from data_pipelines.own_data import shapes
 
 SIZE = (20, 30)
 CLASSES = ["car", "road"]
@@ -204,6 +207,16 @@ def test_geojson_lies_where_its_crs_says(rasters, tmp_path, crs, into):
     tools.geojson(tmp_path / "all.geojson", *features, crs=crs)
     expected = boxes((2, 2, 3, 12, 12), (0, 5, 6, 4, 4), (1, 20, 1, 3, 3), (1, 25, 10, 3, 3))
     np.testing.assert_array_equal(labels(rasters(labels="all.geojson"))["a"], expected)
+
+
+def test_corners_are_projected_once_for_all_windows_of_rasters(rasters, tmp_path, monkeypatch):
+    tools.geojson(tmp_path / "all.geojson", ({"kind": "car"}, "Polygon", [on_earth(square(2.2, 3.2, 12))]), crs=UTM)
+    counted = Mock(wraps=shapes.transform)
+    monkeypatch.setattr(shapes, "transform", counted)
+    folder = rasters(labels="all.geojson", classes={"car": "car"}, patch=10)
+    assert len(labels(folder)) == 6 and counted.call_count == 1
+    tools.geojson(tmp_path / "all.geojson", ({"kind": "car"}, "Polygon", [on_earth(square(1.2, 1.2, 3))]), crs=UTM)
+    assert sum(label.sum() for label in labels(folder).values()) == 9, "the file has changed"
 
 
 def test_a_file_for_each_raster(rasters, tmp_path):

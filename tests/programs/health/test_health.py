@@ -62,7 +62,7 @@ def test_extras_are_not_needed(monkeypatch):
 def test_an_extra_that_is_not_installed_says_what_it_is_for_and_how_to_get_it():
     """It is neither all right nor wrong."""
     found = software._extra("x", "none_such", "--y")
-    assert (found.state, found.told) == (ABSENT, "not installed (optional): --y; `pip install -e .[x]` brings it")
+    assert (found.state, found.told) == (ABSENT, "not installed (optional): --y; pip install -e '.[x]' brings it")
     assert findings.healthy([found])
     assert software._extra("x", "numpy", "--y").state == GOOD
 
