@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from data_pipelines.spec import DatasetSpec
+from did_tf.common.readout import readout_of
 from did_tf.inference import large, outputs
 from did_tf.inference.folder import Predictions
 from did_tf.inference.inputs import Input
@@ -104,7 +105,7 @@ class Task:
         pixels, mask = self.image.read()
         if "probabilities" in self.how.kinds:
             return pixels, mask, None, {}
-        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds)
+        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds, readout_of(self.how.spec))
         return pixels, mask, self._seen(pixels, mask, keep), measured
 
     def write(self, folder: Predictions, found: Any) -> None:
@@ -123,7 +124,8 @@ class Task:
         def tempered(rows, values):
             keep(rows, at_temperature(values, self.how.temperature))
 
-        return outputs.see(self.how.ways.make(self.way), pixels, mask, tempered, refine)
+        predictor, readout = self.how.ways.make(self.way), readout_of(self.how.spec)
+        return outputs.see(predictor, pixels, mask, tempered, refine, readout)
 
 
 class InRows(Task):

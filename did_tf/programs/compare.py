@@ -20,6 +20,7 @@ from did_tf import settings, wiring
 from did_tf.common import files, visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
+from did_tf.common.readout import readout_of
 from did_tf.common.text import listed
 from did_tf.inference import memory
 from did_tf.runs import manifest, selection
@@ -126,11 +127,11 @@ def _names(runs):
 
 
 def _compare(found, predictors, dataset, samples):
-    damage = Damage()
+    damage, readout = Damage(), readout_of(dataset.spec)
     for number, sample in enumerate(tqdm(samples, desc=FLAGS.split, unit="image", disable=not sys.stderr.isatty())):
         with damage.of(sample.name), about(sample.name):
             image, label = dataset.read(sample)
-            predictions = {name: predict(image)[MAIN].argmax(axis=-1) for name, predict in predictors.items()}
+            predictions = {name: readout.classes(predict(image)[MAIN]) for name, predict in predictors.items()}
             found.update(number, label, predictions)
     damage.tell(f"{FLAGS.split} can't be compared without: mend it, or take it out of the data")
 

@@ -138,7 +138,13 @@ def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) 
 
 
 def data_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What first differs of two `manifest.facts`, in words, empty where nothing does. Facts that `was` lacks don't."""
+    """What first differs of two `manifest.facts`, in words, empty where nothing does. Facts that `was` lacks don't.
+
+    But for regions, of which older versions knew nothing.
+    """
+    none: list[object] = []
+    if (old := was.get("regions", none)) != (value := now.get("regions", none)):
+        return f"regions are {value or 'none'!s:.60} and were {old or 'none'!s:.60}"
     for key, value in now.items():
         old = was.get(key, value)
         if key in _CONTENT or old == value:

@@ -17,7 +17,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.checkpoints import MODEL
 
-_TOLD = ("classes", "bands", "band_names")  # with what is done about them
+_TOLD = ("classes", "regions", "bands", "band_names")  # with what is done about them
 _OF_BANDS = ("mean", "std")
 
 
@@ -50,10 +50,10 @@ def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], fre
         )
     identity.check_network(file, network, own["network"], {*free, *training}, "train.init_options")
     state, left = checkpoints.model_state(model), ""
-    classes, were = own["data"]["classes"], found["data"].get("classes")
-    if were is not None and were != classes:
+    (names, regions), (were, had) = (_predicted(of["data"]) for of in (own, found))
+    if were and (were, had) != (names, regions):
         state = {name: v for name, v in state.items() if models.part(name[len(MODEL) :]) != "head"}
-        left = f", but for the head, which is new: its classes were {_some(were)} and are {_some(classes)}"
+        left = f", but for the head, which is new: its classes were {_some(were)} and are {_some(names)}"
     fitted = load_state(model, file, state, own)
     differences = identity.network_differences(network, own["network"], training)
     told = {*_TOLD, *(_OF_BANDS if fitted else ())}
@@ -113,6 +113,12 @@ def adapt_bands(kernel: np.ndarray, was: Sequence[str], now: Sequence[str]) -> n
 def and_differences(loaded: str, differences: Sequence[str]) -> str:
     """What was loaded, and how the settings that it was trained with differ."""
     return f"{loaded}, trained with other settings: {', '.join(differences)}" if differences else loaded
+
+
+def _predicted(data):
+    """([name of what each logit is of], [classes of each region]) of `manifest.facts`; nothing of what is not known."""
+    regions = data.get("regions", [])
+    return [name for name, _ in regions] or data.get("classes", []), [classes for _, classes in regions]
 
 
 def _bands(data):
