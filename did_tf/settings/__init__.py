@@ -87,9 +87,10 @@ def _check_loss_of_regions(loss, spec):
         )
     for key in ("class_weights", "class_balance"):
         if overlaps and loss[key]:
+            nothing = "()" if key == "class_weights" else "0"
             raise ConfigError(
-                f"loss.{key} is of classes, {' and '.join(overlaps)} of loss.terms is of regions, and {has}: leave one "
-                "of the two out"
+                f"loss.{key} is of classes, {' and '.join(overlaps)} of loss.terms is of regions, and {has}: set "
+                f"--config.loss.{key}={nothing}, or leave the terms of regions out"
             )
 
 

@@ -125,7 +125,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "told"), REFUSED)
 def test_losses_that_do_not_go_with_regions_are_refused(changes, told, data):
-    loss, spec = config("did_folders", data)["loss"], load("folders", data).spec
+    loss, spec = {**config("did_folders", data)["loss"], "class_balance": 0.0}, load("folders", data).spec
     with pytest.raises(ConfigError, match=told):
         settings.check_loss({**loss, **changes}, spec)
     settings.check_loss({**loss, "terms": {"focal": 1.0, "dice": 1.0}, "ohem_keep": 9}, spec)
@@ -149,7 +149,7 @@ def test_weights_of_other_regions_are_not_used(run, data, other, tmp_path):
 @pytest.mark.slow
 def test_it_is_trained_and_what_is_exported_paints_the_same(data, tmp_path, monkeypatch):
     """Two steps, with deep supervision, Dice and mining; then a SavedModel, which says what its logits are of."""
-    terms = {"loss.terms": {"cross_entropy": 1.0, "dice": 0.5}, "loss.ohem_keep": 200}
+    terms = {"loss.terms": {"cross_entropy": 1.0, "dice": 0.5}, "loss.ohem_keep": 200, "loss.class_balance": 0.0}
     chosen, folder = (
         config("did_folders", data, {**terms, "evaluate.protocols": ["whole"]}),
         RunFolder(tmp_path / "run"),
