@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import functools
 import sys
 from collections import Counter
 from pathlib import Path
@@ -65,7 +66,7 @@ def main() -> None:
     samples = dataset.samples(FLAGS.split)[: FLAGS.limit]
     networks = _networks(names, runs, configs, memory.sizes_of(dataset, samples))
     found = Comparison(list(networks), dataset.spec, FLAGS.pictures, dataset.together(samples))
-    _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
+    _compare(found, {name: labelled for name, (labelled, _) in networks.items()}, dataset, samples)
     ways = comparison.protocols({name: fact["protocol"] for name, (_, fact) in networks.items()})
     text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {ways}\n{found.table()}"
     different, labelled = found.differing
@@ -107,14 +108,20 @@ def _check_same_data(runs, configs):
 
 
 def _networks(names, runs, configs, sizes):
-    """{name: (predictor of "main" alone, facts of the weights)} of each run."""
+    """{name: (function from an image to its classes, facts of the weights)} of each run, which may have own regions."""
     found = {}
     for name, run, config in zip(names, runs, configs):
         model, spec, weights = wiring.load_network(config, run.folder)
         fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN])
         way = fitting.all(sizes)
-        found[name] = fitting.make(way), {"weights": weights.recorded(run.folder), "protocol": way}
+        label = functools.partial(_labelled, fitting.make(way), readout_of(spec))
+        found[name] = label, {"weights": weights.recorded(run.folder), "protocol": way}
     return found
+
+
+def _labelled(predictor, readout, image):
+    """Numbers of the classes, [H, W]."""
+    return readout.classes(predictor(image)[MAIN])
 
 
 def _names(runs):
@@ -126,13 +133,12 @@ def _names(runs):
     return names
 
 
-def _compare(found, predictors, dataset, samples):
-    damage, readout = Damage(), readout_of(dataset.spec)
+def _compare(found, networks, dataset, samples):
+    damage = Damage()
     for number, sample in enumerate(tqdm(samples, desc=FLAGS.split, unit="image", disable=not sys.stderr.isatty())):
         with damage.of(sample.name), about(sample.name):
             image, label = dataset.read(sample)
-            predictions = {name: readout.classes(predict(image)[MAIN]) for name, predict in predictors.items()}
-            found.update(number, label, predictions)
+            found.update(number, label, {name: labelled(image) for name, labelled in networks.items()})
     damage.tell(f"{FLAGS.split} can't be compared without: mend it, or take it out of the data")
 
 
