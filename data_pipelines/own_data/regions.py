@@ -27,7 +27,7 @@ def read_regions(given: Any, names: Sequence[str]) -> tuple[tuple[str, tuple[int
     outside = [name for number, name in enumerate(names) if not any(number in part for part in found.values())]
     if len(outside) > 1:
         raise DataError(
-            f"regions leave out {_listed(outside)}: of classes in no region there can be one, to paint over"
+            f"regions leave out {_listed(outside):.200}: of classes in no region there can be one, to paint over"
         )
     for name, own in zip(found, own_classes([*found.values()])):
         if not own:
@@ -37,7 +37,7 @@ def read_regions(given: Any, names: Sequence[str]) -> tuple[tuple[str, tuple[int
         if len(own) > 1:
             alike = _listed(names[number] for number in sorted(own))
             raise DataError(
-                f"regions.{name}: no later region tells {alike} apart; add one of all of these but one, after {name}"
+                f"regions.{name}: no later region tells {alike:.200} apart; add one of all but one after {name}"
             )
     return tuple(found.items())
 
@@ -47,10 +47,10 @@ def _numbers(part, key, names):
     given = [values.text(name, key) for name in values.entries(part, key)]
     if not given:
         raise DataError(f"{key} is empty: list its classes, or leave it out")
-    values.refuse_repeats(given, key)
     for name in given:
         if name not in names:
             raise DataError(f"{key} names {name!r}, which is no class{values.nearest(name, names)}")
+    values.refuse_repeats(given, key)
     return tuple(map(names.index, given))
 
 

@@ -24,7 +24,7 @@ _OF_BANDS = ("mean", "std")
 def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], free: Collection[str] = ()) -> str:
     """Loads all weights of `model` from an earlier run, as far as their data are the same.
 
-    The head stays as it is where classes, or their order, are others. Where bands are others, see `adapt_bands`.
+    The head stays as it is where classes or regions, or their order, are others. Of other bands see `adapt_bands`.
 
     Args:
       model: any network.
@@ -50,10 +50,14 @@ def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], fre
         )
     identity.check_network(file, network, own["network"], {*free, *training}, "train.init_options")
     state, left = checkpoints.model_state(model), ""
-    (names, regions), (were, had) = (_predicted(of["data"]) for of in (own, found))
-    if were and (were, had) != (names, regions):
+    classes, were = own["data"]["classes"], found["data"].get("classes")
+    regions, had = (of["data"].get("regions", []) for of in (own, found))
+    if were is not None and (were, had) != (classes, regions):
         state = {name: v for name, v in state.items() if models.part(name[len(MODEL) :]) != "head"}
-        left = f", but for the head, which is new: its classes were {_some(were)} and are {_some(names)}"
+        others = (
+            f"its classes were {_some(were)} and are {_some(classes)}" if were != classes else "its regions are others"
+        )
+        left = f", but for the head, which is new: {others}"
     fitted = load_state(model, file, state, own)
     differences = identity.network_differences(network, own["network"], training)
     told = {*_TOLD, *(_OF_BANDS if fitted else ())}
@@ -113,12 +117,6 @@ def adapt_bands(kernel: np.ndarray, was: Sequence[str], now: Sequence[str]) -> n
 def and_differences(loaded: str, differences: Sequence[str]) -> str:
     """What was loaded, and how the settings that it was trained with differ."""
     return f"{loaded}, trained with other settings: {', '.join(differences)}" if differences else loaded
-
-
-def _predicted(data):
-    """([name of what each logit is of], [classes of each region]) of `manifest.facts`; nothing of what is not known."""
-    regions = data.get("regions", [])
-    return [name for name, _ in regions] or data.get("classes", []), [classes for _, classes in regions]
 
 
 def _bands(data):
