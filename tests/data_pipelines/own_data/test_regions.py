@@ -10,7 +10,7 @@ NESTED = {"wet": ["water", "metal"], "metal": ["metal"]}
 
 
 def test_regions_are_sets_of_classes_in_the_order_of_the_map(tmp_path):
-    edit(describe(tmp_path, 4), regions=NESTED)
+    make_five_bands(tmp_path, count=4, size=(16, 16), regions=NESTED)
     spec = spec_of("folders", tmp_path)
     assert spec.regions == (("wet", (1, 2)), ("metal", (2,))) and spec.painting == (0, 1, 2)
     assert spec.classes == ("ground", "water", "metal") and spec.logits == ("wet", "metal")
