@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +67,9 @@ class DatasetSpec:
       masks_overlap: where masks of several classes overlap, whether the last of these counts; else they are refused.
       shapes: (name in files of annotations, class or `IGNORE`) where labels are such files, and not images.
       label_property: by which property of a shape it has its name, in files that have several.
+      regions: (name, its classes) of each set of classes that is learnt by itself, in the order in which they are
+        painted: a pixel has the class of the last that it is in. Empty: classes are learnt, of which each pixel has
+        one.
 
     Raises:
       ValueError: two of these contradict each other, or `task` or `dtype` is unknown.
@@ -94,6 +97,7 @@ class DatasetSpec:
     masks_overlap: bool = False
     shapes: tuple[tuple[str, int], ...] = ()
     label_property: str = ""
+    regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -118,10 +122,39 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: unknown nodata_rule {self.nodata_rule!r} or tags {self.nodata_tags!r}")
         if len(self.band_names) not in (0, len(self.mean)):
             raise ValueError(f"{self.name}: {len(self.mean)} bands but {len(self.band_names)} band names")
+        apart, known = [len(own) == 1 for own in self._own], {*range(len(self.classes))}
+        if self.regions and not (all(apart) and {*self._outside, *self._inside} == known and len(self._outside) < 2):
+            raise ValueError(f"{self.name}: the regions don't tell which class a pixel has")
 
     @property
     def _further(self):
         return [value for value, _ in self.aliases]
+
+    @property
+    def _own(self):
+        return own_classes([classes for _, classes in self.regions])
+
+    @property
+    def _inside(self):
+        return {number for _, classes in self.regions for number in classes}
+
+    @property
+    def _outside(self):
+        return sorted({*range(self.num_classes)} - self._inside)
+
+    @property
+    def logits(self) -> tuple[str, ...]:
+        """Names of what a network has a logit of: the regions, or the classes where there are none."""
+        return tuple(name for name, _ in self.regions) or self.classes
+
+    @property
+    def painting(self) -> tuple[int, ...]:
+        """The class beneath all regions, then that which each of them paints, in their order.
+
+        Beneath is the class that no region has; or that of the first region, where each class is in one.
+        """
+        painted = tuple(number for own in self._own for number in own)
+        return (*(self._outside or painted[:1]), *painted)
 
     @property
     def output_ids(self) -> tuple[int, ...]:
@@ -163,6 +196,16 @@ class DatasetSpec:
     def largest(self) -> float:
         """Largest pixel value that there can be, infinite for float32."""
         return np.iinfo(self.dtype).max if self.dtype != "float32" else np.inf
+
+
+def own_classes(regions: Sequence[Iterable[int]]) -> list[set[int]]:
+    """Of sets of classes, in the order in which they are painted: those of each that no later one has."""
+    later: set[int] = set()
+    own = []
+    for classes in reversed(regions):
+        own.append({*classes} - later)
+        later.update(classes)
+    return own[::-1]
 
 
 class Window(NamedTuple):

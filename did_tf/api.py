@@ -22,6 +22,7 @@ from data_pipelines.spec import DataError, DatasetSpec
 from did_tf import models, settings, wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError, about, nearest
+from did_tf.common.readout import readout_of
 from did_tf.inference import inputs, outputs
 from did_tf.inference.engines import Engine
 from did_tf.inference.exported import Exported
@@ -67,7 +68,7 @@ class Model:
 
         Returns:
           [H, W], `ids` and `void_id`, uint8 or uint16, as `did_tf predict` writes them to NAME_label; or float32
-          [H, W, C], NaN where there is no data.
+          [H, W, C], NaN where there is no data; of data with regions [H, W, R], in the order of dataset.yaml.
 
         Raises:
           DataError: the image is no such array, has values that are not finite, or doesn't fit into memory.
@@ -76,7 +77,7 @@ class Model:
         pixels, mask = self.measured(image)
         if not probabilities:
             return outputs.own_ids(self.see(pixels, mask), self._spec)
-        kept = np.empty((*pixels.shape[:2], len(self.classes)), np.float32)
+        kept = np.empty((*pixels.shape[:2], len(self._spec.logits)), np.float32)
         self.see(pixels, mask, kept.__setitem__)
         return kept
 
@@ -128,7 +129,8 @@ class Model:
         how = self._labelling(("label",))
         way = how.ways.each({name: size})[name]
         how.ways.check(way, name, size)
-        return outputs.see(how.ways.make(way), pixels, mask, keep and how.tempered(keep))[MAIN]
+        predictor, tempered = how.ways.make(way), keep and how.tempered(keep)
+        return outputs.see(predictor, pixels, mask, tempered, readout=readout_of(self._spec))[MAIN]
 
     def measured(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(image with the mean where there is no data, [H, W] bool where it is void, or None), as files are read.
@@ -181,7 +183,8 @@ class OfRun(Model):
         precision = self._engine.precision_of_model
         self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
-        self._predictor = wiring.make_predictor(config, self._network, protocol)  # an unknown one is refused now
+        # An unknown protocol is refused now.
+        self._predictor = wiring.make_predictor(config, self._network, protocol, readout=readout_of(spec))
         self._temperature = wiring.temperature_of(config, run, protocol, self._weights) if calibrated else None
         self._made, self._lock = functools.cache(self._make), threading.Lock()
 

@@ -13,5 +13,5 @@ def pretend_openvino(monkeypatch):
     monkeypatch.setattr(
         engines,
         "OpenVino",
-        lambda model, outputs, precision, streams, probabilities: Engine()._tensorflow(model, outputs, probabilities),
+        lambda model, outputs, precision, streams, *values: Engine()._tensorflow(model, outputs, *values),
     )

@@ -13,6 +13,7 @@
     labels_hold: ids                  # or colours, those of the palette; or masks, one per class; or shapes: files of
                                       # labelme, COCO, GeoJSON, VIA, CVAT; labels may then be one file
     label_property: kind              # by which shapes of GeoJSON and VIA are called
+    regions: {works: [road, car], car: [car]}  # sets of classes that are learnt each by itself, see `regions`
     classes: [road, car]              # ids 0, 1, ...; or others {7: road, 8: road, 26: car}; of masks {FOLDER: car},
                                       # of shapes {NAME: car}
     palette: {road: [128, 64, 128]}   # classes without get a colour
@@ -47,6 +48,7 @@ from data_pipelines.own_data import values
 from data_pipelines.own_data.classes import KEYS, read_classes
 from data_pipelines.own_data.parsing import parse
 from data_pipelines.own_data.parts import Part
+from data_pipelines.own_data.regions import read_regions
 from data_pipelines.spec import COLOURS, DTYPES, NODATA_RULES, NODATA_TAGS, DataError
 
 NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
@@ -64,7 +66,7 @@ class Description:
       labels: folder of the labels, or the file of annotations of all images.
       label_suffix, label_prefix: what ends and begins their names.
       classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
-        nodata, nodata_rule, nodata_tags, shapes, label_property: as of a `DatasetSpec`.
+        nodata, nodata_rule, nodata_tags, shapes, label_property, regions: as of a `DatasetSpec`.
       masks: (folder below `labels`, or with a star for the name, class) of each, where every class has own masks.
       splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
       group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
@@ -90,6 +92,7 @@ class Description:
     masks: tuple[tuple[str, int], ...]
     shapes: tuple[tuple[str, int], ...]
     label_property: str
+    regions: tuple[tuple[str, tuple[int, ...]], ...]
     nodata: float | None
     nodata_rule: str
     nodata_tags: str
@@ -139,7 +142,7 @@ def read_description(folder: str | Path) -> Description:
 
 def _checked(path, content):
     known = {"images", "labels", "image_suffix", "label_suffix", "image_prefix", "label_prefix", "extras", "bands"}
-    known |= {"dtype", "nodata", "nodata_rule", "nodata_tags", "splits", "group", "patch", "overlap", *KEYS}
+    known |= {"dtype", "nodata", "nodata_rule", "nodata_tags", "splits", "group", "patch", "overlap", "regions", *KEYS}
     values.check_keys(content, known, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
@@ -152,13 +155,15 @@ def _checked(path, content):
     extras = values.entries(content.get("extras", []), "extras")
     parts = (image, *(_extra(here, entry, f"extras[{number}]") for number, entry in enumerate(extras)))
     values.refuse_repeats([name for part in parts for name in part.bands], "bands")
+    labels = read_classes(content)
     return Description(
         path=path,
         parts=parts,
         labels=here / values.text(content["labels"], "labels"),
         label_suffix=values.affix(content.get("label_suffix", ""), "label_suffix"),
         label_prefix=values.affix(content.get("label_prefix", ""), "label_prefix"),
-        **read_classes(content),
+        **labels,
+        regions=read_regions(content["regions"], labels["classes"]) if "regions" in content else (),
         nodata=values.nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
         nodata_rule=values.choice(content.get("nodata_rule", NODATA_RULES[0]), NODATA_RULES, "nodata_rule"),
         nodata_tags=values.choice(content.get("nodata_tags", NODATA_TAGS[0]), NODATA_TAGS, "nodata_tags"),

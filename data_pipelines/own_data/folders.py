@@ -225,6 +225,7 @@ def _spec(description, statistics, counts):
         masks_overlap=description.masks_overlap,
         shapes=description.shapes,
         label_property=description.label_property,
+        regions=description.regions,
         dtype=description.dtype,
         band_names=description.bands,
         nodata=description.nodata,

@@ -101,14 +101,25 @@ def _input(network: Network, form: Format) -> Iterator[str]:
 
 def _output(network: Network, form: Format) -> Iterator[str]:
     places = "[N, height, width" if network.segments else "[N"
-    kind = "uint8" if network.spec.num_classes <= 256 else "int32"
+    spec = network.spec
+    kind = "uint8" if spec.num_classes <= 256 else "int32"
     yield f"- `classes`: {kind} {places}], numbers of the table above; 255 where there is no data."
-    yield f"- `probabilities`: float32 {places}, {network.spec.num_classes}]; they add up to 1, or are 0 where there is"
+    told = f"of {', '.join(spec.logits)}, each by itself" if spec.regions else "they add up to 1"
+    yield f"- `probabilities`: float32 {places}, {len(spec.logits)}]; {told}, or are 0 where there is"
     yield "  no data."
+    if spec.regions:
+        yield "- A pixel's class is that of the last region whose probability is above 0.5:"
+        yield f"  {_painted(spec)}."
     if network.temperature != 1:
         yield f"- Logits are divided by {network.temperature:.4g} for probabilities: a temperature that was fitted on"
         yield "  validation images, so that the network is as sure as it is often right. Classes are the same without."
     yield f"- Run by {form.runtime} alone."
+
+
+def _painted(spec):
+    """What each region paints, in their order, and what is beneath them."""
+    beneath, *painted = (spec.classes[number] for number in spec.painting)
+    return ", ".join(f"{name} -> {own}" for name, own in zip(("none", *spec.logits), (beneath, *painted)))
 
 
 def _scores(form, result, gate, run, split):

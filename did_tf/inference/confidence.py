@@ -1,9 +1,14 @@
-"""How sure a network is of each pixel: measures of its probabilities, for one strip of rows or a whole image."""
+"""How sure a network is of each pixel: measures of its probabilities, for one strip of rows or a whole image.
+
+Of data with regions (see `Readout`) they are of the region that it is least sure of: whether a pixel is in it or not.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.special import entr
+
+from did_tf.common.readout import CLASSES, Readout
 
 
 def confidence(probabilities: np.ndarray) -> np.ndarray:
@@ -26,6 +31,14 @@ def margin(probabilities: np.ndarray) -> np.ndarray:
         return probabilities[..., 0].copy()
     second, first = np.moveaxis(np.partition(probabilities, -2, axis=-1)[..., -2:], -1, 0)
     return first - second
+
+
+def sureness(name: str, probabilities: np.ndarray, readout: Readout = CLASSES) -> np.ndarray:
+    """One of `MEASURES` of probabilities [..., L] float32, as logits were read: [...] float32."""
+    if not readout.regions:
+        return MEASURES[name](probabilities)
+    of_regions = MEASURES[name](np.stack([probabilities, 1 - probabilities], axis=-1))
+    return of_regions.max(axis=-1) if name == "entropy" else of_regions.min(axis=-1)
 
 
 MEASURES = {"confidence": confidence, "entropy": entropy, "margin": margin}

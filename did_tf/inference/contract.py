@@ -13,6 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from data_pipelines.spec import IGNORE, NODATA_RULES, DatasetSpec
 from did_tf import models
+from did_tf.common.readout import Readout, readout_of
 from did_tf.inference.frozen import folded
 from did_tf.models.layers import Normalize
 from did_tf.scoring.evaluation import MAIN
@@ -22,7 +23,7 @@ SIGNATURE = "serving_default"
 OUTPUTS = ("classes", "probabilities")
 """What it gives."""
 Logits = Callable[[tf.Tensor], tf.Tensor]
-"""[N, H, W, bands] float32 -> [N, H, W, num_classes], or of a network that classifies images [N, num_classes]."""
+"""[N, H, W, bands] float32 -> [N, H, W, L], or of a network that classifies images [N, L]; see `Readout`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Network:
         """Whether it has a class for each pixel, not one for the image."""
         return models.task(self.model) == "segmentation"
 
+    @property
+    def readout(self) -> Readout:
+        """How its logits are read."""
+        return readout_of(self.spec)
+
     def of(self, model: keras.Model) -> Network:
         """The same with another `model`."""
         return dataclasses.replace(self, model=model)
@@ -60,6 +66,7 @@ class Network:
         spec = self.spec
         nodata = "nan" if spec.nodata is not None and np.isnan(spec.nodata) else spec.nodata  # JSON has no NaN
         told = {key: getattr(spec, key) for key in keys}
+        told |= {"regions": spec.regions} if spec.regions else {}
         told |= {"ids": spec.output_ids, "void_id": spec.void_id, "void_class": IGNORE, "nodata": nodata}
         return {**told, "identity": self.identity}
 
@@ -70,7 +77,7 @@ class Network:
           logits: of the network; None for those of `model`, with its variables.
           dtype: of the image; that of the data where nothing else is said.
         """
-        spec, forward = self.spec, logits or self._logits
+        spec, forward, readout = self.spec, logits or self._logits, self.readout
         ids = tf.uint8 if spec.num_classes <= 256 else tf.int32
         taken = tf.TensorSpec((None, None, None, spec.bands), dtype or spec.dtype, name="image")
 
@@ -79,7 +86,7 @@ class Network:
             size, (pixels, void) = tf.shape(image), without_holes(tf.cast(image, tf.float32), spec)
             values = forward(self.with_margin(pixels))
             values = values[:, : size[1], : size[2]] if self.segments else values
-            classes, probabilities = tf.argmax(values, -1, tf.int32), tf.nn.softmax(self.tempered(values))
+            classes, probabilities = readout.classes_of(values), readout.probabilities(self.tempered(values))
             if void is not None and self.segments:
                 classes = tf.where(tf.reduce_any(void, -1), IGNORE, classes)
                 probabilities = tf.where(void, 0.0, probabilities)

@@ -129,8 +129,12 @@ def make(spec: DatasetSpec, settings: dict[str, Any]) -> CRF:
     """The CRF for the data of `spec` by the settings `crf`.
 
     Raises:
-      ConfigError: the package is missing, both weights are 0, or there are more bands than are compared.
+      ConfigError: the package is missing, both weights are 0, there are more bands than are compared, or regions.
     """
+    if spec.regions:
+        raise ConfigError(
+            f"{spec.name} has regions in its dataset.yaml, and a CRF is of classes that exclude each other: no --crf"
+        )
     if not settings["appearance_weight"] and not settings["smoothness_weight"]:
         raise ConfigError("crf.appearance_weight and crf.smoothness_weight are both 0: there is nothing to refine by")
     if settings["appearance_weight"] and spec.bands > MOST_BANDS:

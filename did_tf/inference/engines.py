@@ -17,6 +17,7 @@ from data_pipelines import extras
 from data_pipelines.memory import cores, free_memory
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import CLASSES, Readout
 from did_tf.inference import open_vino
 from did_tf.inference.frozen import Forward, freeze
 from did_tf.inference.memory import ROUGH
@@ -63,29 +64,32 @@ class Engine:
         """The precision in which the Keras model is to be made: OpenVINO chooses by itself, of a network in float32."""
         return "float32" if self.name == "openvino" else self.precision
 
-    def forward(self, model: keras.Model, outputs: Sequence[str], probabilities: bool = True) -> Forward:
+    def forward(
+        self, model: keras.Model, outputs: Sequence[str], probabilities: bool = True, readout: Readout = CLASSES
+    ) -> Forward:
         """The network with the weights that it has at this moment. Without `copies` they must not change later.
 
         Args:
           model: in `precision_of_model`.
           outputs: that are wanted.
           probabilities: whether values are these, or else logits.
+          readout: how logits become probabilities.
 
         Raises:
           ConfigError: OpenVINO can't compute it so, and was asked for.
         """
-        forward = self._alone(model, outputs, probabilities)
+        forward = self._alone(model, outputs, probabilities, readout)
         return Together(forward, self.together) if self.together > 1 else forward
 
-    def _alone(self, model, outputs, probabilities):
-        of_tensorflow = functools.partial(self._tensorflow, model, outputs, probabilities)
+    def _alone(self, model, outputs, probabilities, readout):
+        of_tensorflow = functools.partial(self._tensorflow, model, outputs, probabilities, readout)
         if self.name != "openvino":
             return of_tensorflow()
-        of_openvino = functools.partial(OpenVino, model, outputs, self.precision, self.streams, probabilities)
+        of_openvino = functools.partial(OpenVino, model, outputs, self.precision, self.streams, probabilities, readout)
         return Either(of_openvino, of_tensorflow, self._used) if self.auto else of_openvino()
 
-    def _tensorflow(self, model, outputs, probabilities):
-        finish = tf.nn.softmax if probabilities else tf.identity
+    def _tensorflow(self, model, outputs, probabilities, readout):
+        finish = readout.probabilities if probabilities else tf.identity
         # oneDNN gains by constants; TensorFlow leaves it off on such processors unless it is asked.
         may_have_onednn = not processor.is_avx2_alone() or processor.onednn_is_asked_for()
         frozen = freeze(model, outputs, finish, constant=self.copies or may_have_onednn)

@@ -61,7 +61,8 @@ def export(
 
     Its signature "serving_default" takes `image`, [N, H, W, bands] of the data set's dtype and any N, H and W, and
     returns `classes`, uint8 [N, H, W] (int32 where there are more than 256), and `probabilities`, float32 [N, H, W,
-    num_classes]; of a network that classifies images [N] and [N, num_classes]. `spec.nodata` is treated as in training:
+    num_classes]; of a network that classifies images [N] and [N, num_classes]. Of data with regions probabilities are
+    of these, see `Readout`, and they are in assets/dataset.json. `spec.nodata` is treated as in training:
     where it makes a pixel void, the class is 255 and all probabilities are 0. Of images of 8 bits and one or three
     bands, "encoded" takes `image_bytes`, [N] PNG or JPEG files of one size, and returns the same. assets/dataset.json
     holds the data set's name, classes, palette, and of each class its id in label files, and that of void; what an

@@ -93,4 +93,5 @@ def _spec_of(told: dict[str, Any]) -> DatasetSpec:
         band_names=tuple(told["band_names"]),
         nodata=None if told["nodata"] is None else float(told["nodata"]),
         nodata_rule=told["nodata_rule"],
+        regions=tuple((name, tuple(classes)) for name, classes in told.get("regions", ())),
     )

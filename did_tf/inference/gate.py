@@ -28,7 +28,7 @@ POINTS = 0.005
 """Of mIoU, or of accuracy where images are classified, in another precision."""
 
 Probabilities = Callable[[np.ndarray], np.ndarray]
-"""Images [N, H, W, bands] of the data's dtype -> [N, H, W, num_classes], or [N, num_classes] of a classifier."""
+"""Images [N, H, W, bands] of the data's dtype -> [N, H, W, L], or [N, L] of a classifier; see `Readout`."""
 Score = Callable[[Probabilities], float]
 """A fraction that says how good probabilities are; NaN where nothing says it."""
 
@@ -147,10 +147,10 @@ class Gate:
         if self.network.spec.nodata is not None:  # of void pixels, which the images were read without, some by chance
             measured = classes != IGNORE
             classes, probabilities, expected = classes[measured], probabilities[measured], expected[measured]
-        chosen = np.take_along_axis(expected, classes[..., None].astype(int), -1)[..., 0]
+        readout = self.network.readout
         # Another class is right only where it is as probable.
-        found = np.abs(probabilities - expected).max(initial=0), (expected.max(-1) - chosen).max(initial=0)
-        return tuple(map(float, found)), float(np.mean(expected.argmax(-1) != classes)) if classes.size else 0.0
+        found = np.abs(probabilities - expected).max(initial=0), readout.lead(expected, classes).max(initial=0)
+        return tuple(map(float, found)), float(np.mean(readout.classes(expected) != classes)) if classes.size else 0.0
 
 
 def views(images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -189,11 +189,11 @@ def full_float32() -> Iterator[None]:
 def _probabilities(network: Network) -> Probabilities:
     """The checkpoint's own."""
     if network.segments:
-        predictor = Predictor(network.model, outputs=[MAIN])
+        predictor = Predictor(network.model, outputs=[MAIN], readout=network.readout)
         return lambda batch: np.stack([at_temperature(predictor(x)[MAIN], network.temperature) for x in batch])
 
     def classify(batch: np.ndarray) -> np.ndarray:
         pixels = network.with_margin(tf.cast(batch, tf.float32))
-        return tf.nn.softmax(network.tempered(network.model(pixels, training=False)[MAIN])).numpy()
+        return network.readout.probabilities(network.tempered(network.model(pixels, training=False)[MAIN])).numpy()
 
     return classify

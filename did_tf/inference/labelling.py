@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from data_pipelines.spec import DatasetSpec
+from did_tf.common.readout import readout_of
 from did_tf.inference import large, outputs
 from did_tf.inference.folder import Predictions
 from did_tf.inference.inputs import Input
@@ -108,7 +109,7 @@ class Task:
         pixels, mask = self.image.read()
         if "probabilities" in self.how.kinds:
             return pixels, mask, None, {}
-        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds)
+        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds, readout_of(self.how.spec))
         return pixels, mask, self._seen(pixels, mask, keep), measured
 
     def write(self, folder: Predictions, found: Any) -> None:
@@ -123,7 +124,8 @@ class Task:
 
     def _seen(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip) -> dict[str, np.ndarray]:
         refine = self.how.refiner.strips(pixels, mask) if self.how.refiner else None
-        return outputs.see(self.how.ways.make(self.way), pixels, mask, self.how.tempered(keep), refine)
+        predictor, readout = self.how.ways.make(self.way), readout_of(self.how.spec)
+        return outputs.see(predictor, pixels, mask, self.how.tempered(keep), refine, readout)
 
 
 class InRows(Task):

@@ -18,8 +18,9 @@ from data_pipelines.memory import free_memory
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
+from did_tf.common.readout import readout_of
 from did_tf.inference import outputs
-from did_tf.inference.confidence import MEASURES
+from did_tf.inference.confidence import MEASURES, sureness
 from did_tf.inference.folder import Predictions
 from did_tf.inference.inputs import Input
 from did_tf.inference.memory import IN_TILES, Need, Size
@@ -158,7 +159,7 @@ class _Unfinished:
 
     Attributes:
       done: how many rows are known.
-      found: {"main" or a measure: array [H, W], "probabilities": [H, W, classes]}.
+      found: {"main" or a measure: array [H, W], "probabilities": [H, W, L]}.
     """
 
     def __init__(
@@ -172,11 +173,11 @@ class _Unfinished:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             known = {}
-        self._saved, size = time.monotonic(), shape[:2]
+        self._saved, self._readout, size = time.monotonic(), readout_of(spec), shape[:2]
         self.found: dict[str, RowsFile] = {MAIN: RowsFile(folder / MAIN, size, np.uint8)}
         self.found.update({name: RowsFile(folder / name, size, np.float32) for name in measures})
         if _PROBABILITIES in kinds:
-            self.found[_PROBABILITIES] = RowsFile(folder / _PROBABILITIES, (*size, spec.num_classes), np.float32)
+            self.found[_PROBABILITIES] = RowsFile(folder / _PROBABILITIES, (*size, len(spec.logits)), np.float32)
         rows = known.get("rows")
         there = type(rows) is int and 0 <= rows <= min(array.rows() for array in self.found.values())
         self.done = rows if there else 0  # of a file that was cut off, what is lacking would be read as zeros
@@ -191,11 +192,14 @@ class _Unfinished:
 
     def put(self, rows: slice, values: np.ndarray, void: np.ndarray | None, temperature: float = 1.0) -> None:
         """Keeps rows that follow those that are done: their probabilities, and [rows, W] where there is no data."""
-        classes, values = values.argmax(axis=-1).astype(np.uint8), at_temperature(values, temperature)
+        classes, values = self._readout.classes(values).astype(np.uint8), at_temperature(values, temperature)
         if void is not None:
             classes[void], values = IGNORE, np.where(void[..., None], np.float32(np.nan), values)
         for name, array in self.found.items():
-            array[rows] = classes if name == MAIN else values if name == _PROBABILITIES else MEASURES[name](values)
+            if name in MEASURES:
+                array[rows] = sureness(name, values, self._readout)
+            else:
+                array[rows] = classes if name == MAIN else values
         self.done = rows.stop
         if time.monotonic() - self._saved > SAVE_EVERY:
             self._save()

@@ -21,6 +21,7 @@ from tensorflow import keras
 from data_pipelines import extras
 from data_pipelines.memory import cores
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import CLASSES, HALF, ZERO, Readout
 from did_tf.inference.frozen import freeze
 
 TOLERANCES = {"float32": (1e-3, 1e-2), "bfloat16": (0.05, None)}
@@ -44,6 +45,7 @@ class OpenVino:
       precision: one of `PRECISIONS`.
       streams: how many calls are to go side by side.
       probabilities: whether values are these, or else logits.
+      readout: how logits are read.
 
     Raises:
       ConfigError: the package is missing; a call: the first image differs by more than `TOLERANCES`.
@@ -52,10 +54,17 @@ class OpenVino:
     PRECISIONS = tuple(_HINTS)
 
     def __init__(
-        self, model: keras.Model, outputs: Sequence[str], precision: str, streams: int, probabilities: bool = True
+        self,
+        model: keras.Model,
+        outputs: Sequence[str],
+        precision: str,
+        streams: int,
+        probabilities: bool = True,
+        readout: Readout = CLASSES,
     ) -> None:
         self.outputs, self.precision, self.probabilities = tuple(outputs), precision, probabilities
-        frozen = freeze(model, outputs, tf.nn.softmax if probabilities else tf.identity)
+        self._readout = readout
+        frozen = freeze(model, outputs, readout.probabilities if probabilities else tf.identity)
         self._compiled = _compiled(frozen.graph.as_graph_def(), precision, streams)
         self._ports = [self._compiled.output(tensor.name) for tensor in frozen.outputs]
         self._idle: deque[Any] = deque()
@@ -84,7 +93,7 @@ class OpenVino:
             expected = [np.asarray(values) for values in self._reference(tf.constant(image))]
         if not all(np.isfinite(values).all() for values in expected):
             return  # which whoever asked is told
-        labels, logits = differences(expected, self._run(image), self.probabilities)
+        labels, logits = differences(expected, self._run(image), self.probabilities, self._readout)
         most_labels, most_logits = TOLERANCES[self.precision]
         told = f"labels differ in {100 * labels:.2g} % of the pixels, logits by {logits:.2g} at most"
         if not (labels <= most_labels and (most_logits is None or logits <= most_logits)):
@@ -97,16 +106,15 @@ class OpenVino:
 
 
 def differences(
-    expected: Sequence[np.ndarray], found: Sequence[np.ndarray], probabilities: bool
+    expected: Sequence[np.ndarray], found: Sequence[np.ndarray], probabilities: bool, readout: Readout = CLASSES
 ) -> tuple[float, float]:
     """(part of the labels that differ, the largest difference of logits) of pairs of values [..., classes].
 
     Logits of probabilities are their logarithms. NaN where `found` has it.
     """
-    labels = logits = 0.0
+    labels, logits, half = 0.0, 0.0, HALF if probabilities else ZERO
     for right, other in zip(expected, found):
-        chosen = np.take_along_axis(right, other.argmax(-1)[..., None], -1)[..., 0]
-        labels = max(labels, float(np.mean(right.max(-1) - chosen > TIE)))
+        labels = max(labels, float(np.mean(readout.lead(right, readout.classes(other, half), half) > TIE)))
         if probabilities:
             right, other = (np.log(np.maximum(values, _LEAST)) for values in (right, other))
         logits = float(np.maximum(logits, np.abs(right - other).max()))  # np.maximum keeps NaN

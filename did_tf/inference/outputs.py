@@ -17,8 +17,9 @@ from rasterio.errors import RasterioError, RasterioIOError
 from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common import visualize
+from did_tf.common.readout import CLASSES, Readout, readout_of
 from did_tf.inference import areas, polygons, strips
-from did_tf.inference.confidence import MEASURES
+from did_tf.inference.confidence import MEASURES, sureness
 from did_tf.inference.refining import RefinedStrips
 from did_tf.inference.rows import Rows
 from did_tf.scoring.evaluation import MAIN, PANEL, REFINED, coarse_to_fine
@@ -42,7 +43,7 @@ class Seeing(Protocol):
 
 
 Strip = Callable[[slice, np.ndarray], None]
-"""Takes rows of an image and their probabilities [rows, W, num_classes] float32."""
+"""Takes rows of an image and their probabilities [rows, W, L] float32, of classes or regions."""
 
 
 def see(
@@ -51,8 +52,9 @@ def see(
     mask: np.ndarray | None,
     keep: Strip | None = None,
     refine: RefinedStrips | None = None,
+    readout: Readout = CLASSES,
 ) -> dict[str, np.ndarray]:
-    """The most probable class of every pixel, without ever holding all probabilities where there are tiles.
+    """The class of every pixel, as `readout` says, without ever holding all probabilities where there are tiles.
 
     Args:
       predictor: of the network.
@@ -60,6 +62,7 @@ def see(
       mask: [H, W] bool, where the image has no data; or None.
       keep: is given the probabilities that count in strips of rows, NaN where there is no data.
       refine: of this image, whose probabilities are then those that count in place of "main"; or None.
+      readout: how probabilities are read.
 
     Returns:
       Output name, `REFINED` too -> [H, W] uint8: number of the class, 255 where the image has no data.
@@ -71,10 +74,10 @@ def see(
     strips = predictor.strips(image)
     for rows, outputs in refine.in_turn(strips) if refine else strips:
         for name, values in outputs.items():
-            _put(seen, name, rows, values, image)
+            _put(seen, name, rows, readout.classes(values), image)
         for refined, values in refine.take(outputs[MAIN]) if refine else [(rows, outputs[MAIN])]:
             if refine:
-                _put(seen, REFINED, refined, values, image)
+                _put(seen, REFINED, refined, readout.classes(values), image)
             if keep:
                 keep(refined, values if mask is None else np.where(mask[refined, :, None], np.float32(np.nan), values))
     for classes in seen.values():
@@ -83,9 +86,9 @@ def see(
     return seen
 
 
-def _put(seen, name, rows, values, image):
+def _put(seen, name, rows, classes, image):
     seen.setdefault(name, np.full(image.shape[:2], IGNORE, np.uint8))
-    seen[name][rows] = values.argmax(axis=-1)
+    seen[name][rows] = classes
 
 
 def measures_for(kinds: Collection[str]) -> list[str]:
@@ -94,13 +97,15 @@ def measures_for(kinds: Collection[str]) -> list[str]:
     return [name for name in MEASURES if name in {*kinds} | sure]
 
 
-def measuring(size: tuple[int, int], kinds: Collection[str]) -> tuple[dict[str, np.ndarray], Strip]:
+def measuring(
+    size: tuple[int, int], kinds: Collection[str], readout: Readout = CLASSES
+) -> tuple[dict[str, np.ndarray], Strip]:
     """({measure: float32 [H, W], to be filled} of `measures_for` some kinds, what fills them from probabilities)."""
     found = {name: np.empty(size, np.float32) for name in measures_for(kinds)}
 
     def keep(rows: slice, values: np.ndarray) -> None:
         for name, array in found.items():
-            array[rows] = MEASURES[name](values)
+            array[rows] = sureness(name, values, readout)
 
     return found, keep
 
@@ -110,7 +115,7 @@ def keeping(
     folder: str | Path, name: str, size: tuple[int, int], spec: DatasetSpec, place: Place | None, kinds: Collection[str]
 ) -> Iterator[tuple[dict[str, np.ndarray], Strip]]:
     """As `measuring`; NAME_probabilities is written too where it is of the kinds: `probability_file`, which raises."""
-    found, measure = measuring(size, kinds)
+    found, measure = measuring(size, kinds, readout_of(spec))
     if "probabilities" not in kinds:
         yield found, measure
         return
@@ -291,14 +296,15 @@ def colours(classes: np.ndarray, spec: DatasetSpec) -> np.ndarray:
 def probability_file(
     folder: str | Path, name: str, size: tuple[int, int], spec: DatasetSpec, place: Place | None
 ) -> Iterator[Strip]:
-    """A file of probabilities that takes them in strips of rows: float32, a band per class, NaN where there is no data.
+    """A file of probabilities that takes them in strips of rows: float32, NaN where there is no data.
 
-    NAME_probabilities.tif where the image has a place, else NAME_probabilities.npy of [H, W, num_classes].
+    A band is of a class or, of data with regions, of a region. NAME_probabilities.tif where the image has a place, else
+    NAME_probabilities.npy of [H, W, bands].
 
     Args:
       folder, name, place: as for `write_results`.
       size: (height, width) of the image.
-      spec: whose classes the bands are.
+      spec: whose classes or regions the bands are.
 
     Raises:
       OSError: it can't be written.
@@ -306,13 +312,13 @@ def probability_file(
     path = Path(folder) / f"{name}_probabilities"
     path.parent.mkdir(parents=True, exist_ok=True)
     if place is None:
-        shape = (*size, spec.num_classes)
+        shape = (*size, len(spec.logits))
         array = np.lib.format.open_memmap(f"{path}.npy", "w+", np.float32, shape)  # type: ignore[no-untyped-call]
         yield array.__setitem__
         array.flush()
         return
-    with _tiff(f"{path}.tif", (*size, spec.num_classes), np.float32, place, nodata=np.nan) as file:
-        file.descriptions = spec.classes
+    with _tiff(f"{path}.tif", (*size, len(spec.logits)), np.float32, place, nodata=np.nan) as file:
+        file.descriptions = spec.logits
         yield lambda rows, values: file.write(values.transpose(2, 0, 1), window=((rows.start, rows.stop), (0, size[1])))
 
 

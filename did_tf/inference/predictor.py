@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 from tensorflow import keras
 
 from data_pipelines.spec import DataError
 from did_tf.common.errors import ConfigError, NotFinite
+from did_tf.common.readout import CLASSES, Readout
 from did_tf.common.streams import side_by_side
 from did_tf.inference import rows as streams
 from did_tf.inference.frozen import Forward
@@ -34,7 +34,7 @@ class Predictor:
     """Calls `model` on one image, whole or in tiles: `predictor(image)` gives the probabilities of every output.
 
     Args:
-      model: keras.Model, [N, H, W, C] raw pixel values -> dict of logits [N, H, W, num_classes].
+      model: keras.Model, [N, H, W, C] raw pixel values -> dict of logits [N, H, W, L].
       tile: height and width of the tiles, as one int or a pair; None takes the image whole.
       overlap: of neighbouring tiles, as a fraction of the tile; the stride is ceil((1 - overlap) * tile).
       scales: factors by which the image is resized; probabilities are averaged over them.
@@ -48,12 +48,13 @@ class Predictor:
         in their order, in place of a call of `model`, as `engines.Engine.forward` makes it; from several threads where
         there are several streams.
       streams: how many batches share these tiles, side by side.
+      readout: how logits become probabilities.
 
     Attributes:
       tile: (height, width) or None.
       overlap, scales, flip, turns, blend, average, batch_size, streams: as given.
       bands: number of bands that the model takes.
-      classes: output -> number of its classes, of the outputs that are wanted.
+      classes: output -> number of its logits, of the outputs that are wanted.
 
     Raises:
       ConfigError: an option is out of range, an output is unknown, or the model doesn't take such tiles.
@@ -73,6 +74,7 @@ class Predictor:
         turns: bool = False,
         blend: str = BLENDS[0],
         average: str = AVERAGES[0],
+        readout: Readout = CLASSES,
     ) -> None:
         outputs = list(model.output) if outputs is None else outputs
         if unknown := set(outputs) - set(model.output):
@@ -88,6 +90,7 @@ class Predictor:
                 raise ConfigError(f"{what} must be one of {', '.join(known)}, got {value!r}")
         self.overlap, self.scales, self.flip, self.batch_size = overlap, tuple(scales), flip, batch_size
         self.turns, self.blend, self.average, self.streams = turns, blend, average, streams
+        self._readout = readout
 
         _, height, width, self.bands = model.input_shape
         normalize = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
@@ -100,7 +103,7 @@ class Predictor:
             )
         self.classes = {name: model.output[name].shape[-1] for name in outputs}
 
-        finish = tf.nn.softmax if average == AVERAGES[0] else tf.identity
+        finish = readout.probabilities if average == AVERAGES[0] else tf.identity
 
         # One signature for all sizes, so that the network is traced once.
         @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, height, width, self.bands), tf.float32)])
@@ -117,7 +120,7 @@ class Predictor:
           image: [H, W, C] raw pixel values, uint8 or float.
 
         Returns:
-          By output name, float32 [H, W, num_classes], summing to 1 over the classes. They may be read-only.
+          By output name, float32 [H, W, L], as of `Readout.probabilities`. They may be read-only.
 
         Raises:
           ValueError: the image is not [H, W, C] with the model's number of bands.
@@ -136,7 +139,7 @@ class Predictor:
           begin: the first row that is wanted: what lies above is not computed where there are tiles.
 
         Yields:
-          (rows, by output name float32 [rows, W, num_classes]).
+          (rows, by output name float32 [rows, W, L]).
 
         Raises:
           As a call does.
@@ -145,7 +148,9 @@ class Predictor:
             raise ValueError(f"image must be [height, width, {self.bands}], got {image.shape}")
         for rows, values in self._over_scales(image, begin):
             _check_finite(values, image)
-            yield rows, values if self.average == AVERAGES[0] else {n: softmax(v, axis=-1) for n, v in values.items()}
+            if self.average != AVERAGES[0]:
+                values = {name: self._readout.probabilities_of(logits) for name, logits in values.items()}
+            yield rows, values
 
     def unusual(self) -> dict[str, Any]:
         """What else results depend on: nothing where nothing was chosen, as of results that were made before."""
@@ -205,7 +210,7 @@ class Predictor:
         yield from _divided(total, rows, columns, top, begin)
 
     def _parts(self, image, tile, starts):
-        """(first row, first column, values [*tile, num_classes] by output) of every tile, row by row."""
+        """(first row, first column, values [*tile, L] by output) of every tile, row by row."""
         size = max(1, self.batch_size // self.streams)
         batches = _batches(_cut(image, tile, starts), size)
         for batch, found in side_by_side(functools.partial(self._predict, tile), batches, self.streams):
@@ -214,7 +219,7 @@ class Predictor:
                 yield y, x, {name: values[number] for name, values in outputs.items()}
 
     def _predict(self, tile, batch):
-        """Values [N, *tile, num_classes] by output of the tiles (row, column, pixels) of `batch`."""
+        """Values [N, *tile, L] by output of the tiles (row, column, pixels) of `batch`."""
         pixels = np.empty((len(batch), *tile, self.bands), np.float32)
         pixels[:] = self._padding  # what is normalised to zero, at the bottom and right
         for padded, (_, _, part) in zip(pixels, batch):

@@ -21,6 +21,7 @@ from data_pipelines.writing import beside, naming
 from did_tf.common import visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import CLASSES, Readout
 from did_tf.common.terminal import silent_stderr
 
 CODECS = {".mp4": "mp4v", ".webm": "VP90", ".avi": "MJPG", ".mkv": "FFV1"}
@@ -123,10 +124,11 @@ class Smoothing:
 
     Args:
       weight: of what was before, in [0, 1): 0 forgets it; of 0.5 each frame counts half as much as the next.
+      readout: how probabilities are read.
     """
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
+    def __init__(self, weight: float, readout: Readout = CLASSES) -> None:
+        self.weight, self._readout = weight, readout
         self._mean = np.empty((0, 0, 0), np.float32)
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
@@ -142,7 +144,9 @@ class Smoothing:
         self._mean *= np.float32(self.weight)
         self._mean += np.float32(1 - self.weight) * probabilities
         np.copyto(self._mean, probabilities, where=anew)
-        return np.where(np.isnan(self._mean[..., 0]), np.uint8(IGNORE), self._mean.argmax(axis=-1).astype(np.uint8))
+        return np.where(
+            np.isnan(self._mean[..., 0]), np.uint8(IGNORE), self._readout.classes(self._mean).astype(np.uint8)
+        )
 
 
 class Writer:

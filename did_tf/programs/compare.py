@@ -9,6 +9,7 @@ from __future__ import annotations
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
+import functools
 import os
 import sys
 from collections import Counter
@@ -23,6 +24,7 @@ from did_tf import settings, wiring
 from did_tf.common import files, visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
+from did_tf.common.readout import readout_of
 from did_tf.common.text import listed
 from did_tf.inference import memory
 from did_tf.runs import folds, manifest, selection
@@ -68,7 +70,7 @@ def main() -> None:
     _tell_learnt(runs, configs, samples)
     networks = _networks(names, runs, configs, memory.sizes_of(dataset, samples))
     found = Comparison(list(networks), dataset.spec, FLAGS.pictures, dataset.together(samples))
-    _compare(found, {name: predict for name, (predict, _) in networks.items()}, dataset, samples)
+    _compare(found, {name: labelled for name, (labelled, _) in networks.items()}, dataset, samples)
     ways = comparison.protocols({name: fact["protocol"] for name, (_, fact) in networks.items()})
     text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {ways}\n{found.table()}"
     different, labelled = found.differing
@@ -130,14 +132,20 @@ def _place(sample):
 
 
 def _networks(names, runs, configs, sizes):
-    """{name: (predictor of "main" alone, facts of the weights)} of each run."""
+    """{name: (function from an image to its classes, facts of the weights)} of each run, which may have own regions."""
     found = {}
     for name, run, config in zip(names, runs, configs):
         model, spec, weights = wiring.load_network(config, run.folder)
         fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN])
         way = fitting.all(sizes)
-        found[name] = fitting.make(way), {"weights": weights.recorded(run.folder), "protocol": way}
+        label = functools.partial(_labelled, fitting.make(way), readout_of(spec))
+        found[name] = label, {"weights": weights.recorded(run.folder), "protocol": way}
     return found
+
+
+def _labelled(predictor, readout, image):
+    """Numbers of the classes, [H, W]."""
+    return readout.classes(predictor(image)[MAIN])
 
 
 def _names(runs):
@@ -149,13 +157,12 @@ def _names(runs):
     return names
 
 
-def _compare(found, predictors, dataset, samples):
+def _compare(found, networks, dataset, samples):
     damage = Damage()
     for number, sample in enumerate(tqdm(samples, desc=FLAGS.split, unit="image", disable=not sys.stderr.isatty())):
         with damage.of(sample.name), about(sample.name):
             image, label = dataset.read(sample)
-            predictions = {name: predict(image)[MAIN].argmax(axis=-1) for name, predict in predictors.items()}
-            found.update(number, label, predictions)
+            found.update(number, label, {name: labelled(image) for name, labelled in networks.items()})
     damage.tell(f"{FLAGS.split} can't be compared without: mend it, or take it out of the data")
 
 

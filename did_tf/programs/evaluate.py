@@ -21,6 +21,7 @@ from data_pipelines.spec import Dataset
 from did_tf import settings, wiring
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError, NotFinite, nearest
+from did_tf.common.readout import readout_of
 from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS, USUAL, Engine
 from did_tf.inference.refining import RefinedScores
@@ -28,10 +29,11 @@ from did_tf.runs import folds, manifest, selection, temperature
 from did_tf.runs.run_folder import RunFolder, apart
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
-from did_tf.scoring import baselines, classification, evaluation, official, surfaces
+from did_tf.scoring import baselines, calibration, classification, evaluation, official, surfaces
 from did_tf.scoring.calibration import Calibration
 from did_tf.scoring.details import DetailScores
 from did_tf.scoring.metrics import ConfusionMatrix
+from did_tf.scoring.overlapping import RegionScores
 from did_tf.scoring.surfaces import SurfaceScores
 
 flags.DEFINE_string("split", "val", "Split of the data set.")
@@ -69,6 +71,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     _check_paper(config, dataset)
     if FLAGS.surfaces:
         surfaces.package()
+    if FLAGS.calibration:
+        calibration.check(dataset.spec)
     if FLAGS.crf and FLAGS.calibration:
         raise ConfigError("calibration is of the network's own probabilities: --calibration goes without --crf")
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
@@ -172,9 +176,10 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
 
 
 def _further_scores(config, run, subject, protocol):
-    """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and others if asked for."""
+    """{entry of the report: scores} beside the confusion matrix: of regions, the benchmark's own, those asked for."""
     dataset = subject.dataset
-    further: dict[str, Any] = {"details": DetailScores(dataset)} if FLAGS.details else {}
+    further: dict[str, Any] = {"regions": RegionScores(dataset.spec)} if dataset.spec.regions else {}
+    further.update({"details": DetailScores(dataset)} if FLAGS.details else {})
     if FLAGS.surfaces:
         further["surfaces"] = SurfaceScores(dataset.spec, FLAGS.tolerance)
     if FLAGS.calibration:
@@ -207,7 +212,8 @@ def _write_calibration(found, folder, protocol, weights):
 
 def _main_alone(config, subject, protocol):
     """Confusion matrix of the output that counts, by the weights that the network has."""
-    predictor = wiring.make_predictor(config, subject.model, protocol, [evaluation.MAIN], subject.engine)
+    of, readout = [evaluation.MAIN], readout_of(subject.dataset.spec)
+    predictor = wiring.make_predictor(config, subject.model, protocol, of, subject.engine, readout)
     return _scored(subject.engine, predictor, subject.dataset).matrices[evaluation.MAIN]
 
 

@@ -19,6 +19,7 @@ from did_tf import api, settings, wiring
 from did_tf.common import files, text
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
+from did_tf.common.readout import readout_of
 from did_tf.common.streams import side_by_side
 from did_tf.inference import inputs, outputs
 from did_tf.inference.engines import ENGINES, PRECISIONS
@@ -34,7 +35,7 @@ flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)
 flags.DEFINE_list(
     "write", "label,color,overlay,outputs", f"What is written of an image, of {', '.join(outputs.KINDS)}."
 )
-flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, float32.")
+flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, or region, float32.")
 flags.DEFINE_bool("calibrated", False, "Confidence, entropy, margin and probabilities at the run's temperature.")
 flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
 flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
@@ -69,7 +70,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     cli.tell_idle(config, [FLAGS.protocol])
     temperature = wiring.temperature_of(config, run, FLAGS.protocol, weights) if FLAGS.calibrated else 1.0
     how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner, temperature)
-    depends = _depends(config, weights, spec, wiring.make_predictor(config, model, FLAGS.protocol), engine, temperature)
+    predictor = wiring.make_predictor(config, model, FLAGS.protocol, readout=readout_of(spec))
+    depends = _depends(config, weights, spec, predictor, engine, temperature)
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names, engine.told) as folder:

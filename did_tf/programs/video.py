@@ -23,6 +23,7 @@ from data_pipelines.spec import DataError
 from data_pipelines.writing import check_writable, sweep
 from did_tf import api, settings
 from did_tf.common.errors import ConfigError, about
+from did_tf.common.readout import readout_of
 from did_tf.inference import video
 from did_tf.inference.engines import ENGINES, PRECISIONS
 
@@ -93,7 +94,7 @@ def _rate(frames):
 def _labelling(model: api.Model) -> Callable[[np.ndarray], np.ndarray]:
     """Gives the classes [H, W] of a frame, 255 where there is no data; smoothed where that is asked for."""
     if FLAGS.smooth:
-        smoothing = video.Smoothing(FLAGS.smooth)
+        smoothing = video.Smoothing(FLAGS.smooth, readout_of(model.spec))
         return lambda frame: smoothing(model.predict(frame, probabilities=True))
     return lambda frame: model.see(*model.measured(frame))
 

@@ -140,7 +140,13 @@ def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) 
 
 
 def data_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What first differs of two `manifest.facts`, in words, empty where nothing does. Facts that `was` lacks don't."""
+    """What first differs of two `manifest.facts`, in words, empty where nothing does. Facts that `was` lacks don't.
+
+    But for regions, which are told where there are some alone: beside classes their lack says that there were none.
+    """
+    none: list[object] = []
+    if "classes" in was and (old := was.get("regions", none)) != (value := now.get("regions", none)):
+        return f"regions are {value or 'none'!s:.60} and were {old or 'none'!s:.60}"
     for key, value in now.items():
         old = was.get(key, value)
         if key in _CONTENT or old == value:

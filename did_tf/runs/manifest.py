@@ -19,7 +19,7 @@ from data_pipelines.identity import identity
 from data_pipelines.spec import Dataset, DatasetSpec, Sample
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
-_FACTS = ("classes", "dtype", "bands", "band_names", "mean", "std")
+_FACTS = ("classes", "regions", "dtype", "bands", "band_names", "mean", "std")
 
 
 def make(
@@ -94,8 +94,12 @@ def version() -> dict[str, str | None]:
 
 
 def facts(spec: DatasetSpec) -> dict[str, Any]:
-    """What a network depends on of a data set, as from JSON: classes, type and bands of pixels, mean and deviation."""
-    return json.loads(json.dumps({key: getattr(spec, key) for key in _FACTS}))
+    """What a network depends on of a data set, as from JSON: classes, type and bands of pixels, mean and deviation.
+
+    Regions are told where there are some.
+    """
+    told = {key: getattr(spec, key) for key in _FACTS}
+    return json.loads(json.dumps({key: value for key, value in told.items() if key != "regions" or value}))
 
 
 def content(dataset: Dataset, samples: Sequence[Sample], split: str, progress: bool = True) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Sample
+from did_tf.common.errors import ConfigError
 from did_tf.common.text import aligned
 from did_tf.scoring.metrics import jsonable, ratio
 
@@ -150,6 +151,15 @@ class Measured:
     before: Reliability
     after: Reliability
     nll: tuple[float, float]
+
+
+def check(spec: DatasetSpec) -> None:
+    """Raises `ConfigError` where a network's probabilities are not of classes of which each pixel has one."""
+    if spec.regions:
+        raise ConfigError(
+            f"{spec.name} has regions in its dataset.yaml, and a temperature is of classes that exclude each other: "
+            "leave --calibration and --calibrated out"
+        )
 
 
 class Calibration:

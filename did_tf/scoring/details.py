@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from data_pipelines.spec import IGNORE, Dataset, Sample
+from did_tf.common.readout import readout_of
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import jsonable, left_out, nan_mean, ratio
 
@@ -39,7 +40,7 @@ class DetailScores:
     title = "borders (within 2 % of the diagonal) and objects by size (bounds 32x32 and 96x96 pixels)"
 
     def __init__(self, dataset: Dataset) -> None:
-        self.classes = dataset.spec.classes
+        self.classes, self._readout = dataset.spec.classes, readout_of(dataset.spec)
         self._border, self._objects = _Sums(len(self.classes)), {size: _Sums(len(self.classes)) for size in SIZES}
 
     def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
@@ -48,9 +49,9 @@ class DetailScores:
         Args:
           sample: isn't used.
           label: [H, W] uint8, class ids and 255.
-          probabilities: [H, W, num_classes] float32.
+          probabilities: [H, W, L] float32, of classes or regions.
         """
-        prediction = probabilities.argmax(axis=-1).astype(np.uint8)
+        prediction = self._readout.classes(probabilities).astype(np.uint8)
         prediction[label == IGNORE] = IGNORE
         width = max(1, round(WIDTH * np.hypot(*label.shape)))
         for index in range(len(self.classes)):

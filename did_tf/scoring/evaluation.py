@@ -19,6 +19,7 @@ from did_tf.common import visualize
 from did_tf.common.damage import Damage
 from did_tf.common.errors import about
 from did_tf.common.files import write_json
+from did_tf.common.readout import HALF, readout_of
 from did_tf.common.streams import side_by_side
 from did_tf.common.text import aligned, beside, of_paper, percent
 from did_tf.scoring import bootstrap
@@ -35,7 +36,7 @@ PANEL = 1024
 """Pixels of a side that images in pictures are thinned out to where they are larger."""
 
 Predict = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-"""A `Predictor`, or what else gives the probabilities [H, W, num_classes] of an image [H, W, bands] by output name."""
+"""A `Predictor`, or what else gives the probabilities [H, W, L] of an image [H, W, bands] by output name."""
 
 
 @dataclasses.dataclass
@@ -68,7 +69,7 @@ class Scored:
       sample: what it was read from.
       image: [H, W, bands] of the data set's dtype.
       label: [H, W] uint8, class ids and 255.
-      probabilities: output name -> [H, W, num_classes] float32.
+      probabilities: output name -> [H, W, L] float32, of classes or regions.
       predictions: output name -> class ids [H, W].
       mask: [H, W] bool, where the image has no data; None where that is not known apart.
     """
@@ -234,21 +235,22 @@ def _score(predictor, dataset, damage, numbered):
         return None, {}
     with about(sample.name):
         probabilities = predictor(image)
-    predictions, counted = _predictions(probabilities), {}
+    predictions, counted = _predictions(probabilities, readout_of(dataset.spec)), {}
     for output, prediction in predictions.items():
         counted[output] = ConfusionMatrix(dataset.spec.num_classes)
         counted[output].update(label, prediction)
     return Scored(number, sample, image, label, probabilities, predictions, mask), counted
 
 
-def _predictions(probabilities):
+def _predictions(probabilities, readout):
     """Output name -> class ids [H, W]: "main" first, then the other outputs and, if there are any, the blend."""
     ordered = {MAIN: probabilities[MAIN], **probabilities}
     if len(ordered) > 1:
-        # The sum has its maximum where the mean has it.
+        # The sum has its maximum where the mean has it; a region is there where it is above half of their number.
         ordered[BLEND] = sum(probabilities.values())
+    halves = {output: HALF * (len(probabilities) if output == BLEND else 1) for output in ordered}
     kind = np.uint8 if probabilities[MAIN].shape[-1] <= 256 else np.uint16
-    return {output: values.argmax(axis=-1).astype(kind) for output, values in ordered.items()}
+    return {output: readout.classes(values, halves[output]).astype(kind) for output, values in ordered.items()}
 
 
 def _report(evaluation, classes, split, protocol, paper, more):
@@ -268,7 +270,7 @@ def _panels(dataset, sample, predictor, score, refine):
     """Image, label and all outputs in a row."""
     image, label, mask = dataset.read_unmasked(sample)
     probabilities = predictor(image)
-    seen = _predictions(probabilities)
+    seen = _predictions(probabilities, readout_of(dataset.spec))
     if refine:
         seen[REFINED] = refine(image, probabilities[MAIN], mask).argmax(axis=-1)
     order, step = coarse_to_fine(seen), -(-max(label.shape) // PANEL)

@@ -14,6 +14,7 @@ import numpy as np
 from data_pipelines import extras
 from data_pipelines.spec import IGNORE, DatasetSpec, Sample
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import readout_of
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import jsonable, nan_mean
 
@@ -51,6 +52,7 @@ class SurfaceScores:
     def __init__(self, spec: DatasetSpec, tolerance: float) -> None:
         self.title = f"distance of borders in pixels, and the part of them within {tolerance:g}: means over images"
         self._package, self._classes, self._tolerance = package(), spec.classes, tolerance
+        self._readout = readout_of(spec)
         self._found: list[list[tuple[float, float]]] = [[] for _ in spec.classes]
         self._missed, self._invented = np.zeros((2, len(spec.classes)), np.int64)
 
@@ -60,9 +62,9 @@ class SurfaceScores:
         Args:
           sample: isn't used.
           label: [H, W] uint8, class ids and 255.
-          probabilities: [H, W, num_classes] float32.
+          probabilities: [H, W, L] float32, of classes or regions.
         """
-        prediction = probabilities.argmax(axis=-1)
+        prediction = self._readout.classes(probabilities)
         prediction[label == IGNORE] = IGNORE
         for index in range(len(self._classes)):
             truth, found = label == index, prediction == index

@@ -18,6 +18,7 @@ from data_pipelines.spec import DataError, voided
 from did_tf.api import Model
 from did_tf.common import failures
 from did_tf.common.errors import Failure
+from did_tf.common.readout import readout_of
 from did_tf.inference import outputs
 from did_tf.inference.together import PIXELS
 from did_tf.serving.answers import Form, Seen
@@ -131,7 +132,7 @@ class Service:
         about = place, self.model.spec, self.model.identity
         if not form.sees:
             return Seen(image, voided(np.zeros(image.shape[:2], np.uint8), mask), *about)
-        measured, keep = outputs.measuring(image.shape[:2], form.measures)
+        measured, keep = outputs.measuring(image.shape[:2], form.measures, readout_of(self.model.spec))
         return Seen(image, self.model.see(image, mask, keep if measured else None), *about, measured)
 
     def _warm(self, failed):

@@ -78,8 +78,32 @@ def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
             f"loss.terms: {' and '.join(regions)} need regions, and {spec.name} has one label per image; use "
             f"{' or '.join(losses.PIXEL_TERMS)}"
         )
+    if spec.regions:
+        _check_loss_of_regions(loss, spec)
     if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
         raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
+
+
+def _check_loss_of_regions(loss, spec):
+    """Raises `ConfigError` where `loss` takes each pixel to be of one thing alone, and `spec` has regions."""
+    terms, has = losses.used(loss["terms"]), f"{spec.name} has regions in its dataset.yaml"
+    overlaps = [name for name in terms if name in losses.REGION_TERMS]
+    if loss["label_smoothing"]:
+        raise ConfigError(f"loss.label_smoothing is for classes that exclude each other, and {has}: set it to 0")
+    if alone := [name for name in overlaps if name in losses.EXCLUSIVE_TERMS]:
+        raise ConfigError(f"loss.terms: {alone[0]} is for classes that exclude each other, and {has}: leave it out")
+    if overlaps and not {*terms} & {*losses.PIXEL_TERMS}:
+        raise ConfigError(
+            f"loss.terms: {' and '.join(overlaps)} can't teach where a region is not, and {has}: add one of "
+            f"{', '.join(losses.PIXEL_TERMS)}"
+        )
+    for key in ("class_weights", "class_balance"):
+        if overlaps and loss[key]:
+            nothing = "()" if key == "class_weights" else "0"
+            raise ConfigError(
+                f"loss.{key} is of classes, {' and '.join(overlaps)} of loss.terms is of regions, and {has}: set "
+                f"--config.loss.{key}={nothing}, or leave the terms of regions out"
+            )
 
 
 def may_be(config: Config, key: str, value: Any) -> bool:

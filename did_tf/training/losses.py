@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from data_pipelines.spec import IGNORE, DatasetSpec
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.common.readout import CLASSES, Readout
 from did_tf.training import regions
 
 SCOPES = ("image", "batch")
@@ -20,6 +21,8 @@ PIXEL_TERMS = ("cross_entropy", "focal")
 """Terms of the loss that are means over pixels."""
 REGION_TERMS = ("dice", "generalised_dice", "tversky", "lovasz", "boundary")
 """Terms that are means over images, see `regions`."""
+EXCLUSIVE_TERMS = ("lovasz", "boundary")
+"""Those of `REGION_TERMS` that are of classes of which each pixel has one, see `Readout`."""
 TERMS = (*PIXEL_TERMS, *REGION_TERMS)
 
 
@@ -51,6 +54,10 @@ class PixelCrossEntropy:
     does if its label is not `ignore` and its class has a weight above 0, whatever mining keeps. Class weights are what
     classes weigh in an image's mean over them. Of shifted passes each image of each pass is an image.
 
+    Of data with regions (see `Readout`) cross entropy is the mean of the binary ones of all regions, and so is focal
+    loss; an image's mean is over the regions that its labels show. The probability that mining goes by is then the
+    geometric mean of the regions' own. Class weights are those of the pixels' classes, which the labels have.
+
     With MixUp an image has two label maps. Each counts as an image's, times what it weighs; mining keeps the hardest
     pixels of each map.
 
@@ -71,6 +78,8 @@ class PixelCrossEntropy:
         of cross entropy.
       focal_gamma: 0 or more, the focusing parameter of focal loss (Lin et al. 2017), whose alpha is `class_weights`.
       tversky_alpha, tversky_beta: weights of false positives and of misses, see `regions.tversky`.
+      readout: how logits are read. Of regions `label_smoothing`, lovasz, boundary, and class weights beside other terms
+        of regions are not to be had: `settings.check_loss` refuses them.
 
     Raises:
       ConfigError: an attribute is out of its range.
@@ -86,6 +95,7 @@ class PixelCrossEntropy:
     focal_gamma: float = 2.0
     tversky_alpha: float = 0.3
     tversky_beta: float = 0.7
+    readout: Readout = CLASSES
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -120,16 +130,16 @@ class PixelCrossEntropy:
         if not used:
             return tf.zeros_like(labels, tf.float32)
         logits, ids = tf.cast(logits, tf.float32), self._ids(labels)
-        entropy = cross_entropy(logits, ids)
+        each = self._entropies(logits, ids)
         of = {
-            "cross_entropy": lambda: smoothed(entropy, logits, ids, self.label_smoothing),
-            "focal": lambda: focal(entropy, self.focal_gamma),
+            "cross_entropy": lambda: smoothed(self._mean(each), logits, ids, self.label_smoothing),
+            "focal": lambda: self._mean(focal(each, self.focal_gamma)),
         }
         return _weighted_sum({name: (weight, of[name]()) for name, weight in used.items()})
 
     def hardness(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """What mining ranks pixels by: cross entropy, whatever the terms are. Arguments as of a call."""
-        return cross_entropy(tf.cast(logits, tf.float32), self._ids(labels))
+        return self._mean(self._entropies(tf.cast(logits, tf.float32), self._ids(labels)))
 
     def of_regions(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """The weighted sum of the terms of regions, float32 [N], of logits [N, H, W, C] and labels [N, H, W].
@@ -139,7 +149,7 @@ class PixelCrossEntropy:
         counts, logits = self._counts(labels), tf.cast(logits, tf.float32)
         weights = tf.constant(self.class_weights or (1.0,) * logits.shape[-1], tf.float32)
         ids = self._ids(labels)
-        found = regions.regions_of(logits, ids, counts, weights)
+        found = regions.regions_of(logits, ids, counts, weights, self.readout)
         of = {
             "dice": regions.dice,
             "generalised_dice": regions.generalised_dice,
@@ -162,6 +172,17 @@ class PixelCrossEntropy:
         valid = tf.not_equal(labels, self.ignore)
         chosen, threshold = self._hardest(tf.stop_gradient(losses), valid) if self.mines else (valid, tf.constant(1.0))
         return Chosen(tf.where(chosen, self._class_weights(labels), 0.0), _count(chosen), _count(valid), threshold)
+
+    def _entropies(self, logits, ids):
+        """Cross entropy of each pixel [...], or the binary ones of its regions [..., R]."""
+        if not self.readout.regions:
+            return cross_entropy(logits, ids)
+        targets = self.readout.targets(ids, logits.shape[-1])
+        return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+
+    def _mean(self, each):
+        """What `_entropies` gives, or what was made of it, as one value a pixel."""
+        return tf.reduce_mean(each, -1) if self.readout.regions else each
 
     def _used(self, names):
         return {name: weight for name, weight in used(self.terms).items() if name in names}

@@ -2,7 +2,8 @@
 
 All take `Regions` and give float32 [N], a loss in [0, 1] of each image. A mean over classes is one over those that the
 image's labels show (the "present" classes of Berman et al. 2018): without them there is nothing to overlap with, and
-what is wrongly predicted of an absent class is missing from a present one.
+what is wrongly predicted of an absent class is missing from a present one. Of sets of classes that are told each by
+itself, see `Readout`, it is not: a term of pixels beside these has to say that one is absent.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from did_tf.common.readout import CLASSES, Readout
+
 
 class Regions(NamedTuple):
     """What is predicted and what is there; both are 0 at pixels that don't count.
 
     Attributes:
       predicted: [N, P, C] float32, probabilities.
-      true: [N, P, C] float32, 1 for the pixel's class.
+      true: [N, P, C] float32, 1 for the pixel's class; or for each set of classes that it is in.
       shares: [N, C] float32, of each class in a mean over those that are present; their sum is 1, or 0 where no pixel
         counts.
     """
@@ -30,16 +33,18 @@ class Regions(NamedTuple):
     shares: tf.Tensor
 
 
-def regions_of(logits: tf.Tensor, ids: tf.Tensor, counts: tf.Tensor, class_weights: tf.Tensor) -> Regions:
+def regions_of(
+    logits: tf.Tensor, ids: tf.Tensor, counts: tf.Tensor, class_weights: tf.Tensor, readout: Readout = CLASSES
+) -> Regions:
     """`Regions` of float32 logits [N, ..., C], int32 ids [N, ...] and whether pixels count, bool [N, ...].
 
-    `class_weights`: [C] float32, what classes weigh in a mean over them.
+    `class_weights`: [C] float32, what classes weigh in a mean over them; `readout`: what logits say of them.
     """
     classes = logits.shape[-1]
     counts = tf.reshape(counts, [tf.shape(counts)[0], -1, 1])
     shape = [tf.shape(counts)[0], -1, classes]
-    predicted = tf.where(counts, tf.reshape(tf.nn.softmax(logits), shape), 0.0)
-    true = tf.where(counts, tf.reshape(tf.one_hot(ids, classes), shape), 0.0)
+    predicted = tf.where(counts, tf.reshape(readout.probabilities(logits), shape), 0.0)
+    true = tf.where(counts, tf.reshape(readout.targets(ids, classes), shape), 0.0)
     weights = tf.reduce_max(true, 1) * class_weights
     return Regions(predicted, true, tf.math.divide_no_nan(weights, tf.reduce_sum(weights, 1, keepdims=True)))
 

@@ -17,14 +17,14 @@ from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.checkpoints import MODEL
 
-_TOLD = ("classes", "bands", "band_names")  # with what is done about them
+_TOLD = ("classes", "regions", "bands", "band_names")  # with what is done about them
 _OF_BANDS = ("mean", "std")
 
 
 def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], free: Collection[str] = ()) -> str:
     """Loads all weights of `model` from an earlier run, as far as their data are the same.
 
-    The head stays as it is where classes, or their order, are others. Where bands are others, see `adapt_bands`.
+    The head stays as it is where classes or regions, or their order, are others. Of other bands see `adapt_bands`.
 
     Args:
       model: any network.
@@ -51,9 +51,13 @@ def load_all(model: keras.Model, source: Path | str, own: Mapping[str, Any], fre
     identity.check_network(file, network, own["network"], {*free, *training}, "train.init_options")
     state, left = checkpoints.model_state(model), ""
     classes, were = own["data"]["classes"], found["data"].get("classes")
-    if were is not None and were != classes:
+    regions, had = (of["data"].get("regions", []) for of in (own, found))
+    if were is not None and (were, had) != (classes, regions):
         state = {name: v for name, v in state.items() if models.part(name[len(MODEL) :]) != "head"}
-        left = f", but for the head, which is new: its classes were {_some(were)} and are {_some(classes)}"
+        others = (
+            f"its classes were {_some(were)} and are {_some(classes)}" if were != classes else "its regions are others"
+        )
+        left = f", but for the head, which is new: {others}"
     fitted = load_state(model, file, state, own)
     differences = identity.network_differences(network, own["network"], training)
     told = {*_TOLD, *(_OF_BANDS if fitted else ())}

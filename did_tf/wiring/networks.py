@@ -18,6 +18,7 @@ from did_tf import models
 from did_tf.cluster.workers import Workers
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import CLASSES, Readout, readout_of
 from did_tf.inference import engines, large, trained
 from did_tf.inference.engines import Engine
 from did_tf.inference.labelling import Labelling
@@ -31,6 +32,7 @@ from did_tf.runs.folds import CrossValidation
 from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights, together
+from did_tf.scoring import calibration
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.validation import ClassificationValidation, SegmentationValidation
@@ -46,7 +48,7 @@ def make_model(
 
     Args:
       config: resolved settings.
-      spec: whose classes, bands, mean and std the network has.
+      spec: whose classes or regions, bands, mean and std the network has.
       precision: of its activations, one of `distribution.PRECISIONS`.
       changes: options of the network in place of those of `config.model`.
 
@@ -58,7 +60,7 @@ def make_model(
     options = {key: value for key, value in config["model"].items() if key != "name"}
     options.update(changes or {})
     shape = (None, None, spec.bands)
-    model = models.build(config["model"]["name"], spec.num_classes, shape, mean=spec.mean, std=spec.std, **options)
+    model = models.build(config["model"]["name"], len(spec.logits), shape, mean=spec.mean, std=spec.std, **options)
     if (task := models.task(model)) != spec.task:
         raise ConfigError(
             f"the model {config['model']['name']} is for {task}, the data set {spec.name} for {spec.task}"
@@ -108,6 +110,7 @@ def make_predictor(
     protocol: str = "whole",
     outputs: Sequence[str] | None = None,
     engine: Engine | None = None,
+    readout: Readout = CLASSES,
 ) -> Predictor:
     """A `Predictor` for a protocol of `config.evaluate`.
 
@@ -119,6 +122,7 @@ def make_predictor(
       outputs: those that are wanted, None for all.
       engine: what computes the network, with the weights that it has at this moment; None for the model itself, with
         those that it has when it is called.
+      readout: how its logits are read, `readout_of` the spec of its data.
 
     Raises:
       ConfigError: unknown protocol.
@@ -131,9 +135,10 @@ def make_predictor(
     tile = tuple(config["data"]["crop"]) if in_tiles else None
     scales = tuple(settings["scales"]) if at_scales else (1.0,)
     options: dict[str, Any] = {key: settings[key] for key in ("overlap", "flip", "turns", "blend", "average")}
+    options["readout"] = readout
     if engine:
         averages = settings["average"] == AVERAGES[0]
-        options["forward"] = engine.forward(model, outputs or list(model.output), averages)
+        options["forward"] = engine.forward(model, outputs or list(model.output), averages, readout)
         options.update({"streams": engine.streams, "batch_size": max(BATCH, engine.streams)} if tile else {})
     return Predictor(model, tile, scales=scales, outputs=outputs, **options)
 
@@ -170,7 +175,7 @@ def make_fitting(
 
     What the `refiner` takes beside the network is counted.
     """
-    make = functools.partial(make_predictor, config, model, outputs=outputs, engine=engine)
+    make = functools.partial(make_predictor, config, model, outputs=outputs, engine=engine, readout=readout_of(spec))
     beside = refiner.bytes_beside if refiner else None
     return Fitting(make, protocol, np.dtype(spec.dtype).itemsize, beside=beside, **options)
 
@@ -191,18 +196,19 @@ def make_labelling(
     """
     outputs, way = None if "outputs" in kinds else [MAIN], large.way_of(protocol)
     ways = make_fitting(config, model, spec, protocol, outputs, engine, refiner, keep_all=False)
-    in_rows = functools.cache(lambda: make_predictor(config, model, way, [MAIN], engine))
+    in_rows = functools.cache(lambda: make_predictor(config, model, way, [MAIN], engine, readout_of(spec)))
     streams = 1 if way == protocol else engine.streams  # which are then of the tiles of one
     return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams, tempered)
 
 
 def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weights) -> float:
-    """The temperature that a run has for its `weights`, see `temperature.read`, which raises.
+    """The temperature that a run has for its `weights`, see `temperature.read` and `calibration.check`, which raise.
 
     Raises `ConfigError` for a cross-validation too.
     """
     if folds.is_in(run.folder):
         raise ConfigError(f"{run.folder} is a cross-validation: its folds have learnt what a temperature is fitted on")
+    calibration.check(make_spec(config))
     split = config["dataset"]["val_split"] or "val"
     return temperature.read(temperature.file_of(run, protocol, split), weights.digest)
 
@@ -232,7 +238,7 @@ def make_validation(
     )
     way = fitting.all(sizes_of(dataset, dataset.samples(split) if split else []))
     workers.check_same({"how the memory lets it validate (train.validation=tiles_once takes less)": way})
-    make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen))
+    make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen, readout_of(dataset.spec)))
     return SegmentationValidation(make, dataset, config["train"]["panels"], workers)
 
 
@@ -253,7 +259,7 @@ def _load_folds(config, folder, precision):
             )
     print(f"weights from {folder.folder}: the mean of {len(members)} folds")
     networks, weights = zip(*members)
-    return ensemble.ensemble(networks, spec.mean, spec.std), spec, together(folder.file, weights)
+    return ensemble.ensemble(networks, spec.mean, spec.std, readout_of(spec)), spec, together(folder.file, weights)
 
 
 def _streams(config, protocol, sizes, images):

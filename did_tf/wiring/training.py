@@ -13,6 +13,7 @@ from did_tf import models
 from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch, of_loss
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import readout_of
 from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
@@ -124,7 +125,7 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
     ohem = {key: loss[f"ohem_{key}"] for key in ("threshold", "keep", "scope")}
     ignore = NO_LABEL if spec.task == "classification" else IGNORE
     terms = {key: loss[key] for key in ("terms", "label_smoothing", "focal_gamma", "tversky_alpha", "tversky_beta")}
-    return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem, **terms)
+    return PixelCrossEntropy(class_weights=weights or None, ignore=ignore, **ohem, **terms, readout=readout_of(spec))
 
 
 def memory_needed(config: Config, supervision: Supervision, devices: int) -> Need:

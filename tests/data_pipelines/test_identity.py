@@ -139,6 +139,7 @@ CHANGES = {
     "nodata_tags": "images",
     "shapes": (("pole", 1),),
     "label_property": "kind",
+    "regions": (("second", (1,)),),
 }
 
 

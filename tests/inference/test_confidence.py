@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from did_tf.inference.confidence import MEASURES
+from did_tf.common.readout import Readout
+from did_tf.inference.confidence import MEASURES, sureness
 
 CERTAIN, EVEN, BETWEEN = (0, 1, 0), (1 / 3, 1 / 3, 1 / 3), (0.5, 0.3, 0.2)
 
@@ -31,6 +32,16 @@ def test_nothing_is_known_where_there_are_no_data(name):
 def test_in_range_also_where_probabilities_are_rounded(name):
     rounded = np.float32(1 / 7) + np.float32(1e-6)
     assert 0 <= measured(name, [rounded] * 7)[0] <= 1
+
+
+def test_of_regions_the_least_sure_one_counts():
+    values = np.array([[0.9, 0.45], [0.2, 0.01], [np.nan, np.nan]], np.float32)
+    found = {name: sureness(name, values, Readout(((1, 2), (2,)), (1, 2))) for name in MEASURES}
+    entropies = [-(p * np.log2(p) + (1 - p) * np.log2(1 - p)) for p in (0.45, 0.2)]
+    assert found["confidence"][:2].tolist() == pytest.approx([0.55, 0.8])
+    assert found["entropy"][:2].tolist() == pytest.approx(entropies, rel=1e-5)
+    assert found["margin"][:2].tolist() == pytest.approx([0.1, 0.6], rel=1e-5)
+    assert all(np.isnan(part[2]) and part.dtype == np.float32 for part in found.values())
 
 
 def test_one_class_alone_is_certain():

@@ -81,6 +81,24 @@ def test_what_has_no_data_is_void_as_in_tensorflow(name, nodata, rule, tmp_path)
 
 @pytest.mark.slow
 @every_format
+def test_regions_are_painted_as_in_tensorflow(name, tmp_path):
+    """Five logits of regions in each other, of which the last that is likelier than not is the class."""
+    network = exported.network("fcrn", regions=tuple((f"from {n}", tuple(range(n, 5))) for n in range(5)))
+    image = np.random.default_rng(0).integers(0, 256, (1, 40, 33, 3), np.uint8)
+    last = next(layer for layer in reversed(network.model.layers) if layer.get_weights())
+    middle = np.median(network.model(image.astype(np.float32), training=False)["main"], axis=(0, 1, 2))
+    last.set_weights([*last.get_weights()[:-1], last.get_weights()[-1] - middle])  # each is there in half of the places
+    result = each_format.written(name, network, tmp_path / name)
+    assert result.difference < 1e-4 and result.labels < 1e-3
+    found = alone.KINDS[name](str(tmp_path / name))["plain"](image)
+    probabilities = np.asarray(found["probabilities"])
+    innermost = 4 - np.argmax(probabilities[..., ::-1] > 0.5, axis=-1)
+    expected = np.where((probabilities > 0.5).any(-1), innermost, 0)
+    assert (np.asarray(found["classes"]) == expected).mean() > 0.999 and len(np.unique(expected)) == 5
+
+
+@pytest.mark.slow
+@every_format
 def test_it_runs_alone(name, tmp_path):
     network = exported.network("fcrn")
     result = export.write(each_format.form(name), exported.gate(network), tmp_path / name, calls=2)

@@ -5,6 +5,7 @@ import pytest
 from small import PLACED, SIZES, images, small
 
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import Readout
 from did_tf.inference import open_vino
 from did_tf.inference.engines import Engine
 from did_tf.inference.open_vino import OpenVino, differences
@@ -21,6 +22,14 @@ def test_differences_of_labels_but_for_ties_and_of_logits():
 
 def test_what_is_next_to_impossible_does_not_count():
     assert differences([np.array([[1.0, 1e-9]])], [np.array([[1.0, 1e-30]])], True) == (0, 0)
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_of_regions_labels_differ_by_what_is_painted(probabilities):
+    readout, half = Readout(((1, 2), (2,)), (1, 2)), 0.5 if probabilities else 0.0
+    right = half + np.array([[0.3, -0.2], [0.3, 1e-5], [-0.3, -0.2], [0.3, 0.2]])
+    found = half + np.array([[0.3, 0.2], [0.3, -1e-5], [-0.4, -0.4], [-0.3, 0.2]])  # wrong, a tie, right, right
+    assert differences([right], [found], probabilities, readout)[0] == 1 / 4
 
 
 def test_nan_is_a_difference():

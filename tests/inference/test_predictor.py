@@ -4,10 +4,12 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import expit
 from tensorflow import keras
 
 from data_pipelines.spec import DataError
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import Readout
 from did_tf.inference.predictor import Predictor
 from did_tf.inference.rows import resize
 from did_tf.inference.tiles import tile_starts, tile_stride
@@ -414,3 +416,15 @@ def test_logits_are_averaged_where_that_is_wanted():
 def test_unknown_ways_of_averaging(option):
     with pytest.raises(ConfigError, match=f"{option} must be one of .*, got 'none'"):
         Predictor(network(), **{option: "none"})
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_regions_are_told_each_by_itself_in_tiles_and_both_ways(average):
+    model, image, readout = network(), picture(12, 17), Readout(((0, 1, 2), (1, 2), (2,), (3,)), (0, 1, 2, 3))
+    parts = image, image[:, ::-1]
+    logits = [model(part[None].astype(np.float32), training=False)["main"].numpy()[0] for part in parts]
+    both = [logits[0], logits[1][:, ::-1]]
+    expected = expit(np.mean(both, 0)) if average == "logits" else np.mean(expit(both), 0)
+    same(Predictor(model, flip=True, average=average, readout=readout)(image)["main"], expected)
+    tiled = Predictor(network(kernel=1), (7, 9), 1 / 3, average=average, readout=readout)(image)["main"]
+    same(tiled, expit(network(kernel=1)(image[None].astype(np.float32), training=False)["main"][0]))

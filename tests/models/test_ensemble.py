@@ -6,6 +6,7 @@ import scipy.special
 import tensorflow as tf
 from tensorflow import keras
 
+from did_tf.common.readout import Readout
 from did_tf.inference.frozen import freeze
 from did_tf.inference.predictor import Predictor
 from did_tf.models import ensemble
@@ -46,6 +47,14 @@ def test_probabilities_are_the_mean_of_the_members(networks):
     np.testing.assert_allclose(scipy.special.softmax(logits, -1), expected, atol=1e-5)
     (frozen,) = freeze(together, ["main"])(tf.constant(image))
     np.testing.assert_allclose(scipy.special.softmax(frozen, -1), expected, atol=1e-5)
+
+
+def test_of_regions_each_probability_is_the_mean(networks):
+    alone, _ = networks
+    image = np.random.default_rng(0).integers(0, 256, (1, 33, 20, 3)).astype(np.float32)
+    together = ensemble.MeanOfNetworks(alone, Readout(((0, 1, 2), (1, 2), (2,)), (0, 1, 2)))(image)
+    each = [scipy.special.expit(network(image, training=False)["main"]) for network in alone]
+    np.testing.assert_allclose(scipy.special.expit(together), np.mean(each, axis=0), atol=1e-5)
 
 
 def test_it_is_predicted_with_as_any_network(networks):

@@ -9,7 +9,7 @@ from predicted import CLASSES, random_pair
 from data_pipelines.spec import IGNORE
 from did_tf.scoring.details import SIZES, WIDTH, DetailScores
 
-DATASET = SimpleNamespace(spec=SimpleNamespace(classes=CLASSES))
+DATASET = SimpleNamespace(spec=SimpleNamespace(classes=CLASSES, regions=()))
 
 
 def scored(*pairs):

@@ -12,6 +12,7 @@ from tensorflow import keras
 
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
+from did_tf.common.readout import Readout
 from did_tf.models.layers import Dropout, FusedBatchNormalization
 from did_tf.models.phases import PHASES
 from did_tf.training import health
@@ -41,6 +42,7 @@ def network():
 
 
 STRATEGY = make_strategy("cpu")
+NESTED = Readout(((0, 1, 2), (1, 2), (2,)), (0, 1, 2))
 
 
 def step_of(make=network, loss=None, outputs=None, settings=None, train=None, seed=1, passes=(None,)):
@@ -170,6 +172,19 @@ def test_without_labels_nothing_but_decay_moves():
         shrunk = name.endswith("kernel") and DECAYED[name.split("/")[0]]
         factor = 1 - BASE * 0.5 * shrunk
         np.testing.assert_allclose(value, factor * before[name], rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("split", [{"accumulate": 2}, {"accumulate": 2, "parts": 2}])
+def test_losses_of_regions_are_the_same_however_a_batch_is_split(split):
+    """Of all outputs; the first half of the batch has a single label."""
+    terms, (images, labels) = {"cross_entropy": 0.5, "focal": 1.0, "dice": 2.0}, batch(ignored=0)
+    labels[:2] = 255
+    labels[1, 0, 0] = 2
+    steps = [step_of(loss={"readout": NESTED, "terms": terms}, train=how) for how in ({}, split)]
+    steps[1].model.set_weights(steps[0].model.get_weights())
+    whole, parts = ({**took(step, images, labels), **values(step)} for step in steps)
+    for name, value in whole.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_outputs_without_weight_train_nothing_of_their_own():

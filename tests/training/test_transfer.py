@@ -69,6 +69,15 @@ def test_with_other_classes_all_but_the_head_is_loaded(source, classes):
         np.testing.assert_array_equal(array, before[name] if of_head(name) else source[1][name], err_msg=name)
 
 
+def test_with_regions_the_head_is_new_as_it_says_something_else(source):
+    """Three logits of regions are not those of three classes, whatever their names are."""
+    regions = [["a", [0, 1, 2]], ["b", [1, 2]], ["c", [2]]]
+    said, before, after = started(source, network(), own(regions=regions))
+    assert said == f"{source[0]}, but for the head, which is new: its regions are others"
+    for name, array in after.items():
+        np.testing.assert_array_equal(array, before[name] if of_head(name) else source[1][name], err_msg=name)
+
+
 @pytest.mark.parametrize(
     "bands, said",
     [

@@ -26,6 +26,7 @@ from did_tf.analysis import blocks, cost, fields
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file
+from did_tf.common.readout import ZERO, readout_of
 from did_tf.inference import inputs
 from did_tf.inference.memory import FIXED, check_free, spare
 from did_tf.programs.networks import shared
@@ -181,7 +182,8 @@ def _maps(model, found, image, spec, title):
         channel = strongest(features)
         panels += [(f"{name}, channel {channel}", features[..., channel], "viridis")]
     if values["main"].ndim == 3:
-        panels[1] = ("prediction", visualize.colorize(values["main"].argmax(-1).astype(np.uint8), spec.palette), "")
+        classes = readout_of(spec).classes(values["main"], ZERO).astype(np.uint8)
+        panels[1] = ("prediction", visualize.colorize(classes, spec.palette), "")
     return _sheet(panels, title)
 
 

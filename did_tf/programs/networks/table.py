@@ -183,7 +183,7 @@ def _compute(configs):
     networks: dict[str, tuple[wiring.Config, DatasetSpec, list[str]]] = {}
     for name, config in configs.items():
         spec = wiring.make_spec(config)
-        key = json.dumps([config["model"], spec.num_classes, spec.bands], sort_keys=True)
+        key = json.dumps([config["model"], len(spec.logits), spec.bands], sort_keys=True)
         networks.setdefault(key, (config, spec, []))[2].append(name)
     computed = {}
     for config, spec, names in tqdm(networks.values(), desc="networks", unit="network", disable=None):

@@ -1,0 +1,102 @@
+"""What the logits of a network say: which class a pixel has, or, of sets of classes, in which of them it is.
+
+Such regions may overlap, and each is told by itself, by a sigmoid. They are painted one over the other where they are
+likelier than not, which gives each pixel a class again (as nnU-Net's region-based training does, Isensee et al.
+2021).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from scipy.special import expit, softmax
+
+from data_pipelines.spec import IGNORE, DatasetSpec
+
+HALF, ZERO = 0.5, 0.0
+"""Above which a region is there: of probabilities, and of logits."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Readout:
+    """How the logits of a network are read: L of them for each pixel, or image.
+
+    Attributes:
+      regions: the classes of each logit's region, in the order in which they are painted. Empty: logits are of classes,
+        of which one is there.
+      painted: the class that each region paints.
+      beneath: the class of a pixel that is in no region.
+    """
+
+    regions: tuple[tuple[int, ...], ...] = ()
+    painted: tuple[int, ...] = ()
+    beneath: int = 0
+
+    def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
+        """[..., L], as the logits: of classes, which add up to 1; or of regions, each in [0, 1]."""
+        return tf.sigmoid(logits) if self.regions else tf.nn.softmax(logits)
+
+    def probabilities_of(self, logits: np.ndarray) -> np.ndarray:
+        """`probabilities` of an array."""
+        return expit(logits) if self.regions else softmax(logits, axis=-1)
+
+    def classes(self, values: np.ndarray, half: float = HALF) -> np.ndarray:
+        """Numbers of the classes, int64 [...], by probabilities [..., L]; by logits where `half` is `ZERO`."""
+        if not self.regions:
+            return values.argmax(axis=-1)
+        found = np.full(values.shape[:-1], self.beneath)
+        for number, painted in enumerate(self.painted):
+            found[values[..., number] > half] = painted
+        return found
+
+    def classes_of(self, logits: tf.Tensor) -> tf.Tensor:
+        """`classes` of a tensor of logits, int32."""
+        if not self.regions:
+            return tf.argmax(logits, -1, tf.int32)
+        found = tf.zeros_like(logits[..., 0], tf.int32) + self.beneath
+        for number, painted in enumerate(self.painted):
+            found = tf.where(logits[..., number] > ZERO, painted, found)
+        return found
+
+    def lead(self, values: np.ndarray, classes: np.ndarray, half: float = HALF) -> np.ndarray:
+        """How far values [..., L], as of `classes`, are from saying `classes` [...]: 0 where they do.
+
+        Of classes it is the largest value less that of the given one. Of regions that are others, the least that one
+        of them is from `half`, on which side of it rounding decides.
+        """
+        if not self.regions:
+            return values.max(-1) - np.take_along_axis(values, classes[..., None].astype(int), -1)[..., 0]
+        return np.where(self.classes(values, half) == classes, np.float32(0), np.abs(values - half).min(axis=-1))
+
+    def targets(self, ids: tf.Tensor, count: int) -> tf.Tensor:
+        """What the `count` logits are to say of pixels of the classes `ids`, int32 [...]: float32 [..., L], 1 or 0."""
+        if not self.regions:
+            return tf.one_hot(ids, count)
+        table = np.zeros((IGNORE + 1, count), np.float32)
+        for number, classes in enumerate(self.regions):
+            table[list(classes), number] = 1
+        return tf.gather(table, ids)
+
+    def mean(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Logits whose probabilities are the mean of those of several, of one shape and float32."""
+        if not self.regions:
+            of_each = [tf.nn.log_softmax(values) for values in logits]
+            return tf.reduce_logsumexp(of_each, axis=0) - math.log(len(logits))
+        there, not_there = ([tf.math.log_sigmoid(sign * values) for values in logits] for sign in (1, -1))
+        return tf.reduce_logsumexp(there, axis=0) - tf.reduce_logsumexp(not_there, axis=0)
+
+
+CLASSES = Readout()
+"""That of data without regions."""
+
+
+def readout_of(spec: DatasetSpec) -> Readout:
+    """How networks for the data of `spec` are read."""
+    if not spec.regions:
+        return CLASSES
+    beneath, *painted = spec.painting
+    return Readout(tuple(classes for _, classes in spec.regions), tuple(painted), beneath)

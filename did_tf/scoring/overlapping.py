@@ -1,0 +1,70 @@
+"""Scores of regions, the sets of classes that a network tells each by itself (see `Readout`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from data_pipelines.spec import DatasetSpec, Sample
+from did_tf.common.readout import readout_of
+from did_tf.common.text import aligned, percent
+from did_tf.scoring.metrics import ConfusionMatrix, jsonable, nan_mean, ratio
+
+
+class RegionScores:
+    """IoU and Dice of each region, over all images as those of classes: of what is painted, and not of probabilities.
+
+    Ignored pixels (255) are in no region. A region has no score where it is neither in the labels nor predicted.
+
+    Args:
+      spec: of the data, which has regions.
+
+    Attributes:
+      title: what is scored, for people.
+    """
+
+    title = "regions, of the classes that they paint"
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self._regions, self._readout = dict(spec.regions), readout_of(spec)
+        self._matrix = ConfusionMatrix(spec.num_classes)
+
+    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds one image.
+
+        Args:
+          sample: isn't used.
+          label: [H, W] uint8, class ids and 255.
+          probabilities: [H, W, R] float32.
+        """
+        self._matrix.update(label, self._readout.classes(probabilities).astype(np.uint8))
+
+    def scores(self) -> dict[str, Any]:
+        """{"miou", "mean_dice": means over the regions that have one, "regions": {name: {"iou", "dice"}}}."""
+        columns = self._columns()
+        return {
+            "miou": jsonable(nan_mean(columns["iou"])),
+            "mean_dice": jsonable(nan_mean(columns["dice"])),
+            "regions": {
+                name: {key: jsonable(values[number]) for key, values in columns.items()}
+                for number, name in enumerate(self._regions)
+            },
+        }
+
+    def table(self) -> str:
+        """Text to print, in percent: a row per region, then the means."""
+        columns = self._columns()
+        cells = [[name, *map(percent, values)] for name, *values in zip(self._regions, *columns.values())]
+        means = ["mean", *(percent(nan_mean(values)) for values in columns.values())]
+        return aligned([["", "IoU, %", "Dice, %"], *cells, means], ruled=(1, 1 + len(cells)))
+
+    def _columns(self) -> Mapping[str, np.ndarray]:
+        """{"iou", "dice": [R], NaN where there is none}."""
+        each = [list(classes) for classes in self._regions.values()]
+        counts = self._matrix.counts
+        both, truth, found = np.array(
+            [(counts[np.ix_(own, own)].sum(), counts[own].sum(), counts[:, own].sum()) for own in each]
+        ).T
+        return {"iou": ratio(both, truth + found - both), "dice": ratio(2 * both, truth + found)}
