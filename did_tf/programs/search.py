@@ -108,7 +108,7 @@ def _search(study):
         print(f"trial {trial.number}: {_settings(study, trial)}", flush=True)
         began, before = time.monotonic(), study.seconds
         run = _run(study, trial)
-        _wait(run)
+        trying.wait_for(run)
         with _process(study, trial, run) as process:
             while process.poll() is None:
                 time.sleep(POLL)
@@ -127,15 +127,6 @@ def _goes_on(study):
         return True
     left = 3600 * FLAGS.hours - study.seconds
     return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
-
-
-def _wait(run):
-    """Until the training has ended that a search has left which was killed; it does so by itself."""
-    end = time.monotonic() + trying.STOP
-    while run.folder.is_dir() and time.monotonic() < end:
-        with contextlib.suppress(ConfigError), lock.held(run.folder):
-            return
-        time.sleep(POLL)
 
 
 @contextlib.contextmanager
