@@ -29,6 +29,7 @@
                                       # or what lies in folders of such a name: {train: folder, val: folder}
     group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds;
                                       # or region: every raster has a part for each split
+    pseudo: {images: ../more, labels: ../predictions}   # further images to learn, labelled by did_tf predict
     patch: 512                        # samples are windows of so many pixels a side, or [height, width]
     overlap: 0                        # pixels that windows of train share with the next
 
@@ -57,6 +58,19 @@ REGION = "region"  # of `group`
 
 
 @dataclasses.dataclass(frozen=True)
+class Pseudo:
+    """Further images to learn from, labelled by a network.
+
+    Attributes:
+      images: folder that `did_tf predict` was given.
+      labels: folder that it has written.
+    """
+
+    images: Path
+    labels: Path
+
+
+@dataclasses.dataclass(frozen=True)
 class Description:
     """What a dataset.yaml says, checked.
 
@@ -70,6 +84,7 @@ class Description:
       masks: (folder below `labels`, or with a star for the name, class) of each, where every class has own masks.
       splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
       group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
+      pseudo: further images to learn from, or None.
       patch: (height, width) of the windows that are samples; None: whole images are.
       overlap: pixels that two windows of the training split share.
     """
@@ -98,6 +113,7 @@ class Description:
     nodata_tags: str
     splits: Mapping[str, float | str | tuple[str, ...]]
     group: str
+    pseudo: Pseudo | None
     patch: tuple[int, int] | None
     overlap: int
 
@@ -142,8 +158,19 @@ def read_description(folder: str | Path) -> Description:
 
 def _checked(path, content):
     known = {"images", "labels", "image_suffix", "label_suffix", "image_prefix", "label_prefix", "extras", "bands"}
-    known |= {"dtype", "nodata", "nodata_rule", "nodata_tags", "splits", "group", "patch", "overlap", "regions", *KEYS}
-    values.check_keys(content, known, ("images", "labels", "classes"))
+    known |= {
+        "dtype",
+        "nodata",
+        "nodata_rule",
+        "nodata_tags",
+        "splits",
+        "group",
+        "pseudo",
+        "patch",
+        "overlap",
+        "regions",
+    }
+    values.check_keys(content, {*known, *KEYS}, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
         here / values.text(content["images"], "images"),
@@ -169,6 +196,7 @@ def _checked(path, content):
         nodata_tags=values.choice(content.get("nodata_tags", NODATA_TAGS[0]), NODATA_TAGS, "nodata_tags"),
         splits=_splits(content.get("splits", {"train": 0.8, "val": 0.2})),
         group=_group(content.get("group", "")),
+        pseudo=_pseudo(here, content["pseudo"]) if "pseudo" in content else None,
         **_windows(content),
     )
 
@@ -182,6 +210,12 @@ def _extra(here, entry, key):
         values.choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
         values.affix(entry.get("prefix", ""), f"{key}.prefix"),
     )
+
+
+def _pseudo(here, entry):
+    keys = ("images", "labels")
+    values.check_keys(entry, {*keys}, keys, "pseudo.")
+    return Pseudo(*(here / values.text(entry[key], f"pseudo.{key}") for key in keys))
 
 
 def _splits(splits):

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.identity import fingerprint
-from data_pipelines.own_data import band_statistics, nodata, shapes
+from data_pipelines.own_data import band_statistics, nodata, pseudo, shapes
 from data_pipelines.own_data.band_statistics import Statistics
 from data_pipelines.own_data.description import NAMES, REGION, read_description
 from data_pipelines.own_data.matching import find_samples
@@ -21,6 +21,7 @@ from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import fill_parts, part_specs
 from data_pipelines.own_data.splits import group_of
 from data_pipelines.own_data.windows import divide, learnt_split
+from data_pipelines.reading.images import read_label
 from data_pipelines.reading.patches import name_of_image
 from data_pipelines.spec import OF_IMAGES, DataError, DatasetSpec, Sample
 
@@ -34,7 +35,8 @@ class Folders(FileDataset):
     extensions, are equal; what lacks one of them is left out, and one line on stderr says so. Samples are whole images,
     or windows of them (`windows.divide`). Mean and deviation are of the split "train", or else the first; they are
     measured when they are first needed and kept in statistics.json. They are used whatever has become of the images
-    since, as what was trained with them needs them; see `check_statistics`.
+    since, as what was trained with them needs them; see `check_statistics`. Images with pseudo-labels are learnt with
+    that split's own, and change no statistics: what has labelled them goes on with the same.
 
     Attributes:
       description: what the dataset.yaml says.
@@ -52,7 +54,9 @@ class Folders(FileDataset):
         self.folder = Path(folder)
         self.description = read_description(folder)
         self._splits = divide(self.description, find_samples(self.description))
-        counts = _counts(self._splits)
+        self._further = pseudo.find(self.description, self._splits)
+        self._predicted = {sample.label for sample in self._further}
+        counts = _counts(self._splits, self._further)
         self.spec = _spec(self.description, None, counts)
         self._stored = _stored(folder, self.description)
         self.spec = _spec(self.description, self._stored or self._measure(), counts)
@@ -66,16 +70,21 @@ class Folders(FileDataset):
             return cls(folder).spec
         try:
             splits = divide(description, find_samples(description, quiet=True), quiet=True)
+            further = pseudo.find(description, splits, quiet=True)
         except DataError:
             return _spec(description, statistics, statistics.splits)
-        return _spec(description, statistics, _counts(splits))
+        return _spec(description, statistics, _counts(splits, further))
 
     def places(self, split: str) -> list[Path]:
         """None: no folder is of one split alone."""
         return []
 
     def listing(self, split: str) -> list[Sample]:
-        """The samples, sorted by name or as they are listed. Raises `DataError` where there are none."""
+        """The samples, sorted by name or as they are listed, then those with pseudo-labels, as `_own` raises."""
+        return [*self._own(split), *(self._further if split == learnt_split(self._splits) else ())]
+
+    def _own(self, split):
+        """The samples that have labels of their own. Raises `DataError` where there are none."""
         samples = self._splits[split]
         if not samples:
             groups = "no group of images" if self.description.group else "none of the images"
@@ -92,23 +101,32 @@ class Folders(FileDataset):
         return self._read_unmasked(sample)
 
     def read_label(self, sample: Sample) -> np.ndarray:
-        """As of `FileDataset`, or drawn. Raises `DataError`."""
+        """As of `FileDataset`, or drawn, or what a network has made. Raises `DataError`."""
+        assert sample.image is not None and sample.label is not None
+        if sample.label in self._predicted:
+            return read_label(sample.label, pseudo.of_predictions(self.spec), sample.window, self.orientation)
         if not self.spec.shapes:
             return super().read_label(sample)
-        assert sample.image is not None and sample.label is not None
         return shapes.read(sample.label, sample.image, self.spec, sample.window)
 
     def _read_unmasked(self, sample):
-        if not self.spec.shapes:
+        if not self.spec.shapes or sample.label in self._predicted:
             return super()._read_unmasked(sample)
         image, void = self.read_masked(sample)
         return image, self.read_label(sample), void  # of one size, as it is drawn so
+
+    def moved(self, sample: Sample) -> np.ndarray | None:
+        """As of `FileDataset`; of pseudo-labels nothing. Raises `DataError`."""
+        return None if sample.label in self._predicted else super().moved(sample)
 
     def together(self, samples: Sequence[Sample]) -> list[Hashable] | None:
         """As of `Dataset`; where dataset.yaml has a `group`, it is that."""
         if self.description.group in ("", REGION):
             return super().together(samples)
-        return [group_of(self.description, name_of_image(sample)) for sample in samples]
+        return [self._group(sample, name_of_image(sample)) for sample in samples]
+
+    def _group(self, sample, name):
+        return name if sample.label in self._predicted else group_of(self.description, name)
 
     def odd_files(self, samples: Sequence[Sample]) -> list[str]:
         """Lines on files whose nodata tags differ from those of the others, or from dataset.yaml."""
@@ -131,7 +149,7 @@ class Folders(FileDataset):
         names = [sample.name for sample in self._splits[split]]
         same = stored.fingerprint == band_statistics.fingerprint(names)
         if stored.content:
-            same = stored.content == _images_mark(self.listing(split), progress)
+            same = stored.content == _images_mark(self._own(split), progress)
         path = self.folder / band_statistics.NAME
         odd = stored.odd_files if stored.nodata_rule else self._earlier_odd_files(path, split)
         if not same:
@@ -150,7 +168,7 @@ class Folders(FileDataset):
 
     def _earlier_odd_files(self, path, split):
         """As `odd_files`. Raises `DataError` where an earlier version, which asked no file, measured what is nodata."""
-        samples = self.listing(split)
+        samples = self._own(split)
         if telling := nodata.telling(self.description, samples):
             raise DataError(
                 f"{path} is of an earlier version, which took for data what files say is none, such as {telling}: move "
@@ -159,7 +177,7 @@ class Folders(FileDataset):
         return self.odd_files(samples)
 
     def _measure(self):
-        samples = self.listing(learnt_split(self._splits))
+        samples = self._own(learnt_split(self._splits))
         mark = _mark_if_readable(samples)
         found, problems = band_statistics.measure(self._read_filled, samples)
         odd = self.odd_files(samples)
@@ -234,8 +252,8 @@ def _spec(description, statistics, counts):
     )
 
 
-def _counts(splits):
-    return {split: len(found) for split, found in splits.items()}
+def _counts(splits, further=()):
+    return {split: len(found) + len(further) * (split == learnt_split(splits)) for split, found in splits.items()}
 
 
 def _stored(folder, description):

@@ -83,6 +83,11 @@ def divide_into_folds(folder: str | Path, learnt: Collection[str], count: int, s
             f"{description.path}: group is {REGION!r}, by which every image has a part in each split: none can be "
             "held out; leave it out, so that windows of an image stay together"
         )
+    if description.pseudo:
+        raise DataError(
+            f"{description.path}: pseudo labels may be of a network that has learnt what a fold holds out, which "
+            "flatters its score: leave pseudo out"
+        )
     samples = _learnable(description, learnt)
     groups = {sample.name: group_of(description, sample.name) for sample in samples}
     dealt = deal(groups, count, seed)

@@ -170,10 +170,16 @@ def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> 
 def affixed(name: str, part: Part) -> str | None:
     """What a file's name is without the part's prefix and suffix and the extension; None where it hasn't got them."""
     stem, extension = os.path.splitext(name)
-    suffix, wanted = _ending(part.suffix)
+    suffix, wanted = ending(part.suffix)
     fits = stem.startswith(part.prefix) and stem.endswith(suffix) and wanted in ("", extension.lower())
     end = len(stem) - len(suffix)
     return stem[len(part.prefix) : end] if fits and len(part.prefix) <= end else None
+
+
+def ending(suffix: str) -> tuple[str, str]:
+    """(what ends a name before the extension, the extension in lower case or nothing), of a part's suffix."""
+    before, dot, extension = suffix.rpartition(".")
+    return (before, f".{extension.lower()}") if f"{dot}{extension.lower()}" in IMAGES else (suffix, "")
 
 
 def tell_leftovers(found: Sequence[Mapping[str, Path]], folders: Sequence[Path], names: Sequence[str]) -> None:
@@ -232,12 +238,6 @@ def _rivals(part, others):
 
 def _affixes(part):
     return part.prefix, part.suffix
-
-
-def _ending(suffix):
-    """(what ends a name before the extension, the extension in lower case or nothing), of a part's suffix."""
-    before, dot, extension = suffix.rpartition(".")
-    return (before, f".{extension.lower()}") if f"{dot}{extension.lower()}" in IMAGES else (suffix, "")
 
 
 def _advice(first, second):

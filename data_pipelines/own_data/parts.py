@@ -33,6 +33,15 @@ class Part:
     prefix: str = ""
 
 
+def placed(parts: Sequence[Part], folder: Path) -> tuple[Part, ...]:
+    """`parts` with their folders below another `folder`, or nothing where it hasn't got them."""
+    together = len({part.folder for part in parts}) == 1
+    folders = [folder if together else folder / part.folder.name for part in parts]
+    if len(set(folders)) != len({part.folder for part in parts}) or not all(map(Path.is_dir, folders)):
+        return ()
+    return tuple(dataclasses.replace(part, folder=below) for part, below in zip(parts, folders))
+
+
 def part_specs(parts: Sequence[Part], spec: DatasetSpec) -> list[DatasetSpec]:
     """What the files of each part hold: `spec` with the part's bands and dtype."""
     specs, first = [], 0

@@ -47,6 +47,14 @@ def divide(description: Description, images: Sequence[Sample], quiet: bool = Fal
     }
 
 
+def all_of(description: Description, images: Sequence[Sample]) -> list[Sample]:
+    """Images that are all learnt, or where the description has a patch, windows of them. Raises `DataError`."""
+    if not description.patch:
+        return [*images]
+    size, overlap = description.patch, description.overlap
+    return [window for image in images for window in windows(image, _whole(image), size, overlap)]
+
+
 def learnt_split(splits: Mapping[str, object]) -> str:
     """The split that is trained on: "train", or else the first."""
     return TRAIN if TRAIN in splits else next(iter(splits))

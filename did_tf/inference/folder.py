@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import did_tf
 from data_pipelines.inside import is_inside
 from data_pipelines.spec import DatasetSpec
@@ -18,13 +20,14 @@ from data_pipelines.writing import beside, sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.inference.outputs import KINDS, legend, write_legend
-from did_tf.runs.run_folder import read_json
+from did_tf.runs.run_folder import damage_of, read_json
 
 RECORD = "predictions.json"
 """What the folder's results depend on, the ids of the classes, and what has been done."""
 LEGEND = "legend.png"
 """The classes' ids, names and colours."""
 SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
+_WAY = "delete it, or pass another --output=dir"
 _UNFINISHED = ".unfinished"
 _RESULTS = "results"
 """Of an image, before they are put in their places: what half-written ones are named after."""
@@ -62,6 +65,8 @@ class Predictions:
         depends = json.loads(json.dumps(depends))
         known = self._known(depends, names)
         self._images: dict[str, dict[str, Any]] = known.get("images", {})
+        with damage_of(self.record, _WAY):
+            self._counts: dict[str, list[list[int]]] = dict(known.get("counts", {}))
         self._damaged: dict[str, str] = {}
         self.depends = depends
         self._head = {**_ids(spec), "did_tf": did_tf.__version__, "depends": depends}
@@ -116,6 +121,20 @@ class Predictions:
         self._images[name] = {**told, "files": sorted(path.as_posix() for path in files)}
         self._save_soon()
 
+    def count(self, name: str, counts: list[list[int]]) -> None:
+        """Records `Sure.counts` of an image, within `writing`: with it, they are known to the next process."""
+        self._counts[name] = counts
+
+    def counted(self, names: Sequence[str], num_classes: int) -> np.ndarray:
+        """[2, num_classes] int64: the counts of those images together that are there.
+
+        Raises:
+          ConfigError: the record of an earlier process lacks some, or is damaged.
+        """
+        with damage_of(self.record, _WAY):
+            found = [self._counts[name] for name in names if name in self._images]
+            return np.array(found, np.int64).reshape(len(found), 2, num_classes).sum(axis=0)
+
     def unfinished(self, name: str) -> Path:
         """Where rows of an image are kept that is not finished yet."""
         return self.folder / _UNFINISHED / name
@@ -144,7 +163,7 @@ class Predictions:
         if self.record.is_file():
             known = read_json(self.record)
             if not all(map(is_inside, _files(known.get("images", {})))):
-                raise ConfigError(f"{self.record} is damaged: delete it, or pass another --output=dir")
+                raise ConfigError(f"{self.record} is damaged: {_WAY}")
             if known.get("depends") == depends or not known.get("images"):
                 return known
             other = f"{self.folder} holds results of other weights or settings (see {self.record})"
@@ -167,7 +186,8 @@ class Predictions:
 
     def _save(self):
         self._saved = time.monotonic()
-        write_json(self.record, {**self._head, "images": self._images, "damaged": self._damaged})
+        counts = {"counts": self._counts} if self._counts else {}
+        write_json(self.record, {**self._head, "images": self._images, "damaged": self._damaged, **counts})
 
 
 def _files(images):

@@ -14,7 +14,7 @@ import numpy as np
 from data_pipelines.content import digests
 from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
 from data_pipelines.own_data.matching import affixed, list_files
-from data_pipelines.own_data.parts import Part, part_specs, read_parts
+from data_pipelines.own_data.parts import Part, part_specs, placed, read_parts
 from data_pipelines.reading.decoding import in_rows
 from data_pipelines.reading.images import read_masked, size_of
 from data_pipelines.reading.places import Place, place_of
@@ -220,21 +220,12 @@ def _with_its_parts(source, output, spec, parts):
 
 def _find_in_parts(source, output, spec, parts):
     """The images whose files lie in folders below `source` as `parts` say; none where it hasn't got them."""
-    placed = _placed(parts, source) if len(parts) > 1 else ()
-    found = [_files(part, placed, output) for part in placed]
+    here = placed(parts, source) if len(parts) > 1 else ()
+    found = [_files(part, here, output) for part in here]
     if not any(found):
         return []
     specs = part_specs(parts, spec)
-    return [_in_parts(name, placed, found, specs) for name in sorted(set().union(*found))]
-
-
-def _placed(parts, source):
-    """`parts` with their folders below `source`, or nothing where it hasn't got them."""
-    together = len({part.folder for part in parts}) == 1
-    folders = [source if together else source / part.folder.name for part in parts]
-    if len(set(folders)) != len({part.folder for part in parts}) or not all(map(Path.is_dir, folders)):
-        return ()
-    return tuple(dataclasses.replace(part, folder=folder) for part, folder in zip(parts, folders))
+    return [_in_parts(name, here, found, specs) for name in sorted(set().union(*found))]
 
 
 def _files(part, parts, output):

@@ -17,7 +17,9 @@ from did_tf.inference.memory import Size
 from did_tf.inference.outputs import Seeing
 from did_tf.inference.predictor import Predictor
 from did_tf.inference.refining import Refiner
+from did_tf.inference.sure import Sure
 from did_tf.scoring.calibration import at_temperature
+from did_tf.scoring.evaluation import MAIN, REFINED
 
 
 class Ways(Protocol):
@@ -45,6 +47,8 @@ class Labelling:
       refiner: what the probabilities are refined by, or None.
       streams: how many images are to be under way at once where nothing speaks against it.
       temperature: at which probabilities are measured and written, see `calibration`; labels are the same at all.
+      least: probability, at that temperature, that a pixel's class must have: of others all results say that there is
+        none. 0: of all pixels they have it.
     """
 
     ways: Ways
@@ -54,6 +58,7 @@ class Labelling:
     refiner: Refiner | None = None
     streams: int = 1
     temperature: float = 1.0
+    least: float = 0.0
 
     def tempered(self, keep: outputs.Strip) -> outputs.Strip:
         """What takes probabilities, and gives `keep` those at the temperature."""
@@ -109,7 +114,8 @@ class Task:
         pixels, mask = self.image.read()
         if "probabilities" in self.how.kinds:
             return pixels, mask, None, {}
-        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds, readout_of(self.how.spec))
+        readout, sure = readout_of(self.how.spec), self.how.least > 0
+        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds, sure, readout)
         return pixels, mask, self._seen(pixels, mask, keep), measured
 
     def write(self, folder: Predictions, found: Any) -> None:
@@ -118,8 +124,14 @@ class Task:
         name, where, spec, kinds = self.image.name, self.image.place(), self.how.spec, self.how.kinds
         with folder.writing(name, self.content, protocol=self.way) as place:
             if seen is None:
-                with outputs.keeping(place, name, pixels.shape[:2], spec, where, kinds) as (measured, keep):
+                size, only_sure = pixels.shape[:2], self.how.least > 0
+                with outputs.keeping(place, name, size, spec, where, kinds, only_sure) as (measured, keep):
                     seen = self._seen(pixels, mask, keep)
+            if self.how.least:
+                last = REFINED if REFINED in seen else MAIN
+                sure = Sure(seen[last], measured["confidence"], self.how.least)
+                folder.count(name, sure.counts(spec.num_classes))
+                seen = {**seen, last: sure[:]}
             outputs.write_results(place, name, pixels, seen, spec, where, kinds, measured)
 
     def _seen(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip) -> dict[str, np.ndarray]:
@@ -145,7 +157,7 @@ class InRows(Task):
         """As of `Task`; what an earlier process has done is not done again."""
         how = self.how
         one = self.image, self.content, self._predictor()
-        large.label(*one, how.spec, folder, how.kinds, self.way, how.temperature)
+        large.label(*one, how.spec, folder, how.kinds, self.way, how.temperature, how.least)
 
     def _predictor(self):
         assert self.how.in_rows

@@ -25,6 +25,7 @@ from did_tf.inference.folder import Predictions
 from did_tf.inference.inputs import Input
 from did_tf.inference.memory import IN_TILES, Need, Size
 from did_tf.inference.predictor import Predictor
+from did_tf.inference.sure import Sure
 from did_tf.runs.run_folder import read_json
 from did_tf.scoring.calibration import at_temperature
 from did_tf.scoring.evaluation import MAIN
@@ -72,6 +73,7 @@ def label(
     kinds: Sequence[str],
     protocol: str,
     temperature: float = 1.0,
+    least: float = 0.0,
 ) -> None:
     """Labels an image that can be read in parts, and writes its results.
 
@@ -85,7 +87,7 @@ def label(
       folder: of the results, in which unfinished rows are kept beside them.
       kinds: what is written, of `outputs.KINDS`.
       protocol: by which `predictor` was made, for the record.
-      temperature: as of `Labelling`.
+      temperature, least: as of `Labelling`.
 
     Raises:
       DataError: it can't be read.
@@ -95,7 +97,8 @@ def label(
     rows = image.rows()
     assert rows is not None
     depends = {"content": content, "protocol": protocol, "depends": folder.depends, "version": 1}
-    with _Unfinished(folder.unfinished(image.name), rows.shape, spec, kinds, depends) as kept:
+    measures = outputs.measures_for(kinds, least > 0)
+    with _Unfinished(folder.unfinished(image.name), rows.shape, spec, kinds, measures, depends) as kept:
         with tqdm(
             desc=image.name, total=rows.shape[0], initial=kept.done, unit="row", leave=False, disable=None
         ) as bar:
@@ -103,7 +106,11 @@ def label(
                 kept.put(part, values[MAIN], rows.void(part), temperature)
                 bar.update(part.stop - part.start)
         with folder.writing(image.name, content, protocol=protocol) as place:
-            outputs.write_large(place, image.name, rows, kept.found, spec, image.place(), kinds)
+            found: dict[str, Any] = {**kept.found}
+            if least:
+                found[MAIN] = sure = Sure(kept.found[MAIN], kept.found["confidence"], least)
+                folder.count(image.name, sure.counts(spec.num_classes))
+            outputs.write_large(place, image.name, rows, found, spec, image.place(), kinds)
     shutil.rmtree(kept.folder)
     with contextlib.suppress(OSError):  # others are unfinished
         for parent in kept.folder.parents:
@@ -155,6 +162,7 @@ class _Unfinished:
       shape: (H, W, bands) of the image.
       spec: of the data.
       kinds: what is to be written of the image.
+      measures: those that this needs.
       depends: what its results depend on: of something else nothing is kept.
 
     Attributes:
@@ -163,9 +171,14 @@ class _Unfinished:
     """
 
     def __init__(
-        self, folder: Path, shape: Sequence[int], spec: DatasetSpec, kinds: Sequence[str], depends: Mapping[str, Any]
+        self,
+        folder: Path,
+        shape: Sequence[int],
+        spec: DatasetSpec,
+        kinds: Sequence[str],
+        measures: Sequence[str],
+        depends: Mapping[str, Any],
     ) -> None:
-        measures = outputs.measures_for(kinds)
         self.folder, self._state = folder, folder / _STATE
         self._depends = json.loads(json.dumps({**depends, "kept": [*measures, *({_PROBABILITIES} & {*kinds})]}))
         known = self._known()

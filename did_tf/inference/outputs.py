@@ -91,17 +91,20 @@ def _put(seen, name, rows, classes, image):
     seen[name][rows] = classes
 
 
-def measures_for(kinds: Collection[str]) -> list[str]:
-    """Those of `MEASURES` that are needed to write `kinds`: polygons and areas tell how sure the network is."""
-    sure = {"confidence"} if {"polygons", "areas"} & {*kinds} else set()
+def measures_for(kinds: Collection[str], only_sure: bool = False) -> list[str]:
+    """Those of `MEASURES` that are needed to write `kinds`: polygons and areas tell how sure the network is.
+
+    So does writing those classes alone that it is sure of (`only_sure`).
+    """
+    sure = {"confidence"} if only_sure or {"polygons", "areas"} & {*kinds} else set()
     return [name for name in MEASURES if name in {*kinds} | sure]
 
 
 def measuring(
-    size: tuple[int, int], kinds: Collection[str], readout: Readout = CLASSES
+    size: tuple[int, int], kinds: Collection[str], only_sure: bool = False, readout: Readout = CLASSES
 ) -> tuple[dict[str, np.ndarray], Strip]:
     """({measure: float32 [H, W], to be filled} of `measures_for` some kinds, what fills them from probabilities)."""
-    found = {name: np.empty(size, np.float32) for name in measures_for(kinds)}
+    found = {name: np.empty(size, np.float32) for name in measures_for(kinds, only_sure)}
 
     def keep(rows: slice, values: np.ndarray) -> None:
         for name, array in found.items():
@@ -112,10 +115,16 @@ def measuring(
 
 @contextlib.contextmanager
 def keeping(
-    folder: str | Path, name: str, size: tuple[int, int], spec: DatasetSpec, place: Place | None, kinds: Collection[str]
+    folder: str | Path,
+    name: str,
+    size: tuple[int, int],
+    spec: DatasetSpec,
+    place: Place | None,
+    kinds: Collection[str],
+    only_sure: bool = False,
 ) -> Iterator[tuple[dict[str, np.ndarray], Strip]]:
     """As `measuring`; NAME_probabilities is written too where it is of the kinds: `probability_file`, which raises."""
-    found, measure = measuring(size, kinds, readout_of(spec))
+    found, measure = measuring(size, kinds, only_sure, readout_of(spec))
     if "probabilities" not in kinds:
         yield found, measure
         return

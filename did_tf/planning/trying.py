@@ -1,20 +1,25 @@
-"""Trainings in processes of their own: begun, stopped, read; and a few seconds of one, to see how it goes."""
+"""Trainings in processes of their own: begun, stopped, read, several side by side; and a few seconds of one."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from did_tf.cluster import local
+from did_tf.common import stopping
 from did_tf.common.errors import ConfigError
+from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder, read_metrics
 
 STOP = 120.0
 """Seconds within which a training that is asked to stop must have stopped."""
+_POLL = 0.2
 
 
 class Tried(NamedTuple):
@@ -57,11 +62,89 @@ def train(arguments: Sequence[str], folder: Path, start: float, seconds: float) 
     return Tried(status, rows_of(run), said.read_text(errors="replace"))
 
 
-def begin(arguments: Sequence[str], out: int | IO[str], errors: IO[str]) -> subprocess.Popen[bytes]:
-    """A process of `did_tf train` with `arguments`, which ends with this one; `out` and `errors` take what it says."""
-    command = [sys.executable, "-m", "did_tf", "train", *arguments]
+def begin(
+    arguments: Sequence[str], out: int | IO[str], errors: IO[str], command: str = "train", cores: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
+    """A process of a command of did_tf that trains, which ends with this one.
+
+    Args:
+      arguments: of the command.
+      out, errors: take what it says.
+      command: its name.
+      cores: numbers of those that it may use; none: all that this process may.
+    """
+    words = [sys.executable, "-m", "did_tf", command, *arguments]
     environment = local.environment_of_child()
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=environment)
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=environment)
+    if cores:  # before it has threads
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(process.pid, cores)
+    return process
+
+
+def side_by_side(
+    start: Callable[[int, Collection[int]], subprocess.Popen[bytes]],
+    numbers: Sequence[int],
+    at_once: int,
+    ended: Callable[[int, int], None],
+) -> None:
+    """Has processes run, so many at once, each on its share of the cores. None of them is left at the end.
+
+    Args:
+      start: starts the process of a number on some cores, as `begin` takes them.
+      numbers: in the order in which they start.
+      at_once: how many run at the same time.
+      ended: is told the number of each that has ended, and its exit status; what it raises ends all.
+
+    Raises:
+      SystemExit: as of `stopping.leaving`.
+    """
+    running: dict[int, tuple[subprocess.Popen[bytes], Collection[int]]] = {}
+    try:
+        with stopping.leaving():
+            _run_all(start, [*numbers], [*shares_of_cores(at_once)], running, ended)
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+        for process, _ in running.values():
+            stop(process)
+
+
+def _run_all(start, waiting, free, running, ended):
+    while waiting or running:
+        while waiting and free:
+            number, cores = waiting.pop(0), free.pop(0)
+            running[number] = start(number, cores), cores
+        for number, (process, cores) in [*running.items()]:
+            if process.poll() is not None:
+                del running[number]
+                free.append(cores)
+                ended(number, process.returncode)
+        time.sleep(_POLL)
+
+
+def shares_of_cores(count: int) -> list[list[int]]:
+    """Numbers of the cores of this process in as many parts; empty ones where the system can't divide them."""
+    own = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [own[len(own) * part // count : len(own) * (part + 1) // count] for part in range(count)]
+
+
+def wait_for(run: RunFolder, log: IO[str]) -> None:
+    """Returns when the training has ended that a killed process has left, which has its log locked, and soon its run.
+
+    It ends by itself. From here on the log is locked by whoever has it open: this process, and the training to come.
+    """
+    end = time.monotonic() + STOP
+    while (lock.is_kept(log.fileno()) or _is_held(run.folder)) and time.monotonic() < end:
+        time.sleep(_POLL)
+
+
+def _is_held(folder):
+    try:
+        with lock.held(folder) if folder.is_dir() else contextlib.nullcontext():
+            return False
+    except ConfigError:
+        return True
 
 
 def stop(process: subprocess.Popen[bytes]) -> int | None:

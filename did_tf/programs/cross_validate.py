@@ -3,6 +3,7 @@
 Each image of train and val is held out once, with its group, from a network that learns from the others: RUN/fold-1 and
 so on are ordinary runs. Their scores on what they have not learnt from go to RUN/cross_validation, with the labels.
 Stopped, it goes on with the same command. At its end RUN is one network, the mean of all folds, for predict and export.
+With --at_once=2 two folds train side by side, each on half of the cores; RUN/fold-1.log is what one says.
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import collections
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 from tensorflow import keras
 
-from data_pipelines.own_data.folds import HELD_OUT, names_of_images, write_fold
+from data_pipelines.memory import cores, free_memory
+from data_pipelines.own_data.folds import HELD_OUT, TRAIN, names_of_images, write_fold
 from data_pipelines.spec import IGNORE
 from did_tf import settings, wiring
+from did_tf.analysis import room
+from did_tf.cluster import local
 from did_tf.common.errors import ConfigError, Failure
+from did_tf.common.failures import BAD_INPUT
 from did_tf.common.files import write_json
 from did_tf.inference import memory, outputs
 from did_tf.inference.engines import Engine
+from did_tf.planning import trying
+from did_tf.planning.machine import GIB, LOADED
 from did_tf.runs import lock, manifest
 from did_tf.runs.folds import CrossValidation
 from did_tf.runs.run_folder import RunFolder
@@ -35,6 +44,8 @@ from did_tf.search import study
 from did_tf.training.health import TrainingFailed
 
 flags.DEFINE_integer("folds", 5, "How many parts the images are dealt to.")
+flags.DEFINE_integer("at_once", 1, "Folds that train side by side, on shares of the cores; 0: as many as fit.")
+flags.DEFINE_integer("fold", None, "One fold alone, and no report: what --at_once has processes of their own do.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: the first of the settings.")
 FLAGS = flags.FLAGS
 
@@ -51,11 +62,16 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if protocol not in settings.PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(settings.PROTOCOLS)}")
     found = CrossValidation(run.folder)
+    if FLAGS.fold is not None:
+        _do_one(config, run, found, protocol)
+        return
     with lock.held(run.folder):
         folds = _begun(config, run, found)
-        for number in range(1, folds.count + 1):
-            print(f"\nfold {number} of {folds.count}: {found.run(number)}")
-            _do_fold(wiring.of_fold(config, found, number), run, found, number, protocol)
+        at_once = _at_once(config, run, found, folds)
+        if at_once == 1:
+            _do_in_turn(config, run, found, folds, protocol)
+        else:
+            _do_side_by_side(config, found, folds, protocol, at_once)
         _report(config, found, folds, protocol)
 
 
@@ -77,10 +93,90 @@ def _begun(config, run, found):
     return folds
 
 
+def _at_once(config, run, found, folds):
+    """How many folds are to train side by side. Raises `ConfigError` where that can't be."""
+    wanted, train = FLAGS.at_once, config["train"]
+    if wanted == 1:
+        return 1
+    if not 0 <= wanted <= cores():
+        raise ConfigError(f"--at_once={wanted}: each fold takes a core, and there are {cores()}")
+    if tf.config.list_physical_devices("GPU") and not train["devices"].startswith("cpu"):
+        raise ConfigError(f"--at_once={wanted} divides cores: on a GPU folds train one after the other; leave it out")
+    if train["batch_size"] == "auto":
+        raise ConfigError(f"--at_once={wanted}: give train.batch_size a number, for auto takes what others need")
+    takes, free = _bytes_of(wiring.of_fold(config, found, 1), run), free_memory()
+    fit = int(free // takes)
+    if wanted > fit:
+        there = f"a fold takes about {takes / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free"
+        raise ConfigError(f"--at_once={wanted}: {there}: {fit} fit")
+    return wanted or max(1, min(fit, cores(), folds.count))
+
+
+def _bytes_of(config, run):
+    """What the process of a fold takes, with its images where they are kept."""
+    config, dataset = wiring.resolved(config, run), wiring.make_dataset(config)
+    model = wiring.make_model(config, dataset.spec, config["train"]["precision"])
+    supervision = wiring.make_supervision(config, tf.distribute.get_strategy(), model)
+    taken = wiring.memory_needed(config, supervision, 1)().total
+    keras.backend.clear_session()
+    sizes = memory.sizes_of(dataset, dataset.samples(TRAIN)) if config["data"]["cache"] else {}
+    pixel = dataset.spec.bands * np.dtype(dataset.spec.dtype).itemsize + 1
+    return LOADED + (1 + room.MARGIN) * taken + pixel * sum(height * width for height, width in sizes.values())
+
+
+def _do_in_turn(config, run, found, folds, protocol):
+    for number in range(1, folds.count + 1):
+        print(f"\nfold {number} of {folds.count}: {found.run(number)}")
+        _do_fold(wiring.of_fold(config, found, number), run, found, number, protocol)
+
+
+def _do_side_by_side(config, found, folds, protocol, at_once):
+    """Does the folds that are not finished. One that fails stops the others: raises what it says."""
+    left = [number for number in range(1, folds.count + 1) if not _is_finished(config, found, number, protocol)]
+
+    def start(number, share):
+        on = f" on {len(share)} of {cores()} cores" if share else ""
+        print(f"fold {number} of {folds.count}: {found.run(number)}{on}; it says: {_log(found, number)}", flush=True)
+        with _log(found, number).open("a") as log:
+            trying.wait_for(RunFolder(found.run(number)), log)
+            log.truncate(0)
+            return trying.begin([*sys.argv[1:], f"--fold={number}"], log, log, "cross-validate", share)
+
+    def ended(number, status):
+        if not status:
+            print(f"fold {number} of {folds.count}: finished", flush=True)
+            return
+        said = trying.error_line(_log(found, number).read_text(errors="replace")).removeprefix("error: ")
+        kind = ConfigError if status == BAD_INPUT else Failure
+        raise kind(f"fold {number}: {said or f'it ended with status {status}'}; {_log(found, number)} has all")
+
+    trying.side_by_side(start, left, at_once, ended)
+
+
+def _log(found, number):
+    return Path(f"{found.run(number)}.log")
+
+
+def _do_one(config, run, found, protocol):
+    """A fold of a cross-validation that another process has begun, which holds its folder and waits."""
+    local.end_with_starter()
+    if not found.file.is_file() or not 1 <= FLAGS.fold <= found.read().count:
+        raise ConfigError(f"--fold={FLAGS.fold}: {found.folder} has no such fold; without --fold all are trained")
+    _do_fold(wiring.of_fold(config, found, FLAGS.fold), run, found, FLAGS.fold, protocol)
+
+
+def _way(config, protocol):
+    """How a fold is scored."""
+    return {"protocol": protocol, "crop": list(config["data"]["crop"]), **config["evaluate"]}
+
+
+def _is_finished(config, found, number, protocol):
+    return found.held_out(number).is_file() and found.counts(number)["way"] == _way(config, protocol)
+
+
 def _do_fold(config, run, found, number, protocol):
     """Trains a fold, or goes on, and scores it, unless all that is done."""
-    way = {"protocol": protocol, "crop": list(config["data"]["crop"]), **config["evaluate"]}
-    if found.held_out(number).is_file() and found.counts(number)["way"] == way:
+    if _is_finished(config, found, number, protocol):
         print("it is finished")
         return
     keras.backend.clear_session()  # of the fold before
@@ -88,7 +184,8 @@ def _do_fold(config, run, found, number, protocol):
     with lock.held(own.folder):
         _train(config, own)
         weights, counts = _score(config, own, found, protocol)
-    write_json(found.held_out(number), {"weights": weights.digest, "way": way, "images": counts})
+    facts = {"weights": weights.digest, "way": _way(config, protocol)}
+    write_json(found.held_out(number), {**facts, "images": counts})
 
 
 def _train(config, run):

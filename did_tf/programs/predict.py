@@ -12,6 +12,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 import itertools
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 from tqdm import tqdm
 
@@ -27,6 +28,7 @@ from did_tf.inference.folder import Predictions
 from did_tf.inference.labelling import Task
 from did_tf.runs import lock
 from did_tf.runs.run_folder import RunFolder
+from did_tf.scoring.metrics import ratio
 
 flags.DEFINE_string("input", None, "Image, or folder of images. Default: a few of the validation split.")
 flags.DEFINE_string("output", None, "Folder of the results. Default: RUN/predictions.")
@@ -37,6 +39,9 @@ flags.DEFINE_list(
 )
 flags.DEFINE_bool("probabilities", False, "Also write the probability of every class, or region, float32.")
 flags.DEFINE_bool("calibrated", False, "Confidence, entropy, margin and probabilities at the run's temperature.")
+flags.DEFINE_float(
+    "least_confidence", 0.0, "Pixels whose class is less probable than this have none in all results: pseudo-labels."
+)
 flags.DEFINE_bool("crf", False, "Refine the results by a fully connected CRF: config.crf.")
 flags.DEFINE_string("engine", "auto", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
@@ -53,7 +58,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         results, or images can't be read; then those of all others are there.
       OSError: a picture can't be written.
     """
-    kinds = _kinds()
+    kinds, least = _kinds(), _least()
     output = Path(FLAGS.output or run.folder / "predictions")
     images = _images(config, output)  # a wrong path fails before anything is built
     if FLAGS.crf and FLAGS.calibrated:
@@ -69,7 +74,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])
     temperature = wiring.temperature_of(config, run, FLAGS.protocol, weights) if FLAGS.calibrated else 1.0
-    how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner, temperature)
+    how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner, temperature, least)
     predictor = wiring.make_predictor(config, model, FLAGS.protocol, readout=readout_of(spec))
     depends = _depends(config, weights, spec, predictor, engine, temperature)
     files.check_output(output)
@@ -80,6 +85,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         for name, reason in damage.reasons.items():
             folder.leave_out(name, reason)
     _tell(output, spec, done, len(images) - len(damage.reasons) - done, kinds)
+    if least:
+        _tell_sure(folder, names, spec, least)
     damage.tell("all others are done: mended, the same command does the rest")
 
 
@@ -90,6 +97,13 @@ def _kinds():
     if not FLAGS.write:
         raise ConfigError(f"--write is empty: name one or more of {', '.join(outputs.KINDS)}")
     return [kind for kind in outputs.KINDS if kind in FLAGS.write or kind == "probabilities" and FLAGS.probabilities]
+
+
+def _least():
+    """The flag least_confidence. Raises `ConfigError`."""
+    if not 0 <= FLAGS.least_confidence <= 1:
+        raise ConfigError(f"--least_confidence={FLAGS.least_confidence:g}: it must be a probability, 0 to 1")
+    return FLAGS.least_confidence
 
 
 def _images(config, output):
@@ -111,6 +125,7 @@ def _depends(config, weights, spec, predictor, engine, temperature):
     """What all results depend on beside their images."""
     more = {"crf": config["crf"]} if FLAGS.crf else {}
     more.update({"temperature": temperature} if FLAGS.calibrated else {})
+    more.update({"least_confidence": FLAGS.least_confidence} if FLAGS.least_confidence else {})
     return {**api.depends_on(config, weights, spec, FLAGS.protocol, predictor, engine), **more}
 
 
@@ -154,8 +169,20 @@ def _tell(output, spec, done, before, kinds):
     pictures = {"overlay": ".png", "outputs": ".png", "polygons": ".geojson", "areas": ".csv"}
     print(f"{done} predicted{earlier}: {output}/" + ", ".join(f"NAME_{kind}{pictures.get(kind, '')}" for kind in kinds))
     if "label" in kinds:
-        ids = f"{text.span(spec.output_ids)}; {spec.void_id} where there is no data"
+        unsure = ", or it is not sure" if FLAGS.least_confidence else ""
+        ids = f"{text.span(spec.output_ids)}; {spec.void_id} where there is no data{unsure}"
         print(f"NAME_label has the ids of the data's labels ({ids}): {output}/legend.png")
+
+
+def _tell_sure(folder, names, spec, least):
+    """How much of each class is left, and of which nothing."""
+    counts = folder.counted(names, spec.num_classes)
+    pixels, kept = np.column_stack([counts, counts.sum(axis=1)])
+    rows = zip([*spec.classes, "all"], map(str, pixels), map(text.percent, ratio(kept, pixels)))
+    print(f"pixels of each class, and the share whose class is kept, as its probability is {least:g} or more:")
+    print(text.aligned([["class", "pixels", "kept, %"], *rows], ruled={len(pixels)}))
+    if none := [name for name, count in zip(spec.classes, kept) if not count]:
+        print(f"note: nothing is kept of {', '.join(none)}: who learns from these labels alone never sees that")
 
 
 def launch() -> None:

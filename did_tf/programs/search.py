@@ -138,24 +138,6 @@ def _goes_on(study):
     return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
 
 
-def _wait(run, log):
-    """Until the training has ended that a killed search has left, which has its log locked, and soon its run.
-
-    It ends by itself. From here on the log is locked by whoever has it open: this process, and the training to come.
-    """
-    end = time.monotonic() + trying.STOP
-    while (lock.is_kept(log.fileno()) or _is_held(run.folder)) and time.monotonic() < end:
-        time.sleep(POLL)
-
-
-def _is_held(folder):
-    try:
-        with lock.held(folder) if folder.is_dir() else contextlib.nullcontext():
-            return False
-    except ConfigError:
-        return True
-
-
 @contextlib.contextmanager
 def _process(study, trial, run):
     """The training of a trial, which ends with this process."""
@@ -164,7 +146,7 @@ def _process(study, trial, run):
     arguments += [*cli.config_arguments(), *(f"--config.{key}={text}" for key, text in study.texts(trial).items())]
     arguments += [f"--config.train.hours={FLAGS.trial_hours}"] if FLAGS.trial_hours else []
     with _log(run).open("a") as file:
-        _wait(run, file)
+        trying.wait_for(run, file)
         process = trying.begin(arguments, file, file)
         try:
             yield process

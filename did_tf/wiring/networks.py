@@ -189,16 +189,17 @@ def make_labelling(
     engine: Engine,
     refiner: Refiner | None = None,
     tempered: float = 1.0,
+    least: float = 0.0,
 ) -> Labelling:
     """The `Labelling` of a protocol, which writes `kinds`; `engine` as of `make_predictor`, which raises.
 
-    Probabilities are at the temperature `tempered`.
+    Probabilities are at the temperature `tempered`; pixels whose class has less than `least` get none.
     """
     outputs, way = None if "outputs" in kinds else [MAIN], large.way_of(protocol)
     ways = make_fitting(config, model, spec, protocol, outputs, engine, refiner, keep_all=False)
     in_rows = functools.cache(lambda: make_predictor(config, model, way, [MAIN], engine, readout_of(spec)))
     streams = 1 if way == protocol else engine.streams  # which are then of the tiles of one
-    return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams, tempered)
+    return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams, tempered, least)
 
 
 def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weights) -> float:

@@ -76,6 +76,18 @@ def test_what_was_left_half_written_is_removed(tmp_path):
     assert not [*tmp_path.rglob("*.partial")]
 
 
+def test_counts_are_known_to_the_next_process_and_must_be_there_for_each_image(tmp_path):
+    with opened(tmp_path) as first:
+        for name, counts in (("day/x", [[5, 3], [4, 0]]), ("y", [[1, 1], [0, 1]])):
+            with first.writing(name, "1"):
+                first.count(name, counts)
+    assert opened(tmp_path).counted(["day/x", "y", "unread"], 2).tolist() == [[6, 4], [4, 1]]
+    with opened(tmp_path) as again:
+        write(again, "z")
+    with pytest.raises(ConfigError, match="predictions.json is damaged: .*delete it, or pass another --output=dir"):
+        opened(tmp_path).counted(["day/x", "z"], 2)
+
+
 def test_results_of_other_weights_are_not_mixed_in(tmp_path):
     with opened(tmp_path) as first:
         write(first)

@@ -10,6 +10,7 @@ from tensorflow import keras
 from data_pipelines.spec import DataError, DatasetSpec
 from did_tf.inference import inputs, large, outputs, strips
 from did_tf.inference.folder import Predictions
+from did_tf.inference.labelling import Labelling
 from did_tf.inference.large import RowsFile
 from did_tf.inference.predictor import Predictor
 from did_tf.models.layers import Normalize
@@ -31,12 +32,17 @@ UTM = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500000, 0, -10, 
 
 
 @pytest.fixture(scope="module")
-def predictor():
+def model():
     image = keras.Input((None, None, 3))
     x = Normalize(SPEC.mean, SPEC.std, name="normalize")(image)
     model = keras.Model(image, {MAIN: keras.layers.Conv2D(3, 3, padding="same", name="main")(x)})
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0, 1, weights.shape) for weights in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def predictor(model):
     return Predictor(model, 16)
 
 
@@ -100,6 +106,43 @@ def test_a_temperature_changes_how_sure_the_network_is_and_no_label(tmp_path, sc
     np.testing.assert_array_equal(plain, labels)
     np.testing.assert_array_equal(tempered, at_temperature(probabilities, 2.5))
     np.testing.assert_array_equal(sure[..., 0], tempered.max(axis=-1))
+
+
+class OneWay:
+    """Stands for a `memory.Fitting`: all images go by one predictor."""
+
+    def __init__(self, predictor):
+        self.predictor = predictor
+
+    def make(self, way):
+        return self.predictor
+
+    def check(self, way, name, size):
+        pass
+
+
+@pytest.mark.parametrize("way", ["whole", "tiles", "rows"])
+@pytest.mark.parametrize("kinds", [("label", "color"), ("label", "probabilities")])
+def test_what_is_not_sure_has_no_class_whichever_way_an_image_goes(tmp_path, scene, model, predictor, way, kinds):
+    seeing = Predictor(model) if way == "whole" else predictor
+    in_rows = ("tiles_once", lambda: seeing) if way == "rows" else None
+    how = Labelling(OneWay(seeing), SPEC, kinds, in_rows, temperature=1.5, least=0.8)
+    (image,) = inputs.find_images(scene, tmp_path / "out", SPEC)
+    (tmp_path / "out").mkdir()
+    with Predictions(tmp_path / "out", {}, SPEC, [image.name]) as folder:
+        task = how.task(image, image.content(), image.size(), "" if in_rows else way)
+        assert task.is_large == (way == "rows")
+        task.write(folder, task.see())
+
+    pixels, void = image.read()
+    probabilities = at_temperature(seeing(pixels)[MAIN], 1.5)
+    classes, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1) >= np.float32(0.8)
+    with rasterio.open(tmp_path / "out" / "scene_label.tif") as file:
+        np.testing.assert_array_equal(file.read(1), np.where(void | ~sure, 7, np.array([4, 5, 6])[classes]))
+    counts = [np.bincount(classes[there], minlength=3) for there in (~void, ~void & sure)]
+    assert (np.array(counts[1]) < counts[0]).all() and (counts[1] > 0).all()
+    again = Predictions(tmp_path / "out", {}, SPEC, [image.name])  # of another process
+    np.testing.assert_array_equal(again.counted(["scene", "other"], 3), counts)
 
 
 def test_areas_are_those_of_the_label(tmp_path, scene, predictor):

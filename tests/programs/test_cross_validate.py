@@ -19,10 +19,11 @@ from served_here import ServedHere
 from tensorflow import keras
 
 import did_tf
-from data_pipelines import load
+from data_pipelines import load, memory
 from did_tf import wiring
 from did_tf.common.files import write_json
 from did_tf.inference import export
+from did_tf.planning import trying
 from did_tf.runs.folds import CrossValidation
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import bootstrap
@@ -231,6 +232,57 @@ def test_a_cross_validation_has_no_temperature(done):
         did_tf.load(done[0].folder, calibrated=True)
 
 
+def test_one_fold_alone_is_what_a_process_of_its_own_does(done, data, tmp_path, monkeypatch):
+    copy = CrossValidation(shutil.copytree(done[0].folder, tmp_path / "run"))
+    scored = copy.held_out(2).read_text()
+    copy.held_out(2).unlink()
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fitted", [])
+    given = [*arguments(copy.folder, data), f"--folds={FOLDS}"]
+    assert launch_here("cross-validate", *given, "--fold=2").returncode == 0
+    assert Untrained.fitted == ["fold-2"] and copy.held_out(2).read_text() == scored
+    ended = launch_here("cross-validate", *given, "--fold=3")
+    assert ended.returncode == 2 and "--fold=3: " in ended.stderr and "has no such fold" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("free", "settings", "flag", "told"),
+    [
+        (2**35, {}, "--at_once=5", "--at_once=5: each fold takes a core, and there are 4"),
+        (2**35, {"train__batch_size": "auto"}, "--at_once=2", "--at_once=2: give train.batch_size a number"),
+        (2**31, {}, "--at_once=3", "GiB, and 2.0 GiB are free: 1 fit"),
+        (2**31, {}, "--at_once=0", ""),  # one, in turn
+    ],
+)
+def test_folds_are_side_by_side_where_there_is_room(data, tmp_path, monkeypatch, free, settings, flag, told):
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    monkeypatch.setattr(memory, "cores", lambda: 4)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "killed_at", "fold-1")
+    given = [*arguments(tmp_path, data, **settings), f"--folds={FOLDS}", flag]
+    ended = launch_here("cross-validate", *given)
+    assert ended.returncode == (2 if told else 130) and told in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(2, "no such band"), (1, "no such band"), (-9, "it ended with status -9")]
+)
+def test_a_fold_that_fails_is_told_as_it_says(data, tmp_path, monkeypatch, status, told):
+    end = f"print('error: {told}'); raise SystemExit({status})" if status > 0 else "import os; os.kill(os.getpid(), 9)"
+
+    def begin(arguments, out, errors, command, share):
+        assert command == "cross-validate" and arguments[-1] == "--fold=1"
+        return subprocess.Popen([sys.executable, "-S", "-c", end], stdout=out)
+
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**35)
+    monkeypatch.setattr(memory, "cores", lambda: 4)
+    monkeypatch.setattr(trying, "begin", begin)
+    monkeypatch.setattr(trying, "shares_of_cores", lambda count: [[]])
+    ended = launch_here("cross-validate", *arguments(tmp_path, data), f"--folds={FOLDS}", "--at_once=2")
+    assert ended.returncode == (2 if status == 2 else 1)
+    assert ended.stderr == f"error: fold 1: {told}; {tmp_path / 'fold-1.log'} has all\n"
+
+
 def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypatch):
     monkeypatch.setattr(wiring, "make_trainer", Untrained)
     monkeypatch.setattr(Untrained, "killed_at", "fold-1")
@@ -252,6 +304,38 @@ def test_weights_of_another_training_are_refused(done, tmp_path):
     copy.file.write_text('{"count": 3}')
     with pytest.raises(did_tf.ConfigError, match="folds.json is damaged: it has no 'seed'"):
         did_tf.load(copy.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(memory.cores() < 2, reason="two folds take a core each")
+def test_side_by_side_it_gives_the_figures_of_one_after_the_other_on_as_many_cores(data, tmp_path):
+    def begin(run, *more):
+        command = [sys.executable, "-m", "did_tf", "cross-validate", "--folds=2", *more]
+        given = arguments(run, data, train__steps=12)
+        return subprocess.Popen([*command, *given], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    both = sorted(os.sched_getaffinity(0))[:2]
+    alone, together = CrossValidation(tmp_path / "alone"), CrossValidation(tmp_path / "together")
+    with begin(alone.folder) as process:
+        os.sched_setaffinity(process.pid, both[:1])
+        assert process.wait() == 0, process.stdout.read().decode()
+    with begin(together.folder, "--at_once=2") as process:
+        os.sched_setaffinity(process.pid, both)
+        while not (together.run(2) / "checkpoints" / "step_00000004.npz").exists():
+            assert process.poll() is None, process.stdout.read().decode()
+            time.sleep(0.01)
+        process.kill()
+    with begin(together.folder, "--at_once=2") as process:
+        os.sched_setaffinity(process.pid, both)
+        said = process.stdout.read().decode()
+        assert process.wait() == 0, said
+    assert "fold 1 of 2: finished" in said and "on 1 of 2 cores" in said
+    for number in (1, 2):
+        assert (together.run(number) / "best/weights.npz").read_bytes() == (
+            alone.run(number) / "best/weights.npz"
+        ).read_bytes()
+    one, other = (json.loads(found.report.read_text()) for found in (alone, together))
+    assert one["miou"] == other["miou"] and one["images"] == other["images"]
 
 
 @pytest.mark.slow

@@ -129,6 +129,23 @@ def test_confidence_is_at_the_runs_temperature_and_labels_are_the_same(tmp_path)
     labels = [(tmp_path / name / "scene_label.png").read_bytes() for name in ("plain", "calibrated")]
     assert labels[0] == labels[1] and np.abs(after - before).max() > 0.01
 
+    least, label = float(np.median(after.max(axis=-1))), read(tmp_path / "plain" / "scene_label.png")
+    given = [*arguments, f"--output={tmp_path / 'sure'}", "--write=label", "--calibrated"]
+    sure = launch_here("predict", *given, f"--least_confidence={least}")
+    assert sure.returncode == 0 and "(0 to 10; 11 where there is no data, or it is not sure)" in sure.stdout
+    expected = np.where(after.max(axis=-1) < np.float32(least), 11, label)
+    np.testing.assert_array_equal(read(tmp_path / "sure" / "scene_label.png"), expected)
+    shares = [(np.sum(label == n), 100 * np.mean(expected[label == n] == n)) for n in np.unique(label)]
+    rows = {line.split()[0]: line.split()[1:] for line in sure.stdout.splitlines() if len(line.split()) == 3}
+    assert all([str(pixels), f"{kept:.1f}"] in rows.values() for pixels, kept in shares)
+    assert rows["all"] == ["1200", f"{100 * np.mean(expected != 11):.1f}"]
+    none = {name for name, (pixels, kept) in rows.items() if kept in ("-", "0.0")}
+    assert none and all(name in sure.stdout.partition("note: nothing is kept of ")[2] for name in none)
+    again = launch_here("predict", *given, f"--least_confidence={least}")
+    assert "0 predicted (1 more were there)" in again.stdout
+    assert again.stdout.partition("pixels of each class")[2] == sure.stdout.partition("pixels of each class")[2]
+    assert launch_here("predict", *given).returncode == 2, "labels of other pixels are not mixed in"
+
 
 def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monkeypatch):
     """The same labels by the command in rows beside a damaged one, by the command whole, and from Python in rows."""
@@ -163,6 +180,12 @@ def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monk
     np.testing.assert_array_equal(read(tmp_path / "rows" / "scene_label.tif"), expected)
     did_tf.load(run.folder).predict_file(scene, tmp_path / "python", write=["label", "margin"])
     np.testing.assert_array_equal(read(tmp_path / "python" / "scene_label.tif"), expected)
+
+
+@pytest.mark.parametrize("least", ["1.5", "-0.1", "nan"])
+def test_what_is_no_probability(least):
+    done = launch_here("predict", "--experiment=did_synthetic", f"--least_confidence={least}")
+    assert done.returncode == 2 and f"--least_confidence={least}: it must be a probability, 0 to 1" in done.stderr
 
 
 @pytest.mark.parametrize("write, told", [("lable", "--write=lable: it must be"), ("", "--write is empty")])

@@ -71,19 +71,6 @@ def test_the_folder_of_a_search_is_no_run(command, tmp_path):
     assert done.returncode == 2 and f"is a search, with which {command} can't go on" in done.stderr
 
 
-def test_a_trial_waits_for_the_training_that_a_killed_search_has_left(monkeypatch, tmp_path):
-    """Which has not come to hold its run yet."""
-    program.launch_here("search")  # defines the flags
-    search, run = sys.modules["did_tf.programs.search"], RunFolder(tmp_path / "trial_000")
-    monkeypatch.setattr(search, "POLL", 0.05)
-    with search._log(run).open("a") as log:
-        search._wait(run, log)
-        left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(0.5)"], stdout=log)
-    with search._log(run).open("a") as log:
-        search._wait(run, log)
-        assert left.wait(0.2) == 0
-
-
 @pytest.mark.slow
 def test_killed_and_finished_it_has_the_trials_of_one_that_was_not(tmp_path):
     pytest.importorskip("optuna")

@@ -1,0 +1,131 @@
+"""Pseudo-labels: further images are learnt with them, and nothing is scored on them."""
+
+import shutil
+
+import numpy as np
+import own_data
+import pytest
+from own_data import complaint, edit, names_of, write_png
+
+from data_pipelines import IGNORE, DataError, load
+from data_pipelines.own_data.folds import divide_into_folds
+
+PSEUDO = {"images": "images", "labels": "predictions"}
+UNSURE = np.s_[:9, 3:20]
+
+
+def predict(folder, number, ids=(0, 1, 2), void=255, name="scene{:02d}"):
+    """Writes what `did_tf predict` would of a scene. Returns the label as it is to be read, void where it is unsure."""
+    label = 2 - own_data.scene(number)[1]  # other than its own label
+    values = np.array(ids, np.uint16 if max(ids) > 255 else np.uint8)[label]
+    values[UNSURE], label[UNSURE] = void, IGNORE
+    write_png(folder / "predictions" / f"{name.format(number)}_label.png", values)
+    return label
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six scenes, three of which are labelled by hand: two of train, and 02 of val; 03 to 05 have no labels."""
+    own_data.make_five_bands(tmp_path, count=6, splits={"train": ["scene00", "scene01"], "val": ["scene02"]})
+    for number in (3, 4, 5):
+        (tmp_path / "labels" / f"scene{number:02d}.png").unlink()
+    return tmp_path
+
+
+def read(dataset, name):
+    return dataset.read(next(sample for sample in dataset.samples("train") if sample.name == name))
+
+
+def test_they_are_learnt_beside_the_labels_and_never_of_an_image_that_a_split_has(folder, capsys):
+    before = load("folders", folder)
+    labels = [predict(folder, number) for number in range(6)]
+    edit(folder, pseudo=PSEUDO)
+    dataset = load("folders", folder)
+    assert names_of(dataset, "train") == ["scene00", "scene01", *(f"pseudo/scene{n:02d}" for n in (3, 4, 5))]
+    assert names_of(dataset, "val") == ["scene02"] and dataset.spec.splits == {"train": 5, "val": 1}
+    assert "3 images are learnt with pseudo-labels" in capsys.readouterr().err
+    image, label = read(dataset, "pseudo/scene04")
+    np.testing.assert_array_equal(label, labels[4])
+    np.testing.assert_array_equal(image, (own_data.scene(4)[0] * 40).astype(np.uint16))
+    np.testing.assert_array_equal(read(dataset, "scene01")[1], own_data.scene(1)[1])
+    dataset.check_statistics()  # which are of the same images as before
+    assert (dataset.spec.mean, dataset.spec.std) == (before.spec.mean, before.spec.std)
+    assert type(dataset).describe(folder).splits == dataset.spec.splits
+
+
+@pytest.mark.parametrize(
+    ("keys", "ids", "void"),
+    [
+        ({"classes": {"7": "ground", "26": "water", "1000": "metal"}, "void": [3]}, (7, 26, 1000), 3),
+        ({"classes": {"0": "ground", "255": "water", "9": "metal"}, "rest": "water"}, (0, 255, 9), 1),
+        ({"labels_soft": "nearest"}, (0, 1, 2), 255),
+        (
+            {"labels_hold": "colours", "palette": {name: [n, 0, 9] for n, name in enumerate(own_data.CLASSES)}},
+            (0, 1, 2),
+            255,
+        ),
+        ({"labels_hold": "masks", "rest": "ground", "classes": ["ground", "water", "metal"]}, (0, 1, 2), 255),
+    ],
+)
+def test_they_are_ids_whatever_the_labels_hold(folder, keys, ids, void):
+    if keys.get("labels_hold") == "masks":
+        for name in ("water", "metal"):
+            for number in range(3):
+                write_png(folder / "labels" / name / f"scene{number:02d}.png", np.zeros((64, 80), np.uint8))
+    label = predict(folder, 3, ids, void)
+    edit(folder, **keys, pseudo=PSEUDO)
+    dataset = load("folders", folder)
+    np.testing.assert_array_equal(read(dataset, "pseudo/scene03")[1], label)
+    sample = dataset.samples("train")[-1]
+    assert dataset.moved(sample) is None
+
+
+def test_windows_of_them_overlap_as_those_of_train(folder):
+    label = predict(folder, 3)
+    edit(folder, pseudo=PSEUDO, patch=32, overlap=8)
+    dataset = load("folders", folder)
+    names = [name for name in names_of(dataset, "train") if "scene03" in name]
+    assert names == [f"pseudo/scene03_r{row}_c{column}" for row in (0, 24, 32) for column in (0, 24, 48)]
+    np.testing.assert_array_equal(read(dataset, "pseudo/scene03_r24_c48")[1], label[24:56, 48:80])
+
+
+def test_images_of_several_files(tmp_path):
+    folder = own_data.make_rgbd(tmp_path / "data", count=4)
+    own_data.make_rgbd(tmp_path / "more", count=6)
+    label = predict(folder, 5)
+    edit(folder, pseudo={"images": "../more", "labels": "predictions"})
+    dataset = load("folders", folder)
+    image, found = read(dataset, "pseudo/scene05")
+    assert image.shape == (64, 80, 4) and (found == label).all()
+    shutil.rmtree(tmp_path / "more" / "depth")
+    assert "more has no folders rgb, depth, with all bands" in complaint(folder)
+
+
+def test_names_are_those_that_predict_gives(tmp_path):
+    for number in range(3):
+        write_png(tmp_path / "images" / f"a_{number}_rgb.png", own_data.scene(number)[0][..., :3].astype(np.uint8))
+        write_png(tmp_path / "labels" / f"{number}.png", own_data.scene(number)[1])
+    (tmp_path / "labels" / "2.png").unlink()
+    predict(tmp_path, 2, name="a_{}_rgb")
+    splits = {"train": ["0"], "val": ["1"]}
+    own_data.describe(
+        tmp_path, 0, image_prefix="a_", image_suffix="_rgb.png", splits=splits, group=r"^\d", pseudo=PSEUDO
+    )
+    dataset = load("folders", tmp_path)
+    assert names_of(dataset, "train") == ["0", "pseudo/2"]
+    assert dataset.together(dataset.samples("train")) == ["0", "pseudo/2"]
+
+
+def test_what_is_no_pseudo_label_is_refused(folder):
+    predict(folder, 0)
+    edit(folder, pseudo=PSEUDO)
+    assert "are of images alone that splits have: predict others, or leave pseudo out" in complaint(folder)
+    predict(folder, 3)
+    with pytest.raises(DataError, match="network that has learnt what a fold holds out.*: leave pseudo out"):
+        divide_into_folds(folder, ("train", "val"), 2, 0)
+    edit(folder, pseudo={"images": "images"})
+    assert "key 'pseudo.labels' is missing" in complaint(folder)
+    edit(folder, pseudo={**PSEUDO, "label": "x"})
+    assert "unknown key 'pseudo.label', did you mean 'labels'" in complaint(folder)
+    edit(folder, pseudo={**PSEUDO, "labels": "nowhere"})
+    assert "no folder" in complaint(folder) and "nowhere" in complaint(folder)
