@@ -11,8 +11,6 @@ from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +18,11 @@ import numpy as np
 from benchmarks import report
 from benchmarks.arguments import parser_of
 from benchmarks.run import versions
+from benchmarks.trainings import NEVER, train
 from did_tf.runs.manifest import git_commit
 from did_tf.runs.run_folder import read_metrics
 
 EXPERIMENT = "did_camvid_quick"
-NEVER = 10**6
-"""A step that no run of some minutes comes to."""
 ROWS = {
     "none": {},
     "random erasing": {"data.erase": 0.5},
@@ -61,7 +58,8 @@ def main(argv=None):
     for name in ROWS if not given.names else dict.fromkeys(["none", *given.names]):
         folders = [Path(given.runs, f"{name.replace(' ', '_')}_{told}_{seed}") for seed in range(given.seeds)]
         for seed, run in enumerate(folders):
-            train(run, data, {**settings, **ROWS[name], "seed": seed})
+            if not (run / "best" / "metrics.json").is_file():
+                train(EXPERIMENT, data, run, {**settings, **ROWS[name], "seed": seed})
         rows.append({"name": name, "settings": ROWS[name], "runs": [scores(run) for run in folders]})
         write(Path(given.runs), told, rows)
         print(line(rows[-1], rows[0]), flush=True)
@@ -77,15 +75,6 @@ def budget_of(steps, minutes):
         "schedule.warmup": min(100, steps // 4),
         "train.validate_every": steps,
     }, f"{steps}steps"
-
-
-def train(run, data, settings):
-    """A training into the folder `run`, unless it has ended."""
-    if (run / "best" / "metrics.json").is_file():
-        return
-    command = [sys.executable, "-m", "did_tf", "train", f"--experiment={EXPERIMENT}", f"--data={data}", f"--run={run}"]
-    given = [f"--config.{key}={value}" for key, value in {"train.progress": False, **settings}.items()]
-    subprocess.run([*command, *given], check=True, stdout=subprocess.DEVNULL)
 
 
 def scores(run):
