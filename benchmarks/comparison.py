@@ -62,7 +62,7 @@ def _arguments(argv):
     parser.add_argument("--dataset", choices=contestants.OWN, default="camvid", help="its name (default: camvid)")
     parser.add_argument("--minutes", type=float, default=20, help="of each training (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of each training (default: 0)")
-    given = parser.parse_args(argv)
+    given = parser.parse_intermixed_args(argv)
     known = contestants.known(given.dataset)
     if unknown := {*given.names} - {*known}:
         parser.error(f"no contestant {min(unknown)!r}; known: {', '.join(known)}")

@@ -12,7 +12,7 @@ PACKAGES = {
     "torch": (TORCH, "numpy==2.4.6", "onnx==1.23.2", "onnxscript==0.7.2"),
     "runtimes": ("openvino==2026.4.1", "onnxruntime==1.32.0", "numpy==2.4.6"),
     "smp": (
-        *(TORCH, "torchvision==0.28.0", "segmentation-models-pytorch==0.6.0", "timm==1.0.31"),
+        *(TORCH, "torchvision==0.28.0", "segmentation-models-pytorch==0.6.0"),
         *("albumentations==2.0.8", "opencv-python-headless==4.14.0.94", "numpy==2.4.6"),
     ),
     "nnunet": (TORCH, "nnunetv2==2.8.1", "numpy==2.4.6"),

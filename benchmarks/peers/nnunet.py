@@ -107,7 +107,7 @@ def trainer(told):
     np.random.seed(told["seed"])
     folder = Path(nnUNet_preprocessed, NAME)
     plans, data = (json.loads((folder / name).read_text()) for name in (f"{PLANS}.json", "dataset.json"))
-    made = Timed(plans, KIND, "all", data, device=CPU)
+    made = Timed({**plans, "continue_training": False}, KIND, "all", data, device=CPU)
     made.told = told
     made.initialize()
     return made
@@ -125,9 +125,10 @@ def label(told):
     made, order = trainer(told), classes_by_share(told).astype(np.uint8)
     made.load_checkpoint(str(Path(made.output_folder, "checkpoint_final.pth")))
     made.set_deep_supervision_enabled(False)
+    weights = [made.network.state_dict()]
     predictor = nnUNetPredictor(use_mirroring=False, device=CPU, allow_tqdm=False)
     predictor.manual_initialization(
-        made.network, made.plans_manager, made.configuration_manager, None, made.dataset_json, "", None
+        made.network, made.plans_manager, made.configuration_manager, weights, made.dataset_json, "", None
     )
 
     def classes(path):

@@ -20,8 +20,9 @@ from benchmarks.peers import contest
 
 try:
     import torchvision  # noqa: F401  (timm wants it)
-except RuntimeError:  # that of PyPI has no operators for PyTorch without CUDA, and describes one all the same
-    torch.library.define("torchvision::nms", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+except RuntimeError:  # that of PyPI has no operators for PyTorch without CUDA, and describes two all the same
+    for operator in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float limit) -> Tensor")
 import segmentation_models_pytorch as smp
 
 CROP, BATCH = 256, 8
