@@ -51,8 +51,8 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 .DEFAULT_GOAL := help
 .PHONY: help setup demo doctor plan train cross-validate evaluate predict video export serve submit compare search \
 	search-crf data describe-data check-data prepare show-data tensorboard test test-slow test-addons test-oldest \
-	test-cases lint format docs bench bench-compare mutate fuzz-test fault-test long-run audit receptive-field table cost \
-	draw clean
+	test-cases lint format docs bench bench-peers bench-compare mutate fuzz-test fault-test long-run audit \
+	receptive-field table cost draw clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -186,6 +186,10 @@ $(VENV)/.docs: $(VENV)/.ready
 
 bench: setup ## measure speed and memory of every network; ARGS=peers: of DID beside PyTorch, OpenVINO and others
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.run
+
+bench-peers: setup ## did_tf and others trained on DATA for an equal time, ARGS=--minutes=20, and scored alike, into OUTPUT
+	$(WITH_ARGS) $(RUN_IN) -m benchmarks.comparison $(if $(value OUTPUT),$(call quoted,OUTPUT),runs/comparison) \
+		--dataset=$(call quoted,DATASET) $(call option,--data,DATA)
 
 bench-compare: setup ## say which differences between the reports A and B of `make bench` exceed the noise
 	$(WITH_ARGS) $(RUN_IN) -m benchmarks.report $(call quoted,A) $(call quoted,B)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import data_pipelines
-from benchmarks import small_budget
+from benchmarks import small_budget, trainings
 from benchmarks.arguments import parser_of
 from data_pipelines import IGNORE
 from data_pipelines.datasets.camvid_classes import CLASSES, PALETTE
@@ -96,7 +96,7 @@ def describe(folder, data, names, predictions):
 def predict(run, data, output, least):
     """Labels all frames of train by a run, those that are done excepted."""
     given = f"--experiment={small_budget.EXPERIMENT}", f"--run={run}", f"--input={data}/train", f"--output={output}"
-    small_budget.did_tf("predict", *given, "--write=label", f"--least_confidence={least}")
+    trainings.did_tf("predict", *given, "--write=label", f"--least_confidence={least}")
 
 
 def compared(folder, data):

@@ -6,19 +6,16 @@ val: no weights are chosen. One that has ended is not made again, and one that w
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 
-from benchmarks import report
+from benchmarks import report, trainings
 from benchmarks.run import versions
+from benchmarks.trainings import NEVER
 from did_tf.runs.manifest import git_commit
 from did_tf.runs.run_folder import read_metrics
 
 EXPERIMENT = "did_camvid_quick"
-NEVER = 10**6
-"""A step that no run of some minutes comes to."""
 FIGURES = ("val mIoU, %", "beside the first", "each seed", "steps", "crops/s")
 """Columns of `figures`."""
 
@@ -55,15 +52,8 @@ def budget_of(steps, minutes):
 
 def train(run, data, settings):
     """A training into the folder `run`, unless it has ended."""
-    if (run / "best" / "metrics.json").is_file():
-        return
-    given = [f"--config.{key}={value}" for key, value in {"train.progress": False, **settings}.items()]
-    did_tf("train", f"--experiment={EXPERIMENT}", f"--data={data}", f"--run={run}", *given)
-
-
-def did_tf(*arguments):
-    """Runs a command, of which only what is on stderr is shown."""
-    subprocess.run([sys.executable, "-m", "did_tf", *arguments], check=True, stdout=subprocess.DEVNULL)
+    if not (run / "best" / "metrics.json").is_file():
+        trainings.train(EXPERIMENT, data, run, settings)
 
 
 def scores(run):

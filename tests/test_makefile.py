@@ -37,6 +37,7 @@ TARGETS = {
     "test-slow": ["-m", "pytest", "-q", "-m", "slow"],
     "bench": ["-m", "benchmarks.run"],
     "bench-compare": ["-m", "benchmarks.report", "", ""],
+    "bench-peers": ["-m", "benchmarks.comparison", "runs/comparison", "--dataset=camvid"],
     "fuzz-test": ["-m", "tests.fuzz"],
     "long-run": ["-m", "benchmarks.long_run"],
     "fault-test": ["-m", "benchmarks.faults"],

@@ -7,9 +7,15 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / ".bench-env"
 INDEX = "https://download.pytorch.org/whl/cpu"
 """Where PyTorch without CUDA is, which takes a tenth of the room."""
+TORCH = "torch==2.13.0"
 PACKAGES = {
-    "torch": ("torch==2.13.0", "numpy==2.4.6", "onnx==1.23.2", "onnxscript==0.7.2"),
+    "torch": (TORCH, "numpy==2.4.6", "onnx==1.23.2", "onnxscript==0.7.2"),
     "runtimes": ("openvino==2026.4.1", "onnxruntime==1.32.0", "numpy==2.4.6"),
+    "smp": (
+        *(TORCH, "torchvision==0.28.0", "segmentation-models-pytorch==0.6.0"),
+        *("albumentations==2.0.8", "opencv-python-headless==4.14.0.94", "numpy==2.4.6"),
+    ),
+    "nnunet": (TORCH, "nnunetv2==2.8.1", "numpy==2.4.6"),
 }
 """{environment: what is in it}; the exporter to ONNX is with PyTorch, which it needs."""
 
@@ -22,7 +28,7 @@ def python_of(name):
     if not made.exists() or made.read_text() != wanted:
         print(f"making {folder}: {', '.join(PACKAGES[name])}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        options = ["--quiet", "--retries=1", f"--extra-index-url={INDEX}"] if name == "torch" else ["--quiet"]
+        options = ["--quiet", "--retries=1", f"--extra-index-url={INDEX}"] if TORCH in PACKAGES[name] else ["--quiet"]
         subprocess.run([str(python), "-m", "pip", "install", *options, *PACKAGES[name]], check=True)
         made.write_text(wanted)
     return str(python)
