@@ -19,8 +19,8 @@ from did_tf.common import processor
 from did_tf.runs.run_folder import RunFolder, read_json
 
 AUTO = "auto"
-BESIDE = {AUTO: 25.0, "": 15.0}
-"""Seconds of did_tf's processes that `train.hours` does not count: to start, and to end. Of a plan, and without one."""
+BESIDE, PLANNING = 15.0, 10.0
+"""Seconds that `train.hours` does not count, of a process of did_tf: to start, and to end; and of one that plans."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Own:
         """Nothing: to plan is a part of the training."""
 
     def train(self, task, run, log):
-        hours = (60 * task.minutes - BESIDE.get(self.experiment, BESIDE[""])) / 3600
+        hours = (60 * task.minutes - BESIDE - PLANNING * (self.experiment == AUTO)) / 3600
         settings = {"seed": task.seed, "dataset.val_split": ""}
         if self.experiment == AUTO:
             trainings.train(f"{AUTO}:{task.dataset}", task.source, run, settings, f"--hours={hours:.6f}", log=log)
             return
-        settings |= {"train.hours": f"{hours:.6f}", "train.steps": trainings.NEVER}
-        settings |= {"train.validate_every": trainings.NEVER}
+        never = {f"train.{key}": trainings.NEVER for key in ("steps", "validate_every")}
+        settings = {**settings, **never, "train.hours": f"{hours:.6f}"}
         trainings.train(self.experiment, task.source, run, settings, log=log)
 
     def label(self, task, run, log):
