@@ -11,7 +11,7 @@ from predicted import CLASSES, random_pair
 from data_pipelines.spec import IGNORE
 from did_tf.common.errors import ConfigError
 
-SPEC = SimpleNamespace(classes=CLASSES)
+SPEC = SimpleNamespace(classes=CLASSES, regions=())
 
 pytest.importorskip("surface_distance", reason="an extra")
 
