@@ -21,6 +21,8 @@ FORWARD = 3
 VALIDATING = 0.1
 """Share of the time that validations may take, and likewise that for evaluation in tiles."""
 VALIDATIONS = 8
+OF_CPU = 4
+"""Crops of a batch on a CPU, where small ones are as fast as large ones, and make more updates."""
 RECOMPUTING = 1.2
 """By how much `train.recompute` makes a step longer (docs/how-to/memory.md)."""
 ALIKE, MAYBE_ALIKE = 0.05, 0.2
@@ -177,7 +179,7 @@ def _most_of_side(content, machine):
 
 def _ways(widths, sides, machine, pace):
     """(width, side, settings of `train`) that may fit, the best first."""
-    batches = [n * machine.gpus for n in (8, 4, 2)] if machine.gpus else [8, 4]
+    batches = [n * machine.gpus for n in (8, 4, 2)] if machine.gpus else [OF_CPU]
     for side, width, batch, way in itertools.product(sides, widths, batches, WAYS):
         if batch % (machine.devices * pace.parts * way["accumulate"]) == 0:
             yield width, side, {**way, "batch_size": batch, "parts": pace.parts}
@@ -291,7 +293,8 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
         f"{speed(found.crops)} ({how})",
     )
     taken = f"takes about {found.takes / GIB:.1f} of {machine.memory / GIB:.1f} GiB"
-    yield Choice("train.batch_size", found.batch_size, taken)
+    more = "" if machine.gpus else "; a larger one would make fewer updates in the time"
+    yield Choice("train.batch_size", found.batch_size, taken + more)
     if found.recompute:
         yield Choice("train.recompute", True, "or it would not fit; a step takes a fifth longer")
     if found.accumulate > 1:

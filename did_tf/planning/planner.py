@@ -28,8 +28,9 @@ from did_tf.wiring import Config
 
 START = 600.0
 """Seconds until a training that is measured must have made its first steps."""
-FEW_CORES = 4
-"""Up to so many, as many parts of a batch as cores may be faster than one: that is measured."""
+FEW_CORES, LEAST_OF_PART = 4, 2
+"""Up to so many, as many parts of a batch as cores may be faster than one: that is measured, where each part has so
+many crops, by whose statistics it is normalised."""
 STOPPED = (0, 143, -15)
 
 
@@ -121,7 +122,8 @@ class Planner:
     def _paces(self, hours, found, seconds):
         """`Pace` of a network, with one part, and on few cores with as many parts as these."""
         few = not self.machine.gpus and 1 < self.machine.cores <= FEW_CORES
-        several = [self.machine.cores] if few and found.batch_size % self.machine.cores == 0 else []
+        divides = found.batch_size % (LEAST_OF_PART * self.machine.cores) == 0
+        several = [self.machine.cores] if few and divides else []
         for parts in (1, *several):
             pace = Pace(self.assumed.rate, parts, "")
             yield pace._replace(rate=self._rate(hours, found, pace, seconds), measured="measured")
