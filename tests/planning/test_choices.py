@@ -52,13 +52,14 @@ def test_the_four_machines():
     one, chosen = planned("gpus:1,memory:24", 2)
     eight, of_eight = planned("gpus:8,memory:80", 2)
     assert small.side == large.side == 257 and small.growth <= large.growth <= one.growth == 48
+    assert small.batch_size == large.batch_size == 4
     assert one.side == 321 and one.batch_size == 8 and chosen["train.precision"].value == "auto"
     assert eight.batch_size == 64 and eight.crops == pytest.approx(8 * one.crops)
     assert of_eight["schedule.learning_rate"].value == 4e-3
 
 
 def test_where_memory_is_short_features_are_computed_again_then_crops_become_smaller():
-    again, chosen = planned("cores:2,memory:4", 1, crops=7)
+    again, chosen = planned("cores:2,memory:3", 1, crops=7)
     assert again.recompute and chosen["train.recompute"].value and again.side == 257
     with pytest.raises(ConfigError, match=r"nothing fits .* crops of 65x65 of DID with growth 16.* 0.3 GiB"):
         planned(
@@ -67,8 +68,8 @@ def test_where_memory_is_short_features_are_computed_again_then_crops_become_sma
 
 
 def test_too_little_time_is_refused_with_what_would_do():
-    with pytest.raises(ConfigError, match=r"about 59 steps of 8 crops.*give (0.[0-9]+) or more") as error:
-        planned("cores:2,memory:16", 0.005, crops=7)
+    with pytest.raises(ConfigError, match=r"about 71 steps of 4 crops.*give (0.[0-9]+) or more") as error:
+        planned("cores:2,memory:16", 0.003, crops=7)
     enough = float(str(error.value).split("give ")[1].split()[0])
     assert planned("cores:2,memory:16", enough, crops=7)[0].steps >= choices.LEAST_STEPS
 

@@ -42,7 +42,7 @@ def test_what_is_measured_is_what_will_be_trained(planner, monkeypatch):
     assert asked == [wide, (6, 2), narrow, (4, 2)] and pace.parts == 1
     found = planner.network(0.5, pace)
     assert found.growth == 4 and found.crops == pytest.approx(20) and found.side == 65
-    assert found.steps == int(0.95 * 1800 * 20 / 8)
+    assert found.steps == int(0.95 * 1800 * 20 / 4)
     assert "measured" in planner.facts(found, pace)[2]
 
 
