@@ -12,7 +12,8 @@ SOURCES = {
     for path in ROOT.glob("benchmarks/**/*.py")
 }
 PROGRAMS = [name for name, source in SOURCES.items() if "parser_of(__name__" in source]
-PARTS = {"ours", "peers.reference", "peers.same", "peers.pytorch", "peers.runtimes", "faults.layer"}
+PEERS = {f"peers.{name}" for name in ("reference", "same", "pytorch", "runtimes", "smp", "nnunet")}
+PARTS = {"ours", "faults.layer", *PEERS}
 """Processes that another program starts, and gives what they need."""
 
 
