@@ -94,7 +94,9 @@ def test_regions_are_painted_as_in_tensorflow(name, tmp_path):
     probabilities = np.asarray(found["probabilities"])
     innermost = 4 - np.argmax(probabilities[..., ::-1] > 0.5, axis=-1)
     expected = np.where((probabilities > 0.5).any(-1), innermost, 0)
-    assert (np.asarray(found["classes"]) == expected).mean() > 0.999 and len(np.unique(expected)) == 5
+    told = (np.abs(probabilities - 0.5) > 1e-4).all(-1)  # and not by how a converter rounds a sigmoid
+    assert told.mean() > 0.98 and len(np.unique(expected)) == 5
+    np.testing.assert_array_equal(np.asarray(found["classes"])[told], expected[told])
 
 
 @pytest.mark.slow

@@ -114,5 +114,5 @@ def test_ignored_pixels_are_of_no_class():
 
 def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "surface_distance", None)
-    with pytest.raises(ConfigError, match=r"--surfaces needs the package surface-distance .*pip install .*\[surfaces\]"):
+    with pytest.raises(ConfigError, match=r"needs the package surface-distance .*pip install .*\[surfaces\]"):
         SurfaceScores(SPEC, 2.0)
