@@ -145,6 +145,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
             take(scored.sample, scored.label, scored.probabilities[evaluation.MAIN])
 
     result = _scored(engine, predictor, dataset, watch)
+    others = {**_of_regions(dataset.spec, result), **further}
     told = engine.told()
     if refined:
         result.matrices.update(refined.matrices())
@@ -156,7 +157,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     print(evaluation.table(result, dataset.spec.classes, paper, last))
     print(evaluation.told_interval(result.interval()))
     after = ", after the CRF" if refined else ""
-    for name, scores in further.items():
+    for name, scores in others.items():
         print(f"\n{scores.title}{after}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")
     folder = _report_folder(run, protocol, engine)
     details = {
@@ -167,7 +168,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
         **_network(config, subject.weights),
     }
     details.update({"crf": config["crf"]} if refiner else {})
-    more = {"baselines": baselines, **{name: scores.scores() for name, scores in further.items()}}
+    more = {"baselines": baselines, **{name: scores.scores() for name, scores in others.items()}}
     more.update(selection=chosen, identity=_identity(config, run, subject))
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, refine=refiner, **more)
     if FLAGS.calibration:
@@ -175,11 +176,15 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 
+def _of_regions(spec, result):
+    """{entry of the report: their scores}, where there are regions."""
+    return {"regions": RegionScores(spec, result.matrices[evaluation.MAIN])} if spec.regions else {}
+
+
 def _further_scores(config, run, subject, protocol):
-    """{entry of the report: scores} beside the confusion matrix: of regions, the benchmark's own, those asked for."""
+    """{entry of the report: scores} beside the confusion matrix: the benchmark's own, and others if asked for."""
     dataset = subject.dataset
-    further: dict[str, Any] = {"regions": RegionScores(dataset.spec)} if dataset.spec.regions else {}
-    further.update({"details": DetailScores(dataset)} if FLAGS.details else {})
+    further: dict[str, Any] = {"details": DetailScores(dataset)} if FLAGS.details else {}
     if FLAGS.surfaces:
         further["surfaces"] = SurfaceScores(dataset.spec, FLAGS.tolerance)
     if FLAGS.calibration:

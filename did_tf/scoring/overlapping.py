@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines.spec import DatasetSpec, Sample
-from did_tf.common.readout import readout_of
+from data_pipelines.spec import DatasetSpec
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable, nan_mean, ratio
 
@@ -20,6 +19,7 @@ class RegionScores:
 
     Args:
       spec: of the data, which has regions.
+      matrix: of the classes that are painted.
 
     Attributes:
       title: what is scored, for people.
@@ -27,19 +27,8 @@ class RegionScores:
 
     title = "regions, of the classes that they paint"
 
-    def __init__(self, spec: DatasetSpec) -> None:
-        self._regions, self._readout = dict(spec.regions), readout_of(spec)
-        self._matrix = ConfusionMatrix(spec.num_classes)
-
-    def update(self, sample: Sample, label: np.ndarray, probabilities: np.ndarray) -> None:
-        """Adds one image.
-
-        Args:
-          sample: isn't used.
-          label: [H, W] uint8, class ids and 255.
-          probabilities: [H, W, R] float32.
-        """
-        self._matrix.update(label, self._readout.classes(probabilities).astype(np.uint8))
+    def __init__(self, spec: DatasetSpec, matrix: ConfusionMatrix) -> None:
+        self._regions, self._matrix = dict(spec.regions), matrix
 
     def scores(self) -> dict[str, Any]:
         """{"miou", "mean_dice": means over the regions that have one, "regions": {name: {"iou", "dice"}}}."""

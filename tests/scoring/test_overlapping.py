@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from data_pipelines.spec import DatasetSpec
+from did_tf.common.readout import readout_of
+from did_tf.scoring.metrics import ConfusionMatrix
 from did_tf.scoring.overlapping import RegionScores
 
 REGIONS = {"whole": (1, 2), "core": (2,), "never": (3,)}
@@ -15,16 +17,17 @@ SPEC = DatasetSpec(
 
 
 def test_iou_and_dice_are_of_the_pixels_of_all_images():
-    rng, scores, truth, found = np.random.default_rng(0), RegionScores(SPEC), [], []
+    rng, matrix, truth, found = np.random.default_rng(0), ConfusionMatrix(4), [], []
     for shape in ((7, 5), (3, 11)):
         label = rng.choice([0, 1, 2, 255], shape).astype(np.uint8)
         probabilities = rng.random((*shape, 3)).astype(np.float32) * (1, 1, 0.4)
-        scores.update(None, label, probabilities)
+        matrix.update(label, readout_of(SPEC).classes(probabilities).astype(np.uint8))
         # Where core is, whole is too, whatever its own probability.
         painted = np.where(probabilities[..., 1] > 0.5, 2, np.where(probabilities[..., 0] > 0.5, 1, 0))
         truth.append(label[label != 255])
         found.append(painted[label != 255])
     truth, found = np.concatenate(truth), np.concatenate(found)
+    scores = RegionScores(SPEC, matrix)
     told = scores.scores()
     for name in ("whole", "core"):
         a, b = (np.isin(pixels, REGIONS[name]) for pixels in (truth, found))
