@@ -130,7 +130,7 @@ class Model:
         way = how.ways.each({name: size})[name]
         how.ways.check(way, name, size)
         predictor, tempered = how.ways.make(way), keep and how.tempered(keep)
-        return outputs.see(predictor, pixels, mask, tempered, readout=readout_of(self._spec))[MAIN]
+        return outputs.see(predictor, pixels, mask, tempered, readout=how.readout)[MAIN]
 
     def measured(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(image with the mean where there is no data, [H, W] bool where it is void, or None), as files are read.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from data_pipelines.spec import DatasetSpec
-from did_tf.common.readout import readout_of
+from did_tf.common.readout import Readout, readout_of
 from did_tf.inference import large, outputs
 from did_tf.inference.folder import Predictions
 from did_tf.inference.inputs import Input
@@ -59,6 +59,16 @@ class Labelling:
     streams: int = 1
     temperature: float = 1.0
     least: float = 0.0
+
+    @property
+    def measures(self) -> list[str]:
+        """What is measured of probabilities, see `outputs.measures_for`."""
+        return outputs.measures_for(self.kinds, self.least > 0)
+
+    @property
+    def readout(self) -> Readout:
+        """How logits are read."""
+        return readout_of(self.spec)
 
     def tempered(self, keep: outputs.Strip) -> outputs.Strip:
         """What takes probabilities, and gives `keep` those at the temperature."""
@@ -114,8 +124,7 @@ class Task:
         pixels, mask = self.image.read()
         if "probabilities" in self.how.kinds:
             return pixels, mask, None, {}
-        readout, sure = readout_of(self.how.spec), self.how.least > 0
-        measured, keep = outputs.measuring(pixels.shape[:2], self.how.kinds, sure, readout)
+        measured, keep = outputs.measuring(pixels.shape[:2], self.how.measures, self.how.readout)
         return pixels, mask, self._seen(pixels, mask, keep), measured
 
     def write(self, folder: Predictions, found: Any) -> None:
@@ -124,8 +133,8 @@ class Task:
         name, where, spec, kinds = self.image.name, self.image.place(), self.how.spec, self.how.kinds
         with folder.writing(name, self.content, protocol=self.way) as place:
             if seen is None:
-                size, only_sure = pixels.shape[:2], self.how.least > 0
-                with outputs.keeping(place, name, size, spec, where, kinds, only_sure) as (measured, keep):
+                size, measures = pixels.shape[:2], self.how.measures
+                with outputs.keeping(place, name, size, spec, where, measures) as (measured, keep):
                     seen = self._seen(pixels, mask, keep)
             if self.how.least:
                 last = REFINED if REFINED in seen else MAIN
@@ -136,8 +145,8 @@ class Task:
 
     def _seen(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip) -> dict[str, np.ndarray]:
         refine = self.how.refiner.strips(pixels, mask) if self.how.refiner else None
-        predictor, readout = self.how.ways.make(self.way), readout_of(self.how.spec)
-        return outputs.see(predictor, pixels, mask, self.how.tempered(keep), refine, readout)
+        predictor, tempered = self.how.ways.make(self.way), self.how.tempered(keep)
+        return outputs.see(predictor, pixels, mask, tempered, refine, self.how.readout)
 
 
 class InRows(Task):

@@ -101,10 +101,10 @@ def measures_for(kinds: Collection[str], only_sure: bool = False) -> list[str]:
 
 
 def measuring(
-    size: tuple[int, int], kinds: Collection[str], only_sure: bool = False, readout: Readout = CLASSES
+    size: tuple[int, int], measures: Collection[str], readout: Readout = CLASSES
 ) -> tuple[dict[str, np.ndarray], Strip]:
-    """({measure: float32 [H, W], to be filled} of `measures_for` some kinds, what fills them from probabilities)."""
-    found = {name: np.empty(size, np.float32) for name in measures_for(kinds, only_sure)}
+    """({measure: float32 [H, W], to be filled} of some `MEASURES`, what fills them from probabilities)."""
+    found = {name: np.empty(size, np.float32) for name in measures}
 
     def keep(rows: slice, values: np.ndarray) -> None:
         for name, array in found.items():
@@ -120,14 +120,10 @@ def keeping(
     size: tuple[int, int],
     spec: DatasetSpec,
     place: Place | None,
-    kinds: Collection[str],
-    only_sure: bool = False,
+    measures: Collection[str],
 ) -> Iterator[tuple[dict[str, np.ndarray], Strip]]:
-    """As `measuring`; NAME_probabilities is written too where it is of the kinds: `probability_file`, which raises."""
-    found, measure = measuring(size, kinds, only_sure, readout_of(spec))
-    if "probabilities" not in kinds:
-        yield found, measure
-        return
+    """As `measuring`; NAME_probabilities is written too: `probability_file`, which raises."""
+    found, measure = measuring(size, measures, readout_of(spec))
     with probability_file(folder, name, size, spec, place) as write:
 
         def keep(rows: slice, values: np.ndarray) -> None:

@@ -175,7 +175,7 @@ def _wait(process, run, start, seconds):
     """Until the training has ended, has made steps for some seconds, or has made none within `start`."""
     until = time.monotonic() + start
     while process.poll() is None and not rows_of(run) and time.monotonic() < until:
-        time.sleep(0.2)
+        time.sleep(_POLL)
     if process.poll() is None and rows_of(run):
         try:
             process.wait(seconds)

@@ -132,7 +132,7 @@ class Service:
         about = place, self.model.spec, self.model.identity
         if not form.sees:
             return Seen(image, voided(np.zeros(image.shape[:2], np.uint8), mask), *about)
-        measured, keep = outputs.measuring(image.shape[:2], form.measures, readout=readout_of(self.model.spec))
+        measured, keep = outputs.measuring(image.shape[:2], form.measures, readout_of(self.model.spec))
         return Seen(image, self.model.see(image, mask, keep if measured else None), *about, measured)
 
     def _warm(self, failed):

@@ -72,7 +72,7 @@ def test_a_large_image_is_labelled_as_one_that_fits(tmp_path, scene, pixels, pre
     (tmp_path / "out").mkdir()
     label(scene, tmp_path / "out", predictor, outputs.KINDS)
     whole, mask = image.read()
-    measured, keep = outputs.measuring(whole.shape[:2], outputs.KINDS)
+    measured, keep = outputs.measuring(whole.shape[:2], outputs.measures_for(outputs.KINDS))
     seen = outputs.see(predictor, whole, mask, keep)
     outputs.write_results(tmp_path / "small", "scene", whole, seen, SPEC, image.place(), outputs.KINDS, measured)
     for name in ("label.tif", "color.tif", "confidence.tif", "entropy.tif", "margin.tif"):
