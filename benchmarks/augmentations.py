@@ -11,7 +11,7 @@ from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 from pathlib import Path
 
-from benchmarks import small_budget
+from benchmarks import report, small_budget
 from benchmarks.arguments import parser_of
 
 ROWS = {
@@ -51,7 +51,7 @@ def main(argv=None):
 def line(row, first):
     """A row of the table in Markdown."""
     settings = ", ".join(f"`{key}={value}`" for key, value in row["settings"].items()) or "-"
-    return small_budget.line([row["name"], settings, *small_budget.figures(row["runs"], first["runs"])])
+    return report.markdown([row["name"], settings, *small_budget.figures(row["runs"], first["runs"])])
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def results(folder):
 def write(folder, found):
     """Writes both tables anew."""
     lines = [*sorted({_machine(result["machine"]) for result in found}), ""]
-    lines += [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *map(line, found)]
+    lines += [report.markdown(HEAD), "|---" * len(HEAD) + "|", *map(line, found)]
     (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(folder / "table.json", found)
 
@@ -127,13 +127,13 @@ def line(result):
     """Its row in Markdown."""
     scores, crop = result["scores"], "x".join(map(str, result["crop"]))
     low, high = (f"{100 * bound:.1f}" for bound in scores["interval"]) if scores["interval"] else ("?", "?")
-    cells = [
+    cells = (
         *(result["name"], f"{result['minutes']:g}", f"{result['used']:.1f}", f"{100 * scores['miou']:.1f}"),
         *(f"{low} to {high}", f"{100 * scores['pixel_accuracy']:.1f}", f"{result['steps']:,}", crop),
         *(f"{result['crops']:,}", f"{result['parameters'] / 1e6:.2f}M", f"{result['before']:.1f}"),
         ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
-    ]
-    return f"| {' | '.join(cells)} |"
+    )
+    return report.markdown(cells)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import data_pipelines
-from benchmarks import small_budget, trainings
+from benchmarks import report, small_budget, trainings
 from benchmarks.arguments import parser_of
 from data_pipelines import IGNORE
 from data_pipelines.datasets.camvid_classes import CLASSES, PALETTE
@@ -115,7 +115,7 @@ def compared(folder, data):
 
 def line(way, found):
     """A row of the table in Markdown, beside what was learnt from labels alone."""
-    return small_budget.line([way, *small_budget.figures(found[way], found[LABELLED][: len(found[way])])])
+    return report.markdown([way, *small_budget.figures(found[way], found[LABELLED][: len(found[way])])])
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ def header(machine):
     return f"{machine['processor']}, {machine['cores']} cores, {bfloat16}, load {machine['load']:.1f}; {versions}"
 
 
+def markdown(cells):
+    """A row of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
 def rows(entries):
     """The table of one group: lines of text."""
     width = max(len(entry["name"]) for entry in entries)

@@ -72,16 +72,12 @@ def figures(runs, first):
     return [f"{100 * np.mean(miou):.1f}", more, each, f"{steps:.0f}", f"{pace:.3g}"]
 
 
-def line(cells):
-    """A row of a table in Markdown."""
-    return f"| {' | '.join(cells)} |"
-
-
 def write(folder, told, head, lines, **content):
     """Writes table.md, of lines under the cells of a head, and table.json, of the content, anew."""
     machine = report.machine(git_commit(), versions())
     above = [f"{EXPERIMENT}, {told} each; {report.header(machine)}", ""]
-    table = [*above, line([*head, *FIGURES]), "|---" * len([*head, *FIGURES]) + "|", *lines]
+    heads = [*head, *FIGURES]
+    table = [*above, report.markdown(heads), "|---" * len(heads) + "|", *lines]
     (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     content = {"experiment": EXPERIMENT, "budget": told, "machine": machine, **content}
     (folder / "table.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
