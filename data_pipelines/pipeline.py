@@ -200,10 +200,12 @@ def training_batches(
     elements = _shared(tf.data.Dataset.zip((tf.data.Dataset.range(first, largest), order)), batch_size, *share)
     elements = elements.map(element, THREADS, deterministic=True)
     batches = elements.batch(batch_size // share[1], drop_remainder=True).prefetch(2)
-    threads = tf.data.Options()
+    how = tf.data.Options()
     # Not those that also run the network: while Python reads in one, it is lost to all else.
-    threads.threading.private_threadpool_size = THREADS
-    return batches.with_options(threads)
+    how.threading.private_threadpool_size = THREADS
+    # Nothing here is left to it, and an iterator that ends may wait for its next look, up to a minute.
+    how.autotune.enabled = False
+    return batches.with_options(how)
 
 
 def training_labels(loader: Loader, options: Augmentation, seed: int, count: int) -> Iterator[np.ndarray]:

@@ -129,15 +129,15 @@ def network(
     )
 
 
-def check_time(found: Network, hours: float) -> None:
-    """Raises `ConfigError` where the hours are good for hardly a step."""
+def check_time(found: Network, given: float, left: float) -> None:
+    """Raises `ConfigError` where the hours that planning has left of those given are good for hardly a step."""
     if found.steps >= LEAST_STEPS:
         return
-    least = LEAST_STEPS * found.batch_size / found.crops / 3600 / (1 - VALIDATING / 2)
+    least = given - left + LEAST_STEPS * found.batch_size / found.crops / 3600 / (1 - VALIDATING / 2)
+    planning = f", of which planning has left {left:.2g}," if left < given else ""
     raise ConfigError(
-        f"--hours: in {hours:.2g} hours, which is what planning leaves where it counts, this machine makes about "
-        f"{found.steps} steps of {found.batch_size} crops, and in less than {LEAST_STEPS} nothing is learnt: give "
-        f"{math.ceil(100 * least) / 100:g} or more"
+        f"--hours={given:g}{planning} is good for about {found.steps} steps of {found.batch_size} crops on this "
+        f"machine, and in less than {LEAST_STEPS} nothing is learnt: give {math.ceil(100 * least) / 100:g} or more"
     )
 
 

@@ -8,6 +8,7 @@ import math
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,9 +29,11 @@ from did_tf.wiring import Config
 
 START = 600.0
 """Seconds until a training that is measured must have made its first steps."""
+MEASURING = 0.03
+"""Share of the hours after which no further measurement begins; the first is always made."""
 FEW_CORES, LEAST_OF_PART = 4, 2
-"""Up to so many, as many parts of a batch as cores may be faster than one: that is measured, where each part has so
-many crops, by whose statistics it is normalised."""
+"""Up to so many, as many parts of a batch as cores are mostly faster than one: they are measured first, where each part
+has so many crops, by whose statistics it is normalised."""
 STOPPED = (0, 143, -15)
 
 
@@ -75,13 +78,19 @@ class Planner:
     def measured(self, hours: float, seconds: float) -> Pace:
         """How fast this machine trains what is planned with the speed that is assumed, and then with that measured.
 
+        Args:
+          hours: of the training, of which measuring takes a small share.
+          seconds: of training in each measurement; 0: nothing is measured.
+
         Raises:
           ConfigError: no network fits into the memory.
           Failure: the training that is measured goes wrong.
         """
-        pace, paces = self.assumed, {}
+        pace, paces, until = self.assumed, {}, time.monotonic() + 3600 * MEASURING * hours
         while seconds and (found := self.network(hours, pace))[:3] not in paces:
-            pace = paces[found[:3]] = max(self._paces(hours, found, seconds), key=lambda pace: pace.rate)
+            if paces and time.monotonic() > until:
+                return pace
+            pace = paces[found[:3]] = max(self._paces(hours, found, seconds, until), key=lambda pace: pace.rate)
             if (fits := self.network(hours, pace).growth) < found.growth:
                 self._widest = fits  # what was too slow when it was measured is not chosen by another's speed
         return paces.get(found[:3], pace) if seconds else pace
@@ -119,14 +128,17 @@ class Planner:
         supervision = wiring.make_supervision(config, tf.distribute.get_strategy(), self._model(growth))
         return wiring.memory_needed(config, supervision, self.machine.devices)
 
-    def _paces(self, hours, found, seconds):
-        """`Pace` of a network, with one part, and on few cores with as many parts as these."""
+    def _paces(self, hours, found, seconds, until):
+        """`Pace` of a network, on few cores with as many parts as these; and with one part, unless time is over."""
         few = not self.machine.gpus and 1 < self.machine.cores <= FEW_CORES
         divides = found.batch_size % (LEAST_OF_PART * self.machine.cores) == 0
         several = [self.machine.cores] if few and divides else []
-        for parts in (1, *several):
+        for parts in (*several, 1):
+            if parts == 1 and several and time.monotonic() > until:
+                return
             pace = Pace(self.assumed.rate, parts, "")
-            yield pace._replace(rate=self._rate(hours, found, pace, seconds), measured="measured")
+            rate = self._rate(hours, found, pace, seconds)
+            yield pace._replace(rate=rate, measured=f"measured with growth {found.growth}")
 
     def _rate(self, hours, found, pace, seconds):
         """Multiply-adds a second of a real training, as if without `train.recompute`. Raises `Failure`."""

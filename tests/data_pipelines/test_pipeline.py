@@ -70,6 +70,11 @@ def assert_same(first, second):
             np.testing.assert_array_equal(part, same)
 
 
+def test_the_end_of_an_iterator_waits_for_nobody():
+    """TensorFlow's autotuning looks every so often, up to a minute apart, and may keep the end waiting for that."""
+    assert training_batches(loader(), WILD, 1, 0, 0).options().autotune.enabled is False
+
+
 def test_every_sample_comes_once_an_epoch_in_a_new_order():
     order = np.reshape(numbers(4 * COUNT), (4, COUNT))
     np.testing.assert_array_equal(np.sort(order), [range(COUNT)] * 4)

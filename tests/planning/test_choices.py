@@ -32,7 +32,7 @@ def planned(machine, hours, content=CITY, crops=None):
     place = described(machine)
     pace = Pace(crops * Costs().multiply_adds(32, 257), 1, "measured") if crops else Pace(place.rate, 1, "")
     found = choices.network(content, place, hours, Costs(), pace)
-    choices.check_time(found, hours)
+    choices.check_time(found, hours, hours)
     return found, {choice.key: choice for choice in choices.choose(content, place, hours, found, pace)}
 
 
@@ -71,7 +71,10 @@ def test_too_little_time_is_refused_with_what_would_do():
     with pytest.raises(ConfigError, match=r"about 71 steps of 4 crops.*give (0.[0-9]+) or more") as error:
         planned("cores:2,memory:16", 0.003, crops=7)
     enough = float(str(error.value).split("give ")[1].split()[0])
-    assert planned("cores:2,memory:16", enough, crops=7)[0].steps >= choices.LEAST_STEPS
+    found, _ = planned("cores:2,memory:16", enough, crops=7)
+    assert found.steps >= choices.LEAST_STEPS
+    with pytest.raises(ConfigError, match="--hours=0.05, of which planning has left 0.003, .* give 0.06 or more"):
+        choices.check_time(found._replace(steps=71), 0.05, 0.003)
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,23 @@ def test_what_is_measured_is_what_will_be_trained(planner, monkeypatch):
     wide, narrow = (6, 1), (4, 1)
     asked = tried(monkeypatch, {wide: 8.0, (6, 2): 9.0, narrow: 20.0, (4, 2): 16.0})
     pace = planner.measured(0.5, seconds=1)  # the wide one sees 1,033 crops of 257x257
-    assert asked == [wide, (6, 2), narrow, (4, 2)] and pace.parts == 1
+    assert asked == [(6, 2), wide, (4, 2), narrow] and pace.parts == 1
     found = planner.network(0.5, pace)
     assert found.growth == 4 and found.crops == pytest.approx(20) and found.side == 65
     assert found.steps == int(0.95 * 1800 * 20 / 4)
     assert "measured" in planner.facts(found, pace)[2]
 
 
+def test_a_short_time_is_not_spent_on_measuring(planner, monkeypatch):
+    monkeypatch.setattr("did_tf.planning.planner.MEASURING", -1)  # it is over when the first measurement ends
+    asked = tried(monkeypatch, {(6, 2): 9.0})
+    pace = planner.measured(0.5, seconds=1)
+    assert asked == [(6, 2)] and pace.parts == 2
+    found = planner.network(0.5, pace)
+    assert found.growth == 4 and "measured with growth 6" in planner.facts(found, pace)[2]
+
+
 def test_a_training_that_fails_is_no_measurement(planner, monkeypatch):
-    tried(monkeypatch, {(6, 1): 8.0}, status=1)
+    tried(monkeypatch, {(6, 2): 8.0}, status=1)
     with pytest.raises(RuntimeError, match="failed: error: it is broken"):
         planner.measured(0.5, seconds=1)
