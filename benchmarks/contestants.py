@@ -19,7 +19,7 @@ from did_tf.common import processor
 from did_tf.runs.run_folder import RunFolder, read_json
 
 AUTO = "auto"
-BESIDE, PLANNING = 15.0, 10.0
+BESIDE, PLANNING = 12.0, 6.0
 """Seconds that `train.hours` does not count, of a process of did_tf: to start, and to end; and of one that plans."""
 
 
