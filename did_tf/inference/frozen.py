@@ -42,8 +42,9 @@ def freeze(
       `outputs`. With constants it holds no variables, and later weights do not reach it.
     """
     _, height, width, bands = model.input_shape
+    signature = [tf.TensorSpec((None, height, width, bands), tf.float32, name="image")]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, height, width, bands), tf.float32, name="image")])
+    @tf.function(autograph=False, input_signature=signature)  # which would change nothing, and take its time
     def forward(image):
         logits = folded(model, outputs, image)
         return [finish(tf.cast(logits[name], tf.float32)) for name in outputs]

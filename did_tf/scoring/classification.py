@@ -94,7 +94,9 @@ class Classifier:
             raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
 
         # One signature for all batches, so that the network is traced once.
-        @tf.function(input_signature=[tf.TensorSpec((None, *self.crop, model.input_shape[-1]), tf.float32)])
+        signature = [tf.TensorSpec((None, *self.crop, model.input_shape[-1]), tf.float32)]
+
+        @tf.function(autograph=False, input_signature=signature)
         def call(images):
             return {MAIN: tf.cast(model(images, training=False)[MAIN], tf.float32)}
 
