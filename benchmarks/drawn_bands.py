@@ -9,6 +9,7 @@ millimetres, 0 where the sensor saw none. Boxes have the colours, sizes and shap
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,7 +19,15 @@ from data_pipelines.datasets.street.colours import GROUNDS, METALS, PAVINGS, WAL
 from data_pipelines.datasets.street.scene import CIRCLE, rectangle, smooth_noise
 
 SIZE, COUNT = (128, 160), 200
-LABELS = "labels"
+LABELS, ALL, RGB = "labels", "all", "rgb"
+
+
+class Way(NamedTuple):
+    """How a data set is learnt: which bands, in words, and the folders of its images and of further bands."""
+
+    bands: str
+    images: str
+    extras: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Drawn:
       alike: the class that it else looks like.
       band: which one.
       draw: function of a generator and a size (height, width) that gives ({"folder/ending": pixels}, label [H, W]).
-      ways: {what the bands are: its folders, of images and of further bands}; all bands first, colours alone last.
+      ways: `Way` of `ALL` bands, and of red, green and blue alone, `RGB`.
     """
 
     name: str
@@ -43,7 +52,7 @@ class Drawn:
     alike: str
     band: str
     draw: Callable
-    ways: Mapping[str, tuple[str, ...]]
+    ways: Mapping[str, Way]
 
 
 def write(drawn, folder, count=None, size=None):
@@ -198,8 +207,8 @@ FIELDS = Drawn(
     band="near infrared",
     draw=_fields,
     ways={
-        "red, green, blue, near and short-wave infrared, uint16": ("images",),
-        "red, green, blue, uint16": ("visible",),
+        ALL: Way("red, green, blue, near and short-wave infrared, uint16", "images"),
+        RGB: Way("red, green, blue, uint16", "visible"),
     },
 )
 BENCH = Drawn(
@@ -210,6 +219,9 @@ BENCH = Drawn(
     alike="mat",
     band="depth",
     draw=_bench,
-    ways={"red, green, blue, uint8, and depth, uint16": ("images", "depth"), "red, green, blue, uint8": ("images",)},
+    ways={
+        ALL: Way("red, green, blue, uint8, and depth, uint16", "images", ("depth",)),
+        RGB: Way("red, green, blue, uint8", "images"),
+    },
 )
 SETS = {drawn.name: drawn for drawn in (FIELDS, BENCH)}

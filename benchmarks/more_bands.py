@@ -24,8 +24,6 @@ from did_tf.common.files import write_file
 from did_tf.runs.manifest import git_commit
 from did_tf.runs.run_folder import RunFolder
 
-ALL, RGB = WAYS = ("all", "rgb")
-"""Which bands are learnt, in the order of `Drawn.ways`."""
 HEAD = (
     *("data set", "bands", "planned, min", "used, min", "off, %", "steps", "crops of", "crops", "val mIoU, %"),
     *("95 % interval", "class", "its IoU, %"),
@@ -35,6 +33,19 @@ OWN = Own(AUTO)
 
 def main(argv=None):
     """Draws and runs what is missing, and writes the table after each."""
+    given = _arguments(argv)
+    folder, failed = Path(given.folder).resolve(), False
+    for name in given.names or drawn_bands.SETS:
+        drawn = drawn_bands.SETS[name]
+        drawn_bands.write(drawn, folder / "data" / name)
+        for way in drawn.ways:
+            failed |= not _has_result(drawn, way, folder, given.minutes, given.seed)
+            report.write_table(folder, HEAD, trainings.results(folder), line)
+    print((folder / "table.md").read_text())
+    raise SystemExit(failed)
+
+
+def _arguments(argv):
     parser = parser_of(__name__)
     parser.add_argument("folder", help="of the data sets, the runs and the table")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(drawn_bands.SETS)} (default: all)")
@@ -42,41 +53,34 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of each training (default: 0)")
     given = parser.parse_intermixed_args(argv)
     if unknown := {*given.names} - {*drawn_bands.SETS}:
-        parser.error(f"no data set {min(unknown)!r}")
-    folder, failed = Path(given.folder).resolve(), False
-    for name in given.names or drawn_bands.SETS:
-        drawn = drawn_bands.SETS[name]
-        drawn_bands.write(drawn, folder / "data" / name)
-        for way, bands in zip(WAYS, drawn.ways):
-            run = folder / f"{name}_{way}_{given.minutes:g}min_{given.seed}"
-            failed |= not _has_result(drawn, bands, run, given.minutes, given.seed)
-            report.write_table(folder, HEAD, trainings.results(folder), line)
-    print((folder / "table.md").read_text())
-    raise SystemExit(failed)
+        parser.error(f"no data set {min(unknown)!r}; known: {', '.join(drawn_bands.SETS)}")
+    return given
 
 
-def _has_result(drawn, bands, run, minutes, seed):
+def _has_result(drawn, way, folder, minutes, seed):
+    run = folder / f"{drawn.name}_{way}_{minutes:g}min_{seed}"
+
     def make(log):
-        data = described(drawn, bands, run.parent / "data", log)
-        return learnt(drawn, bands, Task("folders", str(data), None, minutes, seed), run, log)
+        data = described(drawn, way, folder / "data", log)
+        return learnt(drawn, way, Task("folders", str(data), None, minutes, seed), run, log)
 
     return trainings.has_result(run.name, run, make)
 
 
-def described(drawn, bands, data, log=None):
-    """Folder of the dataset.yaml of some `bands`, one of the keys of `drawn.ways`, which lies beside what is drawn.
+def described(drawn, way, data, log=None):
+    """Folder of the dataset.yaml of the bands of a `way`, beside what is drawn.
 
     Args:
       drawn: `drawn_bands.Drawn`.
+      way: one of its `ways`.
       data: folder of the folder of what is drawn.
       log: file for what the command says.
     """
-    images, *extras = (data / drawn.name / part for part in drawn.ways[bands])
-    folder = data / f"{drawn.name}_{WAYS[[*drawn.ways].index(bands)]}"
-    file = folder / "dataset.yaml"
+    source, folder = data / drawn.name, data / f"{drawn.name}_{way}"
+    file, extras = folder / "dataset.yaml", [str(source / extra) for extra in drawn.ways[way].extras]
     if not file.is_file():
-        given = [f"--images={images}", f"--labels={data / drawn.name / drawn_bands.LABELS}", f"--folder={folder}"]
-        given += ["--extras", *map(str, extras)] if extras else []
+        given = [f"--images={source / drawn.ways[way].images}", f"--labels={source / drawn_bands.LABELS}"]
+        given += [f"--folder={folder}", *(["--extras", *extras] if extras else [])]
         trainings.did_tf("describe-data", *given, log=log)
     write_file(file, named(file.read_text(), drawn).encode())
     return folder
@@ -89,17 +93,17 @@ def named(text, drawn):
     return re.sub(r"\b(class|band)_\d+\b", lambda found: drafted[found[0]], text)
 
 
-def learnt(drawn, bands, task, run, log):
+def learnt(drawn, way, task, run, log):
     """What the result of a run is, which is trained and evaluated."""
     machine = report.machine(git_commit(), {})
     used = trainings.minutes(OWN.train, task, run, log)
     given = f"--experiment={AUTO}:{task.dataset}", f"--run={run}", f"--data={task.source}", "--protocol=whole"
     trainings.did_tf("evaluate", *given, log=log)
     scores = json.loads((RunFolder(run).evaluation / "val.json").read_text())
-    told = {"name": drawn.name, "bands": bands, "telling": drawn.telling, "alike": drawn.alike, "band": drawn.band}
+    told = {key: getattr(drawn, key) for key in ("name", "telling", "alike", "band")}
     times = {"minutes": task.minutes, "used": used, "seed": task.seed}
     scores = {**scores["outputs"]["main"], "interval": scores["interval"]}
-    return {**told, **times, **OWN.trained(run), "scores": scores, "machine": machine}
+    return {**told, "bands": drawn.ways[way].bands, **times, **OWN.trained(run), "scores": scores, "machine": machine}
 
 
 def line(result):

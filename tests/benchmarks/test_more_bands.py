@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks import drawn_bands, more_bands, trainings
-from benchmarks.drawn_bands import BENCH, FIELDS
+from benchmarks.drawn_bands import ALL, BENCH, FIELDS, RGB
 from data_pipelines import IGNORE, load
 from data_pipelines.programs import describe
 from did_tf.runs.run_folder import RunFolder
 
 COUNT, SIZE = 40, (64, 80)
-CASES = [pytest.param(drawn, way, id=f"{drawn.name}-{way}") for drawn in (FIELDS, BENCH) for way in more_bands.WAYS]
+CASES = [pytest.param(drawn, way, id=f"{drawn.name}-{way}") for drawn in (FIELDS, BENCH) for way in drawn.ways]
 
 
 @pytest.fixture(scope="module")
@@ -48,24 +48,23 @@ def here(monkeypatch):
 
 
 def described(folder, drawn, way):
-    bands = [*drawn.ways][more_bands.WAYS.index(way)]
-    return load("folders", more_bands.described(drawn, bands, folder))
+    return load("folders", more_bands.described(drawn, way, folder))
 
 
 @pytest.mark.parametrize("drawn, way", CASES)
 def test_a_data_set_is_described_by_the_command_and_names(drawn, way, folder, here):
     spec = described(folder, drawn, way).spec
     bands = (*drawn.bands, *([drawn.band] if drawn is BENCH else ()))
-    assert spec.band_names == (bands if way == more_bands.ALL else ("red", "green", "blue"))
+    assert spec.band_names == (bands if way == ALL else ("red", "green", "blue"))
     assert spec.classes == drawn.classes
-    assert spec.dtype == ("uint8" if (drawn, way) == (BENCH, more_bands.RGB) else "uint16")
+    assert spec.dtype == ("uint8" if (drawn, way) == (BENCH, RGB) else "uint16")
     assert here == ["describe-data"] and described(folder, drawn, way) and here == ["describe-data"]
 
 
 @pytest.mark.parametrize("drawn", [FIELDS, BENCH], ids=lambda drawn: drawn.name)
 def test_one_band_alone_tells_two_classes_apart(drawn, folder, here):
     """By how much of their deviation two means differ."""
-    dataset = described(folder, drawn, more_bands.ALL)
+    dataset = described(folder, drawn, ALL)
     pixels = {name: [] for name in (drawn.telling, drawn.alike)}
     for image, label in map(dataset.read, dataset.samples("train")):
         for name, found in pixels.items():
@@ -78,7 +77,7 @@ def test_one_band_alone_tells_two_classes_apart(drawn, folder, here):
 
 @pytest.mark.parametrize("drawn", [FIELDS, BENCH], ids=lambda drawn: drawn.name)
 def test_the_same_images_are_learnt_with_fewer_bands(drawn, folder, here):
-    every, colours = (described(folder, drawn, way) for way in more_bands.WAYS)
+    every, colours = (described(folder, drawn, way) for way in drawn.ways)
     for split in ("train", "val"):
         samples = every.samples(split), colours.samples(split)
         assert [one.name for one in samples[0]] == [one.name for one in samples[1]] and samples[0]
@@ -88,7 +87,7 @@ def test_the_same_images_are_learnt_with_fewer_bands(drawn, folder, here):
 
 
 def test_bands_are_of_16_bits_and_corners_of_some_are_void(folder, here):
-    dataset = described(folder, FIELDS, more_bands.ALL)
+    dataset = described(folder, FIELDS, ALL)
     scenes = [dataset.read(sample) for sample in dataset.samples("train")]
     assert max(image.max() for image, _ in scenes) > 4000
     assert 0 < sum((label == IGNORE).any() for _, label in scenes) < len(scenes) / 2

@@ -115,6 +115,13 @@ def test_what_is_at_odds_with_defaults_alone_is_planned(given, monkeypatch, tmp_
     assert [command[3] for command in planned] == ["plan"] and given not in " ".join(planned[0])
 
 
+def test_settings_are_those_of_a_plan_that_is_there(monkeypatch, tmp_path):
+    """Which may have been changed to a network with other options than DID's."""
+    (tmp_path / "plan.py").write_text("HOURS = 2.0\n\n\ndef get_config():\n    raise ValueError('it was read')\n")
+    done = program.launch_here("train", "--experiment=auto", f"--run={tmp_path}", "--config.model.width=8")
+    assert done.returncode == 2 and "it was read" in done.stderr
+
+
 def test_evaluating_what_was_never_planned_says_so(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     done = program.launch_here("evaluate", "--experiment=auto")
