@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import rasterio
 
-from data_pipelines.datasets.street.colours import GROUNDS, METALS, PAVINGS, WALLS, jitter, paint
+from data_pipelines.datasets.street.colours import GROUNDS, METALS, jitter
 from data_pipelines.datasets.street.scene import CIRCLE, rectangle, smooth_noise
 
 SIZE, COUNT = (128, 160), 200
@@ -168,20 +168,22 @@ def _reflectance(rng, kind):
 
 FAR, HEIGHTS, FLAT = (950, 1050), (60, 200), 2
 """Millimetres: from the camera to the bench, of boxes, of mats."""
+TAPES, BLOCKS = ((230, 190, 40),), ((60, 90, 160), (160, 60, 60), (60, 140, 80))
+"""Colours; those of mats are those of boxes."""
 
 
 def _bench(rng, size):
     kinds = [*BENCH.classes]
-    canvas = Canvas(rng, size, (*jitter(rng, PAVINGS + GROUNDS), 0))
+    canvas = Canvas(rng, size, (*jitter(rng, GROUNDS), 0))
 
     def fill(outline, kind, colour, height):
         if not canvas.values[canvas.inside(outline), 3].any():  # nothing lies there
             canvas.fill(outline, kinds.index(kind), (*colour, height))
 
-    fill(canvas.bar(5, 9), "tape", jitter(rng, WALLS), 0)
+    fill(canvas.bar(5, 9), "tape", jitter(rng, TAPES), 0)
     for _ in range(rng.integers(8, 14)):
         kind = ("mat", "box")[rng.integers(2)]
-        fill(canvas.block(20, 50), kind, paint(rng), FLAT if kind == "mat" else rng.uniform(*HEIGHTS))
+        fill(canvas.block(20, 50), kind, jitter(rng, BLOCKS), FLAT if kind == "mat" else rng.uniform(*HEIGHTS))
     for _ in range(rng.integers(3, 8)):
         fill(canvas.disc(6, 10), "cup", jitter(rng, METALS), rng.uniform(80, 110))
     photo = canvas.values[..., :3] * canvas.light(0.05) + 5 * canvas.noise(3)
