@@ -12,24 +12,17 @@ with all results of the folder, are written after each. A folder is of one data 
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import contextlib
-import json
-import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import data_pipelines
-from benchmarks import contestants, neutral, report
+from benchmarks import contestants, neutral, report, trainings
 from benchmarks.arguments import parser_of
 from benchmarks.contestants import Task
 from benchmarks.peers import contest
 from data_pipelines.spec import DataError
-from did_tf.common.files import write_json
 from did_tf.runs.manifest import git_commit
 
-RESULT = "result.json"
 HEAD = (
     *("contestant", "budget, min", "used, min", "val mIoU, %", "95 % interval", "accuracy, %", "steps", "crops of"),
     *("crops", "parameters", "before it, min", "versions"),
@@ -72,64 +65,34 @@ def _arguments(argv):
 def _has_result(folder, name, contestant, task):
     """Whether there is one, which is made where it is missing."""
     run = folder / f"{name}_{task.minutes:g}min_{task.seed}"
-    if not (run / RESULT).is_file():
-        print(f"{name}: {task.minutes:g} minutes", flush=True)
-        try:
-            write_json(run / RESULT, {"name": name, **compete(contestant, task, run)})
-        except subprocess.CalledProcessError:
-            print(f"{name} failed: {run / 'log.txt'}", file=sys.stderr)
-            return False
-    write(folder, results(folder))
-    return True
+    there = trainings.has_result(name, run, lambda log: {"name": name, **compete(contestant, task, run, log)})
+    report.write_table(folder, HEAD, results(folder), line)
+    return there
 
 
-def compete(contestant, task, run):
-    """What a contestant's result is. Its run begins anew."""
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir(parents=True)
+def compete(contestant, task, run, log):
+    """What a contestant's result is, of a run that begins. `log` is a file for what it says."""
     machine = report.machine(git_commit(), {})
-    with open(run / "log.txt", "w") as log, contextlib.redirect_stdout(log):
-        before = _minutes(contestant.prepare, task, run, log)
-        used = _minutes(contestant.train, task, run, log)
-        contestant.label(task, run, log)
-        trained = contestant.trained(run)
-    classes = contest.facts(task.data)["classes"]
+    before = trainings.minutes(contestant.prepare, task, run, log)
+    used = trainings.minutes(contestant.train, task, run, log)
+    contestant.label(task, run, log)
+    classes, trained = contest.facts(task.data)["classes"], contestant.trained(run)
     scores = neutral.scores(task.data / "val" / "labels", run / "labels", classes)
     times = {"minutes": task.minutes, "used": used, "before": before}
     return {**times, "dataset": task.dataset, "seed": task.seed, **trained, "scores": scores, "machine": machine}
 
 
-def _minutes(part, *arguments):
-    began = time.monotonic()
-    part(*arguments)
-    return (time.monotonic() - began) / 60
-
-
 def results(folder):
     """All that are in the folder: the shortest time first, the best of each first."""
-    found = [json.loads(path.read_text()) for path in folder.glob(f"*/{RESULT}")]
-    return sorted(found, key=lambda result: (result["minutes"], -result["scores"]["miou"]))
-
-
-def write(folder, found):
-    """Writes both tables anew."""
-    lines = [*sorted({_machine(result["machine"]) for result in found}), ""]
-    lines += [report.markdown(HEAD), "|---" * len(HEAD) + "|", *map(line, found)]
-    (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_json(folder / "table.json", found)
-
-
-def _machine(machine):
-    return f"{machine['processor']}, {machine['cores']} cores, commit {machine['commit']}  "
+    return sorted(trainings.results(folder), key=lambda result: (result["minutes"], -result["scores"]["miou"]))
 
 
 def line(result):
     """Its row in Markdown."""
     scores, crop = result["scores"], "x".join(map(str, result["crop"]))
-    low, high = (f"{100 * bound:.1f}" for bound in scores["interval"]) if scores["interval"] else ("?", "?")
     cells = (
         *(result["name"], f"{result['minutes']:g}", f"{result['used']:.1f}", f"{100 * scores['miou']:.1f}"),
-        *(f"{low} to {high}", f"{100 * scores['pixel_accuracy']:.1f}", f"{result['steps']:,}", crop),
+        *(report.interval(scores["interval"]), f"{100 * scores['pixel_accuracy']:.1f}", f"{result['steps']:,}", crop),
         *(f"{result['crops']:,}", f"{result['parameters'] / 1e6:.2f}M", f"{result['before']:.1f}"),
         ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
     )

@@ -15,6 +15,7 @@ import psutil
 from benchmarks.arguments import parser_of
 from data_pipelines.memory import cores
 from did_tf.common import processor
+from did_tf.common.files import write_json
 
 GIB = 2**30
 SAME_MEMORY = 0.02
@@ -31,6 +32,26 @@ def header(machine):
 def markdown(cells):
     """A row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
+
+
+def table(head, lines):
+    """Lines of a table in Markdown: the cells of its head, then lines of `markdown`."""
+    return [markdown(head), "|---" * len(head) + "|", *lines]
+
+
+def write_table(folder, head, results, line):
+    """Writes table.json, of results with their machines, and table.md, with a `line` of each below a head, anew."""
+    each = (result["machine"] for result in results)
+    machines = sorted({f"{one['processor']}, {one['cores']} cores, commit {one['commit']}  " for one in each})
+    lines = [*machines, "", *table(head, map(line, results))]
+    Path(folder, "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_json(Path(folder, "table.json"), results)
+
+
+def interval(bounds):
+    """A cell: (low, high) of a fraction, or None, in percent."""
+    low, high = (f"{100 * bound:.1f}" for bound in bounds) if bounds else ("?", "?")
+    return f"{low} to {high}"
 
 
 def rows(entries):

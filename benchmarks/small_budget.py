@@ -76,8 +76,7 @@ def write(folder, told, head, lines, **content):
     """Writes table.md, of lines under the cells of a head, and table.json, of the content, anew."""
     machine = report.machine(git_commit(), versions())
     above = [f"{EXPERIMENT}, {told} each; {report.header(machine)}", ""]
-    heads = [*head, *FIGURES]
-    table = [*above, report.markdown(heads), "|---" * len(heads) + "|", *lines]
+    table = [*above, *report.table([*head, *FIGURES], lines)]
     (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     content = {"experiment": EXPERIMENT, "budget": told, "machine": machine, **content}
     (folder / "table.json").write_text(json.dumps(content, indent=1), encoding="utf-8")

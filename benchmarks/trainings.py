@@ -1,10 +1,17 @@
-"""Trainings, and other commands of did_tf, that benchmarks start."""
+"""Trainings, and other commands of did_tf, that benchmarks start; and how long they take."""
 
+import contextlib
+import json
+import shutil
 import subprocess
 import sys
+import time
+
+from did_tf.common.files import write_json
 
 NEVER = 10**6
 """A step that no run of some minutes comes to."""
+RESULT = "result.json"
 
 
 def train(experiment, data, run, settings, *flags, log=None):
@@ -18,3 +25,38 @@ def did_tf(*arguments, log=None):
     subprocess.run(
         [sys.executable, "-m", "did_tf", *arguments], check=True, stdout=log or subprocess.DEVNULL, stderr=log
     )
+
+
+def minutes(part, *arguments):
+    """That a function takes."""
+    began = time.monotonic()
+    part(*arguments)
+    return (time.monotonic() - began) / 60
+
+
+def has_result(name, run, make):
+    """Whether there is a `RESULT` of a timed run. Where it is missing it is made anew: a part of a time says nothing.
+
+    Args:
+      name: to tell.
+      run: its folder, which is emptied first; log.txt in it is what was said.
+      make: function of that file which gives what the result is. Where a command that it starts fails, that is told.
+    """
+    if (run / RESULT).is_file():
+        return True
+    print(f"{name}: {run}", flush=True)
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    try:
+        with open(run / "log.txt", "w") as log, contextlib.redirect_stdout(log):
+            result = make(log)
+    except subprocess.CalledProcessError:
+        print(f"{name} failed: {run / 'log.txt'}", file=sys.stderr)
+        return False
+    write_json(run / RESULT, result)
+    return True
+
+
+def results(folder):
+    """All that are in its folders, in the order of their names."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob(f"*/{RESULT}"))]

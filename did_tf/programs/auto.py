@@ -23,8 +23,9 @@ def ensure_plan(experiment: str, run: RunFolder, data: str | None, hours: float 
       hours: that the user has; None where the plan is there already.
 
     Raises:
-      ConfigError: there is no plan and no `hours`; the plan that is there is for other hours; or the run was trained
-        without one, or is at a remote place.
+      ConfigError: there is no plan and no `hours`, or the command line has a setting that there isn't or that can't
+        have its value; the plan that is there is for other hours; or the run was trained without one, or is at a remote
+        place.
       SystemExit: planning failed, with its status; it has said why.
     """
     if run.plan.is_file():
@@ -35,6 +36,7 @@ def ensure_plan(experiment: str, run: RunFolder, data: str | None, hours: float 
     if run.config.is_file() or run.mirror:
         where = "is at a remote place" if run.mirror else "was trained without a plan"
         raise ConfigError(f"{run.name} {where}: give another --run=dir, or plan apart, did_tf plan --output=plan.py")
+    cli.check_given("did")  # before minutes of planning
     command = [sys.executable, "-m", "did_tf", "plan", f"--experiment={experiment}", f"--hours={hours}"]
     command += [f"--output={run.plan}", "--planning_counts", *([f"--data={data}"] if data else [])]
     if status := subprocess.run(command, env=local.environment_of_child()).returncode:

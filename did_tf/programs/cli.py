@@ -5,6 +5,7 @@ from __future__ import annotations
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -132,9 +133,12 @@ def defaults(model: str) -> Config:
     return {**base.get_config().to_dict(), "model": {"name": model, **models.own_options(model)}}
 
 
-def check_names(model: str) -> None:
-    """Raises `ConfigError` where the command line names a setting that there isn't, of architecture `model`."""
-    change(ConfigDict(defaults(model)), changes(config_arguments()))
+def check_given(model: str) -> None:
+    """Raises `ConfigError` for a setting on the command line that there isn't, or that can't have its value.
+
+    What it excludes of others is not looked at: these are not known yet, but for the architecture, `model`.
+    """
+    _changed(FLAGS.experiment, ConfigDict(defaults(model)), config_arguments(), settings.check_each)
 
 
 def config_arguments() -> list[str]:
@@ -212,9 +216,14 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
     config = load_experiment(_planned(run_folder) if is_auto(name) else name)
     if not training and run_folder.config.is_file():
         config = api.settings_of(run_folder)
+    return _changed(name, config, overrides, functools.partial(settings.check, training=training))
+
+
+def _changed(name, config, overrides, check):
+    """`config`, the settings of `name`, with changes, as plain dicts that `check` has nothing against."""
     try:
         change(config, changes(overrides))
-        settings.check(config.to_dict(), training)
+        check(config.to_dict())
         return json.loads(config.to_json())
     except (RecursionError, TypeError) as error:
         raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None

@@ -139,7 +139,6 @@ def _plan():
     if (FLAGS.workers or "1").isdecimal() and not places.of_tensorflow(os.environ):
         run = wiring.open_run(FLAGS.run or default_run(FLAGS.experiment))
         _check_is_run(run)
-        cli.check_names("did")  # before minutes of planning
         ensure_plan(FLAGS.experiment, run, FLAGS.data, FLAGS.hours)
 
 

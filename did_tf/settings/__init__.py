@@ -24,6 +24,7 @@ __all__ = [
     "OPEN",
     "PROTOCOLS",
     "check",
+    "check_each",
     "check_kinds",
     "check_loss",
     "may_be",
@@ -41,6 +42,14 @@ def check(config: Config, training: bool = True) -> None:
       training: whether it is to be trained with. Else only what testing uses is looked at, and what the settings of an
         older run lack or have besides is nobody's fault.
     """
+    check_each(config, training)
+    if training:
+        for conflict in conflicts(config):
+            raise ConfigError(conflict)
+
+
+def check_each(config: Config, training: bool = True) -> None:
+    """As `check`, but for what settings exclude of each other: each is looked at by itself."""
     if training:
         _check_names(config)
     for key, kind in KINDS.items():
@@ -52,8 +61,6 @@ def check(config: Config, training: bool = True) -> None:
     if training:
         models.check_names(config["model"]["name"], config["train"]["init_options"], "train.init_options")
         optimizers.check_options(config["optimizer"]["name"], config["optimizer"]["options"])
-        for conflict in conflicts(config):
-            raise ConfigError(conflict)
 
 
 def check_kinds(config: Config, section: str) -> None:

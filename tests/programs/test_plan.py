@@ -69,7 +69,6 @@ def test_what_is_refused(given, told, monkeypatch, tmp_path):
         (["--experiment=auto", "--hours=2", "--run=planned"], "planned/plan.py is a plan for 1.0 hours, not 2"),
         (["--experiment=auto", "--hours=2", "--run=unplanned"], "unplanned was trained without a plan"),
         (["--experiment=auto", "--hours=2", "--run=searched"], "searched is a search, with which train can't go on"),
-        (["--experiment=auto", "--hours=2", "--config.train.stepz=1"], "did you mean 'train.steps'"),
     ],
 )
 def test_training_without_a_plan_that_fits_is_refused(given, told, monkeypatch, tmp_path):
@@ -79,6 +78,48 @@ def test_training_without_a_plan_that_fits_is_refused(given, told, monkeypatch, 
         (tmp_path / name / file).write_text("HOURS = 1.0\n")
     done = program.launch_here("train", *given)
     assert done.returncode == 2 and told in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        (["train.stepz=1"], "unknown setting 'train.stepz', did you mean 'train.steps'"),
+        (["nonsense=1"], "unknown setting 'nonsense'"),
+        (["train.batch_size=x"], "train.batch_size must be a whole number, 1 or more, or 'auto', got 'x'"),
+        (["model.growth=x"], "model.growth must be"),
+        (["model.name=unet"], "unknown model 'unet'"),
+        (["model.name=ladder", "model.width=x"], "model.width must be"),
+        (["optimizer.options.speed=1"], "optimizer 'adam' has no option 'speed'"),
+        (["dataset.options.sizes={1}"], "hold what a config.json can't"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_told_before_anything_is_planned(given, told, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("it was planned"))
+    done = program.launch_here("train", "--experiment=auto", "--hours=2", *(f"--config.{one}" for one in given))
+    assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", ["schedule.warmup=3000", "train.parts=4", "model.name=ladder"])
+def test_what_is_at_odds_with_defaults_alone_is_planned(given, monkeypatch, tmp_path):
+    """The plan has other steps and another batch."""
+    planned = []
+
+    def run(command, **options):
+        planned.append(command)
+        return subprocess.CompletedProcess(command, 7)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert program.launch_here("train", "--experiment=auto", "--hours=2", f"--config.{given}").returncode == 7
+    assert [command[3] for command in planned] == ["plan"] and given not in " ".join(planned[0])
+
+
+def test_settings_are_those_of_a_plan_that_is_there(monkeypatch, tmp_path):
+    """Which may have been changed to a network with other options than DID's."""
+    (tmp_path / "plan.py").write_text("HOURS = 2.0\n\n\ndef get_config():\n    raise ValueError('it was read')\n")
+    done = program.launch_here("train", "--experiment=auto", f"--run={tmp_path}", "--config.model.width=8")
+    assert done.returncode == 2 and "it was read" in done.stderr
 
 
 def test_evaluating_what_was_never_planned_says_so(monkeypatch, tmp_path):
