@@ -56,8 +56,8 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     if not further:
         also = " or whose groups are scored" if alike else ""
         raise DataError(
-            f"{description.path}: pseudo.labels {description.pseudo.labels} are of images alone that splits have{also}: "
-            "predict others, or leave pseudo out"
+            f"{description.path}: pseudo.labels {description.pseudo.labels} are of images alone that splits "
+            f"have{also}: predict others, or leave pseudo out"
         )
     if not quiet:
         _tell(others, copies, "as splits have the same image under another name")

@@ -9,6 +9,7 @@ import pytest
 from own_data import complaint, edit, names_of, write_png
 
 from data_pipelines import IGNORE, DataError, load
+from data_pipelines.learnable import check_scored
 from data_pipelines.own_data.folds import divide_into_folds
 
 PSEUDO = {"images": "images", "labels": "predictions"}
@@ -52,6 +53,17 @@ def test_they_are_learnt_beside_the_labels_and_never_of_an_image_that_a_split_ha
     dataset.check_statistics()  # which are of the same images as before
     assert (dataset.spec.mean, dataset.spec.std) == (before.spec.mean, before.spec.std)
     assert type(dataset).describe(folder).splits == dataset.spec.splits
+
+
+def test_nothing_is_scored_on_them(folder):
+    """Nor is the split that has them."""
+    predict(folder, 3)
+    edit(folder, pseudo=PSEUDO)
+    dataset = load("folders", folder)
+    check_scored(dataset, "val")
+    check_scored(dataset, "train", limit=2)  # which have their own
+    with pytest.raises(DataError, match="1 of the 3 images of train have pseudo-labels, .*; pass another --split"):
+        check_scored(dataset, "train")
 
 
 @pytest.mark.parametrize(
