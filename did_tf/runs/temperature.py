@@ -46,7 +46,7 @@ def read(path: Path, digest: str, settings: Mapping[str, Any] = {}) -> float:
         raise ConfigError(f"{path} is damaged: its settings are {was!r:.50}; {again} again")
     if others := [key for key in settings if was.get(key, settings[key]) != settings[key]]:
         told = f"{others[0]} {was[others[0]]}, and here it is {settings[others[0]]}"
-        raise ConfigError(f"{path} is of {told}: put that back; or {again} with it")
+        raise ConfigError(f"{path} is of {told}: put that back; or, with it, {again} anew")
     temperature = found["temperature"]
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 < temperature < 1e6:
         raise ConfigError(f"{path} is damaged: its temperature is {temperature!r:.50}; {again} again")
