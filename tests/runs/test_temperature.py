@@ -20,7 +20,7 @@ def test_a_temperature_is_read_for_the_weights_that_it_is_of(tmp_path):
     temperature.write(whole, "val", "whole", "a", {"temperature": 1.5}, {"evaluate.flip": False})
     assert temperature.read(whole, "a", {"evaluate.flip": False}) == 1.5
     with pytest.raises(
-        ConfigError, match="is of evaluate.flip False, and here it is True: put that back; or `did_tf ev"
+        ConfigError, match="is of evaluate.flip False, and here it is True: put that back; or, with it, `did"
     ):
         temperature.read(whole, "a", {"evaluate.flip": True})
 
