@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from benchmarks.peers import contest
+from data_pipelines import identity
 from data_pipelines.spec import DataError
 from did_tf.scoring import bootstrap
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable
@@ -32,6 +33,7 @@ def export(dataset, folder):
         **{"dataset": spec.name, "classes": list(spec.classes), "bands": spec.bands},
         **{"mean": list(spec.mean), "std": list(spec.std)},
         **{split: [sample.name for sample in dataset.samples(split)] for split in SPLITS},
+        "content": {split: identity.fingerprint(dataset.samples(split)) for split in SPLITS},
     }
     if (folder / FACTS).is_file():
         if json.loads((folder / FACTS).read_text()) != facts:

@@ -39,7 +39,7 @@ def shows_one(split: str, name: str) -> str:
 
 
 def check_scored(dataset: Dataset, split: str, limit: int | None = None) -> None:
-    """Raises `DataError` where the split, or its first `limit` samples, has nothing to score on.
+    """Raises `DataError` where the split, or its first `limit` samples, has nothing to score on, or pseudo-labels.
 
     Labels are read up to the first that has a class.
     """
@@ -49,6 +49,11 @@ def check_scored(dataset: Dataset, split: str, limit: int | None = None) -> None
         classes_in(dataset.read(sample)[1], dataset.spec) for sample in samples
     ):
         raise DataError(nothing_labelled(dataset.spec, split, len(samples)))
+    if count := sum(map(dataset.is_pseudo, samples)):
+        raise DataError(
+            f"{count} of the {len(samples)} images of {split} have pseudo-labels, which a network has made: a score on "
+            "these says nothing; pass another --split, or leave pseudo out of dataset.yaml"
+        )
 
 
 def check_classes(spec: DatasetSpec) -> None:

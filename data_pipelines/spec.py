@@ -335,6 +335,10 @@ class Dataset(abc.ABC):
         """
         return [sample.image for sample in samples] if any(sample.window for sample in samples) else None
 
+    def is_pseudo(self, sample: Sample) -> bool:
+        """Whether the label of a sample is what a network takes it for, and nobody's word: nothing is scored on it."""
+        return False
+
     def odd_files(self, samples: Sequence[Sample]) -> list[str]:
         """Lines on files among `samples` that say otherwise than the others which pixels have no data."""
         return []

@@ -103,21 +103,21 @@ class Folders(FileDataset):
     def read_label(self, sample: Sample) -> np.ndarray:
         """As of `FileDataset`, or drawn, or what a network has made. Raises `DataError`."""
         assert sample.image is not None and sample.label is not None
-        if sample.label in self._predicted:
+        if self.is_pseudo(sample):
             return read_label(sample.label, pseudo.of_predictions(self.spec), sample.window, self.orientation)
         if not self.spec.shapes:
             return super().read_label(sample)
         return shapes.read(sample.label, sample.image, self.spec, sample.window)
 
     def _read_unmasked(self, sample):
-        if not self.spec.shapes or sample.label in self._predicted:
+        if not self.spec.shapes or self.is_pseudo(sample):
             return super()._read_unmasked(sample)
         image, void = self.read_masked(sample)
         return image, self.read_label(sample), void  # of one size, as it is drawn so
 
     def moved(self, sample: Sample) -> np.ndarray | None:
         """As of `FileDataset`; of pseudo-labels nothing. Raises `DataError`."""
-        return None if sample.label in self._predicted else super().moved(sample)
+        return None if self.is_pseudo(sample) else super().moved(sample)
 
     def together(self, samples: Sequence[Sample]) -> list[Hashable] | None:
         """As of `Dataset`; where dataset.yaml has a `group`, it is that."""
@@ -126,7 +126,11 @@ class Folders(FileDataset):
         return [self._group(sample, name_of_image(sample)) for sample in samples]
 
     def _group(self, sample, name):
-        return name if sample.label in self._predicted else group_of(self.description, name)
+        return name if self.is_pseudo(sample) else group_of(self.description, name)
+
+    def is_pseudo(self, sample: Sample) -> bool:
+        """As of `Dataset`."""
+        return sample.label in self._predicted
 
     def odd_files(self, samples: Sequence[Sample]) -> list[str]:
         """Lines on files whose nodata tags differ from those of the others, or from dataset.yaml."""

@@ -6,26 +6,33 @@ They are of the split that is learnt, and never of one that is scored.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping, Sequence
 
-from data_pipelines.own_data.description import Description
-from data_pipelines.own_data.matching import ending, find_samples
-from data_pipelines.own_data.messages import note
+from data_pipelines.content import digests
+from data_pipelines.own_data.description import REGION, Description
+from data_pipelines.own_data.matching import ending, find_samples, places
+from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parts import placed
-from data_pipelines.own_data.windows import all_of
+from data_pipelines.own_data.splits import group_of
+from data_pipelines.own_data.windows import all_of, learnt_split
+from data_pipelines.reading.patches import name_of_image
 from data_pipelines.spec import DataError, DatasetSpec, Sample
 
 BEFORE = "pseudo/"
 """What begins the names of these images."""
 LABEL = "_label"
 """What ends the names of the files in which `did_tf predict` writes labels."""
+RECORD = "predictions.json"
+"""What it writes beside them, the ids of the classes among it."""
 
 
 def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet: bool = False) -> list[Sample]:
     """The images with pseudo-labels, or windows of them; nothing where the description has none.
 
-    Files of the data's own splits are left out: images to learn have labels, and the others are not learnt.
+    Images of the data's own splits are left out, and copies of them: those to learn have labels, and the others are not
+    learnt. So are images of a group that is scored.
 
     Args:
       description: that says where they are.
@@ -33,20 +40,28 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
       quiet: without lines on stderr.
 
     Raises:
-      DataError: a folder is missing or holds nothing of use, nothing fits together, or no image is a further one.
+      DataError: a folder is missing or holds nothing of use, nothing fits together, no image is a further one, or the
+        labels are of other classes.
     """
     if description.pseudo is None:
         return []
-    files = (file for samples in splits.values() for sample in samples for file in (sample.image, sample.label))
-    own = {os.path.realpath(file) for file in files if file}
+    for folder, _ in places(description.pseudo.labels):
+        _check_classes(description, folder / RECORD)
+    samples = [sample for own in splits.values() for sample in own]
+    own = {os.path.realpath(file) for sample in samples for file in (sample.image, sample.label) if file}
     found = find_samples(_described(description, description.pseudo), quiet)
-    further = [sample for sample in found if sample.image and os.path.realpath(sample.image) not in own]
+    others = [sample for sample in found if sample.image and os.path.realpath(sample.image) not in own]
+    copies, alike = _copies(others, samples), _of_scored_groups(description, splits, others)
+    further = [sample for sample in others if sample.name not in copies | alike]
     if not further:
+        also = " or whose groups are scored" if alike else ""
         raise DataError(
-            f"{description.path}: pseudo.labels {description.pseudo.labels} are of images alone that splits have: "
-            "predict others, or leave pseudo out"
+            f"{description.path}: pseudo.labels {description.pseudo.labels} are of images alone that splits "
+            f"have{also}: predict others, or leave pseudo out"
         )
     if not quiet:
+        _tell(others, copies, "as splits have the same image under another name")
+        _tell(others, alike - copies, "as a split that is scored has others of their group")
         note(f"{len(further)} images are learnt with pseudo-labels, of {description.pseudo.labels}")
     return all_of(description, [dataclasses.replace(sample, name=BEFORE + sample.name) for sample in further])
 
@@ -77,3 +92,63 @@ def _described(description, pseudo):
     before, after = ("", "") if extras else (image.prefix, ending(image.suffix)[0])
     labels = {"labels": pseudo.labels, "label_prefix": before, "label_suffix": after + LABEL}
     return dataclasses.replace(description, parts=parts, **labels, labels_soft="", masks=(), shapes=())
+
+
+def _check_classes(description, record):
+    """Raises `DataError` where the record of predictions says that their ids are of other classes."""
+    if not record.is_file():
+        return
+    try:
+        was = {entry["id"]: entry["name"] for entry in json.loads(record.read_text("utf-8"))["classes"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{record} is damaged ({type(error).__name__}): label the images anew") from None
+    now = dict(zip(description.label_ids or range(len(description.classes)), description.classes))
+    for number in sorted({*was, *now}, key=str):
+        if was.get(number) != now.get(number):
+            told = " and was ".join(f"{of[number]!r}" if number in of else "none" for of in (now, was))
+            raise DataError(
+                f"{description.path}: the labels in {record.parent} are of other classes: {number} is {told}; label "
+                "the images anew with a network of these classes, or put the classes back"
+            )
+
+
+def _copies(found, samples):
+    """Names of those whose image file holds the same bytes as one of `samples`: of equal sizes alone they are read."""
+    files = {path: _size(path) for path in (sample.image for sample in [*found, *samples]) if path}
+    sizes = {files[sample.image] for sample in found} & {files[sample.image] for sample in samples if sample.image}
+    held = digests(path for path, size in files.items() if size in sizes)
+    own = {held.get(os.fspath(sample.image)) for sample in samples if sample.image} - {None}
+    return {sample.name for sample in found if held.get(os.fspath(sample.image)) in own}
+
+
+def _size(path):
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _of_scored_groups(description, splits, found):
+    """Names of those that by their group belong to images of a split that is not learnt."""
+    if description.group in ("", REGION):
+        return set()
+    scored = {
+        group_of(description, name_of_image(sample))
+        for split, samples in splits.items()
+        if split != learnt_split(splits)
+        for sample in samples
+    }
+    return {sample.name for sample in found if _group(description, sample.name) in scored}
+
+
+def _group(description, name):
+    """The group of a further image, whose name need not tell any: None then."""
+    try:
+        return group_of(description, name)
+    except DataError:
+        return None
+
+
+def _tell(samples, names, why):
+    if left := [sample.name for sample in samples if sample.name in names]:
+        note(f"{len(left)} images with pseudo-labels are left out, {why}: {some(left)}")

@@ -15,6 +15,7 @@ import numpy as np
 
 import did_tf
 from data_pipelines.inside import is_inside
+from data_pipelines.own_data.pseudo import RECORD
 from data_pipelines.spec import DatasetSpec
 from data_pipelines.writing import beside, sweep
 from did_tf.common.errors import ConfigError
@@ -22,8 +23,6 @@ from did_tf.common.files import write_json
 from did_tf.inference.outputs import KINDS, legend, write_legend
 from did_tf.runs.run_folder import damage_of, read_json
 
-RECORD = "predictions.json"
-"""What the folder's results depend on, the ids of the classes, and what has been done."""
 LEGEND = "legend.png"
 """The classes' ids, names and colours."""
 SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
@@ -47,6 +46,7 @@ class Predictions:
 
     Attributes:
       depends: as given, as JSON gives it back.
+      record: `RECORD`: what the results depend on, the ids of the classes, and what has been done.
 
     Raises:
       ConfigError: the folder holds results that depend on something else, or of these images without saying on what.

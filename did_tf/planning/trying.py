@@ -106,8 +106,8 @@ def side_by_side(
     finally:
         for process, _ in running.values():
             process.terminate()
-        for process, _ in running.values():
-            stop(process)
+        for process, _ in running.values():  # who is asked twice leaves without a checkpoint
+            _stopped(process)
 
 
 def _run_all(start, waiting, free, running, ended):
@@ -150,6 +150,11 @@ def _is_held(folder):
 def stop(process: subprocess.Popen[bytes]) -> int | None:
     """Asks a training to stop, unless it has ended; gives its exit status, None where it had to be killed."""
     process.terminate()
+    return _stopped(process)
+
+
+def _stopped(process):
+    """Exit status of a training that was asked to stop, None where it had to be killed."""
     try:
         return process.wait(STOP)
     except subprocess.TimeoutExpired:

@@ -230,7 +230,7 @@ def _report(config, found, folds, protocol):
         for number, of_fold in enumerate(scored, 1)
         for name, counts in of_fold["images"].items()
     ]
-    result = OutOfFold(images, spec.classes, folds.grouped, config["seed"])
+    result = OutOfFold(images, spec, folds.grouped, config["seed"])
     facts = {"protocol": protocol, "seed": folds.seed, "weights": [of_fold["weights"] for of_fold in scored]}
     write_json(found.report, {**facts, **result.report(), "settings": config, **manifest.version()})
     print(f"\n{len(images)} images, {folds.count} folds, protocol {protocol!r}: each by the fold without it")

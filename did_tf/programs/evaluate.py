@@ -172,7 +172,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     more.update(selection=chosen, identity=_identity(config, run, subject))
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, refine=refiner, **more)
     if FLAGS.calibration:
-        _write_calibration(further[CALIBRATION], folder, protocol, subject.weights)
+        _write_calibration(config, further[CALIBRATION], folder, protocol, subject.weights)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 
@@ -207,11 +207,12 @@ def _calibration(config, run, subject, protocol):
     return Calibration(subject.dataset.spec, images, given)
 
 
-def _write_calibration(found, folder, protocol, weights):
+def _write_calibration(config, found, folder, protocol, weights):
     visualize.save_figure(folder / f"{FLAGS.split}_calibration.png", found.figure())
     if found.measured.halves:
         path = folder / temperature.name_of(FLAGS.split)
-        temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores())
+        averaged = wiring.averaged_by(config, protocol)
+        temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores(), averaged)
         print(f"temperature: {path}; `predict`, `serve` and `export --calibrated` take it")
 
 

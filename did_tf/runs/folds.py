@@ -118,7 +118,7 @@ def _difference(was: Folds, now: Folds) -> str:
     if was.seed != now.seed:
         return f"with seed {was.seed}, and here is {now.seed}"
     if was.meaning != now.meaning or was.grouped != now.grouped:
-        return "with another description of the data: classes, bands, void or groups are others"
+        return "with another description of the data: classes, regions, bands, void or groups are others"
     if others := sorted(was.images.keys() ^ now.images.keys()):
         return f"with {len(was.images)} images, and here are {len(now.images)}: {others[0]!r} is in one of both alone"
     for name, image in was.images.items():

@@ -21,16 +21,19 @@ def name_of(split: str) -> str:
     return f"{split}_calibration.json"
 
 
-def write(path: Path, split: str, protocol: str, digest: str, scores: Mapping[str, Any]) -> None:
-    """Writes what a calibration has found of the weights with a `digest`. Raises OSError."""
-    write_json(path, {"split": split, "protocol": protocol, "weights": digest, **scores})
+def write(
+    path: Path, split: str, protocol: str, digest: str, scores: Mapping[str, Any], settings: Mapping[str, Any] = {}
+) -> None:
+    """Writes what a calibration has found of the weights with a `digest`, by `settings` of testing. Raises OSError."""
+    write_json(path, {"split": split, "protocol": protocol, "weights": digest, "settings": settings, **scores})
 
 
-def read(path: Path, digest: str) -> float:
-    """The temperature for the weights with a `digest`.
+def read(path: Path, digest: str, settings: Mapping[str, Any] = {}) -> float:
+    """The temperature for the weights with a `digest`, by `settings` of testing, {name: value} as from JSON.
 
     Raises:
-      ConfigError: there is none, it is of other weights, or the file is damaged.
+      ConfigError: there is none, it is of other weights or settings, or the file is damaged. Older files don't tell
+        settings.
     """
     again = "`did_tf evaluate --calibration` on the validation split measures it"
     if not path.is_file():
@@ -38,6 +41,12 @@ def read(path: Path, digest: str) -> float:
     found = read_json(path, "temperature", "weights")
     if found["weights"] != digest:
         raise ConfigError(f"{path} is of other weights than these: {again} again")
+    was = found.get("settings", {})
+    if not isinstance(was, dict):
+        raise ConfigError(f"{path} is damaged: its settings are {was!r:.50}; {again} again")
+    if others := [key for key in settings if was.get(key, settings[key]) != settings[key]]:
+        told = f"{others[0]} {was[others[0]]}, and here it is {settings[others[0]]}"
+        raise ConfigError(f"{path} is of {told}: put that back; or, with it, {again} anew")
     temperature = found["temperature"]
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 < temperature < 1e6:
         raise ConfigError(f"{path} is damaged: its temperature is {temperature!r:.50}; {again} again")

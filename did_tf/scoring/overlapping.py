@@ -11,6 +11,8 @@ from data_pipelines.spec import DatasetSpec
 from did_tf.common.text import aligned, percent
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable, nan_mean, ratio
 
+_SCORES = {"iou": "IoU, %", "dice": "Dice, %"}
+
 
 class RegionScores:
     """IoU and Dice of each region, over all images as those of classes: of what is painted, and not of probabilities.
@@ -32,7 +34,7 @@ class RegionScores:
 
     def scores(self) -> dict[str, Any]:
         """{"miou", "mean_dice": means over the regions that have one, "regions": {name: {"iou", "dice"}}}."""
-        columns = self._columns()
+        columns = self.columns()
         return {
             "miou": jsonable(nan_mean(columns["iou"])),
             "mean_dice": jsonable(nan_mean(columns["dice"])),
@@ -42,18 +44,31 @@ class RegionScores:
             },
         }
 
-    def table(self) -> str:
-        """Text to print, in percent: a row per region, then the means."""
-        columns = self._columns()
-        cells = [[name, *map(percent, values)] for name, *values in zip(self._regions, *columns.values())]
-        means = ["mean", *(percent(nan_mean(values)) for values in columns.values())]
-        return aligned([["", "IoU, %", "Dice, %"], *cells, means], ruled=(1, 1 + len(cells)))
-
-    def _columns(self) -> Mapping[str, np.ndarray]:
-        """{"iou", "dice": [R], NaN where there is none}."""
+    def columns(self) -> Mapping[str, np.ndarray]:
+        """{"iou", "dice": of each region [R], NaN where there is none}."""
         each = [list(classes) for classes in self._regions.values()]
         counts = self._matrix.counts
         both, truth, found = np.array(
             [(counts[np.ix_(own, own)].sum(), counts[own].sum(), counts[:, own].sum()) for own in each]
         ).T
         return {"iou": ratio(both, truth + found - both), "dice": ratio(2 * both, truth + found)}
+
+    def table(self) -> str:
+        """Text to print, in percent: a row per region, then the means."""
+        return _table("", self._regions, {_SCORES[key]: values for key, values in self.columns().items()})
+
+
+def table_of_folds(spec: DatasetSpec, matrices: Mapping[str, ConfusionMatrix]) -> str:
+    """Text to print, in percent: a column for each of {title: matrix}, and first the IoU of each region, then Dice."""
+    each = {title: RegionScores(spec, matrix).columns() for title, matrix in matrices.items()}
+    return "\n\n".join(
+        _table(heading, dict(spec.regions), {title: columns[key] for title, columns in each.items()})
+        for key, heading in _SCORES.items()
+    )
+
+
+def _table(heading, names, columns):
+    """A row for each name, and one of the means of {title: values [R]}."""
+    rows = zip(names, *(map(percent, values) for values in columns.values()))
+    means = ["mean", *(percent(nan_mean(values)) for values in columns.values())]
+    return aligned([[heading, *columns], *rows, means], ruled=(1, 1 + len(names)))

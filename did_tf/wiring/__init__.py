@@ -4,6 +4,7 @@ from did_tf.wiring.data import Config, example_images, folder_of, make_augmentat
 from did_tf.wiring.exporting import make_gate, make_network, make_score
 from did_tf.wiring.folds import make_folds, of_fold
 from did_tf.wiring.networks import (
+    averaged_by,
     load_network,
     make_classifier,
     make_engine,
@@ -42,6 +43,7 @@ __all__ = [
     "make_classifier",
     "make_validation",
     "temperature_of",
+    "averaged_by",
     "make_folds",
     "of_fold",
     "make_network",

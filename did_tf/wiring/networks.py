@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -211,7 +212,15 @@ def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weigh
         raise ConfigError(f"{run.folder} is a cross-validation: its folds have learnt what a temperature is fitted on")
     calibration.check(make_spec(config))
     split = config["dataset"]["val_split"] or "val"
-    return temperature.read(temperature.file_of(run, protocol, split), weights.digest)
+    file, averaged = temperature.file_of(run, protocol, split), averaged_by(config, protocol)
+    return temperature.read(file, weights.digest, averaged)
+
+
+def averaged_by(config: Config, protocol: str) -> dict[str, Any]:
+    """{setting: value, as from JSON} by which a protocol averages probabilities, and so how sure they are."""
+    keys = ["flip", "turns", "average", "options"]
+    keys += ["scales"] if protocol in PROTOCOLS_WITH["evaluate.scales"] else []
+    return json.loads(json.dumps({f"evaluate.{key}": config["evaluate"][key] for key in keys}))
 
 
 def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:

@@ -60,6 +60,9 @@ def test_plain_files_are_written_once_and_of_one_data_set(membranes, tmp_path):
     assert written.stat().st_mtime_ns == before
     with pytest.raises(DataError, match="has other data"):
         neutral.export(data_pipelines.load("synthetic"), tmp_path / "plain")
+    write_image(membranes[0] / "labels" / "s3.png", np.zeros((15, 16), np.uint8))
+    with pytest.raises(DataError, match="has other data"):  # would be scored by the labels of before
+        neutral.export(data_pipelines.load("folders", membranes[0]), tmp_path / "plain")
     make_five_bands(tmp_path / "bands", count=4)
     with pytest.raises(DataError, match="5 bands of uint16"):
         neutral.export(data_pipelines.load("folders", tmp_path / "bands"), tmp_path / "others")
@@ -194,6 +197,9 @@ def test_who_is_missing_is_run_and_the_table_has_all(membranes, tmp_path, monkey
     assert rows[0].startswith(f"| {best} | 3 | 0.0 | {100 * wanted[best]:.1f} | ? to ? |")
     assert rows[0].endswith("| 5 | 8x9 | 40 | 1.50M | 0.0 | it 1.2 |")
     assert run("birds") == 2
+    for minutes in ("0", "-3", "nan", "inf"):
+        assert run(f"--minutes={minutes}") == 2
+        assert f"--minutes={minutes}: give 1 or more; to start" in capsys.readouterr().err
 
 
 def test_what_takes_part():

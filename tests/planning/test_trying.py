@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -44,6 +45,37 @@ def test_what_one_raises_ends_the_others(monkeypatch):
     with pytest.raises(RuntimeError, match="1 ended with 3"):
         trying.side_by_side(started, [1, 2, 3], 2, ended)
     assert [*started.processes] == [1, 2] and started.processes[2].poll() is not None
+
+
+COUNTING = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
+print("ready", flush=True)
+time.sleep(0.1)
+while "asked" not in pathlib.Path(sys.argv[1]).read_text(): time.sleep(0.01)
+time.sleep(0.3)
+"""
+
+
+def test_each_is_asked_once_to_stop(monkeypatch, tmp_path):
+    """The second signal to a training ends it without a checkpoint: those that take long to stop are waited for."""
+    monkeypatch.setattr(trying, "_POLL", 0.01)
+    said = {number: tmp_path / f"{number}.txt" for number in (1, 2, 3)}
+
+    def start(number, cores):
+        with said[number].open("w") as file:
+            command = [sys.executable, "-S", "-c", COUNTING if number > 1 else "", said[number]]
+            process = subprocess.Popen(command, stdout=file)
+        while number > 1 and "ready" not in said[number].read_text():
+            time.sleep(0.01)
+        return process
+
+    def ended(number, status):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        trying.side_by_side(start, [2, 3, 1], 3, ended)
+    assert [said[number].read_text() for number in (2, 3)] == ["ready\nasked\n"] * 2
 
 
 def test_cores_are_shared_out(monkeypatch):

@@ -28,6 +28,7 @@ from did_tf.runs.folds import CrossValidation
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import bootstrap
 from did_tf.scoring.metrics import ConfusionMatrix
+from did_tf.scoring.overlapping import RegionScores
 
 FOLDS = 2
 SMALL = {
@@ -111,7 +112,7 @@ def unseen(data, folds):
 
 def scenes(data):
     found = load("folders", data)
-    return found, {sample.name: sample for split in ("train", "val", "test") for sample in found.samples(split)}
+    return found, {sample.name: sample for split in found.spec.splits for sample in found.samples(split)}
 
 
 def test_each_image_is_scored_by_the_fold_that_has_not_learnt_it(done, data, folds):
@@ -134,6 +135,25 @@ def test_each_image_is_scored_by_the_fold_that_has_not_learnt_it(done, data, fol
     overlaps = [by_image[image["name"]].overlaps() for image in report["images"]]
     assert report["interval"]["miou"] == list(bootstrap.interval(overlaps, 0).miou)
     assert f"mIoU over all images: {100 * pooled.mean_iou():.1f} %" in told and "fold 2 of 2" in told
+
+
+def test_regions_of_the_data_are_scored_too(tmp_path, monkeypatch):
+    regions = {"wet": ["water", "metal"], "metal": ["metal"]}
+    data = own_data.make_five_bands(tmp_path / "data", count=2, size=(33, 40), regions=regions)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    told = launch_here("cross-validate", *arguments(tmp_path / "run", data), "--folds=2", "--protocol=whole")
+    assert told.returncode == 0, told.stderr
+    found = CrossValidation(tmp_path / "run")
+    files, samples = scenes(data)
+    truth, seen = [], []
+    for image in json.loads(found.report.read_text())["images"]:
+        truth.append(files.read(samples[image["name"]])[1])
+        seen.append(cv2.imread(f"{found.predictions / image['name']}_label.png", cv2.IMREAD_UNCHANGED))
+    truth, seen = (np.stack(pixels) for pixels in (truth, seen))
+    scores = json.loads(found.report.read_text())["regions"]
+    wet = scores["pooled"]["regions"]["wet"]["iou"]
+    assert wet == pytest.approx(((truth > 0) & (seen > 0)).sum() / ((truth > 0) | (seen > 0)).sum())
+    assert len(scores["folds"]) == 2 and RegionScores.title in told.stdout
 
 
 def test_a_fold_is_a_run_that_has_not_seen_what_it_is_scored_on(done):

@@ -16,6 +16,13 @@ def test_a_temperature_is_read_for_the_weights_that_it_is_of(tmp_path):
     assert temperature.read(whole, "a") == 1.25
     with pytest.raises(ConfigError, match="is of other weights than these"):
         temperature.read(whole, "b")
+    assert temperature.read(whole, "a", {"evaluate.flip": True}) == 1.25  # the file is of an older version
+    temperature.write(whole, "val", "whole", "a", {"temperature": 1.5}, {"evaluate.flip": False})
+    assert temperature.read(whole, "a", {"evaluate.flip": False}) == 1.5
+    with pytest.raises(
+        ConfigError, match="is of evaluate.flip False, and here it is True: put that back; or, with it, `did"
+    ):
+        temperature.read(whole, "a", {"evaluate.flip": True})
 
 
 @pytest.mark.parametrize("value", [0, -1.5, "2", None, True, 1e300])

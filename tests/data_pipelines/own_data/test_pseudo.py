@@ -1,5 +1,6 @@
 """Pseudo-labels: further images are learnt with them, and nothing is scored on them."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from own_data import complaint, edit, names_of, write_png
 
 from data_pipelines import IGNORE, DataError, load
+from data_pipelines.learnable import check_scored
 from data_pipelines.own_data.folds import divide_into_folds
 
 PSEUDO = {"images": "images", "labels": "predictions"}
@@ -51,6 +53,17 @@ def test_they_are_learnt_beside_the_labels_and_never_of_an_image_that_a_split_ha
     dataset.check_statistics()  # which are of the same images as before
     assert (dataset.spec.mean, dataset.spec.std) == (before.spec.mean, before.spec.std)
     assert type(dataset).describe(folder).splits == dataset.spec.splits
+
+
+def test_nothing_is_scored_on_them(folder):
+    """Nor is the split that has them."""
+    predict(folder, 3)
+    edit(folder, pseudo=PSEUDO)
+    dataset = load("folders", folder)
+    check_scored(dataset, "val")
+    check_scored(dataset, "train", limit=2)  # which have their own
+    with pytest.raises(DataError, match="1 of the 3 images of train have pseudo-labels, .*; pass another --split"):
+        check_scored(dataset, "train")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +127,59 @@ def test_names_are_those_that_predict_gives(tmp_path):
     dataset = load("folders", tmp_path)
     assert names_of(dataset, "train") == ["0", "pseudo/2"]
     assert dataset.together(dataset.samples("train")) == ["0", "pseudo/2"]
+
+
+def test_copies_of_what_is_scored_are_not_learnt(folder, capsys):
+    """Under other names, and where other images have as many bytes."""
+    shutil.copytree(folder / "images", folder / "more")
+    (folder / "more" / "scene02.tif").rename(folder / "more" / "frame.tif")
+    assert len({path.stat().st_size for path in (folder / "more").iterdir()}) == 1
+    predict(folder, 2, name="frame")
+    predict(folder, 5)
+    edit(folder, pseudo={"images": "more", "labels": "predictions"})
+    assert names_of(load("folders", folder), "train") == ["scene00", "scene01", "pseudo/scene05"]
+    told = capsys.readouterr().err
+    assert (
+        "note: 1 images with pseudo-labels are left out, as splits have the same image under another name: frame\n"
+        in told
+    )
+
+
+@pytest.mark.parametrize("group", ["folder", "^[a-z]+"])
+def test_images_of_a_group_that_is_scored_are_not_learnt(tmp_path, group, capsys):
+    for place, number in (("a", 0), ("b", 1), ("b", 2), ("c", 3), ("a", 4)):
+        write_png(
+            tmp_path / "images" / place / f"scene{number:02d}.png", own_data.scene(number)[0][..., :3].astype("u1")
+        )
+        if number < 2:
+            write_png(tmp_path / "labels" / place / f"scene{number:02d}.png", own_data.scene(number)[1])
+        else:
+            predict(tmp_path, number, name=place + "/scene{:02d}")
+    splits = {"train": ["a/scene00"], "val": ["b/scene01"]}
+    own_data.describe(tmp_path, 0, splits=splits, group=group, pseudo=PSEUDO)
+    assert names_of(load("folders", tmp_path), "train") == ["a/scene00", "pseudo/a/scene04", "pseudo/c/scene03"]
+    assert "left out, as a split that is scored has others of their group: b/scene02" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        (("water", "ground", "metal"), "predictions are of other classes: 0 is 'ground' and was 'water'; label the"),
+        (("ground", "water"), "of other classes: 2 is 'metal' and was none"),
+        (("ground", "water", "metal", "sky"), "of other classes: 3 is none and was 'sky'"),
+    ],
+)
+def test_labels_of_other_classes_are_refused(folder, classes, told):
+    """As ids alone they would be read for others."""
+    predict(folder, 3)
+    edit(folder, pseudo=PSEUDO)
+    record = folder / "predictions" / "predictions.json"
+    record.write_text(json.dumps({"classes": [{"id": n, "name": name} for n, name in enumerate(own_data.CLASSES)]}))
+    load("folders", folder)
+    record.write_text(json.dumps({"classes": [{"id": n, "name": name} for n, name in enumerate(classes)]}))
+    assert told in complaint(folder)
+    record.write_text(json.dumps({"classes": [0]}))
+    assert "predictions.json is damaged (TypeError): label the images anew" in complaint(folder)
 
 
 def test_what_is_no_pseudo_label_is_refused(folder):
