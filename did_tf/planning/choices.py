@@ -21,8 +21,12 @@ FORWARD = 3
 VALIDATING = 0.1
 """Share of the time that validations may take, and likewise that for evaluation in tiles."""
 VALIDATIONS = 8
-OF_CPU = 4
-"""Crops of a batch on a CPU, where small ones are as fast as large ones, and make more updates."""
+OFTEN = 50
+"""How often each pixel may be seen until statistics of few crops cost more than their many updates bring.
+
+Measured on two cores: an hour of CamVid, 28 times, is best in batches of 4 in two parts; ten minutes of 15 slices of
+membranes, 100 times, in batches of 8 in one.
+"""
 RECOMPUTING = 1.2
 """By how much `train.recompute` makes a step longer (docs/how-to/memory.md)."""
 ALIKE, MAYBE_ALIKE = 0.05, 0.2
@@ -76,6 +80,19 @@ class Pace(NamedTuple):
     measured: str
 
 
+class Batch(NamedTuple):
+    """Crops of a batch on a CPU, and of a part of it (`train.parts`), by whose statistics it is normalised, at least.
+
+    Small ones are as fast as large ones there, and make more updates.
+    """
+
+    size: int
+    of_part: int
+
+
+SELDOM_SEEN, OFTEN_SEEN = Batch(4, 2), Batch(8, 8)
+
+
 class Costs(Protocol):
     """What a network costs in training."""
 
@@ -90,7 +107,7 @@ class Network(NamedTuple):
     """What is trained, and how much of it in the time.
 
     Attributes:
-      growth, side, batch_size, recompute, accumulate: settings.
+      growth, side, batch_size, recompute, accumulate, parts: settings.
       takes: bytes.
       crops: a second.
       steps: that the time is good for.
@@ -101,6 +118,7 @@ class Network(NamedTuple):
     batch_size: int
     recompute: bool
     accumulate: int
+    parts: int
     takes: float
     crops: float
     steps: int
@@ -118,7 +136,9 @@ def network(
     known = [width for width in WIDTHS if width.growth <= widest]
     widths = [width for width in known if _crops(width.growth, sides[0], hours, costs, pace) >= width.crops]
     room, takes = MOST_OF_MEMORY * machine.memory, 0.0
-    for width, side, train in _ways(widths, sides, machine, pace):
+    seen = REFERENCE**2 / content.pixels
+    passes = {width: _crops(width.growth, sides[0], hours, costs, pace) * seen for width in widths}
+    for width, side, train in _ways(passes, sides, machine, pace):
         takes = costs.memory(width.growth, side, **train)
         if (1 + MARGIN) * takes <= room:
             return _timed(width.growth, side, train, takes, hours, costs, pace)
@@ -177,12 +197,25 @@ def _most_of_side(content, machine):
     return max(SIDES[-1], min(hardware, whole))
 
 
-def _ways(widths, sides, machine, pace):
-    """(width, side, settings of `train`) that may fit, the best first."""
-    batches = [n * machine.gpus for n in (8, 4, 2)] if machine.gpus else [OF_CPU]
-    for side, width, batch, way in itertools.product(sides, widths, batches, WAYS):
-        if batch % (machine.devices * pace.parts * way["accumulate"]) == 0:
-            yield width, side, {**way, "batch_size": batch, "parts": pace.parts}
+def allows_parts(batch_size: int, parts: int) -> bool:
+    """Whether each of so many parts of a batch on a CPU has as many crops as it needs."""
+    return any(batch_size == size and size % (of_part * parts) == 0 for size, of_part in (SELDOM_SEEN, OFTEN_SEEN))
+
+
+def _ways(passes, sides, machine, pace):
+    """(width, side, settings of `train`) that may fit, the best first, of {width: how often it sees each pixel}."""
+    for side, width in itertools.product(sides, passes):
+        for (batch, parts), way in itertools.product(_batches(passes[width], machine, pace), WAYS):
+            if batch % (machine.devices * parts * way["accumulate"]) == 0:
+                yield width, side, {**way, "batch_size": batch, "parts": parts}
+
+
+def _batches(passes, machine, pace):
+    """(crops, parts), the best first."""
+    if machine.gpus:
+        return [(crops * machine.gpus, pace.parts) for crops in (8, 4, 2)]
+    size = (OFTEN_SEEN if passes > OFTEN else SELDOM_SEEN).size
+    return [(size, pace.parts if allows_parts(size, pace.parts) else 1)]
 
 
 def _crops(growth, side, hours, costs, pace):
@@ -194,7 +227,7 @@ def _crops(growth, side, hours, costs, pace):
 def _timed(growth, side, train, takes, hours, costs, pace):
     a_second = pace.rate / costs.multiply_adds(growth, side) / (RECOMPUTING if train["recompute"] else 1)
     steps = max(0, int(3600 * hours * (1 - VALIDATING / 2) * a_second / train["batch_size"]))
-    return Network(growth, side, train["batch_size"], train["recompute"], train["accumulate"], takes, a_second, steps)
+    return Network(growth, side, **train, takes=takes, crops=a_second, steps=steps)
 
 
 def _passes(content, found):
@@ -294,13 +327,15 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
     )
     taken = f"takes about {found.takes / GIB:.1f} of {machine.memory / GIB:.1f} GiB"
     more = "" if machine.gpus else "; a larger one would make fewer updates in the time"
+    if found.batch_size == OFTEN_SEEN.size and not machine.gpus:
+        more = f"; each pixel is seen {_passes(content, found):,.0f} times, where statistics of few crops cost more"
     yield Choice("train.batch_size", found.batch_size, taken + more)
     if found.recompute:
         yield Choice("train.recompute", True, "or it would not fit; a step takes a fifth longer")
     if found.accumulate > 1:
         yield Choice("train.accumulate", found.accumulate, "one micro-batch after the other, or it would not fit")
-    if pace.parts > 1:
-        yield Choice("train.parts", pace.parts, "as many as cores: faster here than one")
+    if found.parts > 1:
+        yield Choice("train.parts", found.parts, "as many as cores: faster here than one")
     yield Choice("train.precision", "auto", f"{machine.precision}: {machine.why}")
     yield Choice("train.log_every", _every(found, 15), "steps, about 15 seconds")
     yield Choice("train.checkpoint_every", _every(found, 180), "steps, about three minutes: what a crash costs")

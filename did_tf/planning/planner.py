@@ -31,9 +31,9 @@ START = 600.0
 """Seconds until a training that is measured must have made its first steps."""
 MEASURING = 0.03
 """Share of the hours after which no further measurement begins; the first is always made."""
-FEW_CORES, LEAST_OF_PART = 4, 2
-"""Up to so many, as many parts of a batch as cores are mostly faster than one: they are measured first, where each part
-has so many crops, by whose statistics it is normalised."""
+FEW_CORES = 4
+"""Up to so many, as many parts of a batch as cores are mostly faster than one: they are measured first, where the batch
+allows them."""
 STOPPED = (0, 143, -15)
 
 
@@ -131,19 +131,19 @@ class Planner:
     def _paces(self, hours, found, seconds, until):
         """`Pace` of a network, on few cores with as many parts as these; and with one part, unless time is over."""
         few = not self.machine.gpus and 1 < self.machine.cores <= FEW_CORES
-        divides = found.batch_size % (LEAST_OF_PART * self.machine.cores) == 0
-        several = [self.machine.cores] if few and divides else []
+        allowed = few and choices.allows_parts(found.batch_size, self.machine.cores)
+        several = [self.machine.cores] if allowed else []
         for parts in (*several, 1):
             if parts == 1 and several and time.monotonic() > until:
                 return
             pace = Pace(self.assumed.rate, parts, "")
-            rate = self._rate(hours, found, pace, seconds)
+            rate = self._rate(hours, found._replace(parts=parts), pace, seconds)
             yield pace._replace(rate=rate, measured=f"measured with growth {found.growth}")
 
     def _rate(self, hours, found, pace, seconds):
         """Multiply-adds a second of a real training, as if without `train.recompute`. Raises `Failure`."""
         chosen = self.choices(hours, found, pace)
-        told = f"DID, growth {found.growth}, {found.batch_size} crops of {found.side}x{found.side}, parts {pace.parts}"
+        told = f"DID, growth {found.growth}, {found.batch_size} crops of {found.side}x{found.side}, parts {found.parts}"
         print(f"measuring: {told} ...", end=" ", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="did_tf_plan_") as folder:
             file = Path(folder, "plan.py")

@@ -52,7 +52,7 @@ def test_the_four_machines():
     one, chosen = planned("gpus:1,memory:24", 2)
     eight, of_eight = planned("gpus:8,memory:80", 2)
     assert small.side == large.side == 257 and small.growth <= large.growth <= one.growth == 48
-    assert small.batch_size == large.batch_size == 4
+    assert small.batch_size == 4 and large.batch_size == 8  # which sees each pixel over 100 times
     assert one.side == 321 and one.batch_size == 8 and chosen["train.precision"].value == "auto"
     assert eight.batch_size == 64 and eight.crops == pytest.approx(8 * one.crops)
     assert of_eight["schedule.learning_rate"].value == 4e-3
@@ -145,3 +145,15 @@ def test_the_file_says_what_was_chosen_and_why():
 def test_machines_that_are_none(text, told):
     with pytest.raises(ConfigError, match=told):
         described(text)
+
+
+@pytest.mark.parametrize("crops, batch", [(3, 4), (30, 8)])
+def test_the_oftener_pixels_are_seen_the_larger_is_the_batch_and_its_parts(crops, batch):
+    place = described("cores:2,memory:16")
+    pace = Pace(crops * Costs().multiply_adds(32, 257), 2, "measured")
+    found = choices.network(CITY, place, 1, Costs(), pace)
+    passes = found.steps * found.batch_size * 257**2 / CITY.pixels
+    assert (passes > choices.OFTEN) == (batch == 8)
+    assert (found.batch_size, found.parts) == (batch, 2 if batch == 4 else 1)
+    chosen = {choice.key: choice.value for choice in choices.choose(CITY, place, 1, found, pace)}
+    assert chosen["train.batch_size"] == batch and chosen.get("train.parts", 1) == found.parts

@@ -1,5 +1,7 @@
 """How a plan measures: what the assumed speed asks for, then what the measured one does, until that is the same."""
 
+import math
+
 import own_data
 import pytest
 
@@ -13,6 +15,7 @@ from experiments import base
 @pytest.fixture
 def planner(tmp_path, monkeypatch):
     monkeypatch.setattr(choices, "WIDTHS", (choices.Width(6, 2000), choices.Width(4, 0)))
+    monkeypatch.setattr(choices, "OFTEN", math.inf)  # of these few small images
     folder = own_data.make_five_bands(tmp_path / "data", count=4, size=(64, 80))
     config = {**base.get_config().to_dict(), "model": {"name": "did", **own_options("did"), "units": (1, 1, 1, 1)}}
     config["dataset"].update(name="folders", folder=str(folder))
@@ -53,6 +56,14 @@ def test_a_short_time_is_not_spent_on_measuring(planner, monkeypatch):
     assert asked == [(6, 2)] and pace.parts == 2
     found = planner.network(0.5, pace)
     assert found.growth == 4 and "measured with growth 6" in planner.facts(found, pace)[2]
+
+
+def test_images_that_are_seen_often_are_learnt_in_one_part(planner, monkeypatch):
+    monkeypatch.setattr(choices, "OFTEN", 50)
+    asked = tried(monkeypatch, {(6, 1): 30.0})
+    pace = planner.measured(0.5, seconds=1)
+    found = planner.network(0.5, pace)
+    assert asked == [(6, 1)] and (found.batch_size, found.parts) == (8, 1)
 
 
 def test_a_training_that_fails_is_no_measurement(planner, monkeypatch):
