@@ -86,7 +86,8 @@ class Planner:
           ConfigError: no network fits into the memory.
           Failure: the training that is measured goes wrong.
         """
-        pace, paces, until = self.assumed, {}, time.monotonic() + 3600 * MEASURING * hours
+        pace, until = self.assumed, time.monotonic() + 3600 * MEASURING * hours
+        paces: dict[tuple[object, ...], Pace] = {}
         while seconds and (found := self.network(hours, pace))[:3] not in paces:
             if paces and time.monotonic() > until:
                 return pace
