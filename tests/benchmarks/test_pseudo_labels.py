@@ -10,12 +10,12 @@ from data_pipelines import load
 
 @pytest.fixture
 def camvid(tmp_path):
-    """Nine frames of train and two of val; the label of frame n is n."""
-    for split, count in (("train", 9), ("val", 2)):
-        for folder, size in ((split, (8, 8, 3)), (f"{split}annot", (8, 8))):
+    """Nine frames of train and two of val; the label of frame n is n, and no frame is like another."""
+    for split, count, first in (("train", 9, 0), ("val", 2, 100)):
+        for folder, size, low in ((split, (8, 8, 3), first), (f"{split}annot", (8, 8), 0)):
             (tmp_path / folder).mkdir()
             for number in range(count):
-                cv2.imwrite(f"{tmp_path / folder}/{split}{number}.png", np.full(size, number, np.uint8))
+                cv2.imwrite(f"{tmp_path / folder}/{split}{number}.png", np.full(size, low + number, np.uint8))
     return tmp_path
 
 
