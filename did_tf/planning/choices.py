@@ -134,17 +134,16 @@ def network(
     """
     sides = [side for side in SIDES if side <= _most_of_side(content, machine)]
     known = [width for width in WIDTHS if width.growth <= widest]
-    widths = [width for width in known if _crops(width.growth, sides[0], hours, costs, pace) >= width.crops]
+    crops = {width: _crops(width.growth, sides[0], hours, costs, pace) for width in known}
+    seen = {width: crops[width] * REFERENCE**2 / content.pixels for width in known if crops[width] >= width.crops}
     room, takes = MOST_OF_MEMORY * machine.memory, 0.0
-    seen = REFERENCE**2 / content.pixels
-    passes = {width: _crops(width.growth, sides[0], hours, costs, pace) * seen for width in widths}
-    for width, side, train in _ways(passes, sides, machine, pace):
+    for width, side, train in _ways(seen, sides, machine, pace):
         takes = costs.memory(width.growth, side, **train)
         if (1 + MARGIN) * takes <= room:
             return _timed(width.growth, side, train, takes, hours, costs, pace)
     raise ConfigError(
         f"nothing fits into the memory of this machine: even crops of {sides[-1]}x{sides[-1]} of DID with growth "
-        f"{widths[-1].growth}, recomputed, take about {takes / GIB:.1f} GiB, and a plan takes {MOST_OF_MEMORY:.0%} of "
+        f"{[*seen][-1].growth}, recomputed, take about {takes / GIB:.1f} GiB, and a plan takes {MOST_OF_MEMORY:.0%} of "
         f"the {machine.memory / GIB:.1f} GiB that are free"
     )
 
@@ -202,10 +201,10 @@ def allows_parts(batch_size: int, parts: int) -> bool:
     return any(batch_size == size and size % (of_part * parts) == 0 for size, of_part in (SELDOM_SEEN, OFTEN_SEEN))
 
 
-def _ways(passes, sides, machine, pace):
+def _ways(seen, sides, machine, pace):
     """(width, side, settings of `train`) that may fit, the best first, of {width: how often it sees each pixel}."""
-    for side, width in itertools.product(sides, passes):
-        for (batch, parts), way in itertools.product(_batches(passes[width], machine, pace), WAYS):
+    for side, width in itertools.product(sides, seen):
+        for (batch, parts), way in itertools.product(_batches(seen[width], machine, pace), WAYS):
             if batch % (machine.devices * parts * way["accumulate"]) == 0:
                 yield width, side, {**way, "batch_size": batch, "parts": parts}
 
@@ -326,10 +325,7 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
         f"{speed(found.crops)} ({how})",
     )
     taken = f"takes about {found.takes / GIB:.1f} of {machine.memory / GIB:.1f} GiB"
-    more = "" if machine.gpus else "; a larger one would make fewer updates in the time"
-    if found.batch_size == OFTEN_SEEN.size and not machine.gpus:
-        more = f"; each pixel is seen {_passes(content, found):,.0f} times, where statistics of few crops cost more"
-    yield Choice("train.batch_size", found.batch_size, taken + more)
+    yield Choice("train.batch_size", found.batch_size, taken + _why_batch(content, machine, found))
     if found.recompute:
         yield Choice("train.recompute", True, "or it would not fit; a step takes a fifth longer")
     if found.accumulate > 1:
@@ -346,6 +342,14 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
     times = max(1, min(VALIDATIONS, int(3600 * hours * VALIDATING / max(seconds, 1e-9))))
     told = f"steps: {times} validations, each of about {duration(seconds)}"
     yield Choice("train.validate_every", max(1, found.steps // times), told)
+
+
+def _why_batch(content, machine, found):
+    if machine.gpus:
+        return ""
+    if found.batch_size == SELDOM_SEEN.size:
+        return "; a larger one would make fewer updates in the time"
+    return f"; each pixel is seen {_passes(content, found):,.0f} times, where statistics of few crops cost more"
 
 
 def _every(found, seconds):
