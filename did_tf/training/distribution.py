@@ -63,8 +63,11 @@ def make_strategy(devices: str) -> tf.distribute.Strategy:
 
 def distributed(
     strategy: tf.distribute.Strategy, batches: Callable[[tuple[int, int]], tf.data.Dataset], batch_size: int
-) -> tf.distribute.DistributedDataset:
+) -> tf.distribute.DistributedDataset | tf.data.Dataset:
     """What every replica gets of each global batch: as many elements in a row, the first replica the first ones.
+
+    One device of the CPU gets them as they come: on the way to others stands an iterator of TensorFlow's own that is
+    tuned, whose end may wait up to a minute (`training_batches` says no to that for its part alone).
 
     Args:
       strategy: whose replicas share them.
@@ -72,13 +75,18 @@ def distributed(
       batch_size: of a global batch, a multiple of the replicas.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return strategy.experimental_distribute_dataset(batches((0, 1)))
+        whole = batches((0, 1))
+        return whole if _is_one_cpu(strategy) else strategy.experimental_distribute_dataset(whole)
 
     def of_worker(context):
         mine = batches((context.input_pipeline_id, context.num_input_pipelines))
         return mine.rebatch(context.get_per_replica_batch_size(batch_size), drop_remainder=True)
 
     return strategy.distribute_datasets_from_function(of_worker)
+
+
+def _is_one_cpu(strategy):
+    return isinstance(strategy, tf.distribute.OneDeviceStrategy) and "CPU" in strategy.extended.worker_devices[0]
 
 
 def compute_deterministically() -> None:

@@ -131,6 +131,12 @@ def test_each_of_several_workers_has_one_cpu(monkeypatch):
         make_strategy("cpu*2")
 
 
+def test_one_cpu_takes_batches_as_they_come():
+    """Not through an iterator that TensorFlow tunes, whose end may wait for its next look, up to a minute."""
+    whole = tf.data.Dataset.range(8).batch(4)
+    assert distribution.distributed(make_strategy("cpu"), lambda share: whole, 4) is whole
+
+
 @pytest.mark.parametrize("devices", ["tpu", "cpu*", "gpu:7", "2"])
 def test_unknown_devices(devices):
     with pytest.raises(ConfigError, match=r"train\.devices"):
