@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+from did_tf.cluster import local
+from did_tf.common import stopping
 from did_tf.common.files import write_json
 
 NEVER = 10**6
@@ -21,10 +23,12 @@ def train(experiment, data, run, settings, *flags, log=None):
 
 
 def did_tf(*arguments, log=None):
-    """Runs a command of did_tf; all that it says goes to `log`, a file. Without one only what goes wrong is told."""
-    subprocess.run(
-        [sys.executable, "-m", "did_tf", *arguments], check=True, stdout=log or subprocess.DEVNULL, stderr=log
-    )
+    """Runs a command of did_tf; all that it says goes to `log`, a file. Without one only what goes wrong is told.
+
+    Where this process is killed, that one ends too, as far as it is a training: else it would take the next one's time.
+    """
+    command, environment = [sys.executable, "-m", "did_tf", *arguments], local.environment_of_child()
+    subprocess.run(command, check=True, stdout=log or subprocess.DEVNULL, stderr=log, env=environment)
 
 
 def minutes(part, *arguments):
@@ -40,7 +44,8 @@ def has_result(name, run, make):
     Args:
       name: to tell.
       run: its folder, which is emptied first; log.txt in it is what was said.
-      make: function of that file which gives what the result is. Where a command that it starts fails, that is told.
+      make: function of that file which gives what the result is. Where a command that it starts fails, that is told;
+        a signal that ends this process ends that command.
     """
     if (run / RESULT).is_file():
         return True
@@ -48,7 +53,7 @@ def has_result(name, run, make):
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
     try:
-        with open(run / "log.txt", "w") as log, contextlib.redirect_stdout(log):
+        with open(run / "log.txt", "w") as log, contextlib.redirect_stdout(log), stopping.leaving():
             result = make(log)
     except subprocess.CalledProcessError:
         print(f"{name} failed: {run / 'log.txt'}", file=sys.stderr)
