@@ -34,7 +34,8 @@ USUAL = {"engine": "tensorflow", "precision": "float32"}
 """What results are made with that say nothing of it."""
 START, ANEW = 10e6, 0.5e6
 """Pixels of images whose gain pays for OpenVINO's start (3.4 s longer than TensorFlow's), and for each of their sizes,
-for which it makes its kernels anew (0.1 to 0.2 s): of DID, which gains 0.3 to 0.5 s with a million pixels on two cores.
+for which it makes its kernels anew (0.1 to 0.2 s): of DID, which gains 0.3 to 0.5 s with a million pixels on two cores
+with AVX2 or AMX. With AVX-512 alone it is 0.1 (docs/how-to/fast-inference.md), and up to 3 s are lost.
 A few small images are sooner done by TensorFlow, and so are many small ones of which each has another size."""
 
 
