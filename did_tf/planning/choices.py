@@ -89,8 +89,16 @@ class Batch(NamedTuple):
     size: int
     of_part: int
 
+    def allows(self, parts: int) -> bool:
+        """Whether each of so many parts has as many crops as it needs."""
+        return self.size % (self.of_part * parts) == 0
 
-SELDOM_SEEN, OFTEN_SEEN = Batch(4, 2), Batch(8, 8)
+
+SELDOM_SEEN, OFTEN_SEEN = (Batch(4, 2),), (Batch(8, 8), Batch(4, 4))
+"""Where each pixel is seen `OFTEN` at most, and where more often; the best first, the others for little memory.
+
+Measured where it is seen 100 times: statistics of 8 crops 77.1 % mIoU, of 4 in batches of 4 75.9, of 2 in such 74.5.
+"""
 
 
 class Costs(Protocol):
@@ -108,6 +116,7 @@ class Network(NamedTuple):
 
     Attributes:
       growth, side, batch_size, recompute, accumulate, parts: settings.
+      batch: of which kind its batches are.
       takes: bytes.
       crops: a second.
       steps: that the time is good for.
@@ -119,6 +128,7 @@ class Network(NamedTuple):
     recompute: bool
     accumulate: int
     parts: int
+    batch: Batch
     takes: float
     crops: float
     steps: int
@@ -137,10 +147,11 @@ def network(
     crops = {width: _crops(width.growth, sides[0], hours, costs, pace) for width in known}
     seen = {width: crops[width] * REFERENCE**2 / content.pixels for width in known if crops[width] >= width.crops}
     room, takes = MOST_OF_MEMORY * machine.memory, 0.0
-    for width, side, train in _ways(seen, sides, machine, pace):
+    for width, side, batch, train in _ways(seen, sides, machine, pace):
         takes = costs.memory(width.growth, side, **train)
         if (1 + MARGIN) * takes <= room:
-            return _timed(width.growth, side, train, takes, hours, costs, pace)
+            a_second, steps = _speed_of(width.growth, side, train, hours, costs, pace)
+            return Network(width.growth, side, **train, batch=batch, takes=takes, crops=a_second, steps=steps)
     raise ConfigError(
         f"nothing fits into the memory of this machine: even crops of {sides[-1]}x{sides[-1]} of DID with growth "
         f"{[*seen][-1].growth}, recomputed, take about {takes / GIB:.1f} GiB, and a plan takes {MOST_OF_MEMORY:.0%} of "
@@ -196,25 +207,29 @@ def _most_of_side(content, machine):
     return max(SIDES[-1], min(hardware, whole))
 
 
-def allows_parts(batch_size: int, parts: int) -> bool:
-    """Whether each of so many parts of a batch on a CPU has as many crops as it needs."""
-    return any(batch_size == size and size % (of_part * parts) == 0 for size, of_part in (SELDOM_SEEN, OFTEN_SEEN))
-
-
 def _ways(seen, sides, machine, pace):
-    """(width, side, settings of `train`) that may fit, the best first, of {width: how often it sees each pixel}."""
+    """(width, side, `Batch`, settings of `train`), the best first, of {width: how often it sees each pixel}."""
     for side, width in itertools.product(sides, seen):
-        for (batch, parts), way in itertools.product(_batches(seen[width], machine, pace), WAYS):
-            if batch % (machine.devices * parts * way["accumulate"]) == 0:
-                yield width, side, {**way, "batch_size": batch, "parts": parts}
+        ways = itertools.product(_batches(seen[width], machine, pace), WAYS)
+        trained = [(batch, {**way, "batch_size": batch.size, "parts": parts}) for (batch, parts), way in ways]
+        # Micro-batches have statistics of as few crops as smaller batches, which make more updates.
+        for batch, train in sorted(trained, key=_has_few):
+            if batch.size % (machine.devices * train["parts"] * train["accumulate"]) == 0:
+                yield width, side, batch, train
+
+
+def _has_few(trained):
+    """Whether statistics are of fewer crops than a batch needs."""
+    batch, train = trained
+    return not batch.allows(train["parts"] * train["accumulate"])
 
 
 def _batches(passes, machine, pace):
-    """(crops, parts), the best first."""
+    """(`Batch`, parts), the best first."""
     if machine.gpus:
-        return [(crops * machine.gpus, pace.parts) for crops in (8, 4, 2)]
-    size = (OFTEN_SEEN if passes > OFTEN else SELDOM_SEEN).size
-    return [(size, pace.parts if allows_parts(size, pace.parts) else 1)]
+        return [(Batch(crops * machine.gpus, 1), pace.parts) for crops in (8, 4, 2)]
+    batches = OFTEN_SEEN if passes > OFTEN else SELDOM_SEEN
+    return [(batch, pace.parts if batch.allows(pace.parts) else 1) for batch in batches]
 
 
 def _crops(growth, side, hours, costs, pace):
@@ -223,10 +238,10 @@ def _crops(growth, side, hours, costs, pace):
     return 3600 * hours * a_second
 
 
-def _timed(growth, side, train, takes, hours, costs, pace):
+def _speed_of(growth, side, train, hours, costs, pace):
+    """(crops a second, steps that the time is good for)."""
     a_second = pace.rate / costs.multiply_adds(growth, side) / (RECOMPUTING if train["recompute"] else 1)
-    steps = max(0, int(3600 * hours * (1 - VALIDATING / 2) * a_second / train["batch_size"]))
-    return Network(growth, side, **train, takes=takes, crops=a_second, steps=steps)
+    return a_second, max(0, int(3600 * hours * (1 - VALIDATING / 2) * a_second / train["batch_size"]))
 
 
 def _passes(content, found):
@@ -347,9 +362,11 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
 def _why_batch(content, machine, found):
     if machine.gpus:
         return ""
-    if found.batch_size == SELDOM_SEEN.size:
+    if found.batch in SELDOM_SEEN:
         return "; a larger one would make fewer updates in the time"
-    return f"; each pixel is seen {_passes(content, found):,.0f} times, where statistics of few crops cost more"
+    best, told = OFTEN_SEEN[0], f"each pixel is seen {_passes(content, found):,.0f} times"
+    short = "" if found.batch == best else f"; batches of {best.size}, which have better ones, would not fit"
+    return f"; {told}, where statistics of few crops cost more{short}"
 
 
 def _every(found, seconds):

@@ -132,7 +132,7 @@ class Planner:
     def _paces(self, hours, found, seconds, until):
         """`Pace` of a network, on few cores with as many parts as these; and with one part, unless time is over."""
         few = not self.machine.gpus and 1 < self.machine.cores <= FEW_CORES
-        allowed = few and choices.allows_parts(found.batch_size, self.machine.cores)
+        allowed = few and found.batch.allows(self.machine.cores)
         several = [self.machine.cores] if allowed else []
         for parts in (*several, 1):
             if parts == 1 and several and time.monotonic() > until:

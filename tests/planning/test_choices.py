@@ -157,3 +157,24 @@ def test_the_oftener_pixels_are_seen_the_larger_is_the_batch_and_its_parts(crops
     assert (found.batch_size, found.parts) == (batch, 2 if batch == 4 else 1)
     chosen = {choice.key: choice.value for choice in choices.choose(CITY, place, 1, found, pace)}
     assert chosen["train.batch_size"] == batch and chosen.get("train.parts", 1) == found.parts
+
+
+def test_where_batches_for_pixels_seen_often_do_not_fit_they_become_smaller_before_crops_do():
+    """Of as many crops as have statistics in common, and in one part, whatever is fast."""
+    content, pace = dataclasses.replace(CITY, images=36), Pace(7 * Costs().multiply_adds(32, 257), 2, "")
+
+    def found_in(gib):
+        place = described("cores:2,memory:16")._replace(memory=gib * GIB)
+        found = choices.network(content, place, 1, Costs(), pace)
+        (size,) = [one for one in choices.choose(content, place, 1, found, pace) if one.key == "train.batch_size"]
+        return (found.side, found.batch_size, found.recompute, found.accumulate, found.parts), size.why
+
+    for gib, trained in (
+        (6, (257, 8, False, 1, 1)),
+        (3.5, (257, 8, True, 1, 1)),
+        (2, (257, 4, True, 1, 1)),
+        (1.4, (257, 8, True, 4, 1)),
+    ):
+        (got, why), short = found_in(gib), "batches of 8, which have better ones, would not fit"
+        assert got == trained and (short in why) == (trained[1] == 4)
+        assert "where statistics of few crops cost more" in why
