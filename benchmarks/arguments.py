@@ -1,7 +1,11 @@
 """What the programs of this folder take on their command lines."""
 
 import argparse
+import math
 import sys
+
+LEAST = 1.0
+"""Minutes of a training."""
 
 
 def parser_of(module, **options):
@@ -12,3 +16,15 @@ def parser_of(module, **options):
     return argparse.ArgumentParser(
         description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, **options
     )
+
+
+def minutes_of_training(text):
+    """Type of an argument. Raises `ArgumentTypeError` where no training can have so many minutes."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not LEAST <= found < math.inf:
+        least = f"give {LEAST:g} or more; to start and to plan takes half of one"
+        raise argparse.ArgumentTypeError(f"{text!r:.40}: {least}")
+    return found

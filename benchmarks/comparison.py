@@ -12,20 +12,17 @@ with all results of the folder, are written after each. A folder is of one data 
 
 from did_tf.programs import quiet  # noqa: F401  # isort: skip (first)
 
-import math
 import sys
 from pathlib import Path
 
 import data_pipelines
 from benchmarks import contestants, neutral, report, trainings
-from benchmarks.arguments import parser_of
+from benchmarks.arguments import minutes_of_training, parser_of
 from benchmarks.contestants import Task
 from benchmarks.peers import contest
 from data_pipelines.spec import DataError
 from did_tf.runs.manifest import git_commit
 
-LEAST = 1.0
-"""Minutes of a training."""
 HEAD = (
     *("contestant", "budget, min", "used, min", "val mIoU, %", "95 % interval", "accuracy, %", "steps", "crops of"),
     *("crops", "parameters", "before it, min", "versions"),
@@ -56,11 +53,9 @@ def _arguments(argv):
     parser.add_argument("names", nargs="*", metavar="NAME", help="of contestants (default: all but the further ones)")
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--dataset", choices=contestants.OWN, default="camvid", help="its name (default: camvid)")
-    parser.add_argument("--minutes", type=float, default=20, help="of each training (default: 20)")
+    parser.add_argument("--minutes", type=minutes_of_training, default=20, help="of each training (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of each training (default: 0)")
     given = parser.parse_intermixed_args(argv)
-    if not LEAST <= given.minutes < math.inf:
-        parser.error(f"--minutes={given.minutes:g}: give {LEAST:g} or more; to start and to plan takes half of one")
     known = contestants.known(given.dataset)
     if unknown := {*given.names} - {*known}:
         parser.error(f"no contestant {min(unknown)!r}; known: {', '.join(known)}")

@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 
 from benchmarks import drawn_bands, report, trainings
-from benchmarks.arguments import parser_of
+from benchmarks.arguments import minutes_of_training, parser_of
 from benchmarks.contestants import AUTO, Own, Task
 from did_tf.common.files import write_file
 from did_tf.runs.manifest import git_commit
@@ -49,7 +49,7 @@ def _arguments(argv):
     parser = parser_of(__name__)
     parser.add_argument("folder", help="of the data sets, the runs and the table")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(drawn_bands.SETS)} (default: all)")
-    parser.add_argument("--minutes", type=float, default=5, help="of each training (default: 5)")
+    parser.add_argument("--minutes", type=minutes_of_training, default=5, help="of each training (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of each training (default: 0)")
     given = parser.parse_intermixed_args(argv)
     if unknown := {*given.names} - {*drawn_bands.SETS}:

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from benchmarks import report, trainings
+from benchmarks import arguments, report, trainings
 from benchmarks.run import versions
 from benchmarks.trainings import NEVER
 from did_tf.runs.manifest import git_commit
@@ -26,7 +26,7 @@ def add_arguments(parser, steps=400):
     parser.add_argument("--seeds", type=int, default=1, help="runs of each, which differ by the seed (default: 1)")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, default=steps, help=f"of each run (default: {steps})")
-    budget.add_argument("--minutes", type=float, help="of each run, in place of steps")
+    budget.add_argument("--minutes", type=arguments.minutes_of_training, help="of each run, in place of steps")
 
 
 def data_of(parser, given):

@@ -40,3 +40,13 @@ def test_every_program_is_in_the_reference_once():
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| `python -m (benchmarks\.\S+?)[ `]", page, re.MULTILINE)
     assert sorted(told) == sorted(PROGRAMS)
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf", "0", "-3", "ten"])
+@pytest.mark.parametrize("name", ["comparison", "more_bands", "augmentations", "pseudo_labels"])
+def test_minutes_that_no_training_can_have_are_refused(name, minutes, tmp_path, capsys):
+    module = importlib.import_module(f"benchmarks.{name}")
+    with pytest.raises(SystemExit) as stopped:
+        module.main([str(tmp_path), *([] if name == "more_bands" else ["--data=none"]), f"--minutes={minutes}"])
+    assert stopped.value.code == 2 and not [*tmp_path.iterdir()]
+    assert f"argument --minutes: {minutes!r}: give 1 or more; to start" in capsys.readouterr().err

@@ -197,9 +197,6 @@ def test_who_is_missing_is_run_and_the_table_has_all(membranes, tmp_path, monkey
     assert rows[0].startswith(f"| {best} | 3 | 0.0 | {100 * wanted[best]:.1f} | ? to ? |")
     assert rows[0].endswith("| 5 | 8x9 | 40 | 1.50M | 0.0 | it 1.2 |")
     assert run("birds") == 2
-    for minutes in ("0", "-3", "nan", "inf"):
-        assert run(f"--minutes={minutes}") == 2
-        assert f"--minutes={minutes}: give 1 or more; to start" in capsys.readouterr().err
 
 
 def test_what_takes_part():
