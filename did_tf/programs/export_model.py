@@ -63,7 +63,7 @@ def _gate(config, run, chosen):
     model, spec, weights = wiring.load_network(config, source)
     options = models.described({**config["model"], **config["evaluate"]["options"]})
     depends: dict[str, Any] = {"weights": weights.recorded(run.folder), "network": options, **manifest.version()}
-    temperature = wiring.temperature_of(config, run, "whole", weights) if FLAGS.calibrated else 1.0
+    temperature = wiring.temperature_of(config, run, "whole", weights, alone=True) if FLAGS.calibrated else 1.0
     depends.update({"temperature": temperature} if FLAGS.calibrated else {})
     needs_images = any(form.precision == "int8" for form in chosen)
     network = wiring.make_network(config, model, spec, depends, needs_images, temperature)

@@ -28,8 +28,10 @@ def write(
     write_json(path, {"split": split, "protocol": protocol, "weights": digest, "settings": settings, **scores})
 
 
-def read(path: Path, digest: str, settings: Mapping[str, Any] = {}) -> float:
+def read(path: Path, digest: str, settings: Mapping[str, Any] = {}, alone: bool = False) -> float:
     """The temperature for the weights with a `digest`, by `settings` of testing, {name: value} as from JSON.
+
+    Of a network `alone`, as it is exported, these can't be others, and the message says so.
 
     Raises:
       ConfigError: there is none, it is of other weights or settings, or the file is damaged. Older files don't tell
@@ -45,8 +47,10 @@ def read(path: Path, digest: str, settings: Mapping[str, Any] = {}) -> float:
     if not isinstance(was, dict):
         raise ConfigError(f"{path} is damaged: its settings are {was!r:.50}; {again} again")
     if others := [key for key in settings if was.get(key, settings[key]) != settings[key]]:
-        told = f"{others[0]} {was[others[0]]}, and here it is {settings[others[0]]}"
-        raise ConfigError(f"{path} is of {told}: put that back; or, with it, {again} anew")
+        key, where = others[0], "what is exported has" if alone else "here it is"
+        told = f"{path} is of {key} {was[key]}, and {where} {settings[key]}"
+        with_it = f"with --config.{key}={settings[key]}" if alone else "put that back; or, with it,"
+        raise ConfigError(f"{told}: {with_it} {again} anew")
     temperature = found["temperature"]
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 < temperature < 1e6:
         raise ConfigError(f"{path} is damaged: its temperature is {temperature!r:.50}; {again} again")

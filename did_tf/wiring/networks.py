@@ -203,17 +203,18 @@ def make_labelling(
     return Labelling(ways, spec, kinds, None if refiner else (way, in_rows), refiner, streams, tempered, least)
 
 
-def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weights) -> float:
+def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weights, alone: bool = False) -> float:
     """The temperature that a run has for its `weights`, see `temperature.read` and `calibration.check`, which raise.
 
-    Raises `ConfigError` for a cross-validation too.
+    Raises `ConfigError` for a cross-validation too. A network `alone`, as it is exported, averages nothing.
     """
     if folds.is_in(run.folder):
         raise ConfigError(f"{run.folder} is a cross-validation: its folds have learnt what a temperature is fitted on")
     calibration.check(make_spec(config))
     split = config["dataset"]["val_split"] or "val"
     file, averaged = temperature.file_of(run, protocol, split), averaged_by(config, protocol)
-    return temperature.read(file, weights.digest, averaged)
+    averaged |= {"evaluate.flip": False, "evaluate.turns": False} if alone else {}
+    return temperature.read(file, weights.digest, averaged, alone)
 
 
 def averaged_by(config: Config, protocol: str) -> dict[str, Any]:

@@ -182,8 +182,14 @@ def test_the_programs_temperature_is_of_the_weights_that_it_exports(exported):
     run, _ = exported
     temperature.write(run.evaluation / "val_calibration.json", "val", "whole", "others", {"temperature": 2.0})
     done = launch_here("export", "--experiment=did_synthetic", f"--run={run.folder}", "--calibrated")
-    shutil.rmtree(run.evaluation)
     assert done.returncode == 2 and "val_calibration.json is of other weights than these" in done.stderr
+    of_these = (weights.digest(run.best / "weights.npz"), {"temperature": 2.0}, {"evaluate.flip": True})
+    temperature.write(run.evaluation / "val_calibration.json", "val", "whole", *of_these)
+    done = launch_here(
+        "export", "--experiment=did_synthetic", f"--run={run.folder}", "--calibrated", "--config.evaluate.flip=True"
+    )
+    shutil.rmtree(run.evaluation)
+    assert done.returncode == 2 and "of evaluate.flip True, and what is exported has False: with --conf" in done.stderr
 
 
 def test_one_that_is_there_is_replaced(network, images, served_here, old):

@@ -23,6 +23,11 @@ def test_a_temperature_is_read_for_the_weights_that_it_is_of(tmp_path):
         ConfigError, match="is of evaluate.flip False, and here it is True: put that back; or, with it, `did"
     ):
         temperature.read(whole, "a", {"evaluate.flip": True})
+    temperature.write(whole, "val", "whole", "a", {"temperature": 1.5}, {"evaluate.flip": True})
+    with pytest.raises(
+        ConfigError, match="flip True, and what is exported has False: with --config.evaluate.flip=False `did_tf evalua"
+    ):
+        temperature.read(whole, "a", {"evaluate.flip": False}, alone=True)
 
 
 @pytest.mark.parametrize("value", [0, -1.5, "2", None, True, 1e300])
