@@ -6,6 +6,7 @@ They are of the split that is learnt, and never of one that is scored.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
         _check_classes(description, folder / RECORD)
     samples = [sample for own in splits.values() for sample in own]
     own = {os.path.realpath(file) for sample in samples for file in (sample.image, sample.label) if file}
-    found = find_samples(_described(description, description.pseudo), quiet)
+    found = _found(description, quiet)
     others = [sample for sample in found if sample.image and os.path.realpath(sample.image) not in own]
     copies, alike = _copies(others, samples), _of_scored_groups(description, splits, others)
     further = [sample for sample in others if sample.name not in copies | alike]
@@ -79,6 +80,14 @@ def of_predictions(spec: DatasetSpec) -> DatasetSpec:
         labels_soft="",
         shapes=(),
     )
+
+
+def _found(description, quiet):
+    """All that are there. Raises `DataError`."""
+    try:
+        return find_samples(_described(description, description.pseudo), quiet)
+    except DataError as error:
+        raise DataError(f"{error}; or leave pseudo out, which only training needs") from None
 
 
 def _described(description, pseudo):
@@ -113,19 +122,27 @@ def _check_classes(description, record):
 
 
 def _copies(found, samples):
-    """Names of those whose image file holds the same bytes as one of `samples`: of equal sizes alone they are read."""
-    files = {path: _size(path) for path in (sample.image for sample in [*found, *samples]) if path}
-    sizes = {files[sample.image] for sample in found} & {files[sample.image] for sample in samples if sample.image}
-    held = digests(path for path, size in files.items() if size in sizes)
-    own = {held.get(os.fspath(sample.image)) for sample in samples if sample.image} - {None}
-    return {sample.name for sample in found if held.get(os.fspath(sample.image)) in own}
+    """Names of those whose image file holds the same bytes as one of `samples`.
+
+    Those alone are read whole that have another's size and ends: raw images all have one size.
+    """
+    further, own = ({os.fspath(sample.image) for sample in part if sample.image} for part in (found, samples))
+    for marks_of in (_sizes, functools.partial(digests, ends=True), digests):
+        marks = marks_of([*further, *own])
+        common = {marks[path] for path in further} & {marks[path] for path in own}
+        further, own = ({path for path in part if marks[path] in common} for part in (further, own))
+    return {sample.name for sample in found if sample.image and os.fspath(sample.image) in further}
 
 
-def _size(path):
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+def _sizes(paths):
+    """{path: bytes}."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = os.stat(path).st_size
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from None
+    return found
 
 
 def _of_scored_groups(description, splits, found):

@@ -29,7 +29,7 @@ def cache(tmp_path, monkeypatch):
 def reads(monkeypatch):
     """Names of the files that are read, in their order."""
     names, read = [], content._read
-    monkeypatch.setattr(content, "_read", lambda name: names.append(Path(name).name) or read(name))
+    monkeypatch.setattr(content, "_read", lambda name, ends: names.append(Path(name).name) or read(name, ends))
     return names
 
 
@@ -66,6 +66,18 @@ def test_a_file_is_read_once(tmp_path, reads):
     first = content.digests([*paths, paths[0]])
     assert sorted(reads) == [path.name for path in paths]
     assert content.digests(reversed(paths)) == first and len(reads) == 5
+
+
+@pytest.mark.parametrize("size", [0, 3, 4, 6, 8, 9, 100])
+def test_ends_are_told_apart_from_the_whole(tmp_path, reads, monkeypatch, size):
+    monkeypatch.setattr(content, "END", 4)
+    path, data = tmp_path / "a.bin", bytes(range(size))
+    path.write_bytes(data)
+    ends = hashlib.sha256(data if size <= 8 else data[:4] + data[-4:]).hexdigest()[:32]
+    for _ in range(2):
+        assert content.digests([path], ends=True) == {str(path): ends}
+        assert content.digests([path]) == expected([path])
+    assert len(reads) == 2
 
 
 def test_many_files_are_looked_up_in_parts(tmp_path, reads, monkeypatch):

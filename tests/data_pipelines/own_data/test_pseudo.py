@@ -9,7 +9,9 @@ import pytest
 from own_data import complaint, edit, names_of, write_png
 
 from data_pipelines import IGNORE, DataError, load
+from data_pipelines.content import digests
 from data_pipelines.learnable import check_scored
+from data_pipelines.own_data import pseudo
 from data_pipelines.own_data.folds import divide_into_folds
 
 PSEUDO = {"images": "images", "labels": "predictions"}
@@ -129,8 +131,15 @@ def test_names_are_those_that_predict_gives(tmp_path):
     assert dataset.together(dataset.samples("train")) == ["0", "pseudo/2"]
 
 
-def test_copies_of_what_is_scored_are_not_learnt(folder, capsys):
-    """Under other names, and where other images have as many bytes."""
+def test_copies_of_what_is_scored_are_not_learnt(folder, capsys, monkeypatch):
+    """Under other names, and where other images have as many bytes; those are not read whole."""
+    whole = []
+
+    def kept(paths, ends=False):
+        whole.extend([] if ends else paths)
+        return digests(paths, ends=ends)
+
+    monkeypatch.setattr(pseudo, "digests", kept)
     shutil.copytree(folder / "images", folder / "more")
     (folder / "more" / "scene02.tif").rename(folder / "more" / "frame.tif")
     assert len({path.stat().st_size for path in (folder / "more").iterdir()}) == 1
@@ -138,6 +147,7 @@ def test_copies_of_what_is_scored_are_not_learnt(folder, capsys):
     predict(folder, 5)
     edit(folder, pseudo={"images": "more", "labels": "predictions"})
     assert names_of(load("folders", folder), "train") == ["scene00", "scene01", "pseudo/scene05"]
+    assert sorted(path.rsplit("/", 1)[1] for path in whole) == ["frame.tif", "scene02.tif"]
     told = capsys.readouterr().err
     assert (
         "note: 1 images with pseudo-labels are left out, as splits have the same image under another name: frame\n"
@@ -194,4 +204,6 @@ def test_what_is_no_pseudo_label_is_refused(folder):
     edit(folder, pseudo={**PSEUDO, "label": "x"})
     assert "unknown key 'pseudo.label', did you mean 'labels'" in complaint(folder)
     edit(folder, pseudo={**PSEUDO, "labels": "nowhere"})
-    assert "no folder" in complaint(folder) and "nowhere" in complaint(folder)
+    told = complaint(folder)
+    assert "no folder" in told and "nowhere" in told
+    assert told.endswith("; or leave pseudo out, which only training needs")
