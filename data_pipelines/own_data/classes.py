@@ -64,7 +64,7 @@ def _named(classes, holds, rest):
         raise DataError(f"classes must be a list of names or a map of id to name, got {classes!r}")
     if holds == COLOURS and isinstance(classes, dict):
         raise DataError(f"classes has ids, but labels_hold is {COLOURS}: make it a list of names")
-    given = [values.text(name, "classes") for name in (classes.values() if isinstance(classes, dict) else classes)]
+    given = [values.name(name, "classes") for name in (classes.values() if isinstance(classes, dict) else classes)]
     names = tuple(dict.fromkeys(given))
     if len(names) > MOST_CLASSES:
         raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
@@ -161,7 +161,7 @@ def _rest(content, holds, names):
         return (IGNORE if others else None), names
     if others:
         raise DataError(f"void is {OTHERS}, and rest names a class: others can't be both")
-    name = values.text(content["rest"], "rest")
+    name = values.name(content["rest"], "rest")
     if name not in names and holds in DRAWN:
         return 0, (name, *names)
     if name not in names:

@@ -23,7 +23,7 @@ def read_regions(given: Any, names: Sequence[str]) -> tuple[tuple[str, tuple[int
     """
     if not isinstance(given, dict) or not given:
         raise DataError(f"regions must be a map of name to classes, as {{whole: [oedema, core]}}, got {given!r}")
-    found = {values.text(name, "regions"): _numbers(part, f"regions.{name}", names) for name, part in given.items()}
+    found = {values.name(name, "regions"): _numbers(part, f"regions.{name}", names) for name, part in given.items()}
     outside = [name for number, name in enumerate(names) if not any(number in part for part in found.values())]
     if len(outside) > 1:
         raise DataError(

@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from data_pipelines.spec import COLOURS, LARGEST_ID, DataError
+
+NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of characters that end a line, steer a terminal, or are halves of others ("\\ud83d" in YAML)."""
 
 
 def check_keys(content: object, known: set[str], needed: Sequence[str], prefix: str = "") -> None:
@@ -48,6 +52,14 @@ def text(value: object, key: str) -> str:
     return value
 
 
+def name(value: object, key: str) -> str:
+    """Text that tables, pictures and files of all kinds can show in a line."""
+    found = text(value, key)
+    if odd := next((character for character in found if unicodedata.category(character) in NO_TEXT), ""):
+        raise DataError(f"{key}: {found!r:.60} has {odd!a}, which can't stand in a line of text: write it without")
+    return found
+
+
 def affix(value: object, key: str) -> str:
     """What begins or ends the names of files: text, maybe none, without a slash."""
     if not isinstance(value, str) or "\0" in value:
@@ -77,7 +89,7 @@ def bands(value: object, key: str) -> tuple[str, ...]:
         if value < 1:
             raise DataError(f"{key} must be 1 or more, got {value}")
         return COLOURS if value == len(COLOURS) else tuple(f"band_{number}" for number in range(1, value + 1))
-    names = tuple(text(name, key) for name in entries(value, key))
+    names = tuple(name(entry, key) for entry in entries(value, key))
     if not names:
         raise DataError(f"{key} is empty: name the bands of the files")
     return names
