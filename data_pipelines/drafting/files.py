@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.drafting.layout import IMAGE_FOLDERS, find_layout
-from data_pipelines.drafting.lines import quoted, relative
+from data_pipelines.drafting.lines import as_name, quoted, relative
 from data_pipelines.drafting.naming import Affix, find_naming, look, look_for_labels
 from data_pipelines.own_data.matching import IMAGES, files_below
 from data_pipelines.own_data.parts import Part
@@ -112,7 +112,7 @@ def band_names(parts: Sequence[Part], counts: Sequence[int]) -> list[list[str]]:
         own = _said(part) if several[part.folder] > 1 else ""
         if not own and len(several) > 1 and part.folder.name.lower() not in IMAGE_FOLDERS:
             own = part.folder.name
-        name = own or (part.folder.name if number else "band")
+        name = as_name(own or (part.folder.name if number else "band"))
         if bands == len(COLOURS) and not number:
             found.append([*COLOURS])
         elif bands == 1 and (own or number):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from data_pipelines.datasets.pascal_voc import colour
 from data_pipelines.drafting.label_looks import Labels
-from data_pipelines.drafting.lines import quoted
+from data_pipelines.drafting.lines import as_name, quoted
 from data_pipelines.spec import IGNORE, LARGEST_ID
 
 BACKGROUND = "background"
@@ -53,7 +53,7 @@ def mask_lines(keys: Sequence[str], share: float, soft: int, overlap: int) -> tu
 
 def _said(key):
     """What of a key may be the name of the class."""
-    return key.rpartition("/")[2].replace("*", "").strip("_- .") or key
+    return as_name(key.rpartition("/")[2].replace("*", "").strip("_- .") or key)
 
 
 def _palettes(labels):

@@ -11,7 +11,7 @@ import numpy as np
 
 from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.label_lines import BACKGROUND
-from data_pipelines.drafting.lines import quoted
+from data_pipelines.drafting.lines import as_name, quoted
 from data_pipelines.own_data import shapes
 from data_pipelines.own_data.annotations.loading import load
 from data_pipelines.own_data.matching import IMAGES, files_below, list_shapes, named_files, places
@@ -86,7 +86,7 @@ def shape_lines(found: Shapes, images: Mapping[str, Path]) -> tuple[list[str], l
     lines += [f"label_property: {quoted(found.by)}"] if found.by else []
     lines.append("classes:  # name in the files: name")
     lines += [
-        f"  {quoted(name)}: {quoted(name)}  # {times[name]} shapes, {pixels[number] / total:.2%} of the pixels"
+        f"  {quoted(name)}: {quoted(as_name(name))}  # {times[name]} shapes, {pixels[number] / total:.2%} of the pixels"
         for number, name in enumerate(sorted(times))
     ]
     rest = f"rest: {BACKGROUND}  # what no shape covers; or void: others, where that was not labelled"

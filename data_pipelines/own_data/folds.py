@@ -146,7 +146,7 @@ def write_fold(folder: str | Path, folds: Folds, number: int, target: str | Path
     if tested := assign(description, find_samples(description, quiet=True), quiet=True).get(TEST):
         splits[TEST] = [sample.name for sample in tested]
     content = {**_with_whole_paths(parse(description.path), description.path.parent.absolute()), "splits": splits}
-    head = f"# Fold {number} of {folds.count} of {description.path.absolute()}, by `did_tf cross-validate`.\n"
+    head = f"# Fold {number} of {folds.count} of {str(description.path.absolute())!r}, by `did_tf cross-validate`.\n"
     data = (head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode()
     path = Path(target, NAMES[0])
     if not path.is_file() or path.read_bytes() != data:

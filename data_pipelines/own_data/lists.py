@@ -88,7 +88,9 @@ def meant(texts: Sequence[str], files: Files, bases: Iterable[Path], told: str =
     paths = {os.path.abspath(path): name for name, path in files.paths.items() if path}
     bases = list(bases)
     split = [_parts(text) for text in texts]
-    found = [_name(parts, files) or _of_path(parts, bases, paths) for parts in split]
+    found = [
+        _name(parts, files) or _of_path(parts, bases, paths) or _spelt(text, files) for parts, text in zip(split, texts)
+    ]
     if None not in found:
         return found
     foreign, beginning = _without_beginning(split, files)
@@ -128,6 +130,12 @@ def _name(parts, files):
         if name in files.paths:
             return name
     return None
+
+
+def _spelt(text, files):
+    """The name that is just so, or None: in it backslashes and colons need not be of folders and disks."""
+    name = unicodedata.normalize("NFC", text)
+    return name if name in files.paths else None
 
 
 def _of_path(parts, bases, paths):

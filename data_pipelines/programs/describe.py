@@ -19,7 +19,7 @@ from data_pipelines.drafting.files import alike, band_names, extra_lines, file_l
 from data_pipelines.drafting.label_folders import Masks, find_masks, looked_at, masks_beside
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
-from data_pipelines.drafting.lines import bare
+from data_pipelines.drafting.lines import bare, written_out
 from data_pipelines.drafting.naming import Affix
 from data_pipelines.drafting.nodata_lines import nodata_lines
 from data_pipelines.drafting.shape_labels import Shapes, are_shapes, find_shapes, shape_lines
@@ -129,7 +129,7 @@ def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: S
     total = sum(kind.bands for kind in kinds)
     of_bands = f"{total} band{'s' * (total > 1)} of {', '.join(kind.dtype for kind in kinds)}"
     summary = f"{len(names)} pairs; {of_bands}; {what}"
-    return "\n".join(lines) + "\n", "\n".join([summary, *notes, *choices])
+    return "\n".join([*map(written_out, lines), ""]), "\n".join([summary, *notes, *choices])
 
 
 def _look(images, labels, extras):

@@ -1,5 +1,7 @@
 """The draft of a dataset.yaml."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from rasterio.transform import from_origin
 
 from data_pipelines import IGNORE, DataError, load
 from data_pipelines.own_data.description import read_description
+from data_pipelines.own_data.folds import divide_into_folds, write_fold
 from data_pipelines.programs import describe as describe_data
 
 BEYOND = np.full((16, 16, 1), 70000)  # of all ids
@@ -127,6 +130,40 @@ def test_a_draft_in_a_linked_folder_with_spaces(plain, tmp_path, capsys, monkeyp
     status, out, _ = drafted(capsys, *arguments)
     assert status == 0 and "--data='my link/data'" in out
     assert load("folders", "my link/data").samples("train")[0].image.resolve().parent == images
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
+def test_a_draft_of_names_that_mean_something_elsewhere(plain, tmp_path, capsys):
+    """To YAML, in paths of Windows, to a shell or a terminal."""
+    names = ["a:1", "b\\c", "#d", "e: f", "g\nh", "i\u2028j", "k\x7fl", "--help", "%s{}", "'\""]
+    folder = plain(names)
+    (folder / "dataset.yaml").unlink()
+    folder = folder.rename(tmp_path / "images: x\nlabels: y")
+    (folder / "images" / "notes.\nclasses: []").touch()
+    arguments = ("--images", folder / "images", "--labels", folder / "labels", "--folder", folder)
+    status, _, error = drafted(capsys, *arguments)
+    assert status == 0, error
+    dataset = load("folders", folder)
+    found = [name for split in dataset.spec.splits for name in names_of(dataset, split)]
+    assert sorted(found) == sorted(names)
+    folds = divide_into_folds(folder, dataset.spec.splits, 2, 0)
+    write_fold(folder, folds, 1, tmp_path / "fold")
+    held_out = names_of(load("folders", tmp_path / "fold"), "val")
+    assert sorted(held_out) == sorted(name for name in names if folds.images[name].fold == 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such names")
+def test_a_draft_of_bands_in_folders_whose_names_are_no_words(tmp_path, capsys):
+    names = ["2024_1", "null", "a, b: c", "d\ne"]
+    for name in ("x", "y"):
+        write_png(tmp_path / "labels" / f"{name}.png", np.zeros((16, 16), np.uint8))
+        for band, folder in enumerate(names):
+            write_png(tmp_path / folder / f"{name}.png", np.full((16, 16), band, np.uint8))
+    images, *extras = (tmp_path / name for name in names)
+    arguments = ("--images", images, "--labels", tmp_path / "labels", "--extras", *extras, "--folder", tmp_path)
+    status, _, error = drafted(capsys, *arguments)
+    assert status == 0, error
+    assert read_description(tmp_path).bands == ("2024_1", "null", "a, b: c", "d\\u000ae")
 
 
 def test_a_draft_says_what_is_left_out_and_what_stands_for_no_data(plain, capsys):

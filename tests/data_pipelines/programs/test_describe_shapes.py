@@ -59,6 +59,14 @@ def test_labelme_beside_the_images(photos, tmp_path, capsys):
     assert audit.main(["--dataset", "folders", "--folder", folder, "--output", str(tmp_path / "audit")]) == 0
 
 
+def test_names_that_no_line_can_hold_are_written_out(photos, tmp_path):
+    for name in "abcdefgh":
+        tools.labelme(photos / f"{name}.json", SIZE, ("a\nb\u2028", "polygon", square(0, 0, 10)))
+    dataset, _, _ = drafted(tmp_path / "new", photos, photos)
+    assert dataset.spec.classes == ("background", "a\\u000ab\\u2028")
+    assert all((label == 1).sum() == 100 for _, label in samples(dataset))
+
+
 def test_coco_where_all_pixels_are_covered(photos, tmp_path):
     images = [(f"{name}.png", SIZE) for name in "abcdefgz"]
     whole = [[0, 0, 30, 0, 30, 20, 0, 20]]
