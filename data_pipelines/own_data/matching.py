@@ -213,7 +213,8 @@ def _walk(top):
         visited.add(real)
     for path in paths:
         if not os.fsencode(path).isascii() and not _is_text(path):
-            raise DataError(f"the name of {path} is no text in UTF-8, as lists and descriptions are: rename it")
+            odd = next(part for part in (*reversed(path.parents), path) if not _is_text(part))
+            raise DataError(f"the name of {odd} is no text in UTF-8, as lists and descriptions are: rename it")
     return sorted(paths)
 
 

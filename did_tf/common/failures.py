@@ -61,7 +61,7 @@ def keep_trace(error: Exception, run: Path | None) -> str | Path:
     path = Path(run if run and run.is_dir() else tempfile.gettempdir(), "error.log")
     text = "".join(["\n", " ".join(sys.argv), "\n", *traceback.format_exception(error)])
     try:
-        with open(path, "a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # names may be no text
             file.write(text)
     except OSError as problem:
         return f"no file ({problem}); --debug shows it"

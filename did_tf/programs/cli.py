@@ -259,6 +259,7 @@ def _parse_and_run(main, program):
         return
     logging.set_verbosity(logging.ERROR)
     _check_places(getattr(program, "REMOTE", REMOTE))
+    _check_run()
     main()
     wiring.send_runs()
 
@@ -269,6 +270,15 @@ def _check_places(allowed):
     for name, value in {**given, **{flag: FLAGS[flag].value for flag in FLAGS}}.items():
         if is_remote(value) and name not in (*allowed, *REMOTE_SETTINGS):
             raise ConfigError(f"--{name}={value}: a remote place can be {', '.join(f'--{flag}' for flag in allowed)}")
+
+
+def _check_run():
+    """Raises `ConfigError` where the name of the run folder is no text, as TensorFlow wants it."""
+    try:
+        (FLAGS.run or "").encode()
+    except UnicodeEncodeError:
+        told = "its name is no text in UTF-8, and TensorFlow writes to no other"
+        raise ConfigError(f"--run={FLAGS.run!a}: {told}") from None
 
 
 def _help(program):

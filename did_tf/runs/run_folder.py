@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -169,9 +170,10 @@ def default_run(experiment: str) -> Path:
 
 def split_name(experiment: str) -> tuple[str, str]:
     """(name or path, argument or "") of an experiment: "did_table3:row7" -> ("did_table3", "row7")."""
-    drive, rest = os.path.splitdrive(experiment)  # the colon of Windows' C:
-    name, _, argument = rest.partition(":")
-    return drive + name, argument
+    if file := re.fullmatch(r"(.+?\.py)(?::(.*))?", experiment, re.DOTALL):  # in whose folders there may be colons
+        return file[1], file[2] or ""
+    name, _, argument = experiment.partition(":")
+    return name, argument
 
 
 class MetricsFile:

@@ -19,6 +19,12 @@ def test_a_system_that_gives_no_thread_is_no_fault_of_the_program(tmp_path, caps
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_command_line_that_is_no_text_is_kept_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", "--run=a\udcff"])
+    assert ended(RuntimeError("b"), tmp_path, capsys)[0] == 1
+    assert "train --run=a\\udcff" in (tmp_path / "error.log").read_text()
+
+
 def test_what_nobody_foresaw_leaves_its_trace(tmp_path, capsys):
     trace = tmp_path / "error.log"
     told = f"error: internal error, RuntimeError: a thread; its trace is in {trace}\n"

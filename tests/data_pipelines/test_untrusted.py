@@ -202,7 +202,11 @@ def test_a_name_that_is_no_text(tmp_path):
         (tmp_path / "images" / os.fsdecode(b"a\xff.png")).write_bytes(b"")
     except OSError:
         pytest.skip("this file system has texts alone")
-    refused("is no text in UTF-8", files_below, tmp_path / "images")
+    refused(r"name of \S+/images/a.+png is no text in UTF-8", files_below, tmp_path / "images")
+    odd = (tmp_path / "images").rename(tmp_path / os.fsdecode(b"b\xff"))
+    (odd / "c").mkdir()
+    (odd / "c" / "d.png").touch()
+    refused(r"name of \S+/b[^/]+ is no text in UTF-8", files_below, odd / "c")
 
 
 def test_a_file_may_have_the_longest_name_that_there_is(tmp_path):

@@ -1,7 +1,6 @@
 """The command line as a user meets it: overrides, one-line errors, exit statuses, kill -9."""
 
 import json
-import ntpath
 import os
 import signal
 import subprocess
@@ -65,6 +64,13 @@ def in_process(monkeypatch, capsys, *arguments, program=None):
         raise SystemExit(0)
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     return caught.value.code, errors
+
+
+def test_a_run_whose_name_is_no_text_is_refused(monkeypatch, capsys, tmp_path):
+    given = "--experiment=did_synthetic", f"--run={tmp_path}/r\udcfe", *TINY
+    status, (told,) = in_process(monkeypatch, capsys, *given)
+    assert status == 2 and told.startswith(f"error: --run='{tmp_path}/r\\udcfe': its name is no text in UTF-8, and")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_overrides():
@@ -201,9 +207,8 @@ def test_default_run_folder(name, folder):
     assert str(default_run(name)) == folder
 
 
-@pytest.mark.parametrize("path", ["my\\own.py", "C:\\my\\own.py"])
-def test_a_path_of_windows_may_have_an_argument(monkeypatch, path):
-    monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
+@pytest.mark.parametrize("path", ["my\\own.py", "C:\\my\\own.py", "runs/2026-11-30T02:00/plan.py", "a:b/c.pyd/e.py"])
+def test_a_path_may_have_colons_and_an_argument(path):
     assert split_name(path) == (path, "")
     assert split_name(f"{path}:row7") == (path, "row7")
 
