@@ -224,6 +224,7 @@ def _score(config, run, found, protocol):
 
 
 def _report(config, found, folds, protocol):
+    found.sweep()
     spec, scored = wiring.make_spec(config), [found.counts(number) for number in range(1, folds.count + 1)]
     images = [
         HeldOut(name, number, folds.images[name].group, ConfusionMatrix(spec.num_classes, np.array(counts)))

@@ -10,6 +10,7 @@ from typing import Any
 from data_pipelines.identity import with_content
 from data_pipelines.own_data.folds import Folds, Image
 from data_pipelines.spec import Sample
+from data_pipelines.writing import sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.runs.run_folder import damage_of, read_json
@@ -70,6 +71,11 @@ class CrossValidation:
     def write(self, folds: Folds) -> None:
         """Writes how the images are dealt. Raises OSError."""
         write_json(self.file, dataclasses.asdict(folds))
+
+    def sweep(self) -> None:
+        """Deletes what killed processes have left half written beside the report. For when none writes any more."""
+        for folder in {path.parent for path in self.report.parent.rglob("*")}:
+            sweep(folder)
 
     def counts(self, number: int) -> Mapping[str, Any]:
         """What `held_out` of a fold holds. Raises `ConfigError` where the fold is not finished, or it is damaged."""

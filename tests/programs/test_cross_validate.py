@@ -20,6 +20,7 @@ from tensorflow import keras
 
 import did_tf
 from data_pipelines import load, memory
+from data_pipelines.writing import beside
 from did_tf import wiring
 from did_tf.common.files import write_json
 from did_tf.inference import export
@@ -204,7 +205,10 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
     shutil.copytree(data, tmp_path / "data")
     here = tmp_path / "run", tmp_path / "data"
     given = [*arguments(*here), f"--folds={FOLDS}"]
+    left = beside(CrossValidation(here[0]).predictions / "scene00_label.png")
+    left.touch()  # as a process leaves it that is killed while it writes
     assert launch_here("cross-validate", *given).stdout.splitlines()[-9:-1] == told.splitlines()[-9:-1]
+    assert not left.exists() and CrossValidation(here[0]).report.exists()
 
     def refused(*given, command="cross-validate"):
         ended = launch_here(command, *given)
