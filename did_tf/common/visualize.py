@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def save_png(path: Path | str, rgb: np.ndarray) -> None:
 def save_figure(path: Path | str, figure: Figure) -> None:
     """Writes a figure as PNG of 120 dots per inch, creating the folder. Raises OSError as `save_png` does."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph ", UserWarning)  # names in a script that the font has not: boxes
+        figure.savefig(buffer, format="png", dpi=120)
     write_file(path, buffer.getvalue())
 
 

@@ -147,6 +147,11 @@ def test_a_series_of_one_point_shows_it(tmp_path):
     assert np.ptp(columns) > 300  # in the legend, at the upper left, and at the lower right
 
 
+def test_letters_that_the_font_has_not_are_no_trouble(tmp_path, recwarn):
+    visualize.save_figure(tmp_path / "a.png", visualize.confusion(np.eye(2), ["road", "\u65e5\u672c"]))
+    assert not [*recwarn] and read_png(tmp_path / "a.png").min() == 0
+
+
 def test_letters_that_opencv_has_not_are_drawn_without_their_accents():
     assert visualize.drawable("Straßenbäume, forêt") == "Stra?enbaume, foret"
     same = [visualize.legend((name,), PALETTE[:1]) for name in ("Bäume", "Baume")]
