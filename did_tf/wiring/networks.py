@@ -219,9 +219,9 @@ def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weigh
 
 def averaged_by(config: Config, protocol: str) -> dict[str, Any]:
     """{setting: value, as from JSON} by which a protocol averages probabilities, and so how sure they are."""
-    keys = ["flip", "turns", "average", "options"]
-    keys += ["scales"] if protocol in PROTOCOLS_WITH["evaluate.scales"] else []
-    return json.loads(json.dumps({f"evaluate.{key}": config["evaluate"][key] for key in keys}))
+    keys = [f"evaluate.{key}" for key in ("flip", "turns", "average", "options")]
+    keys += [key for key, protocols in PROTOCOLS_WITH.items() if protocol in protocols]
+    return json.loads(json.dumps({key: config["evaluate"][key.partition(".")[2]] for key in keys}))
 
 
 def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:

@@ -160,7 +160,8 @@ def test_a_temperature_is_fitted_on_val_and_kept_with_what_it_is_of(evaluated, p
         assert found[when]["ece"] == pytest.approx(expected[when]["ece"], abs=1e-5)
     digest = weights.digest(run.best / "weights.npz")
     settings = {f"evaluate.{key}": config["evaluate"][key] for key in ("flip", "turns", "average", "options")}
-    settings |= {"evaluate.scales": list(config["evaluate"]["scales"])} if protocol == "tiles" else {}
+    of_tiles = ("scales", "overlap", "blend") if protocol == "tiles" else ()
+    settings |= json.loads(json.dumps({f"evaluate.{key}": config["evaluate"][key] for key in of_tiles}))
     assert read(path) == {"split": "val", "protocol": protocol, "weights": digest, "settings": settings, **found}
     assert path.with_suffix(".png").is_file() and f"temperature: {path}; " in printed
     assert f"temperature {found['temperature']:.3f}, fitted on all images" in printed
