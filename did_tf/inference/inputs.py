@@ -138,9 +138,10 @@ def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts
     if not paths:
         raise DataError(f"no images in {source} or its subfolders: looked for {' '.join(sorted(EXTENSIONS))}")
     paths = _named_so(paths, parts)
-    names = [str(path.relative_to(source).with_suffix("")) for path in paths]
-    times = Counter(names)
-    names = [str(path.relative_to(source)) if times[name] > 1 else name for path, name in zip(paths, names)]
+    whole = [str(path.relative_to(source)) for path in paths]
+    short = [str(path.relative_to(source).with_suffix("")) for path in paths]
+    times = Counter([*short, *whole])  # a.png is all of one's name, and of another's, a.png.tif, without its extension
+    names = [name if times[name] == 1 else long for name, long in zip(short, whole)]
     return [_in_file(name, path, spec, parts) for name, path in zip(names, paths)]
 
 

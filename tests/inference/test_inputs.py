@@ -32,6 +32,9 @@ def test_images_are_found_in_subfolders_and_names_are_unique(folder, tmp_path):
         image, mask = found[name].read()
         np.testing.assert_array_equal(image, picture(20, 30, seed))
         assert mask is None and found[name].size() == (20, 30) and found[name].place() is None
+    (folder / "a.png.tif").touch()  # which, less its extension, is called as another is with it
+    names = [image.name for image in inputs.find_images(folder, tmp_path / "out", SPEC)]
+    assert names == ["a.jpg", "a.png", "a.png.tif", "b", "day/a", "night/a"]
 
 
 def test_a_single_image(folder):
