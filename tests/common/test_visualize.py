@@ -149,7 +149,7 @@ def test_a_series_of_one_point_shows_it(tmp_path):
 
 def test_letters_that_the_font_has_not_are_no_trouble(tmp_path, recwarn):
     visualize.save_figure(tmp_path / "a.png", visualize.confusion(np.eye(2), ["road", "\u65e5\u672c"]))
-    assert not [*recwarn] and read_png(tmp_path / "a.png").min() == 0
+    assert not [*recwarn] and read_png(tmp_path / "a.png").min() < 50
 
 
 def test_letters_that_opencv_has_not_are_drawn_without_their_accents():
