@@ -51,6 +51,8 @@ def checked(path: str | Path, manifest: Any) -> dict[str, Any]:
         sound = all(isinstance(part, dict) for part in (source, source["options"], spec))
         sound = sound and isinstance(spec["mean"], list) and {"nodata", "name"} <= spec.keys() and "name" in source
         sound = sound and isinstance(shards, list) and all(map(_is_shard, shards))
+        pseudo = manifest.get("pseudo", [])
+        sound = sound and isinstance(pseudo, list) and all(isinstance(name, str) for name in pseudo)
     except (KeyError, TypeError):
         sound = False
     if not sound:

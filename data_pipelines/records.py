@@ -80,6 +80,11 @@ class Prepared(Dataset):
                     f"({found}): prepare each into its own --output=dir"
                 )
         self.spec = spec_in(self.folder, self._described)
+        self._pseudo = {name for manifest in self._manifests.values() for name in manifest.get("pseudo", ())}
+
+    def is_pseudo(self, sample: Sample) -> bool:
+        """As of the data set which the records were made from. Those of earlier versions don't tell."""
+        return sample.name in self._pseudo
 
     def check_source(self, name: str, options: Mapping[str, Any], spec: DatasetSpec) -> None:
         """Raises `DataError` where the records are not of data set `name` with `options`, whose spec is `spec`."""

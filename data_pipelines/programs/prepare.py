@@ -133,6 +133,7 @@ def prepare(
         "encoding": encoding,
         "shard_megabytes": shard_megabytes,
         "samples": len(samples),
+        **_pseudo(dataset, samples),
     }
     folder.mkdir(parents=True, exist_ok=True)
     shards = _known_shards(folder, header)
@@ -193,6 +194,12 @@ def _verify_all(folder, splits):
     if not problems:
         print(f"{', '.join(splits)} in {folder}: all records are whole")
     return command.BAD_INPUT if problems else 0
+
+
+def _pseudo(dataset, samples):
+    """What a manifest says of samples with pseudo-labels: nothing where there are none, as older ones do."""
+    names = [sample.name for sample in samples if dataset.is_pseudo(sample)]
+    return {"pseudo": names} if names else {}
 
 
 def _known_shards(folder, header):

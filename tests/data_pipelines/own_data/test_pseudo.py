@@ -13,6 +13,8 @@ from data_pipelines.content import digests
 from data_pipelines.learnable import check_scored
 from data_pipelines.own_data import pseudo
 from data_pipelines.own_data.folds import divide_into_folds
+from data_pipelines.programs.prepare import prepare
+from data_pipelines.records import Prepared
 
 PSEUDO = {"images": "images", "labels": "predictions"}
 UNSURE = np.s_[:9, 3:20]
@@ -66,6 +68,20 @@ def test_nothing_is_scored_on_them(folder):
     check_scored(dataset, "train", limit=2)  # which have their own
     with pytest.raises(DataError, match="1 of the 3 images of train have pseudo-labels, .*; pass another --split"):
         check_scored(dataset, "train")
+
+
+def test_prepared_records_know_them(folder, tmp_path_factory):
+    """Nor is a split of records that has them scored."""
+    predict(folder, 3)
+    edit(folder, pseudo=PSEUDO)
+    dataset, records = load("folders", folder), tmp_path_factory.mktemp("records")
+    for split in ("train", "val"):
+        prepare(dataset, split, records, {"name": "folders", "options": {}})
+    prepared = Prepared(records)
+    assert [prepared.is_pseudo(sample) for sample in prepared.samples("train")] == [False, False, True]
+    check_scored(prepared, "val")
+    with pytest.raises(DataError, match="1 of the 3 images of train have pseudo-labels"):
+        check_scored(prepared, "train")
 
 
 @pytest.mark.parametrize(
