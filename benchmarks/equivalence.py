@@ -93,21 +93,21 @@ def measured(row, devices):
         return mine if row == ALL_LABELLED else mine.map(voided)
 
     step, losses, elements = trainer.train_step, {}, iter(distributed(trainer.strategy, batches, size))
-    before = _values(step.state(), checkpoints.MODEL)
+    before = values_of(step.state(), checkpoints.MODEL)
     for number in range(STEPS):
         values = step(next(elements), number).numpy()
         losses.update({f"{number}/{name}": v for name, v in zip(step.metrics, values) if name.startswith("loss")})
         if not number:
-            after = _values(step.state(), checkpoints.MODEL)
+            after = values_of(step.state(), checkpoints.MODEL)
     step.average_batch_norm()
     state = step.state()
-    trained = {name: value for name, value in _values(state, checkpoints.MODEL).items() if "moving" not in name}
+    trained = {name: value for name, value in values_of(state, checkpoints.MODEL).items() if "moving" not in name}
     return {
         "losses": losses,
         "gradient": {name: after[name] - before[name] for name in trained},
-        "statistics": {name: v for name, v in _values(state, checkpoints.MODEL).items() if "moving" in name},
+        "statistics": {name: v for name, v in values_of(state, checkpoints.MODEL).items() if "moving" in name},
         "weights": trained,
-        "averages": _values(state, checkpoints.AVERAGE),
+        "averages": values_of(state, checkpoints.AVERAGE),
     }
 
 
@@ -154,7 +154,8 @@ def _difference(column, expected, all_expected, found):
     return float(np.abs(found - expected).max() / scale) if scale else float(np.abs(found).max())
 
 
-def _values(state, prefix):
+def values_of(state, prefix=""):
+    """{name: array} of what begins so."""
     return {name: tf.convert_to_tensor(v).numpy() for name, v in state.items() if name.startswith(prefix)}
 
 

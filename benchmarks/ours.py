@@ -27,6 +27,7 @@ from did_tf import wiring
 from did_tf.analysis import measures, speed
 from did_tf.inference import engines
 from did_tf.models import units
+from did_tf.models.layers import Dropout
 from did_tf.runs.run_folder import RunFolder
 
 
@@ -51,7 +52,7 @@ def prepare(told):
     """
     overrides = [f"--config.{key}={value}" for key, value in told.get("settings", {}).items()]
     config = on_drawn_frames(told["experiment"], overrides)
-    with _layers(told.get("layers")):
+    with layers(told.get("layers")):
         model, call = training(config) if told["kind"] == "training" else _inference(config, told)
     return {"parameters": measures.parameters(model)}, call
 
@@ -87,16 +88,33 @@ def _inference(config, told):
     return model, lambda: predictor(image)
 
 
+def _keras_convolution(*arguments, gain=1.0, **options):
+    return keras.layers.Conv2D(*arguments, **options)
+
+
+def _keras_dropout(rate, scaled=False, **options):
+    return keras.layers.Dropout(rate, **options)
+
+
+def _scaling_dropout(rate, scaled=False, **options):
+    return Dropout(rate, **options)
+
+
 _OTHERS = {
-    "keras": {"FusedBatchNormalization": keras.layers.BatchNormalization, "Dropout": keras.layers.Dropout},
-    "kernels": {"Convolution": keras.layers.Conv2D},
+    "kernels": {"Convolution": _keras_convolution, "Dropout": _scaling_dropout},
+    "keras": {
+        "FusedBatchNormalization": keras.layers.BatchNormalization,
+        "Dropout": _keras_dropout,
+        "gain_of": lambda rate: 1.0,  # which scales by itself
+    },
 }
 
 
 @contextlib.contextmanager
-def _layers(whose):
+def layers(*kinds):
+    """Within it networks have other layers: of the kinds "keras" and "kernels", see `prepare`; None is no kind."""
     with contextlib.ExitStack() as stack:
-        for name, layer in _OTHERS.get(whose, {}).items():
+        for name, layer in [item for kind in kinds for item in _OTHERS.get(kind, {}).items()]:
             stack.enter_context(mock.patch.object(units, name, layer))
         yield
 

@@ -48,7 +48,7 @@ def main():
         label=label,
         **{f"weight:{path}": value for path, value in weights.items()},
         **_results("float32", model, _pixel_loss, image, label),
-        **_results("float64", _wide(config, spec, weights), _wide_pixel_loss, image, label),
+        **_results("float64", wide(config, spec, weights), _wide_pixel_loss, image, label),
     )
     _save(model, folder / "saved_model")
 
@@ -63,7 +63,7 @@ def _draw(model):
             variable.assign(rng.normal(0, 0.1, shape))
 
 
-def _wide(config, spec, weights):
+def wide(config, spec, weights):
     """The network in float64, with the same weights: what is float32 by itself gives way to what can be wider."""
     wider = {
         "Normalize": _WideNormalize,
