@@ -8,7 +8,7 @@ own: "plain", with Keras' own layers, optimizer and loss, and as did_tf does it.
   to step N: how far the losses of the N first steps are from plain's at most, where each training goes its own way
   and the mean loss of its last 50, and the scores at its end on each fifth image of val
 
-Trainings drift apart by rounding alone: "plain, moved" is plain, its weights moved by a ten-millionth of themselves.
+Trainings drift apart by rounding alone: "moved" is plain, its weights moved by a ten-millionth of themselves.
 What normalises halves of the batch, each by its own statistics, is compared with plain that does. A way that has ended
 is not made again, unless its folder is gone.
 """
@@ -81,8 +81,7 @@ PLAIN = ("plain", "plain, in halves")
 WHOLE, HALVES = PLAIN
 WAYS = {
     WHOLE: Way(WHOLE, 1),
-    "plain, moved": Way(WHOLE, 1, moved=1),
-    "plain, moved otherwise": Way(WHOLE, 1, moved=2),
+    **{f"plain, moved {number}": Way(WHOLE, 1, moved=number) for number in (1, 2, 3, 4)},
     "plain, without oneDNN": Way(WHOLE, 1, environment={"TF_ENABLE_ONEDNN_OPTS": "0"}),
     "did_tf": Way(),
     "did_tf, filters by products": Way(avx2=True),
@@ -90,7 +89,7 @@ WAYS = {
     "did_tf, two devices": Way(settings={"train.devices": "cpu*2", "train.sync_batch_norm": True}),
     "did_tf, bfloat16": Way(settings={"train.precision": "bfloat16"}),
     HALVES: Way(HALVES, 2),
-    "plain, in halves, moved": Way(HALVES, 2, moved=1),
+    "plain, in halves, moved 1": Way(HALVES, 2, moved=1),
     "did_tf, train.accumulate=2": Way(HALVES, settings={"train.accumulate": 2}),
     "did_tf, train.parts=2": Way(HALVES, settings={"train.parts": 2}),
 }
