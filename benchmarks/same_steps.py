@@ -4,11 +4,11 @@ A small DID is trained on CamVid in several ways, from the same weights on the s
 own: "plain", with Keras' own layers, optimizer and loss, and as did_tf does it. Prints:
 
   one step: how far the loss, the gradient and the change of the weights of an update are from plain's in float64, as
-    parts of these, the median and the largest of updates from where plain is after 0, 10, 20, ... of them
+    parts of these: the least, the median and the most, of updates from where plain is after 0, 10, 20, ... of them
   to step N: how far the losses of the N first steps are from plain's at most, where each training goes its own way
   and the mean loss of its last 50, and the scores at its end on each fifth image of val
 
-Trainings drift apart by rounding alone: "moved" is plain, its weights moved by a ten-millionth of themselves.
+Trainings drift apart by rounding alone: what is "moved" starts from weights moved by a ten-millionth of themselves.
 What normalises halves of the batch, each by its own statistics, is compared with plain that does. A way that has ended
 is not made again, unless its folder is gone.
 """
@@ -84,6 +84,7 @@ WAYS = {
     **{f"plain, moved {number}": Way(WHOLE, 1, moved=number) for number in (1, 2, 3, 4)},
     "plain, without oneDNN": Way(WHOLE, 1, environment={"TF_ENABLE_ONEDNN_OPTS": "0"}),
     "did_tf": Way(),
+    **{f"did_tf, moved {number}": Way(moved=number) for number in (1, 2)},
     "did_tf, filters by products": Way(avx2=True),
     "did_tf, train.recompute": Way(settings={"train.recompute": True}),
     "did_tf, two devices": Way(settings={"train.devices": "cpu*2", "train.sync_batch_norm": True}),
@@ -161,7 +162,7 @@ def line(way, found):
     if mine["given"] != plain["given"]:
         raise ValueError(f"{way} had other weights or batches than {WAYS[way].beside}")
     drift = np.abs(np.array(mine["losses"]) / plain["losses"] - 1)
-    alone = [f"{np.median(values):.0e}, {np.max(values):.0e}" for values in zip(*mine["apart"])]
+    alone = [", ".join(f"{of(values):.0e}" for of in (np.min, np.median, np.max)) for values in zip(*mine["apart"])]
     shown = [f"{drift[:span].max():.0e}" if mine is not plain else "" for span in SPANS]
     scores = [f"{100 * mine[score]:.1f}" for score in ("accuracy", "miou")]
     return [way, *alone, *shown, f"{np.mean(mine['losses'][-LAST:]):.3f}", *scores]

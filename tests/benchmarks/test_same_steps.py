@@ -58,7 +58,7 @@ def test_line_has_the_largest_differences_and_the_mean_at_the_end():
     plain = ended([2.0] * 400, [[0, 0, 0]])
     other = ended([2.0, *[2.1] * 9, 2.5, *[2.2] * 389], [[1e-6, 0.1, 0.2], [2e-6, 0.3, 0.4], [9e-6, 0.5, 0.9]])
     cells = same_steps.line("did_tf", {"plain": plain, "did_tf": other})
-    apart = ["2e-06, 9e-06", "3e-01, 5e-01", "4e-01, 9e-01"]
+    apart = ["1e-06, 2e-06, 9e-06", "1e-01, 3e-01, 5e-01", "2e-01, 4e-01, 9e-01"]
     assert cells == ["did_tf", *apart, "0e+00", "5e-02", "2e-01", "2.200", "50.0", "25.0"]
     assert len(cells) == len(HEAD)
     assert same_steps.line("plain", {"plain": plain})[4:7] == ["", "", ""]
