@@ -21,7 +21,7 @@ from benchmarks.input import input_speed
 from benchmarks.peers import table as peers
 from benchmarks.scaling import scaling
 from benchmarks.serving import serving
-from benchmarks.step import filters, step
+from benchmarks.step import every_precision, filters, step
 from benchmarks.systems import memory, systems
 from did_tf.runs.manifest import git_commit
 
@@ -30,6 +30,7 @@ PARTS = {
     "memory": memory,
     "scaling": scaling,
     "step": step,
+    "precisions": every_precision,
     "filters": filters,
     "peers-training": peers.training,
     "peers-others": peers.others,

@@ -88,6 +88,7 @@ WAYS = {
     "did_tf, filters by products": Way(avx2=True),
     "did_tf, train.recompute": Way(settings={"train.recompute": True}),
     "did_tf, two devices": Way(settings={"train.devices": "cpu*2", "train.sync_batch_norm": True}),
+    "did_tf, float32_fast": Way(settings={"train.precision": "float32_fast"}),
     "did_tf, bfloat16": Way(settings={"train.precision": "bfloat16"}),
     HALVES: Way(HALVES, 2),
     "plain, in halves, moved 1": Way(HALVES, 2, moved=1),

@@ -60,6 +60,13 @@ def _told(precision, more=None, layers=None):
     return {"kind": "training", "experiment": "did_camvid", "settings": settings, "layers": layers}
 
 
+def every_precision(precisions, seconds):
+    """Likewise of the step as it is, in each precision that the processor has, products in bfloat16 alone among them."""
+    every = ("float32", "float32_fast", "bfloat16") if "bfloat16" in precisions else precisions
+    cases = [Case(precision, _told(precision), images=CROPS) for precision in every]
+    return turns.measure("DID, the step", cases, seconds or 75)
+
+
 def filters(precisions, seconds):
     """Prints milliseconds of the gradient of a filter, by TensorFlow's kernel and by products, and their ratio."""
     whose = "oneDNN's" if processor.onednn_is_asked_for() else "TensorFlow's"
