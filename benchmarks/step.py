@@ -61,7 +61,7 @@ def _told(precision, more=None, layers=None):
 
 
 def every_precision(precisions, seconds):
-    """Likewise of the step as it is, in each precision that the processor has, products in bfloat16 alone among them."""
+    """Likewise of the step as it is in each precision that the processor has, also with products in bfloat16 alone."""
     every = ("float32", "float32_fast", "bfloat16") if "bfloat16" in precisions else precisions
     cases = [Case(precision, _told(precision), images=CROPS) for precision in every]
     return turns.measure("DID, the step", cases, seconds or 75)
