@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from tensorflow import keras
 
 from benchmarks import same_steps
 from benchmarks.same_steps import HALVES, HEAD, PLAIN, WAYS
@@ -17,6 +18,7 @@ TINY = {
     "model.decoder": "plain",
     "data.crop": "(33,33)",
 }
+IN_FLOAT64 = pytest.mark.skipif(not hasattr(keras, "Variable"), reason="the network in float64 needs Keras 3")
 ACCUMULATED, MOVED = "did_tf, train.accumulate=2", "plain, in halves, moved 1"
 
 
@@ -34,12 +36,14 @@ def check_alike(found, way):
     assert all(0 < value < limit for value, limit in zip(apart, (1e-5, 2e-2, 2e-2)))
 
 
+@IN_FLOAT64
 def test_did_tf_is_plain_but_for_rounding(tmp_path):
     found = in_two_steps(["plain", "did_tf"], tmp_path)
     check_alike(found, "did_tf")
     assert found["did_tf"]["losses"] != found["plain"]["losses"], "compared with itself"
 
 
+@IN_FLOAT64
 @pytest.mark.slow
 def test_halves_are_like_halves_and_have_statistics_of_their_own(tmp_path):
     found = in_two_steps([*PLAIN, ACCUMULATED, MOVED], tmp_path)
