@@ -65,7 +65,7 @@ def _draw(model):
 
 def wide(config, spec, weights):
     """The network in float64, with the same weights: what is float32 by itself gives way to what can be wider."""
-    if not hasattr(keras, "Variable"):
+    if not compat.IS_KERAS_3:
         raise SystemExit("error: the network in float64 needs Keras 3")
     wider = {
         "Normalize": _WideNormalize,

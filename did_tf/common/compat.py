@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow import keras
 
+IS_KERAS_3 = hasattr(keras, "Variable")
+"""Whether it is the later one, and not Keras 2."""
+
 
 def tf_variable(variable: keras.Variable | tf.Variable) -> tf.Variable:
     """The `tf.Variable` behind a variable of Keras 3; a variable of Keras 2 is one already."""

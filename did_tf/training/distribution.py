@@ -76,7 +76,9 @@ def distributed(
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         whole = batches((0, 1))
-        return whole if _is_one_cpu(strategy) else strategy.experimental_distribute_dataset(whole)
+        if isinstance(strategy, tf.distribute.OneDeviceStrategy) and is_on_cpu(strategy):
+            return whole
+        return strategy.experimental_distribute_dataset(whole)
 
     def of_worker(context):
         mine = batches((context.input_pipeline_id, context.num_input_pipelines))
@@ -85,8 +87,9 @@ def distributed(
     return strategy.distribute_datasets_from_function(of_worker)
 
 
-def _is_one_cpu(strategy):
-    return isinstance(strategy, tf.distribute.OneDeviceStrategy) and "CPU" in strategy.extended.worker_devices[0]
+def is_on_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether no device of a strategy is anything else."""
+    return all("CPU" in device.upper() for device in strategy.extended.worker_devices)
 
 
 def compute_deterministically() -> None:

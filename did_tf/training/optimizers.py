@@ -76,7 +76,7 @@ class AdamW(keras.optimizers.AdamW):
     update_step = _update_in_one_operation
 
 
-_IN_ONE_OPERATION = {"adam": Adam, "adamw": AdamW} if hasattr(keras, "Variable") else {}  # else Keras 2
+_IN_ONE_OPERATION = {"adam": Adam, "adamw": AdamW} if compat.IS_KERAS_3 else {}
 
 
 class LossScale:

@@ -18,7 +18,13 @@ from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
 from did_tf.training import losses, optimizers
-from did_tf.training.distribution import check_shares, compute_deterministically, make_strategy, share_cores
+from did_tf.training.distribution import (
+    check_shares,
+    compute_deterministically,
+    is_on_cpu,
+    make_strategy,
+    share_cores,
+)
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
 from did_tf.training.readiness import check_learnable, check_model
@@ -145,7 +151,7 @@ def _with_room(config, strategy, supervision, workers, samples):
     train, devices = config["train"], strategy.num_replicas_in_sync // workers
     if train["batch_size"] == AUTO and workers > 1:
         raise ConfigError("train.batch_size=auto is for one process: set a number, of crops of all workers together")
-    on_cpu = all("CPU" in device.upper() for device in strategy.extended.worker_devices)
+    on_cpu = is_on_cpu(strategy)
     # Each GPU has a share of the batch, and as much for it as the others.
     free = free_memory() if on_cpu else devices * free_on_gpu()
     if train["batch_size"] == AUTO:

@@ -4,10 +4,10 @@ import json
 import sys
 
 import pytest
-from tensorflow import keras
 
 from benchmarks import same_steps
 from benchmarks.same_steps import HALVES, HEAD, PLAIN, WAYS
+from did_tf.common import compat
 
 TINY = {
     "dataset.name": "synthetic",
@@ -18,7 +18,7 @@ TINY = {
     "model.decoder": "plain",
     "data.crop": "(33,33)",
 }
-IN_FLOAT64 = pytest.mark.skipif(not hasattr(keras, "Variable"), reason="the network in float64 needs Keras 3")
+IN_FLOAT64 = pytest.mark.skipif(not compat.IS_KERAS_3, reason="the network in float64 needs Keras 3")
 ACCUMULATED, MOVED = "did_tf, train.accumulate=2", "plain, in halves, moved 1"
 
 
