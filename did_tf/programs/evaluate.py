@@ -64,9 +64,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       ConfigError, DataError, ValueError: a flag or setting is no good, there are no weights, or the data can't be read.
       OSError: a report can't be written.
     """
-    dataset = wiring.make_dataset(config)
+    source, dataset = wiring.weights_of(FLAGS.weights, run), wiring.make_dataset(config)
     check_scored(dataset, FLAGS.split, FLAGS.limit)  # before anything is built
-    source = wiring.weights_of(FLAGS.weights, run)
     folds.check_unseen(source, dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
     _check_paper(config, dataset)
     if FLAGS.surfaces:

@@ -59,7 +59,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       OSError: a picture can't be written.
     """
     kinds, least = _kinds(), _least()
-    output = Path(FLAGS.output or run.folder / "predictions")
+    source, output = wiring.weights_of(FLAGS.weights, run), Path(FLAGS.output or run.folder / "predictions")
     images = _images(config, output)  # a wrong path fails before anything is built
     if FLAGS.crf and FLAGS.calibrated:
         raise ConfigError("a temperature is of the network's own probabilities: --calibrated goes without --crf")
@@ -69,7 +69,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     alone = "probabilities" in kinds or refiner  # a file takes an image's strips in turn, a CRF cores of its own
     together = 1 if alone else len(sizes)
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [FLAGS.protocol], sizes, together)
-    model, spec, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
+    model, spec, weights = wiring.load_network(config, source, engine.precision_of_model)
     if spec.task == "classification":
         raise ConfigError(f"{spec.name} is for classification: there is nothing to picture; `evaluate` scores it")
     cli.tell_idle(config, [FLAGS.protocol])

@@ -134,6 +134,9 @@ def _goes_on(study):
     """Whether there is time for one more trial, or one that was stopped."""
     if study.trials and study.trials[-1].state == RUNNING:
         return True
+    if study.is_exhausted():
+        print("every combination of the settings was tried")
+        return False
     left = 3600 * FLAGS.hours - study.seconds
     return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
 

@@ -48,9 +48,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     split = config["dataset"]["val_split"]
     if split in ("", "test"):
         raise ConfigError(f"dataset.val_split={split}: parameters are searched on a validation split, never on test")
-    dataset = wiring.make_dataset(config)
+    source, dataset = wiring.weights_of(FLAGS.weights, run), wiring.make_dataset(config)
     check_scored(dataset, split, FLAGS.limit)
-    source = wiring.weights_of(FLAGS.weights, run)
     folds.check_unseen(source, dataset.samples(split)[: FLAGS.limit], split)
     fields = {_named(point): crf.make(dataset.spec, {**config["crf"], **point}) for point in _grid(config)}
     model, spec, weights = wiring.load_network(config, source)

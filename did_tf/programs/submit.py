@@ -42,14 +42,14 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     benchmark = official.find(name)
     if benchmark is None:
         raise ConfigError(f"{name} has no benchmark to submit to; those that have: {', '.join(official.names())}")
-    dataset = wiring.make_dataset(config)
+    source, dataset = wiring.weights_of(FLAGS.weights, run), wiring.make_dataset(config)
     images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]
     sizes = memory.sizes_of(dataset, images)
     together = 1 if refiner else len(sizes)  # a CRF takes the cores that are left
     engine = wiring.make_engine(config, FLAGS.engine, FLAGS.precision, [protocol], sizes, together)
-    model, _, weights = wiring.load_network(config, wiring.weights_of(FLAGS.weights, run), engine.precision_of_model)
+    model, _, weights = wiring.load_network(config, source, engine.precision_of_model)
     cli.tell_idle(config, [protocol])
     fitting = wiring.make_fitting(config, model, dataset.spec, protocol, outputs=[MAIN], engine=engine, refiner=refiner)
     protocol = fitting.all(sizes)

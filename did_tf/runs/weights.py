@@ -54,10 +54,15 @@ def together(file: Path, members: Sequence[Weights]) -> Weights:
     return Weights(file, {"members": digests}, hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest())
 
 
-def file_of(source: Path | str) -> Path:
-    """The weights file that `source` is, or that it has where it is a run folder. Raises `ConfigError` for none."""
+def check_there(source: Path | str) -> None:
+    """Raises `ConfigError` where there is neither a file nor a folder `source`."""
     if not Path(source).exists():
         raise ConfigError(f"no run or weights file {source}: train first, or pass --run=dir or --weights=file")
+
+
+def file_of(source: Path | str) -> Path:
+    """The weights file that `source` is, or that it has where it is a run folder. Raises `ConfigError` for none."""
+    check_there(source)
     if not Path(source).is_dir():
         return Path(source)
     if file := in_run(source):

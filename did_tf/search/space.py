@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from did_tf.common.errors import ConfigError
@@ -39,6 +39,12 @@ class Range(NamedTuple):
     def fitted(self, fraction: Callable[[float], bool]) -> Range:
         """The same, of whole numbers only where the setting takes no others, as `fraction` says of one within it."""
         return self._replace(whole=self.whole and not fraction(self.low + 0.5))
+
+    def values(self) -> Sequence[Any] | None:
+        """All that it may be; None where it has fractions, and so no end of them."""
+        if self.whole:
+            return range(int(self.low), int(self.high) + 1)
+        return self.choices or None
 
     def ends(self) -> list[str]:
         """Texts of which all others are in between; or all choices."""

@@ -7,6 +7,9 @@ not: by its Tree-structured Parzen Estimator (Bergstra et al. 2011) and its medi
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +32,8 @@ PARTS = 10
 """Of a trial; in which of them a validation was is what it is compared by."""
 EARLIEST = 2
 """First of these parts that a trial may be ended in."""
+MANY = 1000
+"""Combinations of settings beyond which it is left to chance that none is tried twice."""
 
 
 @dataclasses.dataclass
@@ -90,10 +95,21 @@ class Study:
         """The one that was not ended, else a new one, which is recorded."""
         if self.trials and self.trials[-1].state == RUNNING:
             return self.trials[-1]
-        asked = self._study().ask(self._distributions())
-        self.trials.append(Trial(len(self.trials), dict(asked.params)))
+        asked = dict(self._study().ask(self._distributions()).params)
+        # The estimator may propose what it has seen to be good once more.
+        if asked in (tried := [trial.settings for trial in self.trials]) and self._combinations() <= MANY:
+            others = [settings for settings in self._all() if settings not in tried]
+            asked = random.Random(self.facts["seed"] + len(tried)).choice(others or [asked])
+        self.trials.append(Trial(len(self.trials), asked))
         self.write()
         return self.trials[-1]
+
+    def is_exhausted(self) -> bool:
+        """Whether no combination of settings is left that was not tried."""
+        if self._combinations() > min(MANY, len(self.trials)):
+            return False
+        tried = [trial.settings for trial in self.trials if trial.state != RUNNING]
+        return all(settings in tried for settings in self._all())
 
     def is_hopeless(self, trial: Trial) -> bool:
         """Whether a running trial is worse than the median of the others where it is."""
@@ -119,6 +135,14 @@ class Study:
         """Records all."""
         trials = [dataclasses.asdict(trial) for trial in self.trials]
         write_json(self.path, {**self.facts, "seconds": round(self.seconds, 1), "trials": trials})
+
+    def _combinations(self):
+        return math.prod(math.inf if (values := one.values()) is None else len(values) for one in self.ranges)
+
+    def _all(self):
+        """The settings of every combination, of which there is an end."""
+        keys = [one.key for one in self.ranges]
+        return [dict(zip(keys, values)) for values in itertools.product(*(one.values() or () for one in self.ranges))]
 
     def _read(self):
         found = read_json(self.path)

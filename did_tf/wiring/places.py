@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_pipelines.remote import is_remote
+from did_tf.runs import weights
 from did_tf.runs.mirror import Mirror
 from did_tf.runs.run_folder import RunFolder
 from did_tf.wiring.data import Config
@@ -29,8 +30,13 @@ def send_runs() -> None:
 
 
 def weights_of(given: str | None, run: RunFolder) -> Path | str:
-    """The weights file or run folder that is `given`, which may be a run at a remote place; else the run's own."""
-    return open_run(given).folder if is_remote(given) else given or run.folder
+    """The weights file or run folder that is `given`, which may be a run at a remote place; else the run's own.
+
+    Raises `ConfigError` where there is none: ask for it first, or faults of other things are told of a mistyped run.
+    """
+    source = open_run(given).folder if is_remote(given) else given or run.folder
+    weights.check_there(source)
+    return source
 
 
 def set_data(config: Config, data: str | None) -> None:

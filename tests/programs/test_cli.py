@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
-from program import PROJECT
+from program import PROJECT, launch_here
 
 import data_pipelines
 from data_pipelines import DataError
@@ -71,6 +71,15 @@ def test_a_run_whose_name_is_no_text_is_refused(monkeypatch, capsys, tmp_path):
     status, (told,) = in_process(monkeypatch, capsys, *given)
     assert status == 2 and told.startswith(f"error: --run='{tmp_path}/r\\udcfe': its name is no text in UTF-8, and")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("program", ["evaluate", "predict", "export", "search-crf"])
+def test_a_run_that_is_not_there_is_told_before_its_data(program, tmp_path):
+    """Whose description would be missed else, by a user who has mistyped the name of the run alone."""
+    given = "--experiment=did_folders", f"--run={tmp_path / 'tpyo'}", f"--data={tmp_path}"
+    refused = launch_here(program, *given)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: no run or weights file {tmp_path / 'tpyo'}: train first, or pass --run")
 
 
 def test_overrides():

@@ -84,6 +84,21 @@ def test_one_that_was_stopped_goes_on_as_one_that_was_not(optuna, tmp_path):
     assert again.next() == began and began.state == RUNNING and len(again.trials) == 9
 
 
+def test_no_combination_is_tried_twice_while_another_is_left(optuna, tmp_path):
+    study = Study(tmp_path / "search.json", [GROWTH, space.parse("train.batch_size=1..2")], FACTS)
+    for _ in range(6):
+        assert not study.is_exhausted()
+        trial = study.next()
+        trial.state, trial.value = DONE, float(trial.settings["model.growth"] == "24")
+    assert len({(*trial.settings.values(),) for trial in study.trials}) == 6
+    assert study.is_exhausted()
+    assert study.next().settings in [trial.settings for trial in study.trials[:6]]
+
+
+def test_of_fractions_there_is_no_end(optuna, tmp_path):
+    assert not Study(tmp_path / "search.json", [GROWTH, RATE], FACTS).is_exhausted()
+
+
 def test_the_median_of_the_others_is_what_ends_a_trial(optuna, tmp_path):
     study = Study(tmp_path / "search.json", [RATE, GROWTH], FACTS)
     for value in (0.3, 0.5, 0.7):
