@@ -23,7 +23,7 @@ class PlainStep:
         step, classes = trainer.train_step, trainer.loader.dataset.spec.num_classes
         self.model, self.outputs, self.parts = model or trainer.model, step.supervision.weights, parts
         self.clip_norm = settings["clip_norm"]
-        optimizer = getattr(keras.optimizers, optimizers.NAMES[settings["name"]])
+        optimizer = getattr(keras.optimizers, optimizers.KERAS[settings["name"]])
         self.optimizer = optimizer(step.schedule, **settings["options"])
         self.optimizer.build(self.model.trainable_variables)
         self.class_weights = np.zeros(256, np.float32)  # void has none

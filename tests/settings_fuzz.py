@@ -63,7 +63,7 @@ GOOD = {
     "loss.class_weights": ((), (1.0,) * 11, (0.0,) * 11, (1,) * 10, (0, *(1,) * 10), (-1, *(1,) * 10)),
     "loss.output_weights": ({}, {"main": 1}, {"main": 0.0}, {"main": 0.7, "block2": 0.3}, {"mian": 1}, {"main": -1}),
     "loss.resolution": ("full", "features"),
-    "optimizer.name": ("adam", "adamw", "sgd", "rmsprop", "nadam", "tfa.AdamW", "lion9", "Adam"),
+    "optimizer.name": ("adam", "adamw", "sgd", "rmsprop", "nadam", "muon", "tfa.AdamW", "lion9", "Adam"),
     "optimizer.options.momentum": (0.0, 0.9, 1.0),
     "optimizer.options.nesterov": (True, False),
     "optimizer.options.beta_1": (0.9, 0.0, 1.0),

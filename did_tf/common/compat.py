@@ -57,3 +57,10 @@ def apply_reduced(
         assert hasattr(optimizer, "_all_reduce_sum_gradients")
         optimizer._all_reduce_sum_gradients = list
         optimizer.apply_gradients(zip(gradients, variables))
+
+
+def slot(optimizer: keras.optimizers.Optimizer, variable: keras.Variable | tf.Variable) -> int:
+    """Number of a variable among those that the optimizer was built with."""
+    if IS_KERAS_3:
+        return optimizer._get_variable_index(variable)
+    return optimizer._index_dict[optimizer._var_key(variable)]

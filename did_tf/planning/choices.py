@@ -322,7 +322,8 @@ def _of_loss(content: Content) -> Iterator[Choice]:
 
 def _of_schedule(found: Network) -> Iterator[Choice]:
     rate = min(4e-3, 2e-3 * math.sqrt(found.batch_size / 8))
-    yield Choice("optimizer.options.epsilon", 1e-7, "Adam's own")
+    yield Choice("optimizer.name", "muon", "learns more from each update than Adam, and takes hardly longer for it")
+    yield Choice("optimizer.options.epsilon", 1e-7, "Adam's own, for what is no kernel of a convolution")
     yield Choice("optimizer.weight_decay", 0.0, "a short run needs none; crops and flips do its work")
     yield Choice("optimizer.clip_norm", 5.0, "one odd batch can't spoil the run")
     yield Choice("schedule.name", "cosine", "down to 0 at the end, whenever that is")

@@ -1,4 +1,4 @@
-"""Optimizers by name: Keras' own and, where it is installed, tensorflow-addons'."""
+"""Optimizers by name: Keras' own, Muon and, where it is installed, tensorflow-addons'."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from data_pipelines import extras
 from did_tf import models
 from did_tf.common import compat, kinds
 from did_tf.common.errors import ConfigError, nearest
+from did_tf.training.adam import Adam, AdamW
+from did_tf.training.muon import Muon
 
 DECAYS = ("l2", "decoupled")
-NAMES = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
-"""Keras' classes by our names."""
+KERAS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "nadam": "Nadam"}
+"""{our name: its class}."""
+NAMES = (*KERAS, "muon")
+"""Optimizers that are always there."""
 _SHARE = kinds.number("[0, 1)")
 _KINDS = {
     "momentum": _SHARE,
@@ -44,39 +48,7 @@ _ELSEWHERE = {
 """Arguments of Keras' optimizers with the setting that does it here: the two would get in each other's way."""
 
 
-def _update_in_one_operation(self, gradient, variable, learning_rate):
-    """Of a weight, as Keras' 3 in a dozen operations: on two cores in a third of the time, equal to rounding."""
-    if self.amsgrad:
-        return keras.optimizers.Adam.update_step(self, gradient, variable, learning_rate)
-    number, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, tf.float32)
-    weight, mean, square = map(compat.tf_variable, (variable, self._momentums[number], self._velocities[number]))
-    return tf.raw_ops.ResourceApplyAdam(
-        var=weight.handle,
-        m=mean.handle,
-        v=square.handle,
-        beta1_power=tf.pow(self.beta_1, step),
-        beta2_power=tf.pow(self.beta_2, step),
-        lr=tf.cast(learning_rate, tf.float32),
-        beta1=self.beta_1,
-        beta2=self.beta_2,
-        epsilon=self.epsilon,
-        grad=gradient,
-    )
-
-
-class Adam(keras.optimizers.Adam):
-    """Keras' Adam with a faster update."""
-
-    update_step = _update_in_one_operation
-
-
-class AdamW(keras.optimizers.AdamW):
-    """Keras' AdamW with a faster update."""
-
-    update_step = _update_in_one_operation
-
-
-_IN_ONE_OPERATION = {"adam": Adam, "adamw": AdamW} if compat.IS_KERAS_3 else {}
+_OWN = {"adam": Adam, "adamw": AdamW, "muon": Muon}
 
 
 class LossScale:
@@ -119,13 +91,13 @@ def make(
     """An optimizer over `variables`, with its slots.
 
     Args:
-      name: "adam", "adamw", "sgd", "rmsprop", "nadam", or "tfa.CLASS" for a class of `tfa.optimizers`.
+      name: "adam", "adamw", "sgd", "rmsprop", "nadam", "muon", or "tfa.CLASS" for a class of `tfa.optimizers`.
       schedule: the learning rate, a number or a `Schedule`.
       options: further arguments of the class, such as {"epsilon": 2.5e-4} or {"momentum": 0.9, "nesterov": True}.
       weight_decay: applied to kernels alone, see `decays`.
       decay: "l2" leaves it to the caller, as a part of the gradient (the papers');
-        "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" always does. Keras multiplies
-        it by the learning rate, tfa.AdamW and tfa.SGDW do not.
+        "decoupled" (Loshchilov and Hutter 2019) gives it to the optimizer, as "adamw" and "muon" always do. Keras
+        multiplies it by the learning rate, tfa.AdamW and tfa.SGDW do not.
       variables: of the model, in its order.
       undecayed: parts of the network (`models.PARTS`) that don't decay.
 
@@ -179,7 +151,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
 def is_decoupled(name: str, decay: str) -> bool:
     """Whether the optimizer of `make` itself applies the weight decay."""
-    return decay == "decoupled" or name == "adamw"
+    return decay == "decoupled" or name in ("adamw", "muon")
 
 
 def decays(variable: keras.Variable | tf.Variable, undecayed: Collection[str] = ()) -> bool:
@@ -189,8 +161,8 @@ def decays(variable: keras.Variable | tf.Variable, undecayed: Collection[str] = 
 
 
 def _class(name):
-    if name in _IN_ONE_OPERATION:
-        return _IN_ONE_OPERATION[name]
+    if name in _OWN:
+        return _OWN[name]
     if name.startswith("tfa."):
         try:
             import tensorflow_addons as tfa
@@ -200,7 +172,7 @@ def _class(name):
             ) from None
         owner, attribute = tfa.optimizers, name[len("tfa.") :]
     else:
-        owner, attribute = keras.optimizers, NAMES.get(name, "")
+        owner, attribute = keras.optimizers, KERAS.get(name, "")
     if not hasattr(owner, attribute):
         raise ConfigError(f"unknown optimizer {name!r}; known: {', '.join(NAMES)}, tfa.CLASS")
     return getattr(owner, attribute)

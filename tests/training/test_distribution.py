@@ -31,6 +31,7 @@ RECIPE = {
     "train__freeze_batch_norm": "all",
     "train__shifted_passes": True,
 }
+MUON = {"optimizer__name": "muon", "schedule__learning_rate": 0.01}
 REGIONS = {"loss__terms": {"focal": 0.5, "tversky": 1.0, "lovasz": 1.0}, "loss__ohem_keep": 50}
 # settings, and the part of the batch
 CASES = {
@@ -43,6 +44,8 @@ CASES = {
     "two, mining, compiled": ({**TWO, "loss__ohem_keep": 50, "train__jit_compile": True},),
     "regions, one": ({**ONE, **REGIONS},),
     "regions, two": ({**TWO, **REGIONS, "train__sync_batch_norm": True},),
+    "muon, one": ({**ONE, **MUON},),
+    "muon, two": ({**TWO, **MUON, "train__sync_batch_norm": True},),
     "first half": (ONE, "0", "2"),
     "second half": (ONE, "2", "4"),
     "recipe, one": ({**ONE, **RECIPE},),
@@ -88,6 +91,16 @@ def test_devices_equal_one(updates, kind):
         # The gradient of a bias before batch normalisation is zero but for rounding: hence an absolute part.
         tolerance = 1e-6 + 2e-4 * np.abs(one[name]).max()
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.slow
+def test_kernels_of_two_devices_follow_one_momentum(updates):
+    """Of gradients that differ by rounding."""
+    one, two = (updates[f"muon, {kind}"] for kind in ("one", "two"))
+    kernels = [name for name in one if name.endswith("kernel") and "head." not in name]
+    assert kernels
+    for name in kernels:
+        assert np.linalg.norm(two[name] - one[name]) < 0.02 * np.linalg.norm(one[name]), name
 
 
 @pytest.mark.slow

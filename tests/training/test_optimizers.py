@@ -43,7 +43,7 @@ def shrinkage(name, decay, **options):
 ONE = {"conv/kernel": 1, "conv/bias": 1, "bn/gamma": 1, "bn/beta": 1}
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop", "nadam"])
+@pytest.mark.parametrize("name", optimizers.NAMES)
 def test_decoupled_decay_shrinks_kernels_alone(name):
     expected = {**ONE, "conv/kernel": 1 - RATE * DECAY}
     assert shrinkage(name, "decoupled") == pytest.approx(expected, abs=1e-6)
@@ -55,9 +55,10 @@ def test_l2_decay_is_left_to_the_caller(name):
     assert not optimizers.is_decoupled(name, "l2")
 
 
-def test_adamw_decays_by_itself_whatever_the_setting():
-    assert optimizers.is_decoupled("adamw", "l2")
-    assert shrinkage("adamw", "l2") == pytest.approx(shrinkage("adamw", "decoupled"), abs=1e-9)
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_some_decay_by_themselves_whatever_the_setting(name):
+    assert optimizers.is_decoupled(name, "l2")
+    assert shrinkage(name, "l2") == pytest.approx(shrinkage(name, "decoupled"), abs=1e-9)
 
 
 def test_kernels_are_those_of_convolutions():
@@ -95,7 +96,7 @@ def test_options_reach_the_class(name, options):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("adamm", RATE), "unknown optimizer 'adamm'; known: adam, adamw, sgd, rmsprop, nadam, tfa.CLASS"),
+        (("adamm", RATE), "unknown optimizer 'adamm'; known: adam, adamw, sgd, rmsprop, nadam, muon, tfa.CLASS"),
         (("Adam", RATE), "unknown optimizer 'Adam'"),
         (("adam", RATE, {"momentun": 0.9}), "optimizer 'adam' does not take .*momentun"),
         (("adam", RATE, {}, 0.1, "both"), "optimizer.decay must be one of .*l2.*decoupled.*, got 'both'"),
@@ -166,7 +167,7 @@ def test_addons_that_would_decay_biases_are_refused():
 
 @pytest.mark.parametrize(
     "name, options, count",
-    [("adam", {}, 2), ("adam", {"amsgrad": True}, 3), ("sgd", {"momentum": 0.9}, 1)],
+    [("adam", {}, 2), ("muon", {}, 2), ("adam", {"amsgrad": True}, 3), ("sgd", {"momentum": 0.9}, 1)],
 )
 def test_moments_are_counted(name, options, count):
     assert optimizers.moments(name, options) == count
@@ -177,7 +178,7 @@ def test_adam_in_one_operation_is_keras_own(name, options):
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 4)).astype(np.float32)
     made = []
-    for owner in (optimizers._class(name), getattr(keras.optimizers, optimizers.NAMES[name])):
+    for owner in (optimizers._class(name), getattr(keras.optimizers, optimizers.KERAS[name])):
         weight = tf.Variable(tf.constant(start, tf.float32), name="kernel")
         optimizer = owner(Schedule("constant", 0.01, 10), **options)
         optimizer.build([weight])
