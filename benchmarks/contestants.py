@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -127,7 +126,7 @@ class Peer:
         }
         command = [python, "-m", f"benchmarks.peers.{self.program}", part, json.dumps(told)]
         places = {f"nnUNet_{what}": str(run.absolute() / what) for what in ("raw", "preprocessed", "results")}
-        subprocess.run(command, check=True, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **places})
+        trainings.run_whole(command, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **places})
 
 
 OWN = {"camvid": (AUTO, "did_camvid_quick"), "folders": (AUTO, "did_folders")}

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +31,21 @@ def did_tf(*arguments, log=None):
     """
     command, environment = [sys.executable, "-m", "did_tf", *arguments], local.environment_of_child()
     subprocess.run(command, check=True, stdout=log or subprocess.DEVNULL, stderr=log, env=environment)
+
+
+def run_whole(command, **more):
+    """As `subprocess.run(command, check=True, **more)`, but all that the command has started ends with it or with us.
+
+    Loaders of its data in processes of their own would go on, and take the next one's time.
+    """
+    process = subprocess.Popen(command, start_new_session=True, **more)
+    try:
+        process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def minutes(part, *arguments):
