@@ -128,17 +128,20 @@ def _search(study):
         _look(study, trial, run)
         _conclude(study, trial, run, process.returncode)
         _give_up(study)
+    if study.is_exhausted():
+        print("every combination of the settings was tried")
 
 
 def _goes_on(study):
     """Whether there is time for one more trial, or one that was stopped."""
     if study.trials and study.trials[-1].state == RUNNING:
         return True
-    if study.is_exhausted():
-        print("every combination of the settings was tried")
-        return False
     left = 3600 * FLAGS.hours - study.seconds
-    return len(study.trials) < FLAGS.trials and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
+    return (
+        not study.is_exhausted()
+        and len(study.trials) < FLAGS.trials
+        and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
+    )
 
 
 @contextlib.contextmanager

@@ -40,11 +40,9 @@ class Range(NamedTuple):
         """The same, of whole numbers only where the setting takes no others, as `fraction` says of one within it."""
         return self._replace(whole=self.whole and not fraction(self.low + 0.5))
 
-    def values(self) -> Sequence[Any] | None:
-        """All that it may be; None where it has fractions, and so no end of them."""
-        if self.whole:
-            return range(int(self.low), int(self.high) + 1)
-        return self.choices or None
+    def values(self) -> Sequence[Any]:
+        """All that it may be; empty where it has fractions, of which there is no end."""
+        return range(int(self.low), int(self.high) + 1) if self.whole else self.choices
 
     def ends(self) -> list[str]:
         """Texts of which all others are in between; or all choices."""

@@ -96,20 +96,16 @@ class Study:
         if self.trials and self.trials[-1].state == RUNNING:
             return self.trials[-1]
         asked = dict(self._study().ask(self._distributions()).params)
-        # The estimator may propose what it has seen to be good once more.
-        if asked in (tried := [trial.settings for trial in self.trials]) and self._combinations() <= MANY:
-            others = [settings for settings in self._all() if settings not in tried]
-            asked = random.Random(self.facts["seed"] + len(tried)).choice(others or [asked])
+        if others := self._untried():
+            # The estimator may propose what it has seen to be good once more.
+            asked = asked if asked in others else random.Random(self.facts["seed"] + len(self.trials)).choice(others)
         self.trials.append(Trial(len(self.trials), asked))
         self.write()
         return self.trials[-1]
 
     def is_exhausted(self) -> bool:
         """Whether no combination of settings is left that was not tried."""
-        if self._combinations() > min(MANY, len(self.trials)):
-            return False
-        tried = [trial.settings for trial in self.trials if trial.state != RUNNING]
-        return all(settings in tried for settings in self._all())
+        return self._untried() == []
 
     def is_hopeless(self, trial: Trial) -> bool:
         """Whether a running trial is worse than the median of the others where it is."""
@@ -136,13 +132,14 @@ class Study:
         trials = [dataclasses.asdict(trial) for trial in self.trials]
         write_json(self.path, {**self.facts, "seconds": round(self.seconds, 1), "trials": trials})
 
-    def _combinations(self):
-        return math.prod(math.inf if (values := one.values()) is None else len(values) for one in self.ranges)
-
-    def _all(self):
-        """The settings of every combination, of which there is an end."""
-        keys = [one.key for one in self.ranges]
-        return [dict(zip(keys, values)) for values in itertools.product(*(one.values() or () for one in self.ranges))]
+    def _untried(self):
+        """The combinations of settings that no trial has; None where they are more than `MANY` with those tried."""
+        values = {one.key: one.values() for one in self.ranges}
+        if not all(values.values()) or math.prod(map(len, values.values())) > MANY:
+            return None
+        tried = [trial.settings for trial in self.trials]
+        every = (dict(zip(values, chosen)) for chosen in itertools.product(*values.values()))
+        return [settings for settings in every if settings not in tried]
 
     def _read(self):
         found = read_json(self.path)

@@ -12,7 +12,7 @@ def _update_in_one_operation(self, gradient, variable, learning_rate):
     """Of a weight, as Keras' 3 in a dozen operations: on two cores in a third of the time, equal to rounding."""
     if self.amsgrad:
         return keras.optimizers.Adam.update_step(self, gradient, variable, learning_rate)
-    number, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, tf.float32)
+    number, step = compat.slot(self, variable), tf.cast(self.iterations + 1, tf.float32)
     weight, mean, square = map(compat.tf_variable, (variable, self._momentums[number], self._velocities[number]))
     return tf.raw_ops.ResourceApplyAdam(
         var=weight.handle,
