@@ -62,7 +62,10 @@ class Network:
 
     def about(self) -> dict[str, Any]:
         """What dataset.json says, see `export.export`."""
-        keys = ("name", "classes", "palette", "dtype", "bands", "band_names", "mean", "std", "nodata_rule")
+        keys = (
+            *("name", "classes", "palette", "void_colours", "dtype", "bands", "band_names", "mean", "std"),
+            *("nodata_rule", "nodata_tags"),
+        )
         spec = self.spec
         nodata = "nan" if spec.nodata is not None and np.isnan(spec.nodata) else spec.nodata  # JSON has no NaN
         told = {key: getattr(spec, key) for key in keys}

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_pipelines.memory import free_memory
-from data_pipelines.spec import DataError, DatasetSpec
+from data_pipelines.spec import NODATA_TAGS, DataError, DatasetSpec
 from did_tf.common.errors import ConfigError, NotFinite
 from did_tf.inference.export import SIGNATURE
 from did_tf.inference.memory import FIXED, Size
@@ -83,6 +83,7 @@ def _spec_of(told: dict[str, Any]) -> DatasetSpec:
         name=told["name"],
         classes=tuple(told["classes"]),
         palette=tuple(tuple(colour) for colour in told["palette"]),
+        void_colours=tuple(tuple(colour) for colour in told.get("void_colours", ())),
         splits={},
         mean=tuple(told["mean"]),
         std=tuple(told["std"]),
@@ -93,5 +94,6 @@ def _spec_of(told: dict[str, Any]) -> DatasetSpec:
         band_names=tuple(told["band_names"]),
         nodata=None if told["nodata"] is None else float(told["nodata"]),
         nodata_rule=told["nodata_rule"],
+        nodata_tags=told.get("nodata_tags", NODATA_TAGS[0]),  # which older exports don't tell
         regions=tuple((name, tuple(classes)) for name, classes in told.get("regions", ())),
     )
