@@ -30,10 +30,14 @@ from did_tf.inference.folder import Predictions
 from did_tf.inference.labelling import Labelling
 from did_tf.inference.predictor import Predictor
 from did_tf.runs import lock
+from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.weights import Weights
 from did_tf.scoring.evaluation import MAIN
 from experiments import base
+
+KEYWORDS = ("scales", "overlap", "flip", "turns", "blend", "average")
+"""Settings of testing that `load` takes."""
 
 
 class Model:
@@ -240,12 +244,13 @@ def load(
         batches of up to so many.
       calibrated: whether probabilities, and how sure the network is, are at the run's temperature for this protocol,
         which `did_tf evaluate --calibration` measures. Labels are the same.
-      **evaluate: settings of the section "evaluate" in place of the run's own: `scales`, `overlap`, `flip`, `turns`,
-        `blend`, `average` (docs/reference/settings.md). Likewise.
+      **evaluate: settings of the section "evaluate" in place of the run's own, of `KEYWORDS`
+        (docs/reference/settings.md). Likewise.
 
     Raises:
       ConfigError: that is no such folder, it is damaged, its weights are of another network; an unknown protocol,
-        engine or precision, or a setting that there isn't or that is out of range; or there is no temperature.
+        engine or precision, or a setting that there isn't, that is out of range or that the protocol doesn't use; or
+        there is no temperature.
       DataError: the description of its data is missing or damaged.
     """
     if is_remote(path):
@@ -265,11 +270,13 @@ def load(
         raise ConfigError(f"{path} is no run folder of did_tf, with config.json, and no SavedModel")
     config = settings_of(run)
     for key, value in evaluate.items():
-        if key not in config.evaluate:
-            raise ConfigError(f"load has no keyword {key!r}{nearest(key, config.evaluate)}")
+        if key not in KEYWORDS:
+            raise ConfigError(f"load has no keyword {key!r}{nearest(key, KEYWORDS)}")
         with config.ignore_type():
             config.evaluate[key] = value
     settings.check(config.to_dict(), False)
+    if "scales" in evaluate and protocol not in (using := PROTOCOLS_WITH["evaluate.scales"]):
+        raise ConfigError(f"scales are of no use to protocol {protocol!r}: they need {' or '.join(using)}")
     return OfRun(json.loads(config.to_json()), run, protocol, engine, precision, together, calibrated)
 
 

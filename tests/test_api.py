@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+import rasterio
 import tiny
 from photos import picture
 
@@ -202,7 +203,8 @@ def exported(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "saved_model"
     spec = data_pipelines.spec_of("synthetic")
     ids = tuple(range(300, 300 + spec.num_classes))
-    spec = dataclasses.replace(spec, nodata=0, label_ids=ids, void_ids=(7,))
+    spec = dataclasses.replace(spec, nodata=0, nodata_tags="none", void_colours=((9, 8, 7),))
+    spec = dataclasses.replace(spec, label_ids=ids, void_ids=(7,))
     export(made[1], spec, folder, [picture(20, 30, 0)], {"weights": "of a test"})
     return folder, did_tf.load(folder)
 
@@ -224,6 +226,20 @@ def test_a_saved_model_knows_where_there_is_no_data(exported):
     assert (labels[:5, :9] == 7).all() and 7 not in labels[5:]
     assert np.isnan(probabilities[:5, :9]).all() and np.isfinite(probabilities[5:]).all()
     assert exported[1].void_id == 7 and exported[1].classes == data_pipelines.spec_of("synthetic").classes
+
+
+def test_a_saved_model_reads_files_and_colours_void_as_its_run(exported, tmp_path):
+    image = np.maximum(picture(20, 30, 4), 1)
+    image[:5, :9] = 5
+    size = {"height": 20, "width": 30, "count": 3, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", nodata=5, **size) as file:
+        file.write(image.transpose(2, 0, 1))
+    exported[1].predict_file(tmp_path / "a.tif", tmp_path / "out", ["label"])
+    (written,) = (tmp_path / "out").glob("a_label.*")
+    labels = cv2.imread(str(written), cv2.IMREAD_UNCHANGED)
+    assert 7 not in labels, "of whose files no tag counts"
+    np.testing.assert_array_equal(labels, exported[1].predict(image))
+    assert outputs.legend(exported[1].spec)[-1][2] == (9, 8, 7)
 
 
 def test_what_is_no_saved_model_of_ours(exported, tmp_path):
@@ -253,6 +269,10 @@ def test_settings_of_testing_are_keywords(made):
     )
     with pytest.raises(ConfigError, match="load has no keyword 'flips', did you mean 'flip'"):
         did_tf.load(folder, flips=True)
+    with pytest.raises(ConfigError, match="load has no keyword 'protocols'"):
+        did_tf.load(folder, protocols=("tiles",))
+    with pytest.raises(ConfigError, match="scales are of no use to protocol 'whole': they need scales or tiles"):
+        did_tf.load(folder, scales=(0.5, 1.0))
     with pytest.raises(ConfigError, match="evaluate.scales"):
         did_tf.load(folder, scales=(0,))
     with pytest.raises(ConfigError, match="write has 'lable'"):
