@@ -96,7 +96,8 @@ def label(
     """
     rows = image.rows()
     assert rows is not None
-    depends = {"content": content, "protocol": protocol, "depends": folder.depends, "version": 1}
+    of_rows = {"protocol": protocol, "tile": predictor.tile, "depends": folder.depends}
+    depends = {"content": content, **of_rows, "version": 1}
     measures = outputs.measures_for(kinds, least > 0)
     with _Unfinished(folder.unfinished(image.name), rows.shape, spec, kinds, measures, depends) as kept:
         with tqdm(

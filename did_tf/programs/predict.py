@@ -76,7 +76,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     temperature = wiring.temperature_of(config, run, FLAGS.protocol, weights) if FLAGS.calibrated else 1.0
     how = wiring.make_labelling(config, model, spec, FLAGS.protocol, kinds, engine, refiner, temperature, least)
     predictor = wiring.make_predictor(config, model, FLAGS.protocol, readout=readout_of(spec))
-    depends = _depends(config, weights, spec, predictor, engine, temperature)
+    depends = _depends(config, run, weights, spec, predictor, engine, temperature)
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names, engine.told) as folder:
@@ -121,11 +121,13 @@ def _sizes(images, damage):
     return found
 
 
-def _depends(config, weights, spec, predictor, engine, temperature):
-    """What all results depend on beside their images."""
+def _depends(config, run, weights, spec, predictor, engine, temperature):
+    """What all results depend on beside their images; those that are too large to go whole, on the crop too."""
     more = {"crf": config["crf"]} if FLAGS.crf else {}
     more.update({"temperature": temperature} if FLAGS.calibrated else {})
     more.update({"least_confidence": FLAGS.least_confidence} if FLAGS.least_confidence else {})
+    trained = run.settings()["data"]["crop"] if run.config.is_file() else config["data"]["crop"]
+    more.update({"crop": config["data"]["crop"]} if config["data"]["crop"] != trained else {})
     return {**api.depends_on(config, weights, spec, FLAGS.protocol, predictor, engine), **more}
 
 

@@ -204,8 +204,8 @@ def test_a_killed_command_goes_on_within_an_image(tmp_path, scene, predictor):
     assert not (output / ".unfinished").exists()
 
 
-@pytest.mark.parametrize("other", ["depends", "content", "kinds"])
-def test_rows_of_something_else_are_done_anew(tmp_path, scene, pixels, predictor, other):
+@pytest.mark.parametrize("other", ["depends", "content", "kinds", "tile"])
+def test_rows_of_something_else_are_done_anew(tmp_path, scene, pixels, model, predictor, other):
     output = tmp_path / "out"
     output.mkdir()
     with pytest.raises(Killed):
@@ -214,8 +214,9 @@ def test_rows_of_something_else_are_done_anew(tmp_path, scene, pixels, predictor
         with rasterio.open(scene, "r+") as file:
             file.write(255 - pixels.transpose(2, 0, 1))
     kinds = ("label", "margin") if other == "kinds" else ("label",)
+    now = Predictor(model, 32) if other == "tile" else predictor
     with pytest.raises(Killed):
-        label(scene, output, killed_after(predictor, 0), kinds, depends=[other == "depends"])
+        label(scene, output, killed_after(now, 0), kinds, depends=[other == "depends"])
     assert json.loads((output / ".unfinished" / "scene" / "state.json").read_text())["rows"] == 0
 
 
