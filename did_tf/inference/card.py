@@ -17,6 +17,7 @@ from did_tf.inference.formats import Format
 from did_tf.inference.gate import Gate
 from did_tf.runs import selection
 from did_tf.runs.run_folder import RunFolder, read_json
+from did_tf.runs.weights import digest
 
 UNKNOWN = "not recorded"
 NO_REPORTS = ("_crf.json", "_calibration.json")
@@ -132,14 +133,17 @@ def _scores(form, result, gate, run, split):
         how = "whole images" if gate.network.segments else "centre crops"
         yield f"- {what} on split {split}, {how}: {percent(result.score)} % of this file,"
         yield f"  {percent(gate.score)} % of the checkpoint in float32."
-    for report in _reports(run):
+    for report in _reports(run, gate.network.identity.get("weights", {}).get("digest")):
         yield f"- Of the run's weights, by its reports: {report}."
 
 
-def _reports(run: RunFolder) -> Iterator[str]:
-    """What the run was scored with: in training, and by `did_tf evaluate` under each protocol."""
-    best = run.best / "metrics.json"
-    if best.is_file():
+def _reports(run: RunFolder, exported: str | None) -> Iterator[str]:
+    """What the weights of a digest were scored with: in training, and by `did_tf evaluate` under each protocol.
+
+    Older reports don't say whose scores they are, and are taken to be of these.
+    """
+    best, chosen = run.best / "metrics.json", run.best / "weights.npz"
+    if best.is_file() and _is_of(digest(chosen) if chosen.is_file() else None, exported):
         told = read_json(best)
         figures = [f"{key} {percent(told[key])} %" for key in told if key != "step"]
         yield f"best validation in training, step {told.get('step')}: {', '.join(figures) or 'no scores'}"
@@ -147,10 +151,18 @@ def _reports(run: RunFolder) -> Iterator[str]:
         if path.name.endswith(NO_REPORTS):
             continue
         report = read_json(path, "outputs", "protocol")
+        scored = report.get("identity", {}).get("weights", {}).get("digest")
+        if path.parent.name.startswith("first_") or not _is_of(scored, exported):
+            continue
         figures = report["outputs"].get("main", {})
         score = next((f"{key} {percent(figures[key])} %" for key in ("miou", "top1_error") if figures.get(key)), "")
         name = report["protocol"].get("name", "centre crops")
         yield f"{path.relative_to(run.folder).as_posix()}, protocol {name}: {score}"
+
+
+def _is_of(scored, exported):
+    """Whether scores of weights with one digest say something of those with another; None where nothing tells it."""
+    return None in (scored, exported) or scored == exported
 
 
 def _limits(network: Network, run: RunFolder) -> Iterator[str]:

@@ -2,11 +2,14 @@ import dataclasses
 import json
 
 import exported
+import numpy as np
 import pytest
 
+from did_tf.common.files import write_json
 from did_tf.inference import card
 from did_tf.inference.export import Export
 from did_tf.inference.formats import FORMATS
+from did_tf.runs import checkpoints, weights
 from did_tf.runs.run_folder import RunFolder
 
 LITERT = next(form for form in FORMATS if form.folder == "litert_int8")
@@ -54,6 +57,30 @@ def test_it_says_what_the_run_says(gate, tmp_path):
         assert told in text
     assert "best validation in training, step 800: miou 52.4 %" in text
     assert "evaluation/test.json, protocol tiles: miou 61.0 %" in text
+
+
+def test_scores_of_other_weights_and_of_some_images_alone_are_left_out(gate, tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    for folder, digest, miou in ((".", "of these", 0.61), ("tiles", "of others", 0.62), ("first_3", "of these", 0.63)):
+        (run.evaluation / folder).mkdir(parents=True, exist_ok=True)
+        scored = {"outputs": {"main": {"miou": miou}}, "protocol": {"name": "whole"}}
+        report = json.dumps({**scored, "identity": {"weights": {"digest": digest}}})
+        (run.evaluation / folder / "val.json").write_text(report)
+    of_these = dataclasses.replace(gate.network, identity={"weights": {"digest": "of these"}})
+    monkeypatch.setattr(gate, "network", of_these)
+    text = card.text(LITERT, RESULT, gate, run, "val")
+    assert "evaluation/val.json, protocol whole: miou 61.0 %" in text
+    assert "62.0" not in text and "63.0" not in text
+
+
+def test_the_best_validation_is_not_of_another_checkpoint(gate, tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    checkpoints.write(run.best / "weights.npz", {f"{checkpoints.MODEL}a": np.zeros(3, np.float32)})
+    write_json(run.best / "metrics.json", {"step": 800, "miou": 0.5238})
+    for digest, is_told in ((weights.digest(run.best / "weights.npz"), True), ("of step 900", False)):
+        exported_weights = {"weights": {"digest": digest}}
+        monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, identity=exported_weights))
+        assert ("best validation in training" in card.text(LITERT, RESULT, gate, run, "val")) == is_told
 
 
 def test_it_says_at_which_temperature_probabilities_are(gate, tmp_path, monkeypatch):
