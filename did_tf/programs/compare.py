@@ -41,6 +41,9 @@ flags.DEFINE_integer("pictures", 4, "Of how many images, those that differ most.
 flags.DEFINE_string("output", None, "Folder of the results. Default: FIRST_RUN/comparison/OTHERS, or below it.")
 FLAGS = flags.FLAGS
 
+OF_SAMPLES = ("patch", "patches", "stride", "validation", "sbd", "voc", "sizes")
+"""Options of data sets that say which samples there are, and nothing of how one of them is read."""
+
 
 def main() -> None:
     """Compares the runs, prints the gains and writes text, JSON and pictures.
@@ -103,10 +106,7 @@ def _settings(run):
 
 def _check_same_data(runs, configs):
     """Raises `ConfigError` where a run is of other data than the first."""
-    first, *others = (
-        {"data set": config["dataset"]["name"], "classes": spec.classes, "bands": spec.bands, "dtype": spec.dtype}
-        for config, spec in ((config, wiring.make_spec(config)) for config in configs)
-    )
+    first, *others = map(_facts, configs)
     for run, facts in zip(runs[1:], others):
         for key, value in facts.items():
             if value != first[key]:
@@ -114,6 +114,20 @@ def _check_same_data(runs, configs):
                     f"{run.folder} is of other data than {runs[0].folder}: its {key} {value!s:.100}, there "
                     f"{first[key]!s:.100}; compare runs of the same data"
                 )
+
+
+def _facts(config):
+    """{what: how} of the pixels that a run's network takes, all of which are read as the first run reads them."""
+    spec, options = wiring.make_spec(config), config["dataset"]["options"]
+    return {
+        "data set": config["dataset"]["name"],
+        "classes": spec.classes,
+        "bands": spec.bands,
+        "band names": spec.band_names,
+        "dtype": spec.dtype,
+        "nodata": (str(spec.nodata), spec.nodata_rule, spec.nodata_tags),
+        "options": {key: value for key, value in options.items() if value and key not in OF_SAMPLES},
+    }
 
 
 def _tell_learnt(runs, configs, samples):

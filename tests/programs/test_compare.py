@@ -27,7 +27,7 @@ def compared(*more):
     except SystemExit as end:
         print("status", end.code)
 
-a, b, other = sys.argv[1:]
+a, b, other, tall = sys.argv[1:]
 compared(f"--runs={a},{b}", "--pictures=2", "--limit=2")
 compared(f"--runs={a}")
 compared(f"--runs={a},{a}/../{a.split('/')[-1]}")
@@ -35,6 +35,7 @@ compared(f"--runs={a},{b}", "--split=test")
 compared(f"--runs={a},{other}", "--split=val")
 compared(f"--runs={a},{a}/best", "--split=val")
 compared(f"--runs={a},{b}", f"--run={a}")
+compared(f"--runs={a},{tall}")
 compared(f"--runs={a},{b}", "--pictures=1")
 """
 
@@ -45,6 +46,8 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
     models = [wiring.make_model(config, wiring.make_spec(config)) for _ in range(2)]
     runs = [tiny.save_run(tmp_path / name, config, model) for name, model in zip(("a", "b ü"), models)]
     runs.append(tiny.save_run(tmp_path / "other", other, wiring.make_model(other, wiring.make_spec(other))))
+    tall = tiny.config(dataset__options={**config["dataset"]["options"], "height": 90})
+    runs.append(tiny.save_run(tmp_path / "tall", tall, models[0]))
     for run in runs:
         write_json(run.manifest, {"experiment": "did_synthetic"})
     command = [sys.executable, "-c", STORY, *(str(run.folder) for run in runs)]
@@ -52,7 +55,7 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("status")] == [
         "status 0",
-        *["status 2"] * 6,
+        *["status 2"] * 7,
         "status 0",
     ]
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -65,6 +68,7 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
             f"{runs[2].folder} is of other data than {runs[0].folder}: its bands 5, there 3",
             f"{runs[0].folder}/best is no run that was trained",
             "compare takes --runs, and no --experiment or --run",
+            f"{runs[3].folder} is of other data than {runs[0].folder}: its options {{'height': 90",
         ),
     ):
         assert words in error
