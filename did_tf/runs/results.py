@@ -31,7 +31,7 @@ class Result:
     Attributes:
       score: the figure that counts, a fraction.
       where: split, and protocol or "in training".
-      altered: whether the run had other settings than its experiment says now.
+      altered: whether the run, or the report, had other settings than its experiment says now.
       run: its folder.
       outdated: whether the run has other weights to use than those that were scored.
       classes: (how many classes the mean is of, how many there are), where a report says it.
@@ -88,12 +88,22 @@ def _runs(experiments, runs):
 
 def _results(run, config, metric):
     """[(whether it is on the paper's split, Result)] of a run."""
-    # Settings that are younger than the run had no effect on it.
-    own = flatten(run.settings()) if run.config.is_file() else {}
-    altered = bool(changed({**flatten(config), **own}, config))
+    altered = _is_altered(run.settings() if run.config.is_file() else {}, config)
     for of_paper, figures in _scores(run, config, metric):
         if figures["score"] is not None:
-            yield of_paper, Result(**figures, altered=altered, run=run.folder)
+            figures["altered"] = altered or figures.get("altered", False)
+            yield of_paper, Result(**figures, run=run.folder)
+
+
+def _is_altered(settings, config, protocol=""):
+    """Whether settings of a run, or of its report by a protocol, are others than its experiment's are now.
+
+    Those that are younger than the file had no effect on it.
+    """
+    now, using = flatten(config), {"train.validation": protocol} if protocol else {}
+    was = {**now, **flatten(settings)}
+    options = [key for key in {*was, *now} if protocol and key.startswith("evaluate.options.")]
+    return bool(changed({**was, **using}, {**now, **using})) or any(was.get(key) != now.get(key) for key in options)
 
 
 def _outdated(run, scored):
@@ -111,13 +121,15 @@ def _scores(run, config, metric):
             if path.is_file() and not path.parent.name.startswith("first_"):  # partial reports
                 with damage_of(path):
                     report = read_json(path)
+                    scored = report.get("identity", {})
                     figures = {
                         "score": _number(_figure(report, metric)),
                         "where": f"{split}, {_way(report['protocol'])}",
                         "classes": _classes(report["outputs"]["main"]),
                         "last": _last(report, metric),
                         "report": path,
-                        "outdated": _outdated(run, report.get("identity", {}).get("weights", {})),
+                        "outdated": _outdated(run, scored.get("weights", {})),
+                        "altered": _is_altered(scored.get("settings", {}), config, report["protocol"].get("name", "")),
                     }
                 yield split == papers, figures
     if metric in _IN_TRAINING and (run.best / "metrics.json").is_file():

@@ -63,7 +63,7 @@ NOTES = """
 parameters: trainable, in millions, of all outputs. multiply-adds: of convolutions, for one training crop, in billions.
 inference, training: what its features take of memory, at once and for the backward pass, in float32 (`make cost`).
 field: side of the theoretical receptive field; "all" is the whole image. view: what the classifier's kernel spans.
-*: the run had other settings than its experiment has now. !: the run has other weights now than those scored.
+*: the run or its report had other settings than its experiment now. !: the run has other weights now than those scored.
 (9 of 11): the mean is of so many classes, for the others are neither in the labels nor predicted.
 last step: of its weights, where those that are scored had the best score of several on this split."""
 

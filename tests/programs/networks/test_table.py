@@ -268,6 +268,25 @@ def test_the_manifest_says_which_experiment_a_run_is_of(family, monkeypatch, tmp
     assert best(tmp_path, f"{FAMILY}:row1") is None
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "protocol", "altered"),
+    [
+        ("evaluate", "flip", True, "whole", True),
+        ("evaluate", "scales", [1.0], "tiles", True),
+        ("evaluate", "scales", [1.0], "whole", False),
+        ("evaluate", "options", {"growth": 6}, "whole", True),
+        ("train", "progress", False, "whole", False),
+    ],
+)
+def test_a_report_by_other_settings_is_marked(family, tmp_path, section, key, value, protocol, altered):
+    run = record(tmp_path / "a", experiment=f"{FAMILY}:row2")
+    settings = json.loads((run / "config.json").read_text())
+    settings[section][key] = value
+    report = {"protocol": {"name": protocol}, "outputs": {"main": {"miou": 0.4}}, "identity": {"settings": settings}}
+    write(run / "evaluation" / "test.json", report)
+    assert best(tmp_path).altered == altered
+
+
 def test_runs_without_a_manifest_go_by_their_folders(family, tmp_path):
     other = record(tmp_path / "other", validation=0.9)
     own = record(tmp_path / f"{FAMILY}_row2", validation=0.3)
