@@ -67,6 +67,14 @@ def test_results_of_what_an_image_was_before_are_removed(tmp_path):
     assert json.loads((tmp_path / "predictions.json").read_text())["damaged"] == {"day/x": "damaged"}
 
 
+def test_another_engine_adds_to_what_is_there(tmp_path):
+    for engine, kinds in (("tensorflow", ("label",)), ("openvino", ("margin",))):
+        with Predictions(tmp_path, SAME, SPEC, ["y"], lambda engine=engine: {"engine": engine}) as predictions:
+            write(predictions, "y", kinds=kinds)
+    assert {"y_label.png", "y_margin.png"} <= files(tmp_path)
+    assert json.loads((tmp_path / "predictions.json").read_text())["images"]["y"]["engine"] == "openvino"
+
+
 def test_what_was_left_half_written_is_removed(tmp_path):
     left = beside(tmp_path / "results").with_suffix(".1.partial")  # of another process
     left.mkdir()
