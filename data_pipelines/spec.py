@@ -343,6 +343,10 @@ class Dataset(abc.ABC):
         """Lines on files among `samples` that say otherwise than the others which pixels have no data."""
         return []
 
+    def size(self, sample: Sample) -> tuple[int, int] | None:
+        """(height, width) of what is read of a sample; None where it is that of its window, or else of its file."""
+        return None
+
     def read_masked(self, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
         """(image as of `read_image`, [H, W] bool where it has no data, or None). Raises `DataError`."""
         return self.read_image(sample), None

@@ -210,7 +210,7 @@ def spare() -> float:
 
 
 def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
-    """Size of each sample by the header of its file, less those that can't be read.
+    """Size of each sample as it is read, by the header of its file, less those that can't be read.
 
     Samples without files are as large as the largest of their records, or as the first. Raises `DataError`.
     """
@@ -220,7 +220,9 @@ def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
         largest = max(without_file, key=lambda sample: getattr(sample, "length", 0))
         found = dict.fromkeys([sample.name for sample in without_file], dataset.read_image(largest).shape[:2])
     for sample in samples:
-        if sample.window:
+        if size := dataset.size(sample):
+            found[sample.name] = size
+        elif sample.window:
             found[sample.name] = sample.window.height, sample.window.width
         elif sample.image:
             with contextlib.suppress(DataError):  # which reading tells

@@ -4,6 +4,7 @@ import tensorflow as tf
 from in_memory import InMemory
 from tensorflow import keras
 
+import data_pipelines
 from benchmarks import predicting
 from data_pipelines import memory as machine
 from data_pipelines.spec import DataError, Sample, Window
@@ -204,6 +205,14 @@ def test_sizes_are_of_headers_windows_and_what_is_drawn(tmp_path):
     drawn = InMemory({"val": [(np.zeros((5, 6, 3), np.uint8), np.zeros((5, 6), np.uint8))]})
     assert sizes_of(drawn, [*files, *windows]) == {"a": (20, 30), "c": (7, 9)}
     assert sizes_of(drawn, drawn.samples("val")) == {"val_0": (5, 6)}
+
+
+def test_frames_at_half_size_take_no_more_than_that(tmp_path):
+    visualize.save_png(tmp_path / "leftImg8bit" / "a.png", np.zeros((1024, 2048, 3), np.uint8))
+    (tmp_path / "gtFine").mkdir()
+    for half, size in ((True, (448, 1024)), (False, (1024, 2048))):
+        dataset = data_pipelines.load("cityscapes", tmp_path, half=half)
+        assert sizes_of(dataset, [Sample("a", tmp_path / "leftImg8bit" / "a.png")]) == {"a": size}
 
 
 # The limit of users
