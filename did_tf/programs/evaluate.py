@@ -55,6 +55,8 @@ OF_PIXELS = ("protocol", "baselines", "details", "surfaces", "calibration")
 """Flags that are of segmentation alone."""
 OFFICIAL, CALIBRATION = "official", "calibration"
 """Entries of the report: scores of the data set's own benchmark, and whether the network is as sure as it is right."""
+TAKEN = "`predict`, `serve` and `export --calibrated` take it"
+NOT_TAKEN = "no command takes it, for it is of another precision than float32, or of some images alone"
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -171,7 +173,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     more.update(selection=chosen, identity=_identity(config, run, subject))
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, refine=refiner, **more)
     if FLAGS.calibration:
-        _write_calibration(config, further[CALIBRATION], folder, protocol, subject.weights)
+        _write_calibration(config, run, further[CALIBRATION], folder, protocol, subject.weights)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 
@@ -206,13 +208,14 @@ def _calibration(config, run, subject, protocol):
     return Calibration(subject.dataset.spec, images, given)
 
 
-def _write_calibration(config, found, folder, protocol, weights):
+def _write_calibration(config, run, found, folder, protocol, weights):
     visualize.save_figure(folder / f"{FLAGS.split}_calibration.png", found.figure())
     if found.measured.halves:
         path = folder / temperature.name_of(FLAGS.split)
         averaged = wiring.averaged_by(config, protocol)
         temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores(), averaged)
-        print(f"temperature: {path}; `predict`, `serve` and `export --calibrated` take it")
+        is_taken = path == temperature.file_of(run, protocol, FLAGS.split)
+        print(f"temperature: {path}; {TAKEN if is_taken else NOT_TAKEN}")
 
 
 def _main_alone(config, subject, protocol):
@@ -324,12 +327,12 @@ def _report_folder(run, protocol, engine):
 
 
 def _details(predictor):
-    return {key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")}
+    return {**{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")}, **predictor.unusual()}
 
 
 def _baselines(config, dataset):
     train_split = config["dataset"]["train_split"].split("+")[0]
-    found = baselines.baselines(dataset, train_split, FLAGS.split)
+    found = baselines.baselines(dataset, train_split, FLAGS.split, FLAGS.limit)
     print(f"\nbaselines, fitted on {train_split}")
     print("\n".join(f"{name}: mIoU {100 * miou:.1f} %" for name, miou in found.items()))
     return found

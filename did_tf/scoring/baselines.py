@@ -10,12 +10,17 @@ from did_tf.scoring.metrics import ConfusionMatrix
 BINS = 8  # per band, of the colour baseline
 
 
-def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float]:
+def baselines(dataset: Dataset, train_split: str, split: str, limit: int | None = None) -> dict[str, float]:
     """mIoU on `split` of two classifiers that see no shapes, fitted on `train_split`.
 
     "most frequent class" always answers the class with the most training pixels. "colour alone" answers, for each of
     8x8x8 bins of the first three bands (or as many as there are), the class with the most training pixels in the bin;
     where a bin is new, the most frequent class. Bins divide 0..255, or of other data two deviations about the mean.
+
+    Args:
+      dataset: the data set.
+      train_split, split: names of its splits.
+      limit: scored are the first so many images of `split` alone.
 
     Returns:
       The mIoU of each by these names, fractions.
@@ -34,7 +39,7 @@ def baselines(dataset: Dataset, train_split: str, split: str) -> dict[str, float
     by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), frequent)
 
     matrices = {"most frequent class": ConfusionMatrix(num_classes), "colour alone": ConfusionMatrix(num_classes)}
-    for sample in dataset.samples(split):
+    for sample in dataset.samples(split)[:limit]:
         image, label = dataset.read(sample)
         matrices["most frequent class"].update(label, np.full(label.shape, frequent))
         matrices["colour alone"].update(label, by_colour[_colour_bins(image, dataset.spec)])

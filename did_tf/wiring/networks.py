@@ -221,7 +221,8 @@ def averaged_by(config: Config, protocol: str) -> dict[str, Any]:
     """{setting: value, as from JSON} by which a protocol averages probabilities, and so how sure they are."""
     keys = [f"evaluate.{key}" for key in ("flip", "turns", "average", "options")]
     keys += [key for key, protocols in PROTOCOLS_WITH.items() if protocol in protocols]
-    return json.loads(json.dumps({key: config["evaluate"][key.partition(".")[2]] for key in keys}))
+    keys += ["data.crop"] if protocol in PROTOCOLS_WITH["evaluate.overlap"] else []
+    return json.loads(json.dumps({key: config[key.partition(".")[0]][key.partition(".")[2]] for key in keys}))
 
 
 def make_classifier(config: Config, model: keras.Model, engine: Engine | None = None) -> Classifier:

@@ -162,8 +162,9 @@ def test_a_temperature_is_fitted_on_val_and_kept_with_what_it_is_of(evaluated, p
     settings = {f"evaluate.{key}": config["evaluate"][key] for key in ("flip", "turns", "average", "options")}
     of_tiles = ("scales", "overlap", "blend") if protocol == "tiles" else ()
     settings |= json.loads(json.dumps({f"evaluate.{key}": config["evaluate"][key] for key in of_tiles}))
+    settings |= {"data.crop": [*config["data"]["crop"]]} if protocol == "tiles" else {}
     assert read(path) == {"split": "val", "protocol": protocol, "weights": digest, "settings": settings, **found}
-    assert path.with_suffix(".png").is_file() and f"temperature: {path}; " in printed
+    assert path.with_suffix(".png").is_file() and f"temperature: {path}; {evaluate.TAKEN}" in printed
     assert f"temperature {found['temperature']:.3f}, fitted on all images" in printed
 
 

@@ -25,6 +25,12 @@ def test_baselines_worked_out_by_hand():
     assert scores == pytest.approx({"most frequent class": (3 / 4 + 0) / 2, "colour alone": (1 / 2 + 2 / 3) / 2})
 
 
+def test_baselines_of_the_first_images_alone():
+    one, other = (row((9, 9, 9)), row(0)), (row((9, 9, 9)), row(1))
+    scores = baselines(InMemory({"train": [one], "val": [one, other]}, **OF_THREE), "train", "val", limit=1)
+    assert scores == {"most frequent class": 1, "colour alone": 1}
+
+
 @pytest.mark.parametrize(("bands", "dtype"), [(1, "uint8"), (2, "uint8"), (5, "uint8"), (2, "uint16"), (3, "float32")])
 def test_baselines_of_any_bands(bands, dtype):
     rng = np.random.default_rng(0)
