@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -50,7 +51,7 @@ async def _predict(request: Request) -> Response:
         async with uploads.received(request, service.folder, service.limits) as path:
             with service.metrics.seconds.time():
                 body = await service.answer(path, form, request.is_disconnected)
-    return _packed(Response(body, media_type=form.media, headers=SECURE), request)
+        return await _packed(Response(body, media_type=form.media, headers=SECURE), request)
 
 
 async def _model(request: Request) -> Response:
@@ -96,10 +97,10 @@ def _file(name: str, media: str) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def _packed(response: Response, request: Request) -> Response:
-    """Bare numbers of classes become much smaller; pictures are packed already."""
+async def _packed(response: Response, request: Request) -> Response:
+    """Bare numbers of classes become much smaller; pictures are packed already. Others are answered meanwhile."""
     if response.media_type == NPY and "gzip" in request.headers.get("accept-encoding", ""):
-        response.body = gzip.compress(bytes(response.body), 1)
+        response.body = await asyncio.to_thread(gzip.compress, bytes(response.body), 1)
         response.headers.update({"Content-Encoding": "gzip", "Content-Length": str(len(response.body))})
     return response
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import logging
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -38,6 +39,22 @@ def test_a_form_by_name_and_by_accept(server):
     packed = server.predict(png(IMAGE), "npy", Accept_Encoding="gzip")
     assert packed.headers["content-encoding"] == "gzip"
     np.testing.assert_array_equal(np.load(io.BytesIO(gzip.decompress(packed.body))), IMAGE[..., 0] % 3)
+
+
+def test_packing_an_answer_keeps_nobody_waiting(server, monkeypatch):
+    packing, go_on, compress = threading.Event(), threading.Event(), gzip.compress
+
+    def slowly(*arguments):
+        packing.set()
+        assert go_on.wait(10)
+        return compress(*arguments)
+
+    monkeypatch.setattr(gzip, "compress", slowly)
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(server.predict, png(IMAGE), "npy", Accept_Encoding="gzip")
+        assert packing.wait(10) and server.ask("GET", "/health").status == 200
+        go_on.set()
+        assert answer.result().status == 200
 
 
 def test_how_sure_the_network_is(server):
