@@ -84,10 +84,10 @@ class OfFile(Frames):
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def check(self, done: int, rate: float) -> None:
-        """As of `Frames`: frames at varying times are a note."""
+        """As of `Frames`: frames at varying times are a note; at a rate of the user's own all times are others."""
         if done < self.count * (1 - _MISSED) - 1:
             raise DataError(f"{self.path} is damaged or cut off: {done} of its {self.count} frames could be read")
-        if self._last and abs(self._last - (done - 1) / rate) > max(0.5, 2 / rate):
+        if self._last and rate == self.rate and abs(self._last - (done - 1) / rate) > max(0.5, 2 / rate):
             print(
                 f"note: the frames of {self.path} are not {rate:.6g} a second throughout: it takes {self._last:.1f} s, "
                 f"and the output {done / rate:.1f} s"

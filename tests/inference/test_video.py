@@ -106,6 +106,9 @@ def test_frames_at_varying_times_are_noted(tmp_path, capsys):
     frames.check(len(list(frames)), 5)
     assert capsys.readouterr().out == ""
     frames.check(20, 25)
+    assert capsys.readouterr().out == "", "a rate that was asked for makes it shorter"
+    frames.rate = 25
+    frames.check(20, 25)
     assert "it takes 3.8 s, and the output 0.8 s" in capsys.readouterr().out
 
 
