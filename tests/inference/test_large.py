@@ -216,7 +216,7 @@ def test_rows_of_something_else_are_done_anew(tmp_path, scene, pixels, model, pr
     kinds = ("label", "margin") if other == "kinds" else ("label",)
     now = Predictor(model, 32) if other == "tile" else predictor
     with pytest.raises(Killed):
-        label(scene, output, killed_after(now, 0), kinds, depends=[other == "depends"])
+        label(scene, output, killed_after(now, 0), kinds, depends=["other"] if other == "depends" else ())
     assert json.loads((output / ".unfinished" / "scene" / "state.json").read_text())["rows"] == 0
 
 
