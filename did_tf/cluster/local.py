@@ -119,7 +119,8 @@ def _ended(workers):
             if worker.poll() is None:
                 continue
             del running[index]
-            until = min(until, time.monotonic() + PATIENCE)
+            if worker.returncode or not index:  # the chief may still send the run to a remote place, after all others
+                until = min(until, time.monotonic() + PATIENCE)
             if worker.returncode and not first[1]:
                 first = index, worker.returncode if worker.returncode > 0 else 128 - worker.returncode
         time.sleep(_POLL)

@@ -44,6 +44,12 @@ def test_all_end_when_one_has(monkeypatch, capfd):
     assert capfd.readouterr().err == "error: worker 1 of 2 ended by SIGKILL: the same command goes on from there\n"
 
 
+def test_the_chief_may_take_longer_than_the_others(monkeypatch):
+    monkeypatch.setattr(local, "PATIENCE", 0.3)
+    assert run("time.sleep(0 if index else 2)") == 0
+    assert run("time.sleep(30 if index else 0)") == 1
+
+
 def test_signals_are_handed_on(tmp_path, capfd):
     code = f"""import signal
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
