@@ -154,6 +154,14 @@ def test_an_error_is_a_line_and_the_next_image_clears_it(page, tmp_path):
     assert page.run("return document.getElementById('error').hidden")
 
 
+def test_names_are_of_the_network_that_answers(page, tmp_path):
+    page.run("model = {classes: [{name: 'of another', color: [1, 2, 3]}]}")  # which was served when the page was opened
+    choose(page, tmp_path / "a.png", png(IMAGE))
+    page.wait(READY)
+    names = page.run("return [...document.querySelectorAll('.name')].map((one) => one.textContent)")
+    assert names == list(SPEC.classes)
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(windows, tmp_path):
     server, window, _ = windows
     with socket.socket() as free:

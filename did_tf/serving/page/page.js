@@ -25,10 +25,12 @@ async function ask(path, options) {
 const predict = (file, format) => ask(`/predict?format=${format}`, { method: "POST", body: file });
 
 async function attempt(work) {
+  const number = latest;
   get("error").hidden = true;
   try {
     await work();
   } catch (error) {
+    if (number !== latest) return; // of an image that is not looked at any more
     get("error").textContent = error.message;
     get("error").hidden = false;
     get("status").textContent = "";
@@ -36,12 +38,14 @@ async function attempt(work) {
 }
 
 async function show(file) {
-  const number = ++latest;
+  const number = latest;
   get("status").textContent = `Looking at ${file.name || "the image"} …`;
+  const about = await (await ask("/model")).json(); // another one may have come since
   const seen = numbers(await (await predict(file, "npy")).arrayBuffer());
   const photo = await picture(file, seen);
   if (number !== latest) return; // another one has been chosen meanwhile
   const step = Math.ceil(Math.sqrt((seen.height * seen.width) / MOST));
+  model = about;
   shown = { file, step, ...seen };
   draw(photo);
   list();
@@ -133,10 +137,10 @@ function switchAll(on) {
 }
 
 async function save() {
-  const kind = get("kind").value;
-  const content = kind === "shown" ? await visible() : await (await predict(shown.file, kind)).blob();
+  const [kind, { file }] = [get("kind").value, shown];
+  const content = kind === "shown" ? await visible() : await (await predict(file, kind)).blob();
   const ending = { tiff: "tif", json: "json" }[kind] || "png";
-  const stem = (shown.file.name || "image").replace(/\.[^.]*$/, "");
+  const stem = (file.name || "image").replace(/\.[^.]*$/, "");
   const link = Object.assign(document.createElement("a"), { download: `${stem}_${kind}.${ending}` });
   link.href = URL.createObjectURL(content);
   link.click();
@@ -154,7 +158,9 @@ function visible() {
 }
 
 function take(files) {
-  if (files && files.length) attempt(() => show(files[0]));
+  if (!files || !files.length) return;
+  latest++;
+  attempt(() => show(files[0]));
 }
 
 function listen() {
