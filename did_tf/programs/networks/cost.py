@@ -36,7 +36,7 @@ from did_tf.inference.predictor import Predictor
 from did_tf.programs.networks import cost_text
 from did_tf.programs.networks.cost_text import KINDS
 from did_tf.runs.manifest import git_commit
-from did_tf.training.distribution import check_shares, make_strategy
+from did_tf.training.distribution import check_shares, make_strategy, share_cores
 
 flags.DEFINE_string("size", None, "Height and width of the images, such as 448x1024. Default: the experiment's own.")
 flags.DEFINE_integer("batch", None, "Images at once. Default: 1 in inference, train.batch_size.", lower_bound=1)
@@ -242,6 +242,7 @@ def measure_inference(case: Case, seconds: float) -> dict[str, Any]:
 def measure_training(case: Case, seconds: float) -> dict[str, Any]:
     """What an update of the experiment's training takes, likewise."""
     devices = case.config["train"]["devices"]
+    share_cores(case.config["train"]["parts"])
     if devices.startswith("cpu"):
         tf.config.set_visible_devices([], "GPU")
     spec, strategy = wiring.make_spec(case.config), make_strategy(devices)
@@ -267,6 +268,8 @@ def _batches(case, spec):
     places = case.size if spec.task == "segmentation" else ()
     labels = np.random.default_rng(0).integers(0, spec.num_classes, (case.batch, *places), np.int32)
     batch = {"image": _noise(case, spec), "label": labels}
+    if case.config["data"]["mixup"] > 0:
+        batch |= {"other": labels, "weight": np.full(case.batch, 0.5, np.float32)}
     return tf.data.Dataset.from_tensor_slices(batch).batch(case.batch, drop_remainder=True)
 
 

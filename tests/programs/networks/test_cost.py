@@ -136,6 +136,16 @@ def test_inference_is_measured():
     assert found["seconds"] > 0 and found["calls"] == 3 and found["machine"]["cores"] >= 1
 
 
+def test_an_update_is_measured_with_the_threads_and_the_second_labels_that_it_has(monkeypatch):
+    shared, config = [], tiny.config(train__parts=2, data__mixup=0.5)
+    monkeypatch.setattr(cost, "share_cores", shared.append)
+    monkeypatch.setattr(cost.speed, "measure", lambda *arguments: cost.speed.Measured(1.0, 0.0, 3, 0))
+    case = cost._training(config, RunFolder("nowhere"), None, 4)
+    cost.measure_training(case, 0.0)
+    batch = next(iter(cost._batches(case, cost.wiring.make_spec(config))))
+    assert shared == [2] and {*batch} == {"image", "label", "other", "weight"}
+
+
 @pytest.mark.slow
 def test_both_are_measured_apart(monkeypatch, capsys):
     found = report(monkeypatch, capsys, "--measure=both", "--seconds=0.1")
