@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 
 LEAST = 1.0
@@ -16,6 +17,11 @@ def parser_of(module, **options):
     return argparse.ArgumentParser(
         description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, **options
     )
+
+
+def without_gpus():
+    """Hides GPUs from this process and all that it starts: what is compared are CPUs."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
 def minutes_of_training(text):

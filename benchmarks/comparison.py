@@ -17,7 +17,7 @@ from pathlib import Path
 
 import data_pipelines
 from benchmarks import contestants, neutral, report, trainings
-from benchmarks.arguments import minutes_of_training, parser_of
+from benchmarks.arguments import minutes_of_training, parser_of, without_gpus
 from benchmarks.contestants import Task
 from benchmarks.peers import contest
 from data_pipelines.spec import DataError
@@ -100,4 +100,5 @@ def line(result):
 
 
 if __name__ == "__main__":
+    without_gpus()
     main()

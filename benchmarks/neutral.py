@@ -1,6 +1,7 @@
 """A data set as plain PNG files, which any program can read, and the one score of the labels that it gives them."""
 
 import json
+import shutil
 from pathlib import Path
 
 from benchmarks.peers import contest
@@ -24,7 +25,7 @@ def export(dataset, folder):
       folder: path, made where it isn't there.
 
     Raises:
-      DataError: images are others, or `folder` has those of other samples.
+      DataError: images are others, or `folder` has those of other samples, or something else.
     """
     spec, folder = dataset.spec, Path(folder)
     if spec.task != "segmentation" or spec.dtype != "uint8" or spec.bands not in (1, 3):
@@ -39,12 +40,17 @@ def export(dataset, folder):
         if json.loads((folder / FACTS).read_text()) != facts:
             raise DataError(f"{folder} has other data: give another folder")
         return facts
+    if folder.exists():
+        raise DataError(f"{folder} is there without {FACTS}: delete it, or give another folder")
+    part = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(part, ignore_errors=True)  # of what was stopped, which may have been other data
     for split in SPLITS:
         for number, sample in enumerate(dataset.samples(split)):
             image, label = dataset.read(sample)
-            contest.write(folder / split / "images" / f"{number:05}.png", image[..., 0] if spec.bands == 1 else image)
-            contest.write(folder / split / "labels" / f"{number:05}.png", label)
-    (folder / FACTS).write_text(json.dumps(facts))  # last: what was stopped is made anew
+            contest.write(part / split / "images" / f"{number:05}.png", image[..., 0] if spec.bands == 1 else image)
+            contest.write(part / split / "labels" / f"{number:05}.png", label)
+    (part / FACTS).write_text(json.dumps(facts))
+    part.rename(folder)
     return facts
 
 

@@ -68,7 +68,7 @@ def _row(entry):
         return f"not measured: {entry['error']}"
     parameters = f"{entry['parameters'] / 1e6:.2f}M" if "parameters" in entry else ""
     seconds = f"{entry['median']:.4g} +- {entry['spread']:.2g}"
-    ratio = f"{entry['ratio']:.3f} +- {entry['ratio_spread']:.3f}"
+    ratio = f"{entry['ratio']:.3f} +- {entry['ratio_spread']:.3f}" if "ratio" in entry else "-"
     rate = f"{entry['images'] / entry['median']:.3g}"
     return f"{parameters:>10}  {seconds:>18}  {rate:>8}  {ratio:>18}  {entry['peak'] / GIB:9.2f}"
 
@@ -101,9 +101,11 @@ def compare(before, after):
     more than `SAME_MEMORY`. Seconds are of a machine; where that or its load is another, the ratios within a run say
     more.
     """
-    for key in ("processor", "cores", "versions"):
-        if before["machine"][key] != after["machine"][key]:
-            yield f"note: other {key}: {before['machine'][key]} and {after['machine'][key]}"
+    for key in ("processor", "cores", "gpus", "versions"):
+        one, other = (of["machine"].get(key) for of in (before, after))
+        if one != other:
+            yield f"note: other {key}: {one} and {other}"
+    yield "load before it {:.1f} and {:.1f}".format(*(of["machine"]["load"] for of in (before, after)))
     yield f"commits {before['machine']['commit']} and {after['machine']['commit']}"
     old = {(entry["group"], entry["name"]): entry for entry in before["entries"]}
     new = {(entry["group"], entry["name"]): entry for entry in after["entries"]}
@@ -119,11 +121,11 @@ def _difference(old, new):
         return "in the second alone"
     if failed := [entry["error"] for entry in (old, new) if "error" in entry]:
         return f"not measured in one of them: {failed[0]}"
-    told = [
-        _changed("time", old["median"], new["median"], old["spread"] + new["spread"]),
-        _changed("ratio to the first", old["ratio"], new["ratio"], old["ratio_spread"] + new["ratio_spread"]),
-        _changed("peak", old["peak"], new["peak"], SAME_MEMORY * old["peak"]),
-    ]
+    told = [_changed("time", old["median"], new["median"], old["spread"] + new["spread"])]
+    if "ratio" in old and "ratio" in new:
+        noise = old["ratio_spread"] + new["ratio_spread"]
+        told.append(_changed("ratio to the first", old["ratio"], new["ratio"], noise))
+    told.append(_changed("peak", old["peak"], new["peak"], SAME_MEMORY * old["peak"]))
     return ", ".join(told)
 
 

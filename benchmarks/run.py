@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import predicting, report
-from benchmarks.arguments import parser_of
+from benchmarks.arguments import parser_of, without_gpus
 from benchmarks.health import health
 from benchmarks.input import input_speed
 from benchmarks.peers import table as peers
@@ -51,19 +51,23 @@ def main():
     print(report.header(machine))
     if not machine["bfloat16"]:
         print("bfloat16 is not measured: this processor would emulate it")
-    if "peers" in given.parts:
-        peers.check()
     precisions = ("float32", "bfloat16") if machine["bfloat16"] else ("float32",)
     entries = []
-    for part in parts:
-        found = PARTS[part](precisions, given.seconds) or []
-        for group, of_group in itertools.groupby(found, lambda entry: entry["group"]):
-            print(f"\n{group}")
-            print("\n".join(report.rows([*of_group])), flush=True)
-        entries += found
-    if entries:
-        print(f"\nwritten: {report.write('runs/bench', parts, machine, entries)}")
+    try:
+        for part in parts:
+            entries += _shown(PARTS[part](precisions, given.seconds) or [])
+    finally:  # what was measured before a part failed or was stopped
+        if entries:
+            print(f"\nwritten: {report.write('runs/bench', parts, machine, entries)}")
     raise SystemExit(any("error" in entry for entry in entries))
+
+
+def _shown(entries):
+    """The entries, which are printed."""
+    for group, of_group in itertools.groupby(entries, lambda entry: entry["group"]):
+        print(f"\n{group}")
+        print("\n".join(report.rows([*of_group])), flush=True)
+    return entries
 
 
 def _arguments():
@@ -88,4 +92,5 @@ def versions():
 
 
 if __name__ == "__main__":
+    without_gpus()
     main()

@@ -15,8 +15,8 @@ import itertools
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -73,12 +73,13 @@ def memory(run, requests):
     """Prints what the server held over so many requests. Returns 1 where something grows, else 0."""
     with _server(run, 1) as (process, port):
         done, looks = [], []
-        threads = [threading.Thread(target=_ask_often, args=(port, done, requests // 4)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(EVERY)
-            looks.append((len(done), process.memory_info().rss / MIB, process.num_fds(), process.num_threads()))
+        with ThreadPoolExecutor(4) as threads:
+            clients = [threads.submit(_ask_often, port, done, requests // 4) for _ in range(4)]
+            while not all(client.done() for client in clients):
+                time.sleep(EVERY)
+                looks.append((len(done), process.memory_info().rss / MIB, process.num_fds(), process.num_threads()))
+        for client in clients:
+            client.result()  # raises where one was refused
     looks = np.array(looks, float)
     print(f"\n{requests} requests of {SMALL[0]}x{SMALL[1]}\n{'request':>8}{'MiB':>10}{'files':>8}{'threads':>9}")
     for place in np.linspace(0, len(looks) - 1, 12).astype(int):
@@ -102,11 +103,10 @@ def _load(port, clients, seconds):
             _ask(connection, body)
             times.append(time.perf_counter() - began)
 
-    began, threads = time.perf_counter(), [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    began = time.perf_counter()
+    with ThreadPoolExecutor(clients) as threads:
+        for done in [threads.submit(client) for _ in range(clients)]:
+            done.result()  # raises where a client was refused: the others alone are less load
     return len(times) / (time.perf_counter() - began), times
 
 

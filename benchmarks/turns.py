@@ -1,8 +1,10 @@
 """Measuring what is compared in turns, each in a process of its own: what else the machine does hits all alike."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,7 +48,7 @@ def measure(group, cases, seconds, least=5, most=31):
     """Entries of the report, one for each case that could be measured, and of the others what went wrong.
 
     Times are medians; the spread is half the distance between the quartiles. The ratio is that to the first case within
-    each round. Peaks are of the whole process.
+    each round; there is none where that one can't be measured. Peaks are of the whole process.
 
     Args:
       group: name of what is compared.
@@ -61,7 +63,7 @@ def measure(group, cases, seconds, least=5, most=31):
     finally:
         for process in processes:
             process.end()
-    first = next((process.seconds for process in processes if not process.error), None)
+    first = None if processes[0].error else processes[0].seconds
     return [_entry(group, process, first) for process in processes]
 
 
@@ -83,16 +85,19 @@ def _entry(group, process, first):
     entry = {"group": group, "name": case.name, "images": case.images, **process.facts}
     if process.error:
         return {**entry, "error": process.error}
-    ratio = np.array(process.seconds) / first
     return {
         **entry,
         "median": float(np.median(process.seconds)),
         "spread": spread(process.seconds),
-        "ratio": float(np.median(ratio)),
-        "ratio_spread": spread(ratio),
+        **(_beside(first, process.seconds) if first else {}),
         "peak": process.peak,
         "seconds": process.seconds,
     }
+
+
+def _beside(first, seconds):
+    ratio = np.array(seconds) / first
+    return {"ratio": float(np.median(ratio)), "ratio_spread": spread(ratio)}
 
 
 def spread(values):
@@ -115,8 +120,9 @@ class _Process:
         if self.error:
             return 0.0
         for process in self._all:
-            process.stdin.write("\n")
-            process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # one that has ended, which its answer tells
+                process.stdin.write("\n")
+                process.stdin.flush()
         answers = self._answers()
         if self.error:
             return 0.0
@@ -126,7 +132,8 @@ class _Process:
 
     def end(self):
         for process in self._all:
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
             process.wait()
         self._stderr.close()
 
@@ -146,6 +153,9 @@ class _Process:
         if all(lines):
             return [json.loads(line) for line in lines]
         status = self._all[lines.index("")].wait()
+        if status < 0:  # what it said before is no reason
+            self.error = f"ended by {signal.Signals(-status).name}"
+            return [{}]
         self._stderr.seek(0)
         said = self._stderr.read().strip().splitlines() or [f"ended with status {status}"]
         self.error = said[-1][:300]

@@ -4,6 +4,7 @@ Training on 4 crops of 321x321, inference of one; all of a precision in turns, t
 That it is the same network is checked first: parameters, logits, loss and gradient with the weights carried over.
 """
 
+import functools
 import json
 import subprocess
 import sys
@@ -34,8 +35,9 @@ ENGINES = {"did_tf, the model itself": {}, "did_tf, frozen": {"engine": "tensorf
 """Rows of did_tf's inference: {name: what differs in what `ours.prepare` is told}."""
 
 
+@functools.cache
 def check():
-    """Makes what is missing, and prints how far PyTorch's network is from did_tf's. Raises where it is another."""
+    """Makes what is missing, and prints once how far PyTorch's network is from did_tf's. Raises where it is another."""
     subprocess.run([sys.executable, "-m", "benchmarks.peers.reference", str(REFERENCE)], check=True)
     command = [python_of("torch"), "-m", "benchmarks.peers.same", str(REFERENCE), str(SIDE)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -67,17 +69,12 @@ def inference(precisions, seconds):
 
 
 def _measured(group, cases, precisions, seconds):
-    _check_once()
+    check()
     return [
         entry
         for precision in precisions
         for entry in turns.measure(f"{group}, {precision}", [*cases(precision)], seconds, least=3)
     ]
-
-
-def _check_once():
-    if not (REFERENCE / "network.onnx").exists():
-        check()
 
 
 def _training(precision):

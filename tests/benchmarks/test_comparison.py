@@ -68,6 +68,23 @@ def test_plain_files_are_written_once_and_of_one_data_set(membranes, tmp_path):
         neutral.export(data_pipelines.load("folders", tmp_path / "bands"), tmp_path / "others")
 
 
+def test_plain_files_of_what_was_stopped_are_not_mixed_in(membranes, tmp_path, monkeypatch):
+    dataset, write = data_pipelines.load("folders", membranes[0]), contest.write
+
+    def stopped(path, pixels):
+        write(path.with_name("99999.png"), pixels)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(contest, "write", stopped)
+        neutral.export(dataset, tmp_path / "plain")
+    neutral.export(dataset, tmp_path / "plain")
+    assert len(contest.files(tmp_path / "plain", "train", "images")) == 3
+    (tmp_path / "plain" / "facts.json").unlink()
+    with pytest.raises(DataError, match="plain is there without facts.json: delete it, or give another folder"):
+        neutral.export(dataset, tmp_path / "plain")
+
+
 def test_scores_of_labels_by_brute_force(tmp_path):
     rng, pairs = np.random.default_rng(1), []
     for number in range(6):

@@ -29,6 +29,13 @@ def test_a_row_of_the_table():
     assert list(report.rows([{**ENTRY, "error": "killed"}]))[1].endswith("not measured: killed")
 
 
+def test_without_the_first_there_is_no_ratio_and_none_is_compared():
+    alone = {key: value for key, value in ENTRY.items() if not key.startswith("ratio")}
+    assert [*report.rows([alone])][1].split() == ["float32", "11.65M", "2", "+-", "0.1", "2", "-", "1.00"]
+    before, after = ({"machine": MACHINE, "entries": [entry]} for entry in (ENTRY, alone))
+    assert "ratio" not in [*report.compare(before, after)][-1]
+
+
 @pytest.mark.parametrize(
     "changes, changed",
     [
@@ -52,11 +59,14 @@ def test_other_machines_and_rows_are_told():
     other = {"machine": {**MACHINE, "cores": 4}, "entries": [{**ENTRY, "name": "bfloat16"}]}
     assert list(report.compare({"machine": MACHINE, "entries": [ENTRY]}, other)) == [
         "note: other cores: 2 and 4",
+        "load before it 0.1 and 0.1",
         "commits a and a",
         "did, training: float32: in the first alone",
         "did, training: bfloat16: in the second alone",
     ]
     assert "not measured in one of them: killed" in compared(error="killed")
+    of_a_gpu = {"machine": {**MACHINE, "gpus": ["H100"]}, "entries": []}
+    assert "note: other gpus: None and ['H100']" in [*report.compare({"machine": MACHINE, "entries": []}, of_a_gpu)]
 
 
 def test_a_report_is_written_and_compared_with_itself(tmp_path, monkeypatch, capsys):

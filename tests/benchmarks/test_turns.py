@@ -2,15 +2,17 @@
 
 import pytest
 
-from benchmarks import turns
+from benchmarks import report, turns
 from benchmarks.turns import Case
 
 SLEEPER = """
-import json, sys, time
+import json, os, sys, threading, time
 from benchmarks import worker
 
 def prepare(told):
     calls = []
+    if "dies" in told:
+        threading.Timer(told["dies"], os.kill, [os.getpid(), 9]).start()
     def call():
         calls.append(told["sleep"])
         if len(calls) > told.get("last", 99):
@@ -56,6 +58,13 @@ def test_what_dies_is_told_and_the_others_are_measured(case):
     )
     assert broken["error"] == at_once["error"] == "it broke"
     assert len(whole["seconds"]) == 3 and "error" not in whole
+
+
+def test_one_that_dies_while_it_waits_is_told_and_nothing_is_set_against_it(case):
+    waits, whole = turns.measure("group", [case("waits", 0.0, dies=1.0), case("whole", 0.4)], seconds=0, least=5)
+    assert waits["error"] == "ended by SIGKILL"
+    assert len(whole["seconds"]) == 5 and "ratio" not in whole
+    assert " - " in [*report.rows([waits, whole])][2]
 
 
 def test_of_processes_side_by_side_the_slowest_counts_and_the_memory_of_all(case):
