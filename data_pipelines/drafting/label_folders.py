@@ -23,6 +23,7 @@ from data_pipelines.drafting.naming import (
 )
 from data_pipelines.own_data.matching import IMAGES, LABELS, places
 from data_pipelines.reading.decoding import label_values
+from data_pipelines.reading.labels import opaque
 from data_pipelines.spec import DataError
 
 KNOWN = ({0, 1}, {0, 255})  # values of masks
@@ -110,8 +111,8 @@ def _fitting(masks, images, least=1):
     return masks if known and all(len(known & files.keys()) >= least for files in masks.files.values()) else None
 
 
-def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float, int, int]:
-    """(keys, share of the pixels in no mask, number of values between 0 and 255, pixels in two masks) of `Masks.files`.
+def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float, int, int, int]:
+    """(keys, share of pixels in no mask, number of values between 0 and 255, pixels half transparent, in two masks).
 
     Where masks overlap, the keys stand in the order of their pixels, the fewest last: what is small lies on top.
 
@@ -131,9 +132,9 @@ def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float
     for _, found in each(lambda path: _overlaps(files, first[path]), list(first), "putting masks together"):
         sums += found
     none, of, twice, *sizes = sums.tolist()
-    soft = {value for one in looks.values() for value in one.soft}
+    soft, half = {value for one in looks.values() for value in one.soft}, sum(one.half for one in looks.values())
     by_size = [key for _, key in sorted(zip(sizes, files), reverse=True)]
-    return by_size if twice else list(files), none / of, len(soft), twice
+    return by_size if twice else list(files), none / of, len(soft), half, twice
 
 
 def _by_name(files, affix):
@@ -153,5 +154,9 @@ def _overlaps(files, name):
 
 
 def _inside(path):
-    values = label_values(path, lossy=True).values[..., 0]
-    return values >= 128 if values.max(initial=0) > 1 else values > 0
+    stored = label_values(path, lossy=True)
+    values, strength = stored.values[..., 0], stored.values[..., -1]
+    inside = values >= 128 if values.max(initial=0) > 1 else values > 0
+    if not stored.alpha or stored.values.shape[2] not in (2, 4):
+        return inside
+    return inside & (strength >= opaque(stored.values) / 2)

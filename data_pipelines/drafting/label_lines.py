@@ -28,19 +28,23 @@ def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     return lines + (_colours(labels) if labels.colours else _ids(labels)), told
 
 
-def mask_lines(keys: Sequence[str], share: float, soft: int, overlap: int) -> tuple[list[str], list[str]]:
+def mask_lines(keys: Sequence[str], share: float, soft: int, half: int, overlap: int) -> tuple[list[str], list[str]]:
     """As `label_lines`, where every class has masks of its own.
 
     Args:
       keys: of classes: folders, or names of files with a star for that of the image.
       share: of the pixels that are in no mask.
       soft: how many values of masks lie between 0 and 255.
+      half: pixels that are half transparent.
       overlap: pixels that are in two masks.
     """
     told = [f"a mask per class: {', '.join(keys)}; {share:.2%} of the pixels are in none of them"]
     lines = ["labels_hold: masks"]
     if soft:
         told.append(f"{soft} values between 0 and 255 look like soft edges")
+    elif half:
+        told.append(_half(half))
+    if soft or half:
         lines.append("labels_soft: nearest")
     if overlap:
         told.append(f"masks overlap in {overlap} pixels: there the last in classes counts, as yet the smallest")
@@ -75,7 +79,7 @@ def _soft(labels):
         return []
     what = "colours" if labels.colours else "ids"
     if not labels.soft:
-        return [f"{labels.half} pixels are half transparent: soft edges, which are divided in the middle"]
+        return [_half(labels.half)]
     total, count = sum(labels.counts.values()), len(labels.soft)
     values = ", ".join(map(str, sorted(labels.soft)))
     which = f" ({values})" if count <= NAMED else ""
@@ -88,6 +92,10 @@ def _soft(labels):
         f"{count} further values{which} {between} look like soft edges, {sum(labels.soft.values()) / total:.2%} of the "
         f"pixels{jpeg}: each is taken for the nearest of the {len(labels.counts)} {what}"
     ]
+
+
+def _half(pixels):
+    return f"{pixels} pixels are half transparent: soft edges, which are divided in the middle"
 
 
 def _thin(labels):

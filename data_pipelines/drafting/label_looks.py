@@ -15,7 +15,7 @@ from data_pipelines.drafting.soft_edges import MOST_VALUES, classes_among, scatt
 from data_pipelines.drafting.values import Values, added, as_colours, values_of
 from data_pipelines.reading import palettes
 from data_pipelines.reading.decoding import is_jpeg, is_tiff, label_values, palette_of
-from data_pipelines.reading.labels import refuse_one_hot
+from data_pipelines.reading.labels import opaque, refuse_one_hot
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError
 
 MOST_COLOURS = 2**20  # that are counted
@@ -201,11 +201,10 @@ def _look(path, colours):
     void = None if stored.void is None else stored.void.all(axis=-1)
     tags = set(label[void].ravel()[:1].tolist()) if void is not None and stored.tag and label.shape[2] == 1 else set()
     if alpha and label.shape[2] in (2, 4):
-        label, strength = label[..., :-1], label[..., -1]
-        opaque = np.iinfo(strength.dtype).max if strength.dtype.kind in "ui" else 1
-        there = strength >= opaque / 2
-        half = int(np.count_nonzero((strength > 0) & (strength < opaque)))
-        clear, solid = int(np.count_nonzero(~there)), int(np.count_nonzero(strength == opaque))
+        label, strength, most = label[..., :-1], label[..., -1], opaque(label)
+        there = strength >= most / 2
+        half = int(np.count_nonzero((strength > 0) & (strength < most)))
+        clear, solid = int(np.count_nonzero(~there)), int(np.count_nonzero(strength == most))
         clear, nothing = (0, clear) if is_tiff(path) else (clear, 0)
     if void is not None:
         there, nothing = there & ~void, nothing + int(np.count_nonzero(void & there))

@@ -83,7 +83,11 @@ def read_filled(
 
 
 def read_label(
-    path: str | Path, spec: DatasetSpec, window: Window | None = None, orientation: str = "stored"
+    path: str | Path,
+    spec: DatasetSpec,
+    window: Window | None = None,
+    orientation: str = "stored",
+    clear: int | None = None,
 ) -> np.ndarray:
     """Label map [H, W] uint8: class ids, and `IGNORE` for void.
 
@@ -97,6 +101,7 @@ def read_label(
       spec: of its data set.
       window: part to return, of its size; None for all. Beyond the label lies `IGNORE`.
       orientation: "stored" or "refuse", as for `read_image`.
+      clear: as of `labels.class_ids`.
 
     Raises:
       DataError: unreadable file, more than one band (or no colours, where they are expected), an id or a colour
@@ -105,12 +110,12 @@ def read_label(
     stored = label_values(path, window, bool(spec.label_colours), orientation, lossy=bool(spec.labels_soft))
     void = stored.void.all(axis=-1) if stored.void is not None and spec.nodata_tags in OF_LABELS else None
     if void is None or not void.any():
-        ids = class_ids(path, stored.values, stored.alpha, spec)
+        ids = class_ids(path, stored.values, stored.alpha, spec, clear)
     else:
         if stored.tag:
             _refuse_class_as_nodata(path, stored.values[void][:1], stored.alpha, spec)
         ids = np.full(void.shape, IGNORE, np.uint8)
-        ids[~void] = class_ids(path, stored.values[~void][None], stored.alpha, spec)[0]
+        ids[~void] = class_ids(path, stored.values[~void][None], stored.alpha, spec, clear)[0]
     return ids if window is None else _padded(ids, window, stored.size, IGNORE)
 
 

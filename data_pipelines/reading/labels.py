@@ -23,7 +23,9 @@ SOFT_VALUES = 5  # unknown ones: that many between two classes look like soft ed
 GREY = 3  # equal channels that some programs save in place of one
 
 
-def class_ids(path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec) -> np.ndarray:
+def class_ids(
+    path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpec, clear: int | None = None
+) -> np.ndarray:
     """Class ids [h, w] uint8, and `IGNORE` for void, of what a label file stores. NaN is void.
 
     Args:
@@ -31,28 +33,30 @@ def class_ids(path: str | Path, label: np.ndarray, alpha: bool, spec: DatasetSpe
       label: its values [h, w, channels], as of `decoding.label_values`.
       alpha: whether the last channel is alpha.
       spec: of the data set.
+      clear: class of what is transparent; None for what `spec` says of it.
 
     Raises:
       DataError: values that are no ids (or colours), or that `spec` doesn't know.
     """
-    values, clear = _parted(path, label, alpha, spec)
+    clear = spec.rest if clear is None else clear
+    values, transparent = _parted(path, label, alpha, spec, clear)
     ids = _of_colours(path, values, spec) if spec.label_colours else _of_ids(path, values, spec)
-    if clear is not None:
-        ids = np.where(clear, np.int16(IGNORE if spec.rest is None else spec.rest), ids)
+    if transparent is not None:
+        ids = np.where(transparent, np.int16(IGNORE if clear is None else clear), ids)
     if ids.size and ids.min() < 0:
         raise (_unknown_colour if spec.label_colours else _unknown_id)(path, values, ids < 0, spec)
     return ids.astype(np.uint8)
 
 
-def distances(path: str | Path, spec: DatasetSpec) -> np.ndarray:
+def distances(path: str | Path, spec: DatasetSpec, clear: int | None = None) -> np.ndarray:
     """How far the values of a soft label lie from those that they are taken for, [h, w] float32.
 
     Of colours it is the root of the sum of the squares; where a pixel is neither clear nor opaque, at least that of
-    alpha. Raises `DataError` as `class_ids` does, and where the file can't be read.
+    alpha. `clear` is as of `class_ids`. Raises `DataError` as that does, and where the file can't be read.
     """
     stored = label_values(path, None, bool(spec.label_colours), lossy=True)
     label = stored.values
-    values, clear = _parted(path, label, stored.alpha, spec)
+    values, transparent = _parted(path, label, stored.alpha, spec, spec.rest if clear is None else clear)
     if spec.label_colours:
         packed, places = np.unique(_packed(_three_channels(path, values)), return_inverse=True)
         found = np.sqrt(_nearest_colours(packed, spec)[1])[places.reshape(values.shape[:2])]
@@ -60,9 +64,9 @@ def distances(path: str | Path, spec: DatasetSpec) -> np.ndarray:
         known = np.array([value for value, _ in _known(spec)], float)
         ids = _one_channel(path, values).astype(float)
         found = np.abs(ids - known[_places(spec, ids)])
-    if clear is not None:
+    if transparent is not None:
         strength = label[..., -1].astype(np.float32)
-        found = np.maximum(np.where(clear, 0, found), np.minimum(strength, _opaque(label) - strength))
+        found = np.maximum(np.where(transparent, 0, found), np.minimum(strength, opaque(label) - strength))
     if stored.void is not None:
         found = np.where(stored.void.all(axis=-1), 0, found)
     return np.nan_to_num(found).astype(np.float32)
@@ -80,29 +84,30 @@ def refuse_one_hot(path: str | Path, label: np.ndarray) -> None:
         )
 
 
-def _parted(path, label, alpha, spec):
-    """(values without alpha, [h, w] bool where they are transparent or None where there is no alpha)."""
+def _parted(path, label, alpha, spec, clear):
+    """(values without alpha, [h, w] bool where they are transparent, which is `clear`, or None without alpha)."""
     refuse_one_hot(path, label)
     if not alpha or label.shape[2] not in (2, 4):
         return label, None
-    strength, most = label[..., -1], _opaque(label)
-    clear = strength < most / 2 if spec.labels_soft else strength == 0
+    strength, most = label[..., -1], opaque(label)
+    transparent = strength < most / 2 if spec.labels_soft else strength == 0
     half = 0 if spec.labels_soft else np.count_nonzero((strength > 0) & (strength < most))
     if half:
         raise DataError(
             f"label {path} is half transparent in {counted(half, 'pixel')}: save it without alpha; or if these are "
             f"soft edges, say so in the data set (labels_soft: {NEAREST})"
         )
-    there = np.count_nonzero(clear)
-    if spec.rest is None and there and not is_tiff(path):
+    there = np.count_nonzero(transparent)
+    if clear is None and there and not is_tiff(path):
         raise DataError(
             f"label {path} is transparent in {counted(there, 'pixel')}: say in the data set which class that is (rest: "
             "NAME), or that it is none (void: others)"
         )
-    return label[..., :-1], clear
+    return label[..., :-1], transparent
 
 
-def _opaque(label):
+def opaque(label: np.ndarray) -> float:
+    """What alpha is where a label is not transparent at all."""
     return np.iinfo(label.dtype).max if label.dtype.kind in "ui" else 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from own_data import complaint, edit, scene, write_png
 from PIL import Image
 
-from data_pipelines import load
+from data_pipelines import DataError, load
 from data_pipelines.identity import fingerprint
 from data_pipelines.programs import audit
 
@@ -52,6 +52,17 @@ def test_an_image_without_a_mask_shows_none_of_that_class(masks, capsys):
     assert [sample.name for sample in dataset.samples("train")] == list("abdef")
     label = dataset.read(dataset.samples("train")[1])[1]
     assert not (label == 1).any() and (label == 2).any()
+
+
+def test_windows_are_cut_from_masks_of_one_size_alone(masks):
+    write_png(masks / "labels" / "metal" / "b.png", np.zeros((16, 20), np.uint8))
+    edit(masks, patch=8)
+    dataset = load("folders", masks)
+    fine, odd = ([one for one in dataset.samples("train") if one.name.startswith(name)] for name in ("a_", "b_"))
+    assert len(fine) == len(odd) == 4 and dataset.read(fine[0])[1].shape == (8, 8)
+    for sample in odd:
+        with pytest.raises(DataError, match=r"water/b.png and .*metal/b.png differ in size: they must be equal"):
+            dataset.read(sample)
 
 
 def test_a_changed_mask_is_another_data_set(masks):

@@ -375,6 +375,23 @@ def test_files_beside_labels_that_overlap_are_no_masks_of_classes(plain, capsys)
     assert dataset.spec.label_ids == (0, 255)
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_draft_of_masks_that_are_clear_outside_of_their_class(half, plain, capsys):
+    inside = {"x": disc(), "y": np.where(np.arange(16) == 0, 255, 0).astype(np.uint8).repeat(16).reshape(16, 16)}
+    inside["y"][1, 0] = 100 * half
+    masks = {
+        f"{kind}/{name}.png": np.dstack([np.full((16, 16, 3), 255, np.uint8), alpha])
+        for kind, alpha in inside.items()
+        for name in "ab"
+    }
+    out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
+    expected = disc(1) + 2 * (inside["y"] > 127)
+    assert f"a mask per class: x, y; {np.mean(expected == 0):.2%} of the pixels are in none of them" in out
+    assert ("2 pixels are half transparent: soft edges" in out) == half and "overlap" not in out
+    assert dataset.spec.classes == ("background", "x", "y") and bool(dataset.spec.labels_soft) == half
+    np.testing.assert_array_equal(label_of(dataset, "a"), expected)
+
+
 def test_a_draft_of_masks_that_cover_all(plain, capsys):
     masks = {f"{kind}/{name}.png": disc() if kind == "x" else 255 - disc() for kind in "xy" for name in "ab"}
     _, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_pipelines.reading.images import read_label
 from data_pipelines.reading.labels import distances
-from data_pipelines.reading.masks import read_masks
+from data_pipelines.reading.masks import mask_distances, read_masks
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # of writing
@@ -262,8 +262,31 @@ def test_masks_of_other_values_and_sizes(tmp_path):
     assert read_masks(masks, spec_of("ground", "red", rest=0, labels_soft="nearest")).tolist() == [[0, 0, 1]]
     assert read_masks(masks, spec_of("ground", "red", rest=0, labels_soft=70)).tolist() == [[0, 1, 1]]
     other = (save(tmp_path / "x.png", [[0, 255]]), 1)
+    masks = [(masks_of(tmp_path, red=[[0, 255, 0]])[0][0], 0), other]
+    for read in (lambda: read_masks(masks, spec), lambda: read_masks(masks, spec, Window(0, 0, 1, 1))):
+        with pytest.raises(DataError, match=r"red.png and .*x.png differ in size"):
+            read()
     with pytest.raises(DataError, match=r"red.png and .*x.png differ in size"):
-        read_masks([(masks_of(tmp_path, red=[[0, 255, 0]])[0][0], 0), other], spec)
+        mask_distances(masks, spec_of("ground", "red", rest=0, labels_soft="nearest"))
+
+
+@pytest.mark.parametrize(("rest", "expected"), [(0, 0), (IGNORE, IGNORE)])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_what_is_transparent_in_a_mask_is_outside_of_its_class(colours, rest, expected, tmp_path):
+    """Whatever the colour beneath: the next mask may have it."""
+    white = [[255] * colours] * 4
+    clear = {"red": [255, 0, 0, 0], "blue": [0, 0, 255, 0]}
+    pixels = {name: [[[*value, alpha] for value, alpha in zip(white, alphas)]] for name, alphas in clear.items()}
+    spec = spec_of("ground", "red", "blue", rest=rest)
+    masks = masks_of(tmp_path, **pixels)
+    assert read_masks(masks, spec).tolist() == [[1, expected, 2, expected]]
+    pixels["blue"][0][2][-1] = 200
+    soft = spec_of("ground", "red", "blue", rest=rest, labels_soft="nearest")
+    masks = masks_of(tmp_path, **pixels)
+    assert read_masks(masks, soft).tolist() == [[1, expected, 2, expected]]
+    assert mask_distances(masks, soft).tolist() == [[0, 0, 55, 0]]
+    with pytest.raises(DataError, match="blue.png is half transparent in 1 pixel"):
+        read_masks(masks, spec)
 
 
 # What predictions have
