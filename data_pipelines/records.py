@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from data_pipelines.fetched import fetch, manifests_at
 from data_pipelines.identity import fingerprint
 from data_pipelines.manifests import described, description_in, difference, read_manifest, spec_in
 from data_pipelines.memory import check_room
+from data_pipelines.reading.patches import name_of_image
 from data_pipelines.remote import is_remote
 from data_pipelines.spec import AbsentSplit, DataError, Dataset, DatasetSpec, Sample, Window
 
@@ -86,9 +87,16 @@ class Prepared(Dataset):
         """As of the data set which the records were made from. Those of earlier versions don't tell."""
         return sample.name in self._pseudo
 
+    def together(self, samples: Sequence[Sample]) -> list[Hashable] | None:
+        """As of `Dataset`. Of what a sample was cut from, its name alone is known."""
+        return [name_of_image(sample) for sample in samples] if any(sample.window for sample in samples) else None
+
     def check_source(self, name: str, options: Mapping[str, Any], spec: DatasetSpec) -> None:
-        """Raises `DataError` where the records are not of data set `name` with `options`, whose spec is `spec`."""
-        if found := difference(self._described, described(name, options, spec)):
+        """Raises `DataError` where the records are not of data set `name` with `options`, whose spec is `spec`.
+
+        How many samples there are it leaves to `check_files`: of files that are gone nobody knows.
+        """
+        if found := difference(*map(_without_counts, (self._described, described(name, options, spec)))):
             raise DataError(
                 f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "
                 "with the same dataset.options, or leave dataset.prepared empty"
@@ -152,6 +160,10 @@ class Prepared(Dataset):
         if self.spec.task == "classification":
             return image, np.array(features["class_id"].int64_list.value[0], np.int32)
         return image, _pixels(features, "label", "uint8", shape[:2])
+
+
+def _without_counts(description):
+    return {**description, "spec": {key: value for key, value in description["spec"].items() if key != "splits"}}
 
 
 def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str = RAW) -> bytes:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from folders import rewrite
-from own_data import make_rgbd
+from own_data import edit, make_rgbd
 
 from data_pipelines import load
 from data_pipelines.programs.prepare import prepare
@@ -56,6 +56,19 @@ def test_records_stand_alone_where_the_files_are_gone(prepared, tmp_path, capsys
         shutil.rmtree(tmp_path / "data" / folder)
     assert len(wiring.make_dataset(prepared, training=True).samples("train")) == 6
     assert "records can't be compared with their files: no folder" in capsys.readouterr().err
+
+
+def test_records_stand_alone_whatever_was_added_to_a_split_that_is_not_measured(config, tmp_path):
+    """statistics.json says how many there were when it was measured, and records how many when they were prepared."""
+    data = tmp_path / "data"
+    names = [f"scene{number:02d}" for number in range(8)]
+    edit(data, splits={"train": names[:6], "val": names[6:7]})
+    for split in ("train", "val"):
+        prepare(load("folders", data), split, tmp_path / "later", {"name": "folders", "options": {}})
+    config["dataset"]["prepared"] = str(tmp_path / "later")
+    for folder in ("rgb", "depth", "labels"):
+        shutil.rmtree(data / folder)
+    assert len(wiring.make_dataset(config, training=True).samples("val")) == 1
 
 
 def test_statistics_are_of_the_images_that_are_trained_on(config, tmp_path):

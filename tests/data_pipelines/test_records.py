@@ -13,7 +13,7 @@ import tensorflow as tf
 from folders import make_imagenet, rewrite
 from kitti_folder import make_kitti
 from noise import COUNT, SOURCE, Noise, spoil
-from own_data import make_rgbd
+from own_data import make_five_bands, make_rgbd
 
 from data_pipelines import load, records
 from data_pipelines.augment import Augmentation
@@ -88,6 +88,15 @@ def test_their_identity_is_that_of_the_files(tmp_path):
     drawn = load("synthetic", height=32, width=32)
     copy = prepared(drawn, tmp_path / "drawn", split="val")
     assert identity(copy, copy.samples("val")) == identity(drawn, drawn.samples("val"))
+
+
+@pytest.mark.parametrize("keys", [{}, {"patch": 32}])
+def test_windows_of_one_image_are_drawn_together_as_those_of_files_are(tmp_path, keys):
+    source = load("folders", make_five_bands(tmp_path / "data", count=3, splits={"train": 1.0}, **keys))
+    copy = prepared(source, tmp_path / "records")
+    images = source.together(source.samples("train"))
+    assert copy.together(copy.samples("train")) == (images and [path.stem for path in images])
+    assert not images or len(set(images)) == 3 < len(images)
 
 
 def test_files_that_changed_since(tmp_path):
@@ -241,6 +250,7 @@ def test_splits_of_other_data_do_not_mix(tmp_path):
 def test_records_of_another_data_set_or_options(tmp_path):
     copy, spec = prepared(Noise(), tmp_path), Noise().spec
     copy.check_source("noise", {}, spec)
+    copy.check_source("noise", {}, dataclasses.replace(spec, splits={"train": 15, "val": 3}))
     for name, options, other, message in (
         ("noises", {}, spec, "name was 'noise' and is 'noises'"),
         ("noise", {"patch": 500}, spec, "patch was None and is 500"),
