@@ -12,11 +12,11 @@ from data_pipelines.spec import DatasetSpec
 
 
 def problems(spec: DatasetSpec, found: Sequence[Survey]) -> list[str]:
-    """A line where labels that hold ids show one of them in other colours in other files."""
+    """A line where labels that hold ids show one of them in other colours in other files. Pseudo-labels don't count."""
     if spec.label_colours or spec.shapes:
         return []
-    whole = [sample for one in found for sample, there in zip(one.images, one.readable) if there]
-    paths = dict.fromkeys(sample.label for sample in whole if sample.label)
+    own = [sample for one in found for sample, fit in zip(one.images, one.readable & ~one.pseudo) if fit]
+    paths = dict.fromkeys(sample.label for sample in own if sample.label)
     palettes = {path: palette for path in paths if (palette := palette_of(path))}
     return _contradiction(palettes) if len(set(palettes.values())) > 1 else []
 

@@ -33,6 +33,7 @@ class Survey:
         set has `windows_apart`.
       images: what was looked at; without labels where `labelled` is False.
       labelled: whether there are labels.
+      pseudo: [N] bool, of those whose label a network has made (`Dataset.is_pseudo`).
       shapes: [N, 2] int32, height and width; 0 of images that can't be read, which count for nothing else.
       contrast: [N] float32, the largest over the bands of the image's standard deviation over the data set's.
       void: [N] float32, share of the pixels without a class; NaN where there is no label map.
@@ -48,6 +49,7 @@ class Survey:
     found: int
     images: list[Sample]
     labelled: bool
+    pseudo: np.ndarray
     shapes: np.ndarray
     contrast: np.ndarray
     void: np.ndarray
@@ -112,6 +114,7 @@ def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
         found=len(samples),
         images=images,
         labelled=labelled,
+        pseudo=np.array([dataset.is_pseudo(sample) for sample in images], bool),
         shapes=np.zeros((len(images), 2), np.int32),
         contrast=np.zeros(len(images), np.float32),
         void=np.full(len(images), np.nan, np.float32),

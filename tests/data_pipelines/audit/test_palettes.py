@@ -34,6 +34,21 @@ def test_an_index_of_two_colours_is_a_problem(palette, told, tmp_path):
     assert any("index 0 is (255, 0, 0) in the palette of" in problem for problem in problems) == told
 
 
+def test_pseudo_labels_have_the_palette_of_what_made_them(tmp_path):
+    write(tmp_path, "one", (RED, BLUE, RED))
+    write(tmp_path / "more", "other", (BLUE, RED, RED))
+    predicted = tmp_path / "more" / "labels" / "other.png"
+    predicted.rename(predicted.with_name("other_label.png"))
+    (tmp_path / "dataset.yaml").write_text(
+        "images: images\nlabels: labels\nclasses: [a, b]\nsplits: {train: 1.0}\n"
+        "pseudo: {images: more/images, labels: more/labels}\n"
+    )
+    dataset = load("folders", tmp_path)
+    found = survey(dataset, "train")
+    assert found.pseudo.tolist() == [False, True] and found.readable.all()
+    assert not any("palette" in problem for problem in findings.judge(dataset.spec, [found]).problems)
+
+
 def test_labels_without_files():
     dataset = InMemory({"train": [(noise(0), np.zeros((24, 32), np.uint8))]})
     assert not any(
