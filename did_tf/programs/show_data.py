@@ -165,7 +165,8 @@ def _pictures(image, label, spec):
     rgb = visualize.to_rgb(np.clip(np.round(image), 0, 255).astype(np.uint8), spec.rgb)
     if spec.task == "classification":
         return [_sized(rgb, cv2.INTER_AREA)]
-    return [_sized(rgb, cv2.INTER_AREA), _sized(visualize.colorize(label, spec.palette), cv2.INTER_NEAREST)]
+    coloured = visualize.colorize(label, spec.palette, visualize.void_colour(spec))
+    return [_sized(rgb, cv2.INTER_AREA), _sized(coloured, cv2.INTER_NEAREST)]
 
 
 def _sized(picture, interpolation):
@@ -198,7 +199,7 @@ def _save(path, rows, spec):
     """Writes rows of pictures as one, with the colours of the classes."""
     sheet = _spaced(rows, axis=0)
     if spec.task == "segmentation":
-        colours = visualize.legend((*spec.classes, "void"), (*spec.palette, (0, 0, 0)))
+        colours = visualize.legend((*spec.classes, "void"), (*spec.palette, visualize.void_colour(spec)))
         sheet = visualize.side_by_side([sheet, colours], gap=GAP)
     visualize.save_png(path, np.pad(sheet, [[GAP, GAP], [GAP, GAP], [0, 0]], constant_values=255))
 

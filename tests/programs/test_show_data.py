@@ -1,5 +1,6 @@
 """`make show-data`: that it shows what training sees, of any bands, and where."""
 
+import dataclasses
 import itertools
 
 import cv2
@@ -97,6 +98,17 @@ def test_red_green_and_blue_of_other_data_are_shown_about_their_mean(dtype):
         # 1000 below the mean is 1.25 deviations of the 2.5 to black, and 1000 above likewise to white.
         colour = np.array([64, 127, 191])[(np.arange(3) + crop.number) % 3]
         np.testing.assert_allclose(np.median(image[label.any(axis=-1)], axis=0), colour, atol=6)
+
+
+def test_void_has_a_colour_that_no_class_has(tmp_path):
+    spec = DatasetSpec("dark", ("a", "b"), ((0, 0, 0), (0, 200, 0)), {}, (100.0,) * 3, (50.0,) * 3)
+    label = np.full((160, 160), IGNORE, np.uint8)
+    label[:80] = 0
+    _, coloured = show_data._pictures(np.zeros((160, 160, 3), np.float32), label, spec)
+    assert coloured[0, 0].tolist() == [0, 0, 0] and coloured[-1, -1].tolist() == [255, 255, 255]
+    show_data._save(tmp_path / "sheet.png", [coloured], dataclasses.replace(spec, palette=((0, 0, 0), (255, 255, 255))))
+    # The third swatch of the legend, which is right of a sheet of 160 pixels with its margin and the gap.
+    assert read(tmp_path / "sheet.png")[12 + 2 * 22 + 11, 12 + 160 + 12 + 14].tolist() == [1, 1, 1]
 
 
 def test_classification_shows_the_class(monkeypatch, capsys, tmp_path):
