@@ -9,11 +9,12 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_pipelines import content
-from data_pipelines.spec import MASK, Dataset, DatasetSpec, Sample
+from data_pipelines.spec import MASK, NOTES, TIFF, DataError, Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
@@ -22,6 +23,9 @@ LATER = (
     *("shapes", "label_property", "regions"),
 )
 """What it did not always say. Left out where it is as it was before, so that older runs and records go on."""
+BAND = b"<PAMRasterBand"
+OF_PIXELS = re.compile(BAND + rb"[^<]*|<(?:NoDataValue|Offset|Scale|ColorInterp|Entry|SRS|GeoTransform)\b[^<]*")
+"""Elements of GDAL's notes that change what is read, each with its text, and how the bands begin that they are of."""
 
 
 def identity(dataset: Dataset, samples: Sequence[Sample], progress: bool = False) -> dict[str, Any]:
@@ -75,11 +79,13 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
     Raises `DataError` where a file can't be read. `progress` shows a bar where it takes long.
     """
     files = [() if sample.content else _files(sample) for sample in samples]
-    known = content.digests((path for paths in files for path in paths if path), progress)
+    there = dict.fromkeys(path for paths in files for path in paths if path)
+    known, notes = content.digests(there, progress), {path: _notes(path) for path in there}
 
     def held(sample, paths):
         classes = [b"%d" % number for _, number in sample.masks]
-        return _digest([known[os.fspath(path)].encode() if path else b"" for path in paths] + classes)
+        said = [b"%d %s" % (place, note) for place, path in enumerate(paths) if path for note in notes[path]]
+        return _digest([known[os.fspath(path)].encode() if path else b"" for path in paths] + classes + said)
 
     return [dataclasses.replace(s, content=held(s, paths)) if paths else s for s, paths in zip(samples, files)]
 
@@ -89,6 +95,22 @@ def _files(sample):
     masks = (path for path, _ in sample.masks[1:])
     files = (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
     return (*files, *filter(os.path.exists, (f"{path}{MASK}" for path in files if path)))
+
+
+def _notes(path):
+    """What GDAL's notes beside a TIFF say of its pixels; not what programs that only look at it add, as statistics.
+
+    Raises `DataError`.
+    """
+    if not os.path.exists(f"{path}{NOTES}"):
+        return []
+    try:
+        with open(path, "rb") as file, open(f"{path}{NOTES}", "rb") as notes:
+            said = [one.strip() for one in OF_PIXELS.findall(notes.read())] if file.read(4) in TIFF else []
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
+    followed = zip(said, [*said[1:], BAND])
+    return [one for one, after in followed if not (one.startswith(BAND) and after.startswith(BAND))]  # no empty bands
 
 
 def _digest(parts: Iterable[bytes]) -> str:

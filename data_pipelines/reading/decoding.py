@@ -20,7 +20,7 @@ from PIL import Image
 from data_pipelines.memory import check_room
 from data_pipelines.reading import formats, rasters
 from data_pipelines.reading.holes import Stored
-from data_pipelines.spec import DataError, Window
+from data_pipelines.spec import TIFF, DataError, Window
 
 PNG = formats.PNG
 JPEG, GIF, BMP, WEBP, NPY = b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"\x93NUMPY"
@@ -64,7 +64,7 @@ def image_values(
     """
     head, data = _load(path)
     turn = _turn(path, head, data, orientation)
-    if head.startswith(rasters.MAGIC):
+    if head.startswith(TIFF):
         stored = rasters.read(path, None if turn else window)
         return _turned(stored, turn, window) if turn else stored
     if head.startswith(NPY):
@@ -99,7 +99,7 @@ def label_values(
         return image_values(path, window, orientation)
     head, data = _load(path)
     _turn(path, head, data, orientation)
-    if head.startswith(rasters.MAGIC):
+    if head.startswith(TIFF):
         return rasters.read(path, window, as_label=True, lossy=lossy)
     if head.startswith(NPY):
         values = _map_array(path)
@@ -120,7 +120,7 @@ def label_values(
 def size_of(path: str | Path) -> tuple[int, int]:
     """(height, width) of an image or label file as it is stored, from its header. Raises `DataError`."""
     head, _ = _load(path, only_head=True)
-    if head.startswith(rasters.MAGIC):
+    if head.startswith(TIFF):
         return rasters.size_of(path)
     if head.startswith(NPY):
         return _map_array(path).shape[:2]
@@ -134,7 +134,7 @@ def in_rows(path: str | Path) -> bool:
     Raises `DataError`.
     """
     head, _ = _load(path, only_head=True)
-    if head.startswith(rasters.MAGIC):
+    if head.startswith(TIFF):
         return _tiff_orientation(path) == 1 and rasters.rows_of_block(path) <= MOST_ROWS
     return head.startswith(NPY)
 
@@ -154,7 +154,7 @@ def array_shape(path: str | Path) -> tuple[int, ...] | None:
 def palette_of(path: str | Path) -> tuple[tuple[int, ...], ...]:
     """(R, G, B) of every index of a picture that stores these; else nothing. Raises `DataError`."""
     head, data = _load(path)
-    if head.startswith(rasters.MAGIC):
+    if head.startswith(TIFF):
         return rasters.palette_of(path)
     if head.startswith(NPY):
         return ()
@@ -175,7 +175,7 @@ def is_jpeg(path: str | Path) -> bool:
 
 def is_tiff(path: str | Path) -> bool:
     """Whether a file is a TIFF. Raises `DataError` where it can't be read."""
-    return _load(path, only_head=True)[0].startswith(rasters.MAGIC)
+    return _load(path, only_head=True)[0].startswith(TIFF)
 
 
 def _load(path, only_head=False):
@@ -183,7 +183,7 @@ def _load(path, only_head=False):
     try:
         with open(path, "rb", buffering=0) as file:
             head = file.read(16)
-            if only_head or head.startswith((*rasters.MAGIC, NPY)):
+            if only_head or head.startswith((*TIFF, NPY)):
                 return head, b""
             check_room(str(path), os.fstat(file.fileno()).st_size, TILED)
             file.seek(0)
@@ -290,7 +290,7 @@ def _decode_strictly(path, data, mode=None):
 
 def _orientation(path, head, data):
     """The orientation as of EXIF, 1 to 8; 1 also where there is none."""
-    if head.startswith(rasters.MAGIC):
+    if head.startswith(TIFF):
         return _tiff_orientation(path)
     mark = next((mark for magic, mark in EXIF_MARKS.items() if head.startswith(magic)), None)
     if not mark or mark not in data:

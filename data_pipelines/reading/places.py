@@ -12,9 +12,8 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.warp import transform as projected
 
-from data_pipelines.reading import rasters
 from data_pipelines.reading.decoding import is_tiff
-from data_pipelines.spec import DataError, Window
+from data_pipelines.spec import NOTES, DataError, Window
 
 DRIVERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 WORLD_FILES = (".wld", ".tfw", ".pgw", ".jgw", ".bpw")
@@ -108,7 +107,7 @@ def _look(path):
     """(place or None, (height, width), which is (0, 0) where nothing says where the file lies)."""
     stem, extension = os.path.splitext(path)
     driver = "GTiff" if is_tiff(path) else DRIVERS.get(extension.lower())
-    beside = (*(stem + ending for ending in WORLD_FILES), f"{path}w", f"{path}{rasters.NOTES}")
+    beside = (*(stem + ending for ending in WORLD_FILES), f"{path}w", f"{path}{NOTES}")
     if driver is None or driver != "GTiff" and not any(map(os.path.exists, beside)):
         return None, (0, 0)
     try:

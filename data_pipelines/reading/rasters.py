@@ -16,13 +16,11 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from data_pipelines.memory import check_room
 from data_pipelines.reading.holes import Stored, tagged
-from data_pipelines.spec import MASK, DataError, Window
+from data_pipelines.spec import MASK, NOTES, DataError, Window
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # either byte order; the last two with offsets of 64 bits
 COLOUR_MAP = 320  # tag of the palette
 # A small cache, as parts of a tile are read once; and no look at what else lies in the folder or beside the file.
 SETTINGS = {"GDAL_CACHEMAX": 32, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
-NOTES = ".aux.xml"  # what follows a file's name in that of GDAL's file of what a format has no room for, as nodata
 MOST_BANDS = 4096  # of more, each of which GDAL keeps a record of, reading takes minutes even where all are small
 EXACT = 0.5  # an error up to which integers are the same
 

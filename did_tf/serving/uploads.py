@@ -13,7 +13,7 @@ from starlette.requests import Request
 from data_pipelines.reading import rasters
 from data_pipelines.reading.decoding import JPEG, PNG
 from data_pipelines.reading.places import Place
-from data_pipelines.spec import DataError, DatasetSpec
+from data_pipelines.spec import TIFF, DataError, DatasetSpec
 from did_tf.inference import inputs
 from did_tf.serving.limits import Limits
 from did_tf.serving.refusals import Refused
@@ -44,12 +44,12 @@ class Upload:
             head = file.read(16)
         if not head:
             raise Refused(400, f"the body is empty: {HOW}")
-        if not head.startswith((PNG, JPEG, *rasters.MAGIC)):
+        if not head.startswith((PNG, JPEG, *TIFF)):
             raise Refused(415, f"the body is no PNG, JPEG or TIFF: {HOW}")
         (self._input,) = inputs.find_images(path, path.parent / "nothing", spec)
         with self._refusing(400):
             height, width = self._input.size()
-            bands = rasters.bands_of(path) if head.startswith(rasters.MAGIC) else 1
+            bands = rasters.bands_of(path) if head.startswith(TIFF) else 1
         self.pixels = height * width
         # Bands beyond those of the data would be decoded before they are refused.
         if self.pixels * max(1, bands / max(CHANNELS, spec.bands)) > limits.max_pixels:

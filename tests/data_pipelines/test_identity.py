@@ -67,6 +67,28 @@ def test_a_mask_beside_a_file_counts(tmp_path):
     assert len(set(found)) == 3
 
 
+def test_what_gdal_notes_of_a_tiff_counts_where_it_changes_what_is_read(tmp_path):
+    """Not where a program that looked at the file has noted statistics."""
+    sample = Sample("a", tmp_path / "image")
+    (tmp_path / "image").write_bytes(b"II*\0alike")
+    found = [fingerprint([sample])]
+
+    def noted(text):
+        (tmp_path / "image.aux.xml").write_text(f"<PAMDataset>\n{text}</PAMDataset>")
+        return fingerprint([sample])
+
+    band = '<PAMRasterBand band="{}">\n {}</PAMRasterBand>\n'.format
+    statistics = band(1, '<Metadata><MDI key="STATISTICS_MEAN">9</MDI></Metadata>') + band(2, "")
+    assert noted("") == noted(statistics) == found[0]
+    tag = "<NoDataValue>5</NoDataValue>\n"
+    for text in (band(1, tag), band(1, "<NoDataValue>6</NoDataValue>"), band(2, tag), band(1, "<Scale>5</Scale>")):
+        found.append(noted(text))
+        assert noted(f" {statistics}{text}{statistics}") == found[-1]
+    assert len(set(found)) == 5
+    (tmp_path / "image").write_bytes(b"\x89PNG alike")
+    assert noted(band(1, tag)) == noted("")
+
+
 def test_a_label_is_no_further_band(tmp_path):
     for name in ("image", "other"):
         (tmp_path / name).write_bytes(name.encode())
