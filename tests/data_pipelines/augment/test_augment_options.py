@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines.augment import Augmentation, augment
+from data_pipelines.augment import Augmentation, augment, geometry
 from data_pipelines.augment.geometry import draw_view
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec
 
@@ -134,6 +134,16 @@ def test_balanced_crops_are_placed_as_by_brute_force():
     spread = np.sqrt(np.average((others - mean) ** 2, axis=0, weights=weights))
     np.testing.assert_array_less(np.abs(rest.mean(axis=0) - mean), 4 * spread / np.sqrt(len(rest)))
     np.testing.assert_array_less(np.abs(rest.std(axis=0) / spread - 1), 0.15)
+
+
+def test_the_drawn_pixel_is_that_of_a_list_of_all():
+    """Of which none is made: of a class that fills a large image it takes gigabytes."""
+    for inside in (balanced_label() == 0, balanced_label() == 1, balanced_label() == 2, np.ones((3, 1), bool)):
+        pixels = np.argwhere(inside)
+        for uniform in (0.0, 0.1, 0.3, 0.5, 2 / 3, 0.9, np.nextafter(1, 0)):
+            found = geometry._nth_pixel(tf.constant(inside), tf.constant(uniform, tf.float64))
+            assert found.dtype == tf.int32
+            assert found.numpy().tolist() == pixels[int(uniform * len(pixels))].tolist()
 
 
 def test_a_share_of_the_crops_is_balanced_and_the_others_are_those_of_old():
