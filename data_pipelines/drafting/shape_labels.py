@@ -21,6 +21,8 @@ from data_pipelines.spec import IGNORE, DataError, DatasetSpec
 
 WORDS = ("class", "classname", "class_name", "label", "category", "type", "kind", "name", "landuse", "landcover")
 """Properties that say what a shape shows, the likeliest first."""
+NOWHERE = IGNORE - 1
+"""Value of what is in no shape; names have those below."""
 
 
 class Shapes(NamedTuple):
@@ -77,11 +79,13 @@ def shape_lines(found: Shapes, images: Mapping[str, Path]) -> tuple[list[str], l
     Raises:
       DataError: a file can't be read, or fits its image not.
     """
-    shown = {name: shapes.names(found.labels[name], image, found.by) for name, image in images.items()}
-    times = Counter(called for names in shown.values() for called in names)
+    shown = {name: shapes.drawn_on(found.labels[name], image, found.by) for name, image in images.items()}
+    times = Counter({shape.name: 0 for drawn in shown.values() for shape in drawn})
+    times.update(shape.name for drawn in shown.values() for shape in drawn if not shape.void)
     pixels = _pixels(found, images, sorted(times))
     total = int(pixels.sum())
-    told = _told(found, [name for name, called in shown.items() if not called], pixels[IGNORE] / total)
+    told = _told(found, [name for name, drawn in shown.items() if not drawn], pixels[NOWHERE] / total)
+    told += _crowds([shape for drawn in shown.values() for shape in drawn if shape.void], pixels[IGNORE] / total)
     lines = [f"labels_hold: shapes  # of {found.tool}"]
     lines += [f"label_property: {quoted(found.by)}"] if found.by else []
     lines.append("classes:  # name in the files: name")
@@ -90,7 +94,7 @@ def shape_lines(found: Shapes, images: Mapping[str, Path]) -> tuple[list[str], l
         for number, name in enumerate(sorted(times))
     ]
     rest = f"rest: {BACKGROUND}  # what no shape covers; or void: others, where that was not labelled"
-    rest = rest if pixels[IGNORE] else "void: others  # what no shape covers, of which there is none"
+    rest = rest if pixels[NOWHERE] else "void: others  # what no shape covers, of which there is none"
     return [*(f"# {line}" for line in told), *lines, rest], told, f"shapes of {found.tool}, {len(times)} classes"
 
 
@@ -111,12 +115,16 @@ def _told(found, empty, share):
     return told
 
 
+def _crowds(crowds, share):
+    return [f"{len(crowds)} shapes are crowds (iscrowd): void, {share:.2%} of the pixels"] if crowds else []
+
+
 def _pixels(found, images, names):
-    """[256] int64: pixels of each name, and of `IGNORE` for none."""
-    if not names or len(names) > IGNORE - 1:
-        raise DataError(f"shapes have {len(names)} names, and there can be 1 to {IGNORE - 1}: {some(names)}")
+    """[256] int64: pixels of each name, of `NOWHERE` for none, and of `IGNORE` where that is void."""
+    if not names or len(names) > NOWHERE:
+        raise DataError(f"shapes have {len(names)} names, and there can be 1 to {NOWHERE}: {some(names)}")
     facts = {"shapes": tuple((name, number) for number, name in enumerate(names)), "label_property": found.by}
-    spec = DatasetSpec("draft", tuple(names), ((0, 0, 0),) * len(names), {}, (), (), rest=IGNORE, **facts)
+    spec = DatasetSpec("draft", tuple(names), ((0, 0, 0),) * len(names), {}, (), (), rest=NOWHERE, **facts)
     of_image = {path: found.labels[name] for name, path in images.items()}
     counts = each(lambda path: _counts(shapes.read(of_image[path], path, spec)), list(of_image), "drawing labels")
     return np.sum([count for _, count in counts], axis=0)

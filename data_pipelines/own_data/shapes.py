@@ -89,9 +89,9 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
         raise error if isinstance(error, DataError) else DataError(f"{path}, {image.name}: {error}") from None
 
 
-def names(path: Path, image: Path, by: str) -> list[str]:
-    """What the shapes of an image are called. Raises `DataError`."""
-    return [shape.name for shape in _entry(path, image, by).shapes]
+def drawn_on(path: Path, image: Path, by: str) -> tuple[Shape, ...]:
+    """What a file has drawn on an image. Raises `DataError`."""
+    return _entry(path, image, by).shapes
 
 
 def _entry(path: Path, image: Path, by: str) -> Entry:

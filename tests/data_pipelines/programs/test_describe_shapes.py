@@ -80,6 +80,20 @@ def test_coco_where_all_pixels_are_covered(photos, tmp_path):
     assert told.splitlines()[1:] == ["1 images that the labels name are not there"]
 
 
+def test_crowds_of_coco_are_void_and_no_pixels_that_nobody_labelled(photos, tmp_path):
+    flat = [np.ravel(square(0, 0, 10)).tolist()]
+    crowd = [np.ravel(square(10, 0, 20)).tolist()]  # all of the other 20 columns
+    annotations = [(0, "car", flat), (0, "car", crowd, True), (0, "tree", crowd, True), (1, "car", flat)]
+    path = tools.coco(tmp_path / "coco.json", [("a.png", SIZE), ("b.png", SIZE)], annotations, ["car", "tree"])
+    dataset, text, told = drafted(tmp_path / "new", photos, path)
+    assert f"{(100 + 500) / 1200:.2%} of the pixels are in no shape: they are background" in told
+    assert f"2 shapes are crowds (iscrowd): void, {400 / 1200:.2%} of the pixels" in told
+    assert f'"car": "car"  # 2 shapes, {200 / 1200:.2%} of the pixels' in text
+    assert '"tree": "tree"  # 0 shapes, 0.00% of the pixels' in text
+    counts = np.sum([np.bincount(label.ravel(), minlength=256) for _, label in samples(dataset)], axis=0)
+    assert (counts[0], counts[1], counts[255]) == (600, 200, 400)
+
+
 def test_coco_of_two_splits(photos, tmp_path):
     """Each file names images of its own; what lies beside the files does not matter."""
     for split, name in (("train", "a"), ("val", "b")):
