@@ -13,7 +13,7 @@ from data_pipelines.own_data import masks, shapes
 from data_pipelines.own_data.description import NAMES, Description
 from data_pipelines.own_data.messages import note, some
 from data_pipelines.own_data.parts import Part
-from data_pipelines.spec import DataError, Sample
+from data_pipelines.spec import NOTES, DataError, Sample
 
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
@@ -152,6 +152,8 @@ def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> 
     files: dict[str, Path] = {}
     others_there: set[str] = set()
     for full, path in files_below(part.folder):
+        if path.name.endswith(NOTES):  # QGIS writes them beside what it shows, and they are no annotations
+            continue
         others_there |= {path.suffix.lower()} - extensions
         key = affixed(path.name, part) if path.suffix.lower() in extensions else None
         taken = any(affixed(path.name, rival) is not None for rival in rivals)

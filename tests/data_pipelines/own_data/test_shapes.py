@@ -69,6 +69,14 @@ def test_files_of_labelme_may_lie_beside_the_images(make, tmp_path):
     assert {name: int(label.sum()) for name, label in labels(folder).items()} == {"b/a": 16}
 
 
+def test_what_gdal_notes_beside_images_is_no_annotation(make, tmp_path, capsys):
+    """QGIS writes it where an image was looked at."""
+    tools.labelme(tmp_path / "images" / "a.json", SIZE, ("car", "polygon", square(0, 0, 4)))
+    (tmp_path / "images" / "a.jpg.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    assert labels(make(["a.jpg"], labels="images"))["a"].sum() == 16
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_a_file_of_an_image_of_another_size(make, tmp_path):
     tools.labelme(tmp_path / "labels" / "a.json", (20, 31), ("car", "polygon", square(0, 0, 4)))
     with pytest.raises(DataError, match=r"a.png is 20x30 but .*a.json says that it is 20x31"):
