@@ -11,7 +11,7 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
-from data_pipelines.own_data.annotations.entries import Annotations, Entry
+from data_pipelines.own_data.annotations.entries import Annotations, Entry, plain
 from data_pipelines.own_data.annotations.loading import load, state_of
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.values import nearest
@@ -106,7 +106,8 @@ def _entry(path: Path, image: Path, by: str) -> Entry:
 def _told(told: Annotations, path: Path, images: Mapping[str, Path]) -> set[str]:
     """Names of the images that a file has, each by a name of its own. Raises `DataError` where one means two."""
     exact = {name: key for name, image in images.items() if (key := _key(told, image, exact=True))}
-    shorter = {name: key for name, image in images.items() if (key := _key(told, image)) not in (None, *exact.values())}
+    taken = {None, *exact.values()}
+    shorter = {name: key for name, image in images.items() if (key := _key(told, image)) not in taken}
     found = {**shorter, **exact}
     for key, times in Counter(found.values()).items():
         if times > 1:
@@ -122,10 +123,10 @@ def _key(told: Annotations, image: Path, exact: bool = False) -> str | None:
     """
     if "" in told.entries:
         return ""
-    parts = image.absolute().parts[1:]
+    parts = [plain(part) for part in image.absolute().parts[1:]]
     ends = ["/".join(parts[first:]) for first in range(len(parts))]
     known = (told.names[end] for end in ends if end in told.names)
-    return next(known, None if exact else told.last_names.get(image.name))
+    return next(known, None if exact else told.last_names.get(parts[-1]))
 
 
 def _placed(shapes: tuple[Shape, ...], crs: str, source: tuple[Path, str, str], image: Path) -> Entry:

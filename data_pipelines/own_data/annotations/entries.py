@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -39,7 +40,7 @@ class Annotations(NamedTuple):
       left: how many of what is no area the file has, by kind: points, lines.
       crs: in which rings stand, such as EPSG:4326; empty: in pixels.
       properties: of each shape, where one of them says what it shows.
-      names: name of an image with slashes -> that of its entry.
+      names: name of an image as of `plain` -> that of its entry.
       last_names: the same without folders, where all images lie in one.
     """
 
@@ -53,11 +54,20 @@ class Annotations(NamedTuple):
 
 
 def with_names(told: Annotations) -> Annotations:
-    """The same with `names` and `last_names`."""
-    names = {key.replace("\\", "/"): key for key in told.entries if key}
+    """The same with `names` and `last_names`. Raises ValueError where two images have one."""
+    keys = [key for key in told.entries if key]
+    names = {plain(key): key for key in keys}
+    if len(names) < len(keys):
+        first = next(key for key in keys if names[plain(key)] != key)
+        raise ValueError(f"two images are called {first!r:.80}, but for how that is spelt")
     together = len({PurePosixPath(name).parent for name in names}) == 1
     last = {PurePosixPath(name).name: key for name, key in names.items()} if together else {}
     return told._replace(names=names, last_names=last)
+
+
+def plain(name: str) -> str:
+    """The name of a file, with slashes and as NFC: systems and tools differ in how they spell folders and accents."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
 def ring(points: Iterable[Any]) -> np.ndarray:

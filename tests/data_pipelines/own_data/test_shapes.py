@@ -1,5 +1,8 @@
 """Labels that other tools wrote, drawn: by each tool's rules, for whole images and windows."""
 
+import unicodedata
+from collections import Counter
+from pathlib import Path
 from unittest.mock import Mock
 
 import annotation_files as tools
@@ -13,6 +16,7 @@ from rasterio.warp import transform
 from data_pipelines import IGNORE, DataError, load
 from data_pipelines.identity import fingerprint, meaning
 from data_pipelines.own_data import shapes
+from data_pipelines.own_data.annotations.entries import Annotations, Entry
 
 SIZE = (20, 30)
 CLASSES = ["car", "road"]
@@ -161,6 +165,47 @@ def test_images_of_many_files_and_of_other_disks(make, tmp_path):
     tools.coco(tmp_path / "labels" / "two.json", [("C:\\photos\\b.png", SIZE)], [(0, "road", box)], CLASSES)
     found = labels(make(["x/a.png", "y/a.png", "y/b.png"]))
     assert {name: int(label.max()) for name, label in found.items()} == {"x/a": 1, "y/b": 2}
+
+
+@pytest.mark.parametrize("spelt", [("NFC", "NFC"), ("NFD", "NFD"), ("NFC", "NFD")])
+def test_names_with_accents_are_found_however_they_are_spelt(make, tmp_path, spelt, capsys):
+    """macOS has e and an accent where others have é, and tools write what they find, or not."""
+    box = [np.ravel(square(0, 0, 4)).tolist()]
+    names = [unicodedata.normalize(form, name) for form, name in zip(spelt, ("é/ü.png", "è/ñ.png"))]
+    tools.coco(tmp_path / "coco.json", [(name, SIZE) for name in names], [(0, "car", box), (1, "road", box)], CLASSES)
+    here = [unicodedata.normalize("NFD", name) for name in names]
+    found = labels(make(here, labels="coco.json"))
+    assert {name: int(label.max()) for name, label in found.items()} == {"é/ü": 1, "è/ñ": 2}
+    tools.coco(tmp_path / "coco.json", [(f"/else/{name}", SIZE) for name in ("ü.png", "ñ.png")], [], CLASSES)
+    assert len(labels(make(here, labels="coco.json"))) == 2
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_two_images_of_one_name_in_two_spellings(make, tmp_path):
+    spelt = [(unicodedata.normalize(form, "é.png"), SIZE) for form in ("NFC", "NFD")]
+    tools.coco(tmp_path / "coco.json", spelt, [], CLASSES)
+    assert "coco.json: two images are called 'é.png', but for how that is spelt" in complaint(make(labels="coco.json"))
+
+
+def test_names_are_compared_with_each_other_a_few_times_alone(monkeypatch):
+    """Not each with all others: COCO has 120,000 images."""
+
+    class Name(str):
+        compared = 0
+
+        def __eq__(self, other):
+            Name.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    names = [Name(f"{number}.png") for number in range(200)]
+    entries = dict.fromkeys(names, Entry(()))
+    told = Annotations("COCO", entries, Counter(), names={str(name): name for name in names})
+    monkeypatch.setattr(shapes, "load", lambda path, by: told)
+    images = {str(name): Path("/images", str(name)) for name in names}
+    assert len(shapes.of_images({"coco": Path("coco.json")}, True, images, "")) == 200
+    assert Name.compared < 2000
 
 
 def test_two_images_that_one_name_may_mean(make, tmp_path):
