@@ -6,13 +6,21 @@ pycocotools itself rounds the corners of polygons to fifths of a pixel, so that 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data_pipelines.own_data.annotations import entries
 from data_pipelines.own_data.annotations.entries import Annotations, Entry
 from data_pipelines.reading.shapes import Shape, area
+
+
+class _Object(NamedTuple):
+    """A crowd or an object: by what it is ordered, and its parts."""
+
+    above_crowds: bool
+    size: float
+    parts: list[Shape]
 
 
 def is_one(content: Any) -> bool:
@@ -26,14 +34,15 @@ def read(content: dict[str, Any]) -> Annotations:
     A crowd (iscrowd) is many objects at once, roughly: void.
     """
     names = {entry["id"]: entry["name"] for entry in content["categories"]}
-    found: dict[Any, list[list[Shape]]] = {entry["id"]: [] for entry in content["images"]}
+    found: dict[Any, list[_Object]] = {entry["id"]: [] for entry in content["images"]}
     left: Counter[str] = Counter()
-    for entry in content["annotations"]:
-        outline = entry.get("segmentation")
-        if outline:
-            found[entry["image_id"]].append(_shapes(entry, str(names[entry["category_id"]]), outline))
-        else:
-            left["box alone"] += 1
+    for number, entry in enumerate(content["annotations"], start=1):
+        with entries.reading(_called(entry, number)):
+            if outline := entry.get("segmentation"):
+                name, objects = _of(names, entry, "category_id"), _of(found, entry, "image_id")
+                objects.append(_object(entry, str(name), outline))
+            else:
+                left["box alone"] += 1
     images = {
         str(entry["file_name"]): Entry(_ordered(found[entry["id"]]), entries.size(entry["height"], entry["width"]))
         for entry in content["images"]
@@ -43,15 +52,31 @@ def read(content: dict[str, Any]) -> Annotations:
     return Annotations("COCO", images, left)
 
 
-def _shapes(entry, name, outline):
+def _called(entry, number):
+    """By its id, or the `number` of the annotation where it has none."""
+    own = entry.get("id") if isinstance(entry, dict) else None
+    return f"annotation {own!r:.40}" if own is not None else f"annotation number {number}"
+
+
+def _of(known, entry, key):
+    """What the id that an annotation has under `key` is of. Raises ValueError where nothing has it."""
+    number = entry[key]
+    if number not in known:
+        raise ValueError(f"names the {key} {number!r:.40}, which is not there")
+    return known[number]
+
+
+def _object(entry, name, outline):
     crowd = bool(entry.get("iscrowd"))
     if isinstance(outline, dict):
-        return [Shape(name, runs={"size": outline["size"], "counts": outline["counts"]}, void=crowd)]
-    rings = (np.reshape(np.asarray(corners, np.float64), (-1, 2)) for corners in outline)
-    return [Shape(name, (entries.ring(corners),), void=crowd) for corners in rings]
+        parts = [Shape(name, runs={"size": outline["size"], "counts": outline["counts"]}, void=crowd)]
+    else:
+        rings = (np.reshape(np.asarray(corners, np.float64), (-1, 2)) for corners in outline)
+        parts = [Shape(name, (entries.ring(corners),), void=crowd) for corners in rings]
+    return _Object(not crowd, -sum(map(area, parts)), parts)
 
 
 def _ordered(objects):
     """The parts of all objects, the larger below the smaller, and of equals the earlier."""
-    objects = sorted(objects, key=lambda parts: (not parts[0].void, -sum(map(area, parts))))
-    return tuple(part for parts in objects for part in parts)
+    objects = sorted(objects, key=lambda one: one[:2])
+    return tuple(part for one in objects for part in one.parts)

@@ -28,13 +28,14 @@ def read(text: str) -> Annotations:
     left: Counter[str] = Counter()
     found = {}
     for image in root.findall("image"):
-        left.update(drawn.tag for drawn in image if drawn.tag in LINES)
-        areas = sorted((drawn for drawn in image if drawn.tag in AREAS), key=lambda one: int(one.get("z_order", 0)))
         name = image.attrib["name"]
         if name in found:
             raise ValueError("two images have one name")
-        size = entries.size(image.attrib["height"], image.attrib["width"])
-        found[name] = Entry(tuple(map(_shape, areas)), size)
+        with entries.reading(f"image {name!r:.80}"):
+            left.update(drawn.tag for drawn in image if drawn.tag in LINES)
+            areas = sorted((drawn for drawn in image if drawn.tag in AREAS), key=lambda one: int(one.get("z_order", 0)))
+            size = entries.size(image.attrib["height"], image.attrib["width"])
+            found[name] = Entry(tuple(map(_shape, areas)), size)
     return Annotations("CVAT", found, left)
 
 

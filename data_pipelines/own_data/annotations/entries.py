@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ UNNAMED = "shape"
 """Name of a shape that has no property by which shapes are told apart."""
 FARTHEST = 2.0**31
 """Of a coordinate; no image has so many pixels a side."""
+DAMAGED = (AttributeError, IndexError, OverflowError, RecursionError, TypeError, ValueError)
+"""What a file that holds other than it should is told by, beside KeyError."""
 
 
 class Entry(NamedTuple):
@@ -68,6 +71,17 @@ def with_names(told: Annotations) -> Annotations:
 def plain(name: str) -> str:
     """The name of a file, with slashes and as NFC: systems and tools differ in how they spell folders and accents."""
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+@contextlib.contextmanager
+def reading(part: str) -> Iterator[None]:
+    """What can't be read within is told with the `part` of the file that it is of. Raises ValueError in place of it."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{part} lacks {error}") from None
+    except DAMAGED as error:
+        raise ValueError(f"{part}: {error}") from None
 
 
 def ring(points: Iterable[Any]) -> np.ndarray:

@@ -26,14 +26,15 @@ def read(content: dict[str, Any], by: str) -> Annotations:
     """What it says, `by` a property of features. Raises as damaged values do."""
     left: Counter[str] = Counter()
     shapes, told = [], []
-    for feature in content["features"]:
-        geometry, properties = feature["geometry"] or {"type": "nothing"}, feature["properties"] or {}
-        kind = geometry["type"]
-        if kind in LINES or kind == "nothing":
-            left[kind] += 1
-            continue
-        told.append(properties)
-        shapes += [Shape(entries.named(properties, by), rings) for rings in _polygons(kind, geometry)]
+    for number, feature in enumerate(content["features"], start=1):
+        with entries.reading(f"feature {number}"):
+            geometry, properties = feature["geometry"] or {"type": "nothing"}, feature["properties"] or {}
+            kind = geometry["type"]
+            if kind in LINES or kind == "nothing":
+                left[kind] += 1
+                continue
+            told.append(properties)
+            shapes += [Shape(entries.named(properties, by), rings) for rings in _polygons(kind, geometry)]
     return Annotations("GeoJSON", {"": Entry(tuple(shapes))}, left, _crs(content), tuple(told))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from data_pipelines.memory import check_room
 from data_pipelines.own_data.annotations import coco, cvat, geojson, labelme, via
-from data_pipelines.own_data.annotations.entries import Annotations, with_names
+from data_pipelines.own_data.annotations.entries import DAMAGED, Annotations, with_names
 from data_pipelines.spec import DataError
 
 KNOWN = "labelme, COCO, GeoJSON, VIA (JSON), or CVAT for images (XML)"
@@ -19,7 +19,6 @@ GROWTH = 10
 """Bytes in memory, at most or so, of one in a file."""
 KEPT = 1024
 """Files whose annotations stay in memory, together."""
-DAMAGED = (AttributeError, IndexError, OverflowError, RecursionError, TypeError, ValueError)
 _lock = threading.Lock()  # images are read in threads, and the file of all of them may be large
 
 

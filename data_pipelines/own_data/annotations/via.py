@@ -26,13 +26,14 @@ def read(content: dict[str, Any], by: str) -> Annotations:
     told = []
     for image in content.get(PROJECT, content).values():
         shapes = []
-        for region in image["regions"]:
-            attributes, drawn = region["region_attributes"], region["shape_attributes"]
-            if drawn["name"] in LINES:
-                left[drawn["name"]] += 1
-                continue
-            told.append(attributes)
-            shapes.append(_shape(drawn, entries.named(attributes, by)))
+        for number, region in enumerate(image["regions"], start=1):
+            with entries.reading(f"region {number} of {image['filename']!r:.80}"):
+                attributes, drawn = region["region_attributes"], region["shape_attributes"]
+                if drawn["name"] in LINES:
+                    left[drawn["name"]] += 1
+                    continue
+                told.append(attributes)
+                shapes.append(_shape(drawn, entries.named(attributes, by)))
         if image["filename"] in found:
             raise ValueError("two images have one filename")
         found[image["filename"]] = Entry(tuple(shapes))

@@ -1,5 +1,6 @@
 """Labels that other tools wrote, drawn: by each tool's rules, for whole images and windows."""
 
+import json
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -340,6 +341,45 @@ def test_a_file_that_can_not_be_read(make, tmp_path, name, text, told):
     with pytest.raises(DataError, match=told) as error:
         load("folders", make(labels=name))
     assert "\n" not in str(error.value)
+
+
+IMAGE = {"id": 1, "file_name": "a.png", "height": 20, "width": 30}
+WHOLE = {"images": [IMAGE], "categories": [{"id": 5, "name": "car"}]}
+FINE = {"id": 7, "image_id": 1, "category_id": 5, "segmentation": [[0, 0, 3, 0, 3, 3]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"category_id": 6}, "annotation 8: names the category_id 6, which is not there"),
+        ({"image_id": "1"}, "annotation 8: names the image_id '1', which is not there"),
+        ({"segmentation": [[0, 0, 3, 0]]}, "annotation 8: a polygon has 2 corners"),
+        ({"segmentation": [[0, 0, 3]]}, "annotation 8: cannot reshape"),
+        ({"segmentation": {"size": [20, 30]}}, "annotation 8 lacks 'counts'"),
+        ({"id": None, "image_id": []}, "annotation number 2: "),
+    ],
+)
+def test_an_annotation_of_coco_that_can_not_be_read_is_named(make, tmp_path, change, told):
+    content = {**WHOLE, "annotations": [FINE, {**FINE, "id": 8, **change}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert f"a.json: {told}" in complaint(make(labels="a.json"))
+    content["annotations"][1] = 3
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert "a.json: annotation number 2: 'int' object has no attribute 'get'" in complaint(make(labels="a.json"))
+
+
+def test_a_shape_of_other_tools_that_can_not_be_read_is_named(make, rasters, tmp_path):
+    fine, line = [({"kind": "car"}, "Polygon", [on_earth(square(1, 1, 3))])], [[0, 0], [1, 1]]
+    tools.geojson(tmp_path / "all.geojson", *fine, ({"kind": "car"}, "Polygon", [line]), crs=UTM)
+    assert "all.geojson: feature 2: a polygon has 2 corners" in complaint(rasters(labels="all.geojson"))
+    tools.geojson(tmp_path / "all.geojson", *fine, ({}, "Polygon", [on_earth(square(1, 1, 3))]), crs=UTM)
+    with pytest.raises(DataError, match="all.geojson: feature 2: a shape has no 'kind'"):
+        labels(rasters(labels="all.geojson"))
+    (tmp_path / "images" / "a.tif").unlink()
+    tools.via(tmp_path / "via.json", {"a.png": [({}, {"name": "rect", "x": 1, "y": 1, "width": 3})]})
+    assert "via.json: region 1 of 'a.png' lacks 'height'" in complaint(make(labels="via.json"))
+    tools.cvat(tmp_path / "a.xml", [("a.png", SIZE, '<mask label="car"></mask>')])
+    assert "a.xml: image 'a.png': a shape is a mask: draw it" in complaint(make(labels="a.xml"))
 
 
 @pytest.mark.parametrize(
