@@ -13,6 +13,8 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
 import functools
+import json
+import math
 import os
 import shlex
 import time
@@ -22,12 +24,12 @@ import tensorflow as tf
 from absl import flags
 
 from data_pipelines.remote import is_remote
-from did_tf import settings
+from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned, percent
 from did_tf.planning import trying
 from did_tf.runs import folds, lock
-from did_tf.runs.identity import last_step
+from did_tf.runs.identity import flatten, last_step
 from did_tf.runs.run_folder import RunFolder, default_run
 from did_tf.search import space
 from did_tf.search.study import DONE, FAILED, FILE, PARTS, PRUNED, RUNNING, Study, Trial
@@ -35,7 +37,12 @@ from did_tf.search.study import DONE, FAILED, FILE, PARTS, PRUNED, RUNNING, Stud
 flags.DEFINE_multi_string(
     "over", [], f"A setting that is searched, {space.FORM}, whole where it takes no other numbers; once for each."
 )
-flags.DEFINE_float("hours", None, "No trial begins that would end after so many of search; 0: any time.")
+flags.DEFINE_float(
+    "hours",
+    None,
+    "No trial begins with less than --trial_hours left of so many of search; without these the last one may end long "
+    "after. 0: any time.",
+)
 flags.DEFINE_float("trial_hours", 0.0, "Time of each trial, its train.hours; 0: the experiment's own steps.")
 flags.DEFINE_integer("trials", 1000, "How many at most.", lower_bound=1)
 FLAGS = flags.FLAGS
@@ -57,18 +64,29 @@ def main() -> None:
     config = _check_settings(ranges)
     ranges = [one.fitted(functools.partial(settings.may_be, config, one.key)) for one in ranges]
     folder = Path(FLAGS.run or f"{default_run(FLAGS.experiment)}_search")
+    _check_folder(folder)
+    with lock.held(folder):
+        study = _study(folder / FILE, ranges, config)
+        _search(study)
+    _tell(study)
+
+
+def _study(path, ranges, config):
+    """The search that is recorded in a file, or a new one. Raises `ConfigError` where it is another one."""
+    data = FLAGS.data and str(Path(FLAGS.data).absolute())
     facts = {
         "experiment": FLAGS.experiment,
-        "data": FLAGS.data and str(Path(FLAGS.data).absolute()),
+        "data": data,
         "settings": cli.config_arguments(),
         "trial_hours": FLAGS.trial_hours,
         "seed": config["seed"],
     }
-    _check_folder(folder)
-    with lock.held(folder):
-        study = Study(folder / FILE, ranges, facts)
-        _search(study)
-    _tell(study)
+    wiring.set_data(config, data)
+    defaults = json.loads(json.dumps(cli.defaults(config["model"]["name"])))
+    study = Study(path, ranges, facts, flatten(config), flatten(defaults))
+    if not study.is_compared:
+        print(f"note: {path} is of a version that recorded no settings: whether they are the same is not known")
+    return study
 
 
 def _check_flags(ranges):
@@ -136,12 +154,9 @@ def _goes_on(study):
     """Whether there is time for one more trial, or one that was stopped."""
     if study.trials and study.trials[-1].state == RUNNING:
         return True
-    left = 3600 * FLAGS.hours - study.seconds
-    return (
-        not study.is_exhausted()
-        and len(study.trials) < FLAGS.trials
-        and (not FLAGS.hours or left > 3600 * FLAGS.trial_hours)
-    )
+    left = 3600 * FLAGS.hours - study.seconds if FLAGS.hours else math.inf
+    is_time = left > 0 and left >= 3600 * FLAGS.trial_hours
+    return is_time and len(study.trials) < FLAGS.trials and not study.is_exhausted()
 
 
 @contextlib.contextmanager

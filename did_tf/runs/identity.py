@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from did_tf.common.errors import ConfigError
@@ -86,8 +86,13 @@ def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any
     if keys == [EXTEND] and more > 0 and made is not None and made >= steps:
         return
     if keys:
-        told = " ".join(_listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys]).split())
+        told = differences(old, new, keys)
         raise ConfigError(f"{folder} was started with other settings: {told}; {_way_on(old, new, keys, made, steps)}")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """ "KEY (VALUE, now VALUE), ..." of the first few `keys` of two flat configs, in one line."""
+    return " ".join(_listed([f"{key} ({old.get(key)}, now {new.get(key)})" for key in keys]).split())
 
 
 def _way_on(old, new, keys, made, steps):

@@ -18,11 +18,14 @@ from typing import Any
 from data_pipelines import extras
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
+from did_tf.runs.identity import changed, differences
 from did_tf.runs.run_folder import read_json
 from did_tf.search.space import Range
 
 FILE = "search.json"
 """Record of a search, in its folder."""
+RESOLVED = "resolved"
+"""Key of the record with all settings, but those that are searched."""
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
 AT_RANDOM = 5
 """Trials before any is proposed by what others gave."""
@@ -34,6 +37,8 @@ EARLIEST = 2
 """First of these parts that a trial may be ended in."""
 MANY = 1000
 """Combinations of settings beyond which it is left to chance that none is tried twice."""
+BETWEEN_TRIALS = ("dataset.folder", "dataset.prepared", "train.patience")
+"""Settings that may differ within a run, which knows its data by content, and not between trials."""
 
 
 @dataclasses.dataclass
@@ -72,21 +77,35 @@ class Study:
     Args:
       path: of the file, which may be there already.
       ranges: what is searched.
-      facts: of the search, which have to be the same when it goes on: experiment, settings, seed.
+      facts: of the search, which have to be the same when it goes on: experiment, seed and others.
+      settings: of all trials, flat, of JSON's types, which have to be the same too where results depend on them.
+      defaults: likewise, for those that a record is too old to have.
 
     Attributes:
       trials: in their order.
       seconds: that the search has taken.
+      is_compared: whether its settings are known to be those that it was begun with; versions before recorded none.
 
     Raises:
       ConfigError: the file is of another search, or optuna is not installed.
     """
 
-    def __init__(self, path: Path, ranges: Sequence[Range], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        ranges: Sequence[Range],
+        facts: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        defaults: Mapping[str, Any],
+    ) -> None:
         self.path, self.ranges = path, ranges
+        searched = {one.key for one in ranges}
+        self.settings = {key: value for key, value in settings.items() if key not in searched}
+        self.defaults = {key: value for key, value in defaults.items() if key in self.settings}
         self.facts = {**facts, "over": [one._asdict() | {"choices": list(one.choices)} for one in ranges]}
         self.trials: list[Trial] = []
         self.seconds = 0.0
+        self.is_compared = True
         self._optuna = _optuna()
         if path.is_file():
             self._read()
@@ -130,7 +149,8 @@ class Study:
     def write(self) -> None:
         """Records all."""
         trials = [dataclasses.asdict(trial) for trial in self.trials]
-        write_json(self.path, {**self.facts, "seconds": round(self.seconds, 1), "trials": trials})
+        seconds = round(self.seconds, 1)
+        write_json(self.path, {**self.facts, RESOLVED: self.settings, "seconds": seconds, "trials": trials})
 
     def _untried(self):
         """The combinations of settings that no trial has; None where they are more than `MANY` with those tried."""
@@ -151,8 +171,23 @@ class Study:
         try:
             self.seconds = float(found["seconds"])
             self.trials = [_trial(entry) for entry in found["trials"]]
+            was = dict(found.get(RESOLVED, {}))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{self.path} is no record of a search ({error!r}): give another --run=dir") from None
+        if RESOLVED in found:
+            self._check_settings({**self.defaults, **was})
+        else:
+            self.is_compared = False
+
+    def _check_settings(self, was):
+        """Raises `ConfigError` where trials of before had other settings, `was`."""
+        keys = changed(was, self.settings)
+        keys += [key for key in BETWEEN_TRIALS if was.get(key) != self.settings.get(key)]
+        if keys:
+            raise ConfigError(
+                f"{self.path} is of a search with other settings: {differences(was, self.settings, keys)}; put them "
+                "back, or give another --run=dir"
+            )
 
     def _study(self) -> Any:
         """Optuna's, with the trials that have ended."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import program
 import pytest
@@ -13,6 +14,7 @@ from absl.testing import flagsaver
 
 from did_tf.common.files import write_json
 from did_tf.runs.run_folder import RunFolder
+from did_tf.search.study import RUNNING, Study
 
 TINY = (
     "--config.model.units=(1,1,1,1)",
@@ -62,6 +64,96 @@ def test_how_far_a_trial_is_goes_by_its_own_steps(tmp_path):
     run.metrics.write_text("step,hours,val_miou\n8,0.1,0.5\n")
     with flagsaver.flagsaver(trial_hours=0.0):
         assert [*search._validations(run)] == [(2, 0.5)]
+
+
+EXPERIMENT = """
+from experiments.did import did_synthetic
+
+def get_config():
+    c = did_synthetic.get_config()
+    %s
+    return c
+"""
+
+
+@pytest.fixture
+def edited(monkeypatch, tmp_path):
+    """Searches by an experiment of the user's with a line of settings; all is recorded, and nothing is trained."""
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(Study, "is_exhausted", lambda study: study.write() or True)
+    file = tmp_path / "e.py"
+
+    def search(line, *given):
+        file.write_text(EXPERIMENT % line)
+        given = (f"--experiment={file}", f"--run={tmp_path / 'run'}", *SEARCH[1:], *given)
+        return program.launch_here("search", *given)
+
+    return search
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        ("c.optimizer.name = 'muon'", "optimizer.name (adam, now muon)"),
+        ("c.optimizer.options.epsilon = 0.1", "optimizer.options.epsilon (None, now 0.1)"),
+        ("c.train.patience = 3", "train.patience (0, now 3)"),
+        ("c.dataset.folder = '/elsewhere'", "dataset.folder (, now /elsewhere)"),
+        ("c.train.validation = 'scales'; c.evaluate.scales = (1.0,)", "evaluate.scales ([0.5"),
+    ],
+)
+def test_an_experiment_that_was_edited_is_refused(edited, tmp_path, line, told):
+    assert edited("c.train.validation = 'scales'").returncode == 0
+    done = edited(f"c.train.validation = 'scales'; {line}")
+    assert done.returncode == 2 and "is of a search with other settings: " in done.stderr and told in done.stderr
+    assert done.stderr.count("\n") == 1 and str(tmp_path / "run" / "search.json") in done.stderr
+
+
+def test_what_changes_no_trial_may_be_edited(edited):
+    """What is searched, and what no training uses."""
+    assert edited("").returncode == 0
+    done = edited("c.model.growth = 12; c.train.keep_checkpoints = 5; c.evaluate.scales = (1.0,)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_setting_that_a_record_is_too_old_to_have_had_its_default(edited, tmp_path):
+    record = tmp_path / "run" / "search.json"
+    assert edited("").returncode == 0
+    found = json.loads(record.read_text())
+    del found["resolved"]["train.ema"]
+    write_json(record, found)
+    assert edited("").returncode == 0
+    write_json(record, found)
+    assert "train.ema (0.0, now 0.9)" in edited("c.train.ema = 0.9").stderr
+
+
+def test_a_record_without_settings_goes_on_with_a_note(edited, tmp_path):
+    record = tmp_path / "run" / "search.json"
+    assert "note:" not in edited("").stdout
+    found = json.loads(record.read_text())
+    write_json(record, {key: value for key, value in found.items() if key != "resolved"})
+    done = edited("c.train.ema = 0.9")
+    assert done.returncode == 0 and f"note: {record} is of a version that recorded no settings" in done.stdout
+    assert "note:" not in edited("c.train.ema = 0.9").stdout
+
+
+@pytest.mark.parametrize(
+    "hours, trial_hours, seconds, goes_on",
+    [
+        (1, 1, 0, True),
+        (1, 1, 1, False),
+        (1, 0.5, 1800, True),
+        (1, 0, 3599, True),
+        (1, 0, 3600, False),
+        (0, 1, 9e9, True),
+    ],
+)
+def test_a_trial_begins_where_its_time_is_left(hours, trial_hours, seconds, goes_on):
+    program.launch_here("search")  # defines the flags
+    study = types.SimpleNamespace(trials=[], seconds=seconds, is_exhausted=lambda: False)
+    with flagsaver.flagsaver(hours=hours, trial_hours=trial_hours):
+        assert sys.modules["did_tf.programs.search"]._goes_on(study) == goes_on
+        study.trials = [types.SimpleNamespace(state=RUNNING)]
+        assert sys.modules["did_tf.programs.search"]._goes_on(study)
 
 
 @pytest.mark.parametrize("command", ["train", "cross-validate"])

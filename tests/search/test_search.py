@@ -57,7 +57,7 @@ def score(settings):
 
 
 def searched(path, count):
-    study = Study(path, [RATE, GROWTH], FACTS)
+    study = Study(path, [RATE, GROWTH], FACTS, {}, {})
     while len(study.ranked()) < count:
         trial = study.next()
         trial.scores, trial.value, trial.state = {10: score(trial.settings)}, score(trial.settings), DONE
@@ -80,12 +80,12 @@ def test_one_that_was_stopped_goes_on_as_one_that_was_not(optuna, tmp_path):
     parts = [searched(tmp_path / "parts.json", count) for count in (3, 6, 8)][-1]
     assert [trial.settings for trial in parts.trials] == [trial.settings for trial in whole.trials]
     began = parts.next()
-    again = Study(tmp_path / "parts.json", [RATE, GROWTH], FACTS)
+    again = Study(tmp_path / "parts.json", [RATE, GROWTH], FACTS, {}, {})
     assert again.next() == began and began.state == RUNNING and len(again.trials) == 9
 
 
 def test_no_combination_is_tried_twice_while_another_is_left(optuna, tmp_path):
-    study = Study(tmp_path / "search.json", [GROWTH, space.parse("train.batch_size=1..2")], FACTS)
+    study = Study(tmp_path / "search.json", [GROWTH, space.parse("train.batch_size=1..2")], FACTS, {}, {})
     for _ in range(6):
         assert not study.is_exhausted()
         trial = study.next()
@@ -96,11 +96,11 @@ def test_no_combination_is_tried_twice_while_another_is_left(optuna, tmp_path):
 
 
 def test_of_fractions_there_is_no_end(optuna, tmp_path):
-    assert not Study(tmp_path / "search.json", [GROWTH, RATE], FACTS).is_exhausted()
+    assert not Study(tmp_path / "search.json", [GROWTH, RATE], FACTS, {}, {}).is_exhausted()
 
 
 def test_the_median_of_the_others_is_what_ends_a_trial(optuna, tmp_path):
-    study = Study(tmp_path / "search.json", [RATE, GROWTH], FACTS)
+    study = Study(tmp_path / "search.json", [RATE, GROWTH], FACTS, {}, {})
     for value in (0.3, 0.5, 0.7):
         trial = study.next()
         assert not study.is_hopeless(trial)
@@ -117,9 +117,9 @@ def test_a_record_of_another_search_is_refused(optuna, tmp_path):
     path = tmp_path / "search.json"
     searched(path, 1)
     with pytest.raises(ConfigError, match="another experiment, 'e'"):
-        Study(path, [RATE, GROWTH], {**FACTS, "experiment": "f"})
+        Study(path, [RATE, GROWTH], {**FACTS, "experiment": "f"}, {}, {})
     with pytest.raises(ConfigError, match="another over"):
-        Study(path, [RATE], FACTS)
+        Study(path, [RATE], FACTS, {}, {})
     path.write_text(json.dumps({**json.loads(path.read_text()), "trials": [{"number": "x"}]}))
     with pytest.raises(ConfigError, match="no record of a search"):
-        Study(path, [RATE, GROWTH], FACTS)
+        Study(path, [RATE, GROWTH], FACTS, {}, {})
