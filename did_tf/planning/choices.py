@@ -21,6 +21,8 @@ FORWARD = 3
 VALIDATING = 0.1
 """Share of the time that validations may take, and likewise that for evaluation in tiles."""
 VALIDATIONS = 8
+MOST_VALIDATING = 0.5
+"""Share of the time that the validation of a large split may take, of which there is then one alone, at the end."""
 OFTEN = 50
 """How often each pixel may be seen until statistics of few crops cost more than their many updates bring.
 
@@ -33,6 +35,8 @@ ALIKE, MAYBE_ALIKE = 0.05, 0.2
 """`Content.uneven` below which images may be turned upside down; and if it is no more than by chance."""
 MOST_OF_MEMORY = 0.8
 """Share of what is free that a plan takes."""
+HELD = 0.2
+"""Share that decoded images may take of the memory that a network on the CPU needs too."""
 
 
 class Width(NamedTuple):
@@ -150,7 +154,7 @@ def network(
     for width, side, batch, train in _ways(seen, sides, machine, pace):
         takes = costs.memory(width.growth, side, **train)
         if (1 + MARGIN) * takes <= room:
-            a_second, steps = _speed_of(width.growth, side, train, hours, costs, pace)
+            a_second, steps = _speed_of(width.growth, side, train, hours, costs, pace, content)
             return Network(width.growth, side, **train, batch=batch, takes=takes, crops=a_second, steps=steps)
     raise ConfigError(
         f"nothing fits into the memory of this machine: even crops of {sides[-1]}x{sides[-1]} of DID with growth "
@@ -159,16 +163,26 @@ def network(
     )
 
 
-def check_time(found: Network, given: float, left: float) -> None:
-    """Raises `ConfigError` where the hours that planning has left of those given are good for hardly a step."""
-    if found.steps >= LEAST_STEPS:
-        return
-    least = given - left + LEAST_STEPS * found.batch_size / found.crops / 3600 / (1 - VALIDATING / 2)
+def check_time(content: Content, found: Network, given: float, left: float) -> None:
+    """Raises `ConfigError` where the hours that planning has left of those given are good for hardly a step.
+
+    Or where one validation takes most of them.
+    """
     planning = f", of which planning has left {left:.2g}," if left < given else ""
-    raise ConfigError(
-        f"--hours={given:g}{planning} is good for about {found.steps} steps of {found.batch_size} crops on this "
-        f"machine, and in less than {LEAST_STEPS} nothing is learnt: give {math.ceil(100 * least) / 100:g} or more"
-    )
+    told, each = f"--hours={given:g}{planning}", evaluation_seconds(content, found)
+    updating = LEAST_STEPS * found.batch_size / found.crops
+    least = max(updating / (1 - VALIDATING / 2), updating + each, each / MOST_VALIDATING)
+    enough = math.ceil(100 * (given - left + least / 3600)) / 100
+    if each > MOST_VALIDATING * 3600 * left:
+        raise ConfigError(
+            f"{told} is too little: one validation, of {content.val_images:,} images, takes about {duration(each)}; "
+            f"give {enough:g} or more, or fewer images to the split val"
+        )
+    if found.steps < LEAST_STEPS:
+        raise ConfigError(
+            f"{told} is good for about {found.steps} steps of {found.batch_size} crops on this machine, and in less "
+            f"than {LEAST_STEPS} nothing is learnt: give {enough:g} or more"
+        )
 
 
 def choose(content: Content, machine: Machine, hours: float, found: Network, pace: Pace) -> list[Choice]:
@@ -185,7 +199,7 @@ def choose(content: Content, machine: Machine, hours: float, found: Network, pac
 
 def evaluation_seconds(content: Content, found: Network, scales: float = 1.0) -> float:
     """How long the network takes for the images to validate on, each looked at so many times, as it is trained."""
-    return scales * content.val_pixels / found.side**2 / (FORWARD * found.crops)
+    return scales * _validation(content, found.side, found.crops)
 
 
 def duration(seconds: float) -> str:
@@ -238,10 +252,16 @@ def _crops(growth, side, hours, costs, pace):
     return 3600 * hours * a_second
 
 
-def _speed_of(growth, side, train, hours, costs, pace):
+def _speed_of(growth, side, train, hours, costs, pace, content):
     """(crops a second, steps that the time is good for)."""
     a_second = pace.rate / costs.multiply_adds(growth, side) / (RECOMPUTING if train["recompute"] else 1)
-    return a_second, max(0, int(3600 * hours * (1 - VALIDATING / 2) * a_second / train["batch_size"]))
+    validating = max(3600 * hours * VALIDATING / 2, _validation(content, side, a_second))
+    return a_second, max(0, int((3600 * hours - validating) * a_second / train["batch_size"]))
+
+
+def _validation(content, side, crops):
+    """Seconds that one validation takes with so many crops a second in training."""
+    return content.val_pixels / side**2 / (FORWARD * crops)
 
 
 def _passes(content, found):
@@ -285,7 +305,7 @@ def _of_data(content: Content, machine: Machine, found: Network) -> Iterator[Cho
     else:
         yield Choice("data.brightness", 0.1, "a little: what the bands measure is not known")
     held = content.pixels * (content.spec.bands * _bytes(content.spec.dtype) + 1)
-    if held > 0.2 * machine.memory and not machine.gpus:
+    if held > (MOST_OF_MEMORY * machine.host if machine.gpus else HELD * machine.memory):
         yield Choice("data.cache", False, f"decoded, the images take {held / GIB:.1f} GiB: read again in every pass")
 
 
@@ -333,7 +353,10 @@ def _of_schedule(found: Network) -> Iterator[Choice]:
 
 def _of_training(content: Content, machine: Machine, hours: float, found: Network, pace: Pace) -> Iterator[Choice]:
     how = pace.measured or f"assumed of {machine.name}, not measured"
-    yield Choice("train.hours", round(hours, 4), "the schedule ends with them, whatever the machine does meanwhile")
+    kept = evaluation_seconds(content, found) if _validates_once(content, hours, found) else 0.0
+    told = "the schedule ends with them, whatever the machine does meanwhile"
+    told += "; the others are for the validation at the end" if kept else ""
+    yield Choice("train.hours", round(hours - kept / 3600, 4), told)
     yield Choice(
         "train.steps",
         2 * found.steps,
@@ -351,13 +374,24 @@ def _of_training(content: Content, machine: Machine, hours: float, found: Networ
     yield Choice("train.precision", "auto", f"{machine.precision}: {machine.why}")
     yield Choice("train.log_every", _every(found, 15), "steps, about 15 seconds")
     yield Choice("train.checkpoint_every", _every(found, 180), "steps, about three minutes: what a crash costs")
+    yield _of_validation(content, hours, found)
+
+
+def _validates_once(content, hours, found):
+    """Whether there is time for one validation alone, at the end, as there are so many images for it."""
+    return evaluation_seconds(content, found) > 3600 * hours * VALIDATING / 2
+
+
+def _of_validation(content: Content, hours: float, found: Network) -> Choice:
     if not content.val_images:
-        yield Choice("dataset.val_split", "", "there is none: nobody knows how good the run is; describe one")
-        return
+        return Choice("dataset.val_split", "", "there is none: nobody knows how good the run is; describe one")
     seconds = evaluation_seconds(content, found)
-    times = max(1, min(VALIDATIONS, int(3600 * hours * VALIDATING / max(seconds, 1e-9))))
+    if _validates_once(content, hours, found):
+        told = f"all steps: one validation alone, at the end, of about {duration(seconds)}"
+        return Choice("train.validate_every", 2 * found.steps, told)
+    times = min(VALIDATIONS, int(3600 * hours * VALIDATING / max(seconds, 1e-9)))
     told = f"steps: {times} validations, each of about {duration(seconds)}"
-    yield Choice("train.validate_every", max(1, found.steps // times), told)
+    return Choice("train.validate_every", max(1, found.steps // times), told)
 
 
 def _why_batch(content, machine, found):

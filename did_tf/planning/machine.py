@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -35,6 +36,7 @@ class Machine(NamedTuple):
       precision: fastest one there, of `PRECISIONS`.
       why: it is.
       is_here: whether it is the machine that this process runs on.
+      host: bytes of the machine that are free for what is not on its GPUs; more than anything takes, if not known.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Machine(NamedTuple):
     precision: str
     why: str
     is_here: bool
+    host: float = math.inf
 
     @property
     def devices(self) -> int:
@@ -72,8 +75,9 @@ def here() -> Machine:
     """This one."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     precision, why = best_precision("auto")
-    free = free_on_gpu() if gpus else free_memory()
-    return Machine(processor.name(), cores(), gpus, free, precision, why, True)
+    host = free_memory()
+    free = free_on_gpu() if gpus else host
+    return Machine(processor.name(), cores(), gpus, free, precision, why, True, host)
 
 
 def described(text: str) -> Machine:

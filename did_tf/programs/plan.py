@@ -56,7 +56,7 @@ def main() -> None:
         pace = planner.measured(FLAGS.hours, FLAGS.seconds) if planner.machine.is_here else planner.assumed
     hours = max(0.0, FLAGS.hours - (time.monotonic() - began) / 3600 * FLAGS.planning_counts)
     found = planner.network(hours, pace)
-    choices.check_time(found, FLAGS.hours, hours)
+    choices.check_time(planner.content, found, FLAGS.hours, hours)
     chosen = planner.choices(hours, found, pace)
     facts = planner.facts(found, pace)
     write_file(output, experiment.text(_title(), facts, FLAGS.hours, chosen).encode())

@@ -1,6 +1,7 @@
 """What is planned for machines and times: the widest network that fits and learns, and settings with their reasons."""
 
 import dataclasses
+import math
 
 import pytest
 from in_memory import SPEC
@@ -9,7 +10,7 @@ from did_tf.common.errors import ConfigError
 from did_tf.planning import choices, experiment
 from did_tf.planning.choices import Pace
 from did_tf.planning.content import Content
-from did_tf.planning.machine import GIB, described
+from did_tf.planning.machine import GIB, described, here
 
 CITY = Content(
     SPEC, 367, 200, 360, 480, 480, {"a": 0.98, "b": 0.02}, {"a": 90.0, "b": 20.0}, 0.3, 0.1, 101, 101 * 360 * 480
@@ -32,7 +33,7 @@ def planned(machine, hours, content=CITY, crops=None):
     place = described(machine)
     pace = Pace(crops * Costs().multiply_adds(32, 257), 1, "measured") if crops else Pace(place.rate, 1, "")
     found = choices.network(content, place, hours, Costs(), pace)
-    choices.check_time(found, hours, hours)
+    choices.check_time(content, found, hours, hours)
     return found, {choice.key: choice for choice in choices.choose(content, place, hours, found, pace)}
 
 
@@ -68,13 +69,13 @@ def test_where_memory_is_short_features_are_computed_again_then_crops_become_sma
 
 
 def test_too_little_time_is_refused_with_what_would_do():
-    with pytest.raises(ConfigError, match=r"about 71 steps of 4 crops.*give (0.[0-9]+) or more") as error:
+    with pytest.raises(ConfigError, match=r"about 53 steps of 4 crops.*give (0.[0-9]+) or more") as error:
         planned("cores:2,memory:16", 0.003, crops=7)
     enough = float(str(error.value).split("give ")[1].split()[0])
     found, _ = planned("cores:2,memory:16", enough, crops=7)
     assert found.steps >= choices.LEAST_STEPS
     with pytest.raises(ConfigError, match="--hours=0.05, of which planning has left 0.003, .* give 0.06 or more"):
-        choices.check_time(found._replace(steps=71), 0.05, 0.003)
+        choices.check_time(CITY, found._replace(steps=71), 0.05, 0.003)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_too_little_time_is_refused_with_what_would_do():
         ({"val_images": 0, "val_pixels": 0.0}, "dataset.val_split", "", "nobody knows"),
         ({"largest": 5000}, "evaluate.protocols", ("tiles_once",), "too large"),
         ({"val_images": 5, "val_pixels": 9e5}, "evaluate.protocols", ("whole", "tiles"), "five scales"),
-        ({"val_images": 9000, "val_pixels": 3e9}, "evaluate.protocols", ("whole",), "too much"),
+        ({"val_images": 9000, "val_pixels": 1e9}, "evaluate.protocols", ("whole",), "too much"),
         ({"objects": {"a": 900.0, "b": 300.0}}, "data.scale", (0.6, 1.6), "more than a crop shows"),
     ],
 )
@@ -105,15 +106,56 @@ def test_settings_follow_the_data(changes, key, value, why):
     assert chosen[key].value == value and why in chosen[key].why
 
 
+@pytest.mark.parametrize("gib, held", [(math.inf, True), (8, True), (4, False)])
+def test_beside_gpus_images_are_held_where_the_machine_has_memory_for_them(gib, held):
+    """They take 4.6 GiB, and the GPU has 24."""
+    place = described("gpus:1,memory:24")._replace(host=gib * GIB)
+    content, pace = dataclasses.replace(CITY, images=7200), Pace(place.rate, 1, "")
+    found = choices.network(content, place, 1, Costs(), pace)
+    chosen = {choice.key: choice.value for choice in choices.choose(content, place, 1, found, pace)}
+    assert chosen.get("data.cache", True) is held
+
+
+def test_this_machine_has_memory_of_its_own_beside_that_of_its_gpus(monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["one"] * (kind == "GPU"))
+    monkeypatch.setattr("did_tf.planning.machine.best_precision", lambda devices: ("bfloat16", "as it is"))
+    monkeypatch.setattr("did_tf.planning.machine.free_on_gpu", lambda: 24 * GIB)
+    monkeypatch.setattr("did_tf.planning.machine.free_memory", lambda: 8 * GIB)
+    found = here()
+    assert (found.gpus, found.memory, found.host) == (1, 24 * GIB, 8 * GIB)
+
+
 def test_without_images_to_validate_on_nothing_is_said_of_validations():
     _, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, val_images=0, val_pixels=0.0), crops=7)
     assert "train.validate_every" not in chosen
 
 
 def test_validations_take_a_tenth_of_the_time_at_most():
-    found, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, val_pixels=3e9), crops=7)
-    each = choices.evaluation_seconds(CITY, found) * 3e9 / CITY.val_pixels
-    assert found.steps // chosen["train.validate_every"].value * each <= 3600 * choices.VALIDATING or each > 360
+    found, chosen = planned("cores:2,memory:16", 1, dataclasses.replace(CITY, val_pixels=1e8), crops=7)
+    each = choices.evaluation_seconds(CITY, found) * 1e8 / CITY.val_pixels
+    assert 70 < each < 75 and found.steps // chosen["train.validate_every"].value == 4
+    assert chosen["train.hours"].value == 1
+    assert "4 validations, each of about 72 seconds" in chosen["train.validate_every"].why
+
+
+def test_a_large_validation_is_made_once_and_within_the_time():
+    content = dataclasses.replace(CITY, val_images=9000, val_pixels=1e9)
+    found, chosen = planned("cores:2,memory:16", 1, content, crops=7)
+    each = choices.evaluation_seconds(content, found)
+    assert each / 3600 > choices.VALIDATING and chosen["train.hours"].value == pytest.approx(1 - each / 3600, abs=1e-4)
+    assert chosen["train.validate_every"].value == chosen["train.steps"].value == 2 * found.steps
+    assert found.steps * found.batch_size / found.crops == pytest.approx(3600 - each, rel=0.01)
+    assert "the validation at the end" in chosen["train.hours"].why
+    assert "at the end, of about 12 minutes" in chosen["train.validate_every"].why
+
+
+def test_a_validation_that_takes_most_of_the_time_is_refused_with_what_would_do():
+    content = dataclasses.replace(CITY, val_images=9000, val_pixels=3e9)
+    with pytest.raises(ConfigError, match="of 9,000 images, takes about 36 minutes; give 1.21 or more") as error:
+        planned("cores:2,memory:16", 0.2, content, crops=7)
+    enough = float(str(error.value).split("give ")[1].split()[0])
+    _, chosen = planned("cores:2,memory:16", enough, content, crops=7)
+    assert chosen["train.hours"].value >= enough / 2
 
 
 def test_the_file_says_what_was_chosen_and_why():
