@@ -22,7 +22,7 @@ def get_config():
     c.data = ml_collections.ConfigDict()
     c.data.crop = (321, 321)  # height, width
     c.data.scale = (0.7, 1.5)  # of height and width
-    c.data.aspect = 0.15  # the width's scale is within 1 -+ aspect of the height's
+    c.data.aspect = 0.15  # the width's scale is within 1 -+ aspect of the height's, and within scale
     c.data.flip_horizontal = True
     c.data.flip_vertical = False
     c.data.rotation = 0.0  # degrees, up to this either way

@@ -215,6 +215,36 @@ def test_what_is_set_and_changes_nothing_is_told():
     assert not settings.without_effect(tiny.config(schedule__name="poly"), ["schedule.power", "train.steps"])
 
 
+OPEN_DECAY = "optimizer.weight_decay, and an optimizer.name but adamw and muon"
+SCALED = "a data.scale of two values, and an empty data.area"
+
+
+@pytest.mark.parametrize(
+    "changes, key, needs",
+    [
+        ({"optimizer__weight_decay": 0.0}, "optimizer.decay", OPEN_DECAY),
+        ({"optimizer__name": "muon"}, "optimizer.decay", OPEN_DECAY),
+        ({"optimizer__name": "adamw"}, "optimizer.decay", OPEN_DECAY),
+        ({}, "optimizer.decay", ""),
+        ({"optimizer__weight_decay": 0.0}, "optimizer.undecayed", "optimizer.weight_decay"),
+        ({"optimizer__name": "muon"}, "optimizer.undecayed", ""),
+        ({}, "train.init_options", "train.init"),
+        ({"train__init": "runs/other"}, "train.init_options", ""),
+        ({"dataset__val_split": ""}, "train.panels", "dataset.val_split"),
+        ({"dataset__val_split": ""}, "train.validation", "dataset.val_split"),
+        ({}, "train.panels", ""),
+        ({}, "train.validation", ""),
+        ({"data__scale": (1.2, 1.2)}, "data.aspect", SCALED),
+        ({"data__area": (0.2, 1.0)}, "data.aspect", SCALED),
+        ({}, "data.aspect", ""),
+    ],
+)
+def test_what_a_setting_needs_to_have_an_effect(changes, key, needs):
+    config = tiny.config(**{"optimizer__weight_decay": 1e-4, **changes})
+    told = settings.without_effect(config, [key])
+    assert [line.partition(" has no effect: it needs ")[2] for line in told] == [needs] * bool(needs)
+
+
 @pytest.mark.parametrize(
     "protocols, validation, idle",
     [

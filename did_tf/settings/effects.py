@@ -7,6 +7,7 @@ from typing import Any
 
 from did_tf.runs.identity import PROTOCOLS_WITH
 from did_tf.training import losses
+from did_tf.training.optimizers import is_decoupled
 
 
 def _of_protocols(names):
@@ -22,9 +23,22 @@ def _of_term(name):
     return f"loss.terms.{name}", lambda c: name in losses.used(c["loss"]["terms"])
 
 
+def _scales_differ(config):
+    """Whether height and width may be scaled differently: both stay within `data.scale`."""
+    low, high = config["data"]["scale"]
+    return low < high and not config["data"]["area"]
+
+
+def _may_be_decoupled(config):
+    """Whether there is a weight decay, and an optimizer that leaves it open how."""
+    name, decays = config["optimizer"]["name"], config["optimizer"]["weight_decay"] > 0
+    return decays and not is_decoupled(name, "l2")
+
+
+_OF_VALIDATION = ("train.patience", "train.panels", "train.validation")
 EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.scale": ("an empty data.area", lambda c: not c["data"]["area"]),
-    "data.aspect": ("an empty data.area", lambda c: not c["data"]["area"]),
+    "data.aspect": ("a data.scale of two values, and an empty data.area", _scales_differ),
     "data.ratio": ("data.area", lambda c: bool(c["data"]["area"])),
     "data.light_bands": (
         "data.brightness or data.contrast",
@@ -40,8 +54,11 @@ EFFECTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "loss.tversky_beta": _of_term("tversky"),
     "loss.ohem_scope": ("loss.ohem_keep", lambda c: c["loss"]["ohem_keep"] > 0),
     "loss.class_frequency": ("loss.class_balance", lambda c: c["loss"]["class_balance"] > 0),
+    "optimizer.decay": ("optimizer.weight_decay, and an optimizer.name but adamw and muon", _may_be_decoupled),
+    "optimizer.undecayed": ("optimizer.weight_decay", lambda c: c["optimizer"]["weight_decay"] > 0),
+    "train.init_options": ("train.init", lambda c: bool(c["train"]["init"])),
     "train.freeze_batch_norm_from": ("train.freeze_batch_norm", lambda c: bool(c["train"]["freeze_batch_norm"])),
-    "train.patience": ("dataset.val_split", lambda c: bool(c["dataset"]["val_split"])),
+    **{key: ("dataset.val_split", lambda c: bool(c["dataset"]["val_split"])) for key in _OF_VALIDATION},
     "schedule.boundaries": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.divisor": ("schedule.name=step", lambda c: c["schedule"]["name"] == "step"),
     "schedule.power": ("schedule.name=poly", lambda c: c["schedule"]["name"] == "poly"),

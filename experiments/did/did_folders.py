@@ -3,9 +3,10 @@
 No paper figure: the data are yours. What differs from `did_camvid`, for some tens to some thousands of images: growth
 32 instead of 48 and crops of 257x257 (sides are best 16n + 1; smaller images are padded), so that it trains on small
 hardware; features placed where they stand in images of any size; a wide range of scales, as objects come in all sizes;
-half of the class balancing, so that rare classes are learnt; Muon, which learns more from an update than Adam; a cosine
-instead of steps, and clipped gradients, as nobody tunes the first run. For what is seen from above,
-ARGS="--config.data.flip_vertical=true" mirrors upside down.
+half of the class balancing, so that rare classes are learnt; Muon, which learns more from an update than Adam, and of
+whose decoupled weight decay 1e-4 is hardly felt (docs/explanation/muon.md); a cosine instead of steps, and clipped
+gradients, as nobody tunes the first run. For what is seen from above, ARGS="--config.data.flip_vertical=true" mirrors
+upside down.
 
   make describe-data IMAGES=dir LABELS=dir DATA=dir   drafts DATA/dataset.yaml: name the classes in it
   make check-data DATASET=folders DATA=dir
