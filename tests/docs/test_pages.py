@@ -52,3 +52,10 @@ def test_links(page):
     links = LINK.findall(re.sub("`[^`]*`", "", page.read_text()))
     missing = [path for path in links if not (page.parent / path).exists()]
     assert not missing
+
+
+def test_more_steps_are_told_of_as_many_as_the_experiment_has():
+    text = (PROJECT / "docs" / "how-to" / "stop-and-resume.md").read_text()
+    told = re.search(r"over all steps, ([\d,]+) and (\d+): .*?run of ([\d,]+) steps.*?step ([\d,]+),", text, re.S)
+    steps, more, both, at = (int(number.replace(",", "")) for number in told.groups())
+    assert steps == at == cli.load_experiment("did_camvid_quick").train.steps and both == steps + more
