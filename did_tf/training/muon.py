@@ -20,6 +20,8 @@ BLOCK = 128
 """Filters that are orthogonalised together at most: the work grows as the third power of their number."""
 LIKE_ADAM = 0.2
 """Root of the mean square of an update of Adam's, which those of Muon are given (Liu et al. 2025, section 2.2)."""
+SMALL = 1e-20
+"""Added to the sum of a matrix' squares, for one of zeros."""
 
 
 class Muon(Adam):
@@ -85,16 +87,46 @@ def _direction(kernel):
 def orthogonalised(matrix: tf.Tensor) -> tf.Tensor:
     """U V^T of a matrix U S V^T, but for singular values of 0.7 to 1.2 in place of 1, and less for S near 0.
 
-    By Newton and Schulz's iteration on the products of its rows or columns, whichever are fewer: what multiplies the
-    matrix is a polynomial of these, so that the matrix itself is multiplied twice in all.
+    By Newton and Schulz's iteration, which multiplies it by polynomials of the products of its rows or columns with
+    each other, whichever are fewer.
+    """
+    if tf.config.experimental.tensor_float_32_execution_enabled():
+        return _by_products_of_each(matrix)
+    return _by_products_of_first(matrix)
+
+
+def _by_products_of_each(matrix):
+    """Iterates on the matrix itself, for products that are rounded, as `set_precision("float32_fast")` has them.
+
+    What rounding adds to small singular values then grows as these do. Products that are made once and multiplied on
+    have eigenvalues below 0 by it, which grow twelvefold with each iteration.
     """
     tall = matrix.shape[0] >= matrix.shape[1]
-    gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
-    square = tf.linalg.trace(gram) + 1e-20
-    gram, identity = gram / square, tf.eye(min(matrix.shape))
-    product = identity * tf.math.rsqrt(square)
-    a, b, c = QUINTIC
+    matrix *= tf.math.rsqrt(tf.reduce_sum(tf.square(matrix)) + SMALL)
     for _ in range(ITERATIONS):
-        factor = a * identity + b * gram + c * gram @ gram
-        product, gram = factor @ product, factor @ factor @ gram
-    return matrix @ product if tall else product @ matrix
+        factor = _factor(_gram(matrix))
+        matrix = tf.matmul(matrix, factor) if tall else tf.matmul(factor, matrix)
+    return matrix
+
+
+def _by_products_of_first(matrix):
+    """Iterates on the products alone, so that the matrix itself is multiplied twice in all."""
+    gram = _gram(matrix)
+    square = tf.linalg.trace(gram) + SMALL
+    gram, product = gram / square, tf.eye(min(matrix.shape)) * tf.math.rsqrt(square)
+    for _ in range(ITERATIONS):
+        factor = _factor(gram)
+        product, gram = tf.matmul(factor, product), tf.matmul(tf.matmul(factor, factor), gram)
+    return tf.matmul(matrix, product) if matrix.shape[0] >= matrix.shape[1] else tf.matmul(product, matrix)
+
+
+def _gram(matrix):
+    """Products of its columns with each other, or of its rows where these are fewer."""
+    tall = matrix.shape[0] >= matrix.shape[1]
+    return tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
+
+
+def _factor(gram):
+    """By which the matrix of these products is multiplied in one iteration."""
+    a, b, c = QUINTIC
+    return a * tf.eye(gram.shape[0]) + b * gram + tf.matmul(c * gram, gram)

@@ -11,6 +11,15 @@ from did_tf.training import muon, optimizers
 RATE, MOMENTUM = 0.01, 0.9
 
 
+@pytest.fixture(params=[False, True])
+def fast(request):
+    """Whether products of float32 may be rounded, as `set_precision` has it for float32_fast alone."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(request.param)
+    yield request.param
+    tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
 def by_svd(matrix):
     """Newton and Schulz's iteration on the singular values themselves."""
     left, values, right = np.linalg.svd(np.asarray(matrix, np.float64), full_matrices=False)
@@ -22,7 +31,7 @@ def by_svd(matrix):
 
 @pytest.mark.parametrize("shape", [(36, 8), (8, 36), (16, 16), (1, 5), (5, 1)])
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e3])
-def test_a_matrix_is_what_its_singular_values_say(shape, size):
+def test_a_matrix_is_what_its_singular_values_say(shape, size, fast):
     matrix = size * np.random.default_rng(0).normal(size=shape)
     found = muon.orthogonalised(tf.constant(matrix, tf.float32)).numpy()
     np.testing.assert_allclose(found, by_svd(matrix), atol=2e-3)
@@ -38,16 +47,39 @@ def test_filters_are_orthogonalised_in_blocks():
         np.testing.assert_allclose(found[:, first : first + 100], 2 * by_svd(block), atol=5e-3)
 
 
-def test_of_no_gradient_nothing_is_made():
+def test_of_no_gradient_nothing_is_made(fast):
     np.testing.assert_array_equal(muon.orthogonalised(tf.zeros([6, 3])), np.zeros([6, 3]))
 
 
-def test_of_few_directions_no_others_are_made():
+def test_of_few_directions_no_others_are_made(fast):
     """Those that rounding alone has."""
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(64, 2)) @ rng.normal(size=(2, 16))
     values = np.linalg.svd(muon.orthogonalised(tf.constant(matrix, tf.float32)), compute_uv=False)
     assert np.all(values[:2] > 0.65) and np.all(values[2:] < 0.05)
+
+
+def rounded(matrix):
+    """To bfloat16, and back."""
+    return tf.cast(tf.cast(matrix, tf.bfloat16), tf.float32)
+
+
+@pytest.mark.parametrize("shape", [(64, 16), (16, 64), (1152, 128)])
+def test_of_rounded_products_no_direction_grows(shape, fast, monkeypatch):
+    """Weak directions of 0.001 of the strongest one: products here are exact, so their rounding is put in.
+
+    They grow, unless it is known that products are rounded.
+    """
+    rng, least, exact = np.random.default_rng(0), min(shape), tf.matmul
+    left, right = (np.linalg.qr(rng.normal(size=(side, least)))[0] for side in shape)
+    matrix = left * np.logspace(0, -3, least) @ right.T
+    monkeypatch.setattr(tf, "matmul", lambda a, b, **options: exact(rounded(a), rounded(b), **options))
+    found = muon.orthogonalised(tf.constant(matrix, tf.float32)).numpy()
+    largest = np.linalg.svd(found, compute_uv=False)[0]
+    assert largest < 1.3 if fast else largest > 2
+    # The strong half is turned nowhere else.
+    strong = left[:, : least // 2].T @ found @ right[:, : least // 2]
+    assert not fast or np.all(np.abs(np.linalg.svd(strong, compute_uv=False) - 1) < 0.4)
 
 
 def network():
@@ -67,7 +99,7 @@ def updated(optimizer, variables, gradients):
     return {compat.path(v): compat.tf_variable(v).numpy() for v in variables}
 
 
-def test_kernels_follow_their_momentum_and_all_else_adam():
+def test_kernels_follow_their_momentum_and_all_else_adam(fast):
     model, alike = network(), network()
     rng = np.random.default_rng(1)
     gradients = [[rng.normal(size=v.shape).astype(np.float32) for v in model.trainable_variables] for _ in range(3)]
