@@ -97,6 +97,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     """
     if not FLAGS.experiment:
         raise ConfigError(f"no experiment given, --experiment=NAME (make: EXP): one of {', '.join(experiment_names())}")
+    _check_known(FLAGS.experiment)
     path = FLAGS.run or default_run(FLAGS.experiment)
     run = wiring.open_run(path) if places.is_chief(os.environ) else RunFolder(Path(path).name)
     config = resolve(FLAGS.experiment, run, config_arguments(), training)
@@ -213,9 +214,10 @@ def resolve(name: str, run_folder: RunFolder, overrides: Sequence[str], training
       ConfigError: no such experiment or setting, a value that the setting can't have (`settings.check`), or the run's
         settings can't be read.
     """
-    config = load_experiment(_planned(run_folder) if is_auto(name) else name)
     if not training and run_folder.config.is_file():
-        config = api.settings_of(run_folder)
+        config = api.settings_of(run_folder)  # alone: the experiment that a run is of may be somebody else's code
+    else:
+        config = load_experiment(_planned(run_folder) if is_auto(name) else name)
     return _changed(name, config, overrides, functools.partial(settings.check, training=training))
 
 
@@ -227,6 +229,12 @@ def _changed(name, config, overrides, check):
         return json.loads(config.to_json())
     except (RecursionError, TypeError) as error:
         raise ConfigError(f"the settings of {name} hold what a config.json can't: {error}") from None
+
+
+def _check_known(name):
+    """Raises `ConfigError` where there is no such experiment, whose settings a run's may replace. Runs no file."""
+    if not is_auto(name) and not split_name(name)[0].endswith(".py"):
+        load_experiment(name)
 
 
 def _planned(run_folder):

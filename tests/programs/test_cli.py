@@ -97,6 +97,32 @@ def test_run_folder_settings_win_when_not_training(tmp_path):
     assert resolve(run=tmp_path)["model"]["growth"] == 16
 
 
+def test_an_experiment_that_a_run_names_is_not_executed(tmp_path):
+    """Nor its plan: whoever has made the run has written them."""
+    theirs, run, executed = tmp_path / "theirs.py", RunFolder(tmp_path / "run"), tmp_path / "executed"
+    RunFolder(run.folder, str(theirs)).start(resolve("--config.model.growth=7"), {})
+    for file in (theirs, run.plan):
+        file.write_text(f"open({str(executed)!r}, 'w').close()")
+    assert run.trained_by() == str(theirs)
+    for name in (str(theirs), cli.AUTO):
+        assert cli.resolve(name, run, [], training=False)["model"]["growth"] == 7
+    assert not executed.exists()
+    theirs.unlink()
+    assert cli.resolve(str(theirs), run, [], training=False)["model"]["growth"] == 7
+
+
+@pytest.mark.parametrize(
+    "name, told", [("did_canvid", "did you mean 'did_camvid'"), ("did_table3:row99", "row3, row4")]
+)
+def test_a_mistyped_experiment_is_told_where_the_settings_are_the_runs(monkeypatch, capsys, tmp_path, name, told):
+    RunFolder(tmp_path, "did_synthetic").start(resolve(), {})
+    monkeypatch.setattr(sys, "argv", ["evaluate", f"--experiment={name}", f"--run={tmp_path}"])
+    cli.FLAGS.unparse_flags()
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(lambda settings, run: None, training=False)
+    assert told in capsys.readouterr().err
+
+
 def test_settings_of_a_run_that_are_nested_deeper_than_python_goes(tmp_path):
     text = json.dumps({**resolve(), "more": 0})
     (tmp_path / "config.json").write_text(text.replace('"more": 0', '"more": ' + '{"a": ' * 700 + "1" + "}" * 700))
