@@ -48,6 +48,8 @@ def main() -> None:
         raise ConfigError(f"`did_tf serve` needs further packages ({error}): {extras.install('serve')}") from None
     if not FLAGS.run:
         raise ConfigError("no run given: did_tf serve RUN (make: RUN), a run folder or a SavedModel of `did_tf export`")
+    if FLAGS.experiment or FLAGS.data or cli.config_arguments():
+        raise ConfigError("settings are those of the run: serve takes RUN, and no --experiment, --data or --config")
     given: dict[str, Any] = {name: FLAGS[name].value for name in limits.names()}
     allowed = limits.Limits(**given)
     listener = running.bound(FLAGS.host, FLAGS.port)

@@ -54,6 +54,11 @@ def test_without_a_run_or_with_none(tmp_path):
     assert "unexpected argument 'b'" in refused("a", "b")
 
 
+@pytest.mark.parametrize("given", ["--config.evaluate.flip=True", "--experiment=did_synthetic", "--data=there"])
+def test_settings_are_those_of_the_run(run, given):
+    assert "serve takes RUN, and no --experiment, --data or --config" in refused(run.folder, "--port=0", given)
+
+
 @pytest.mark.parametrize("flag", ["--max_mb=0", "--queue=0", "--batch=-1", "--grace_seconds=-1", "--send_seconds=nan"])
 def test_limits_that_are_none(run, flag):
     assert f"{flag.split('=')[0]} must be a" in refused(run.folder, "--port=0", flag)
