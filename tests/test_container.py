@@ -57,3 +57,10 @@ def test_it_runs_did_tf_as_nobody_in_particular():
     assert last["USER"] == "1000:1000" and last["ENTRYPOINT"] == '["did_tf"]'
     serve = (PROJECT / (COMMANDS["serve"][0].replace(".", "/") + ".py")).read_text(encoding="utf-8")
     assert f'"port", {last["EXPOSE"]},' in serve
+
+
+def test_a_training_goes_on_in_the_next_container():
+    """Which tells by the host name that a lock is of a process of its own machine."""
+    page = (PROJECT / "docs" / "how-to" / "container.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    trainings = [line for line in page.splitlines() if line.startswith("docker run") and "did_tf train" in line]
+    assert trainings and all("--hostname=" in line for line in trainings)
