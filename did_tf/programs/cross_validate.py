@@ -84,13 +84,19 @@ def _begun(config, run, found):
     study.refuse(run.folder, "cross-validate")
     folds = wiring.make_folds(config, FLAGS.folds)
     if found.begun:
-        run.check(config, {}, made=None)
+        run.check(_tested_as(run, config), {}, made=None)
         found.check(folds)
     write_json(run.config, config)
     found.write(folds)
     for number in range(1, folds.count + 1):
         write_fold(wiring.folder_of(config), folds, number, found.data(number))
     return folds
+
+
+def _tested_as(run, config):
+    """`config` with the settings of testing that the folds were begun with, of which they use none to train."""
+    was = run.settings() if run.config.is_file() else {}
+    return {**config, "evaluate": {**run.defaults["evaluate"], **was.get("evaluate", {})}}
 
 
 def _at_once(config, run, found, folds):

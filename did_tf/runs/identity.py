@@ -75,13 +75,16 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int | None = 0) -> None:
     """Raises `ConfigError` where settings of a run are `changed`, but that it is extended when it has all of its steps.
 
+    Of a run without validation, as a fold is, those of testing may differ too: nothing of its training uses them.
+
     Args:
       folder: of the run, for messages.
       old, new: two configs as from JSON.
       made: steps that the run has made; None for what can't be extended.
     """
     old, new = flatten(old), flatten(new)
-    keys = changed(old, new)
+    validated = old.get("dataset.val_split", "val")
+    keys = [key for key in changed(old, new) if validated or not key.startswith("evaluate.")]
     steps, more = old.get(STEPS, 0) + old.get(EXTEND, 0), new.get(EXTEND, 0) - old.get(EXTEND, 0)
     if keys == [EXTEND] and more > 0 and made is not None and made >= steps:
         return

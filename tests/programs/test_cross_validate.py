@@ -235,6 +235,21 @@ def test_it_goes_on_with_the_same_alone(done, data, tmp_path, monkeypatch):
     assert "folds.json is missing, which says how images were dealt" in refused(*given)
 
 
+def test_how_it_is_scored_may_change(done, data, tmp_path, monkeypatch):
+    """The folds have made all of their steps, and are scored again."""
+    copy = CrossValidation(shutil.copytree(done[0].folder, tmp_path / "run"))
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fitted", [])
+    ended = launch_here("cross-validate", *arguments(copy.folder, data, evaluate__flip=True), f"--folds={FOLDS}")
+    assert ended.returncode == 0, ended.stderr
+    assert Untrained.fitted == ["fold-1", "fold-2"] and copy.counts(1)["way"]["flip"]
+    model = did_tf.load(copy.run(1), flip=True)
+    files, samples = scenes(data)
+    name = next(name for name, image in copy.read().images.items() if image.fold == 1)
+    written = cv2.imread(f"{copy.predictions / name}_label.png", cv2.IMREAD_UNCHANGED)
+    assert (written == model.predict(files.read_image(samples[name]))).all()
+
+
 def test_show_data_takes_the_data_that_it_was_begun_with(done, data, tmp_path):
     given = "--experiment=did_folders", f"--run={done[0].folder}", f"--output={tmp_path}", "--count=1"
     ended = launch_here("show-data", *given, "--config.data.crop=(33,33)")

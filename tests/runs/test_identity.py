@@ -1,5 +1,6 @@
 """What may differ between the start of a run and its continuation: every setting and every fact."""
 
+import contextlib
 import json
 import shutil
 
@@ -88,6 +89,16 @@ def test_what_validation_uses_may_not_differ(key):
     for protocol in ("whole", "scales", "tiles", "tiles_once"):
         old = {**settings, "train.validation": protocol}
         assert identity.changed(old, {**old, key: other(settings[key])}) == [key] * (protocol in uses[key])
+
+
+@pytest.mark.parametrize(
+    "key, val_split, refused", [("evaluate.flip", "", 0), ("evaluate.flip", "val", 1), ("seed", "", 1)]
+)
+def test_settings_of_testing_may_differ_where_nothing_is_validated(key, val_split, refused):
+    """As in folds of a cross-validation."""
+    old = {"dataset.val_split": val_split, "evaluate.flip": False, "seed": 1}
+    with pytest.raises(ConfigError, match=key) if refused else contextlib.nullcontext():
+        identity.check_settings("run", old, {**old, key: other(old[key])})
 
 
 def test_the_table_has_nothing_but_settings_and_facts_each_with_its_reason():
