@@ -70,7 +70,7 @@ demo: setup ## the whole story in minutes on a CPU, with built-in data: train, e
 	$(WITH_ARGS) $(RUN_IN) -m did_tf demo $(call option,--run,RUN)
 
 doctor: setup ## is all there that did_tf needs? Software, devices, memory, disk, data of EXP; trains for ten seconds
-	$(WITH_ARGS) $(RUN_IN) -m did_tf doctor $(if $(value EXP),$(COMMON),$(call option,--run,RUN))
+	$(WITH_ARGS) $(RUN_IN) -m did_tf doctor $(if $(value EXP),$(COMMON),$(call option,--data,DATA) $(call option,--run,RUN))
 
 plan: setup ## for the data, this machine and HOURS: an experiment, with its reasons, into OUTPUT (default plan.py)
 	$(WITH_ARGS) $(RUN_IN) -m did_tf plan $(call option,--experiment,EXP) $(call option,--data,DATA) \

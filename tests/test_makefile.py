@@ -102,6 +102,7 @@ def test_args_of_the_environment_arrive_as_given(make):
     "target, settings",
     {
         "demo": {"RUN": "--run"},
+        "doctor": {"DATA": "--data", "RUN": "--run"},
         "train": {"EXP": "--experiment", "DATA": "--data", "RUN": "--run"},
         "evaluate": {"EXP": "--experiment", "SPLIT": "--split"},
         "predict": {"INPUT": "--input", "OUTPUT": "--output"},

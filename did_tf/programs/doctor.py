@@ -39,11 +39,16 @@ def main() -> None:
     """Looks at everything and prints what was found.
 
     Raises:
-      ConfigError: the experiment that is given is none, or --seconds no number.
+      ConfigError: the experiment that is given is none, there is none for --data or settings, or --seconds no number.
       SystemExit: 1, where something is wrong.
     """
     if not math.isfinite(FLAGS.seconds):
         raise ConfigError(f"--seconds={FLAGS.seconds}: it must be a number")
+    if not FLAGS.experiment and (FLAGS.data or cli.config_arguments()):
+        raise ConfigError(
+            "--data and settings are looked at as an experiment has them: give --experiment (make: EXP), did_folders "
+            "for your own data"
+        )
     found = []
     with contextlib.redirect_stdout(sys.stderr) if FLAGS.json else contextlib.nullcontext():  # notes are no JSON
         for one in _look():

@@ -200,6 +200,13 @@ def test_a_time_that_never_ends_is_refused(monkeypatch, capsys, seconds):
     assert capsys.readouterr().err == f"error: --seconds={seconds}: it must be a number\n"
 
 
+@pytest.mark.parametrize("given", ["--data=data/mine", "--config.train.steps=5"])
+def test_what_needs_an_experiment_is_not_passed_over(monkeypatch, capsys, given):
+    assert program.run(monkeypatch, doctor, "--seconds=0", given) == 2
+    told = capsys.readouterr()
+    assert "give --experiment (make: EXP), did_folders for your own data" in told.err and not told.out
+
+
 def test_notes_are_no_part_of_the_json(monkeypatch, capsys):
     idle = "--config.evaluate.overlap=0.3"
     assert program.run(monkeypatch, doctor, "--json", "--seconds=0", "--experiment=did_synthetic", idle) == 0
