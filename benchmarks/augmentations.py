@@ -44,7 +44,8 @@ def main(argv=None):
             small_budget.train(run, data, {**settings, **ROWS[name], "seed": seed})
         rows.append({"name": name, "settings": ROWS[name], "runs": [small_budget.scores(run) for run in folders]})
         lines = [line(row, rows[0]) for row in rows]
-        small_budget.write(Path(given.runs), told, ["augmentation", "settings"], lines, rows=rows)
+        runs = [run for row in rows for run in row["runs"]]
+        small_budget.write(Path(given.runs), told, ["augmentation", "settings"], lines, runs, rows=rows)
         print(lines[-1], flush=True)
 
 

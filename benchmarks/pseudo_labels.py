@@ -59,7 +59,8 @@ def main(argv=None):
             found[way].append(small_budget.scores(run))
             print(line(way, found), flush=True)
             lines = [line(way, found) for way in WAYS if found[way]]
-            small_budget.write(folder, told, ["learnt from"], lines, rows=found, pseudo_labels=quality)
+            runs = [run for one in found.values() for run in one]
+            small_budget.write(folder, told, ["learnt from"], lines, runs, rows=found, pseudo_labels=quality)
     for seed, (kept, right) in enumerate(quality):
         print(f"seed {seed}: {100 * kept:.1f} % of the labelled pixels have a pseudo-label, {100 * right:.1f} % right")
 
@@ -90,7 +91,10 @@ def describe(folder, data, names, predictions):
     if predictions:
         content["pseudo"] = {"images": f"{data}/train", "labels": str(predictions)}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dataset.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    file = folder / "dataset.json"
+    if file.is_file() and (was := json.loads(file.read_text(encoding="utf-8"))["images"]) != content["images"]:
+        print(f"note: {folder} was of {was}: a run that has ended on it is not made anew")
+    file.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def predict(run, data, output, least):

@@ -6,14 +6,13 @@ val: no weights are chosen. One that has ended is not made again, and one that w
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks import arguments, report, trainings
-from benchmarks.run import versions
 from benchmarks.trainings import NEVER
-from did_tf.runs.manifest import git_commit
-from did_tf.runs.run_folder import read_metrics
+from did_tf.runs.run_folder import RunFolder, read_json, read_metrics
 
 EXPERIMENT = "did_camvid_quick"
 FIGURES = ("val mIoU, %", "beside the first", "each seed", "steps", "crops/s")
@@ -51,16 +50,28 @@ def budget_of(steps, minutes):
 
 
 def train(run, data, settings):
-    """A training into the folder `run`, unless it has ended."""
+    """A training into the folder `run`, unless it has ended; a line tells where that was on other data."""
     if not (run / "best" / "metrics.json").is_file():
         trainings.train(EXPERIMENT, data, run, settings)
+        return
+    was = RunFolder(run).settings()["dataset"]["folder"]
+    if Path(was).resolve() != Path(data).resolve():
+        print(f"note: {run} has ended, on {was} and not {data}: delete it to have it made anew")
 
 
 def scores(run):
-    """{"miou", "step", "images_per_second"} of a run that has ended."""
+    """{"miou", "step", "images_per_second", "made": what each process of it was} of a run that has ended."""
     found = json.loads((run / "best" / "metrics.json").read_text())
     paces = [float(row["images_per_second"]) for row in read_metrics(run / "metrics.csv") if row["images_per_second"]]
-    return {"miou": found["miou"], "step": found["step"], "images_per_second": float(np.median(paces))}
+    figures = {"miou": found["miou"], "step": found["step"], "images_per_second": float(np.median(paces))}
+    return {**figures, "made": made(run)}
+
+
+def made(run):
+    """[{"git_commit", "machine", "packages"} of the process that began a run, and of each that went on with it]."""
+    manifest = read_json(RunFolder(run).manifest)
+    processes = [manifest, *manifest.get("continued", [])]
+    return [{key: process.get(key) for key in ("git_commit", "machine", "packages")} for process in processes]
 
 
 def figures(runs, first):
@@ -72,11 +83,20 @@ def figures(runs, first):
     return [f"{100 * np.mean(miou):.1f}", more, each, f"{steps:.0f}", f"{pace:.3g}"]
 
 
-def write(folder, told, head, lines, **content):
-    """Writes table.md, of lines under the cells of a head, and table.json, of the content, anew."""
-    machine = report.machine(git_commit(), versions())
-    above = [f"{EXPERIMENT}, {told} each; {report.header(machine)}", ""]
-    table = [*above, *report.table([*head, *FIGURES], lines)]
+def write(folder, told, head, lines, runs, **content):
+    """Writes table.md, of lines under the cells of a head, and table.json, of the content, anew.
+
+    Above the table stands with what its `runs`, as of `scores`, were made: some may have ended long ago.
+    """
+    by = sorted({_told(one) for run in runs for one in run["made"]})
+    table = [f"{EXPERIMENT}, {told} each  ", *by, "", *report.table([*head, *FIGURES], lines)]
     (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
-    content = {"experiment": EXPERIMENT, "budget": told, "machine": machine, **content}
+    content = {"experiment": EXPERIMENT, "budget": told, **content}
     (folder / "table.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _told(process):
+    """A line of table.md."""
+    versions = ", ".join(f"{name} {version}" for name, version in (process["packages"] or {}).items())
+    machine = process["machine"] or {}
+    return f"{machine.get('system')}, {machine.get('cores')} cores, commit {process['git_commit']}; {versions}  "

@@ -40,3 +40,9 @@ def test_the_others_are_learnt_with_pseudo_labels_and_val_has_its_own(camvid, tm
     assert [sample.name for sample in more.samples("val")] == ["val/val0", "val/val1"]
     assert (some.spec.mean, some.spec.void_ids) == (more.spec.mean, (11,))
     assert pseudo_labels.compared(tmp_path / "more", camvid) == (7 / 8, 6 / 7)
+
+
+def test_a_description_of_other_frames_is_told(tmp_path, capsys):
+    for place, told in (("a", ""), ("a", ""), ("b", f"{tmp_path / 'data'} was of a/{{train,val}}: ")):
+        pseudo_labels.describe(tmp_path / "data", place, ["x"], None)
+        assert told in (said := capsys.readouterr().out) and bool(said) == bool(told)
