@@ -49,8 +49,15 @@ def _child(*arguments):
     return tuple(map(float, done.stdout.split()[-2:]))
 
 
+# Each imports and builds what it needs, and gives a function of what is timed, which returns how many samples that was.
+
+
 def draw(folder, compress):
-    """Blocks under noise, so that there is something to compress; returns how many tiles."""
+    """Blocks under noise, so that there is something to compress; tiles."""
+    return lambda: _drawn(folder, compress)
+
+
+def _drawn(folder, compress):
     import numpy as np
     import rasterio
 
@@ -68,24 +75,33 @@ def draw(folder, compress):
 
 
 def cut(folder, source):
-    """Reads every patch of every tile in turn; returns how many."""
+    """Reads every patch of every tile in turn."""
     dataset = _dataset(folder, source)
     samples = dataset.samples("trainval")
-    for sample in samples:
-        dataset.read(sample)
-    return len(samples)
+
+    def read():
+        for sample in samples:
+            dataset.read(sample)
+        return len(samples)
+
+    return read
 
 
 def train(folder, source):
-    """Draws training batches without a network; returns the number of patches."""
+    """Draws training batches without a network; patches."""
     from data_pipelines.augment import Augmentation
     from data_pipelines.pipeline import Loader, training_batches
 
     loader = Loader(_dataset(folder, source), "trainval", cache=False)
     options = Augmentation((CROP, CROP), (0.7, 1.5), 0.15, flip_horizontal=True, flip_vertical=True)
-    for _, batch in zip(range(BATCHES), training_batches(loader, options, BATCH, 0)):
-        batch["image"].numpy()
-    return BATCHES * BATCH
+    batches = training_batches(loader, options, BATCH, 0)
+
+    def drawn():
+        for _, batch in zip(range(BATCHES), batches):
+            batch["image"].numpy()
+        return BATCHES * BATCH
+
+    return drawn
 
 
 def evaluate(folder, extent):
@@ -96,8 +112,8 @@ def evaluate(folder, extent):
 
     dataset = _dataset(folder, "read", PATCH if extent == "patch" else 0)
     model = models.build("did", 2, (None, None, 3), growth=4, units=(1, 1, 1, 1))
-    evaluation.evaluate(Predictor(model, CROP), dataset, "trainval", progress=False, limit=1)
-    return 1
+    predictor = Predictor(model, CROP)
+    return lambda: len(evaluation.evaluate(predictor, dataset, "trainval", progress=False, limit=1).images)
 
 
 def _dataset(folder, source, patch=PATCH):
@@ -120,8 +136,9 @@ PROGRAMS = {"draw": draw, "cut": cut, "train": train, "evaluate": evaluate}
 
 def _program(name, folder, argument):
     """What a child does: prints its peak memory (MB) and the samples per second."""
+    timed = PROGRAMS[name](Path(folder), argument)
     began = time.perf_counter()
-    count = PROGRAMS[name](Path(folder), argument)
+    count = timed()
     seconds = time.perf_counter() - began
     print(memory.peak() / MEGABYTE, count / seconds)
 
