@@ -31,6 +31,8 @@ settings = story.config("duc_kitti", folder / "data", {"dataset.options": {"patc
 tiny.save_run(folder / "run", settings, wiring.make_model(settings, wiring.make_spec(settings)))
 """
 """Makes what the submission is of: small data of a benchmark, and a run with random weights."""
+WORDS = ("differs", "lost", "doubled", "traceback")
+"""By which lines on what is wrong are counted."""
 
 
 def main():
@@ -99,14 +101,24 @@ def record(folder, kind, number, found):
 def count(folder):
     """Prints what was done and lost; the exit status."""
     cases = runs.read_lines(folder / "results.jsonl")
-    wrong = [line for case in cases for line in case["wrong"]]
     done = ", ".join(f"{sum(case['kind'] == kind for case in cases)} {kind}" for kind in kinds.KINDS)
-    lost = [sum(word in line for line in wrong) for word in ("differs", "lost", "doubled", "traceback")]
+    ends, lost, doubled, tracebacks, others = found = faults(cases)
     print(
-        f"{done}: {lost[0]} runs with another end, {lost[1]} metrics lines lost, {lost[2]} doubled, {lost[3]} "
-        f"tracebacks, {len(wrong) - sum(lost)} other faults"
+        f"{done}: {ends} runs with another end, {lost} metrics lines lost, {doubled} doubled, {tracebacks} tracebacks, "
+        f"{others} other faults"
     )
-    return 1 if wrong else 0
+    return 1 if any(found) else 0
+
+
+def faults(cases):
+    """Numbers of runs with another end, metrics lines lost and doubled, tracebacks, and other faults, in `cases`.
+
+    Several files of one run may differ. What is wrong stands before the file to see.
+    """
+    wrong = [(number, *line.partition(", see ")[::2]) for number, case in enumerate(cases) for line in case["wrong"]]
+    found = [[(number, place) for number, line, place in wrong if word in line] for word in WORDS]
+    others = sum(not any(word in line for word in WORDS) for _, line, _ in wrong)
+    return len({*found[0]}), *map(len, found[1:]), others
 
 
 if __name__ == "__main__":

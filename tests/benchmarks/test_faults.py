@@ -149,6 +149,19 @@ def test_a_campaign_that_says_not_how_it_was_begun_is_refused(tmp_path):
     assert faults.begin(tmp_path, {"commit": "a"}) == f"{tmp_path} was begun with commit None (now a)"
 
 
+def test_a_run_with_another_end_is_counted_once():
+    """Though several of its files differ; and a folder may be called by any word."""
+    differing = [f"{file} differs, see /lost/run" for file in ("metrics.csv", "best/weights.npz", "best/metrics.json")]
+    cases = [
+        {"wrong": differing},
+        {"wrong": [*differing[:1], "metrics line 4 lost, see /lost/run", "metrics line 6 lost, see /lost/run"]},
+        {"wrong": ["traceback, see log", "0 lines of errors, see /doubled/log"]},
+        {"wrong": []},
+    ]
+    assert faults.faults(cases) == (2, 2, 0, 1, 1)
+    assert faults.faults(cases[-1:]) == (0, 0, 0, 0, 0)
+
+
 def test_writings_fail_from_a_number_on(tmp_path):
     """Two for each file; reading goes on."""
     environment = {**os.environ, "FAULT_AT": "3", "FAULT_ERRNO": str(errno.ENOSPC), "PYTHONPATH": str(LAYER)}
