@@ -11,6 +11,7 @@ from program import PROJECT
 from did_tf.__main__ import COMMANDS
 from did_tf.programs import cli
 from did_tf.runs.run_folder import RunFolder
+from did_tf.scoring import official
 
 PAGES = [PROJECT / "README.md", PROJECT / "docs" / "index.md", *sorted((PROJECT / "docs").glob("[ht]*/*.md"))]
 LINKING = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("[ehrt]*/*.md"))]
@@ -59,3 +60,16 @@ def test_more_steps_are_told_of_as_many_as_the_experiment_has():
     told = re.search(r"over all steps, ([\d,]+) and (\d+): .*?run of ([\d,]+) steps.*?step ([\d,]+),", text, re.S)
     steps, more, both, at = (int(number.replace(",", "")) for number in told.groups())
     assert steps == at == cli.load_experiment("did_camvid_quick").train.steps and both == steps + more
+
+
+@pytest.mark.parametrize("page", [*PAGES, *PROJECT.glob("docs/reference/*.md")], ids=lambda page: page.stem)
+def test_what_is_submitted_has_a_benchmark(page):
+    for experiment in re.findall(r"make submit EXP=([\w:-]+)", page.read_text(encoding="utf-8")):
+        assert official.find(cli.load_experiment(experiment).dataset.name), experiment
+
+
+def test_programs_are_commands():
+    """`did_tf NAME` in a sentence too."""
+    for page in LINKING:
+        named = re.findall(r"`did_tf ([a-z][a-z-]+)[ `]", page.read_text(encoding="utf-8"))
+        assert {*named} <= {*COMMANDS, "help"}, page

@@ -3,6 +3,8 @@
 import ast
 import functools
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,13 @@ def test_an_experiment_says_how_to_run_it(name):
     assert f"EXP={name}" in docstring
     assert "make train" in docstring or hasattr(MODULES[name], "ROWS")
     assert "aper" in docstring, "the paper's figure, or that there is none"
+
+
+def test_args_keep_the_quotes_of_a_setting():
+    """The shell takes the outer quotes, and make those within, as `SPLIT_ARGS` in the Makefile does."""
+    (text,) = re.findall(r'ARGS=("(?:[^"\\]|\\.)*")', MODULES["duc_table2"].__doc__)
+    config = cli.resolve("duc_table2:row4", RunFolder("/nonexistent"), shlex.split(*shlex.split(text)))
+    assert config["train"]["init_options"] == ["dilation"]
 
 
 def test_the_files_are_all_there():
