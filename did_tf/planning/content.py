@@ -13,7 +13,7 @@ from data_pipelines.spec import IGNORE, Dataset, DatasetSpec, Sample
 from did_tf.common.errors import ConfigError
 
 MOST = 200
-"""Images of a split that are looked at, evenly over it."""
+"""Images to train on that are looked at, evenly over all."""
 COINS = 400
 """How often images are turned by chance."""
 SMALLEST = 25
@@ -64,7 +64,7 @@ class Content:
 
 
 def look(dataset: Dataset, train_split: str, val_split: str, progress: bool = False) -> Content:
-    """The `Content` of a data set, of `MOST` images of each split.
+    """The `Content` of a data set, of `MOST` images to train on and the sizes of a few to validate on.
 
     Args:
       dataset: of segmentation.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 from in_memory import SPEC
@@ -156,6 +157,15 @@ def test_a_validation_that_takes_most_of_the_time_is_refused_with_what_would_do(
     enough = float(str(error.value).split("give ")[1].split()[0])
     _, chosen = planned("cores:2,memory:16", enough, content, crops=7)
     assert chosen["train.hours"].value >= enough / 2
+
+
+def test_the_page_tells_every_setting():
+    plans = [planned("cores:2,memory:16", 1, crops=7), planned("cores:2,memory:3", 1, crops=7)]
+    for changes in ({"images": 40_000}, {"val_images": 0, "val_pixels": 0.0}):
+        plans.append(planned("cores:2,memory:16", 1, dataclasses.replace(CITY, **changes), crops=7))
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "plan.md").read_text(encoding="utf-8")
+    told = {key for line in page.splitlines() if line.startswith("| `") for key in line.split("|")[1].split("`")[1::2]}
+    assert {key for _, chosen in plans for key in chosen} <= told
 
 
 def test_the_file_says_what_was_chosen_and_why():
