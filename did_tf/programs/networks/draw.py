@@ -32,7 +32,7 @@ from did_tf.inference.memory import FIXED, check_free, spare
 from did_tf.programs.networks import shared
 
 flags.DEFINE_string(
-    "image", None, "Image of the activation maps. Default: the first of the validation split, or noise."
+    "image", None, "Image of the activation maps. Default: the first of the validation split, or of train, or noise."
 )
 flags.DEFINE_string("source", None, "Layer in whose features fields of view are counted. Default: in image pixels.")
 FLAGS = flags.FLAGS
