@@ -95,6 +95,14 @@ def test_a_setting_names_its_choices(name):
     assert_named(rows(text("settings.md"), "setting")[name], CHOICES[name])
 
 
+def test_settings_that_exclude_each_other_are_told():
+    told = re.search(r"against the other settings:\n\n(.*?)\n\n", text("settings.md"), re.DOTALL)[1]
+    tree = ast.parse(inspect.getsource(importlib.import_module("did_tf.settings.conflicts")))
+    words = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    keys = {key for word in words for key in re.findall(r"\b[a-z]+\.[a-z_]+\b", word)} & settings.KINDS.keys()
+    assert len(keys) > 25 and not [key for key in keys if not re.search(rf"`{re.escape(key)}[`=]", told)]
+
+
 @pytest.mark.parametrize("name", models.names())
 def test_options_of_a_model_are_all_there_with_their_defaults(name):
     told = rows(section("settings.md", name), "option")
