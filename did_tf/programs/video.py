@@ -67,8 +67,8 @@ def _output():
     for name in ("run", "input", "output"):
         if not FLAGS[name].value:
             raise ConfigError(f"--{name} is missing: did_tf video --run=RUN --input=film.mp4 --output=labelled.mp4")
-    if FLAGS.experiment or cli.config_arguments():
-        raise ConfigError("settings are those of the run: video takes --run, and no --experiment or --config")
+    if FLAGS.experiment or FLAGS.data or cli.config_arguments():
+        raise ConfigError("settings are those of the run: video takes --run, and no --experiment, --data or --config")
     if FLAGS.show not in video.SHOWN:
         raise ConfigError(f"--show={FLAGS.show}: it is one of {', '.join(video.SHOWN)}")
     if not 0 <= (FLAGS.smooth or 0) < 1:

@@ -104,6 +104,7 @@ def test_a_folder_of_frames_but_for_those_that_are_damaged(run, tmp_path):
         (["--protocol=hole"], "unknown protocol"),
         (["--experiment=did_camvid"], "video takes --run"),
         (["--config.data.crop=(9,9)"], "video takes --run"),
+        (["--data=there"], "video takes --run"),
     ],
 )
 def test_what_is_refused(arguments, told, run, film, tmp_path):
