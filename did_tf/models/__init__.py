@@ -55,6 +55,8 @@ _BEYOND_ENCODER: Mapping[str, tuple[str, ...]] = {
     "ladder": ("context", "decoder", "width", "aux", "placement"),
     "sunet": ("task", "degridding", "placement"),
 }
+_OF_CLASSIFICATION: Mapping[str, Mapping[str, Any]] = {"sunet": {"output_stride": 32}}
+"""Options of the encoder that a network for classification has, whatever was chosen."""
 
 
 def names() -> list[str]:
@@ -91,7 +93,8 @@ def described(settings: Mapping[str, Any]) -> dict[str, Any]:
 def of_encoder(network: Mapping[str, Any]) -> dict[str, Any]:
     """What of a network, as `described`, its encoder computes by: the name, and options of the encoder."""
     beyond = {*_BEYOND_ENCODER.get(network["name"], ()), *TRAINING_OPTIONS}
-    return {key: value for key, value in network.items() if key not in beyond}
+    fixed = _OF_CLASSIFICATION.get(network["name"], {}) if network.get("task") == "classification" else {}
+    return {key: fixed.get(key, value) for key, value in network.items() if key not in beyond}
 
 
 def option_kinds(name: str) -> dict[str, kinds.Kind]:

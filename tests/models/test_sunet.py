@@ -293,15 +293,20 @@ def test_an_encoder_has_the_same_weights_whatever_it_is_for():
     assert {"tail.bn/gamma", "residual.shortcut/kernel", "block4.unet1.d1.up.deconv/kernel"} <= set(expected)
 
 
-def test_segmentation_starts_from_a_classification_run(tmp_path):
-    """With output stride 32 the features are then the same; what is new stays as it was."""
-    classifier, model = tiny(**CLASSIFICATION), models.build("sunet", 5, **TINY, output_stride=32)
-    head = model.get_layer("head.main.conv").get_weights()
-    checkpoints.write(tmp_path / "best" / "weights.npz", checkpoints.model_state(classifier))
-    pretrained.load_encoder(model, str(tmp_path))
+@pytest.mark.parametrize("stride, told", [(32, ""), (16, ", trained with other settings: output_stride (32, here 16)")])
+def test_segmentation_starts_from_a_classification_run(stride, told, tmp_path):
+    """Its features are of output stride 32: with another they differ, and a line says so; what is new stays."""
+    classifier, model = tiny(**CLASSIFICATION), models.build("sunet", 5, **TINY, output_stride=stride)
+    head, file = model.get_layer("head.main.conv").get_weights(), tmp_path / "best" / "weights.npz"
+    was, own = (
+        {"network": models.described({"name": "sunet", **TINY, **options}), "data": {"bands": 3}}
+        for options in (CLASSIFICATION, {"output_stride": stride})
+    )
+    checkpoints.write(file, checkpoints.model_state(classifier), was)
+    assert pretrained.load_encoder(model, str(tmp_path), own) == f"{file}{told}"
     x = noise(1, 40, 31, 3)
     first, second = (keras.Model(m.input, m.get_layer("tail.relu").output)(x) for m in (classifier, model))
-    np.testing.assert_array_equal(first, second)
+    assert np.array_equal(first, second) == (not told)
     for new, old in zip(model.get_layer("head.main.conv").get_weights(), head):
         np.testing.assert_array_equal(new, old)
 
