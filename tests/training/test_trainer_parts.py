@@ -5,30 +5,24 @@ import time
 import by_hand
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorflow import keras
 
+from data_pipelines import pipeline
 from did_tf.runs import checkpoints
 from did_tf.runs.run_folder import read_json, read_metrics
-from did_tf.training import trainer as trainer_module
 
 
-def test_the_next_batch_is_fetched_while_the_first_is_used(tmp_path, monkeypatch):
-    made = []
-
-    def elements():
-        for number in range(9):
-            made.append(number)
-            yield number
-
-    batches = tf.data.Dataset.from_generator(elements, output_signature=tf.TensorSpec([], tf.int32))
-    monkeypatch.setattr(trainer_module, "training_batches", lambda *_: batches)
+def test_batches_that_wait_are_read_while_the_first_is_used(tmp_path, monkeypatch):
+    """Two of them: a batch is of four, and the one thread that reads is at most one sample further."""
+    read, call = [], pipeline.Loader.__call__
+    monkeypatch.setattr(pipeline.Loader, "__call__", lambda self, index: read.append(index) or call(self, index))
+    monkeypatch.setattr(pipeline, "THREADS", 1)
     given = iter(by_hand.trainer(tmp_path / "run", by_hand.Told(), by_hand.train_step())._batches(0))
-    assert int(next(given)) == 0
+    next(given)
     late = time.monotonic() + 10
-    while len(made) < 2 and time.monotonic() < late:
+    while len(read) < 12 and time.monotonic() < late:
         time.sleep(0.01)
-    assert len(made) >= 2
+    assert len(read) >= 12
 
 
 def test_parts_of_ones_own_are_trained_and_scored(tmp_path):
