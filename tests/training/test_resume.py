@@ -137,6 +137,16 @@ def test_what_a_run_depends_on_is_recorded_and_carried_by_its_weights(whole):
     assert checkpoints.read_identity(whole / "best" / "weights.npz") == {**found, "step": 6}
 
 
+def test_best_weights_are_the_averages_of_their_checkpoint(whole):
+    """And its moving statistics, which have no averages."""
+    saved, best = (checkpoints.read(whole / file) for file in (f"checkpoints/{LAST}", "best/weights.npz"))
+    assert {*best} == {name for name in saved if name.startswith("model/")}
+    averages = {name: saved.get(name.replace("model/", "average/", 1)) for name in best}
+    assert any(average is not None and np.any(average != saved[name]) for name, average in averages.items())
+    for name, average in averages.items():
+        np.testing.assert_array_equal(best[name], saved[name] if average is None else average, err_msg=name)
+
+
 def test_without_a_best_the_averages_are_what_is_used(whole, half):
     """Those of the newest checkpoint, as best/ has them after validation: not its raw weights."""
     trainer = make(half)
