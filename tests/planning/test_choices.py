@@ -63,6 +63,9 @@ def test_the_four_machines():
 def test_where_memory_is_short_features_are_computed_again_then_crops_become_smaller():
     again, chosen = planned("cores:2,memory:3", 1, crops=7)
     assert again.recompute and chosen["train.recompute"].value and again.side == 257
+    place = described("cores:2,memory:16")._replace(memory=0.91 * GIB)
+    smaller = choices.network(CITY, place, 1, Costs(), Pace(7 * Costs().multiply_adds(32, 257), 1, "measured"))
+    assert (smaller.side, smaller.growth, smaller.recompute) == (193, 16, True)
     with pytest.raises(ConfigError, match=r"nothing fits .* crops of 65x65 of DID with growth 16.* 0.3 GiB"):
         planned(
             "cores:2,memory:1", 1, crops=7, content=dataclasses.replace(CITY, height=4000, width=4000, largest=4000)
