@@ -218,8 +218,12 @@ def test_the_table():
     assert table(result).splitlines()[0] == "error, %   main"
 
 
-def test_devices_share_the_batches(folder):
+def test_devices_share_the_batches(folder, monkeypatch):
+    """Here under two names of the only one there is."""
     dataset, classifier = load("imagenet", folder), Classifier(Mean([20.0 * n for n in range(7)]), 16, batch_size=4)
-    alone = evaluate(classifier, dataset, "val", progress=False)
-    assert evaluate(classifier, dataset, "val", progress=False, devices=["/cpu:0", "/cpu:0"]) == alone
+    alone, devices = evaluate(classifier, dataset, "val", progress=False), ["/cpu:0", "/device:CPU:0"]
+    used, device = set(), tf.device
+    monkeypatch.setattr(tf, "device", lambda name: used.add(name) or device(name))
+    assert evaluate(classifier, dataset, "val", progress=False, devices=devices) == alone
+    assert used == {*devices}
     assert len(alone.images) == 21
