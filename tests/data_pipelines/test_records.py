@@ -5,7 +5,7 @@ import itertools
 import json
 import shutil
 import struct
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -52,6 +52,7 @@ def test_samples_are_those_of_the_source(tmp_path, dtype, bands, encoding):
     assert len(copy.samples("train")) == 2 * COUNT
     for sample, record in zip(source.samples("train"), copy.samples("train")):
         assert (record.name, record.window) == (sample.name, sample.window)
+        assert records._features(record)["encoding"].bytes_list.value[0].decode() == encoding
         for expected, found in zip(source.read(sample), copy.read(record)):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
@@ -157,19 +158,14 @@ def test_many_threads_read_at_random(tmp_path, monkeypatch):
     source = Noise()
     copy = prepared(source, tmp_path, shard_megabytes=1)
     assert len(list(tmp_path.glob("*.tfrecord"))) > 3
-    samples, wrong = copy.samples("train"), []
+    samples = copy.samples("train")
 
     def read(seed):
         for index in np.random.default_rng(seed).integers(0, len(samples), 60):
-            if not np.array_equal(copy.read(samples[index])[0], source.read(samples[index])[0]):
-                wrong.append(index)
+            np.testing.assert_array_equal(copy.read(samples[index])[0], source.read(samples[index])[0])
 
-    threads = [threading.Thread(target=read, args=[seed]) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(read, range(4)))
 
 
 @pytest.mark.parametrize("position", [200, -40])
