@@ -261,8 +261,9 @@ OPTIONS = ("--option", "height=32", "--option", "width=40", "--option", "sizes={
 
 def test_program(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(program, "MEGABYTE", 10**6)
-    status, out, err = run(capsys, "--output", tmp_path, *OPTIONS)
+    status, out, err = run(capsys, "--output", tmp_path, "--compress", *OPTIONS)
     assert (status, err) == (0, [])
+    assert json.loads((tmp_path / "train.json").read_text())["encoding"] == "zlib"
     assert f"train: 3 samples in 1 shard, 0 MB, in {tmp_path}" in out
     assert f"--config.dataset.prepared={tmp_path}" in out
     copy = Prepared(tmp_path)
