@@ -1,5 +1,6 @@
 """Files of somebody who means harm: each is refused in one line, before it takes memory, time or another's place."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -8,6 +9,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +40,8 @@ def little_memory(monkeypatch):
 
 
 def refused(message, function, *arguments):
+    with contextlib.suppress(OSError):  # what heavier tests before it have held says nothing of this one
+        Path("/proc/self/clear_refs").write_text("5")
     before = memory.peak()
     with pytest.raises(DataError, match=message) as error:
         function(*arguments)
