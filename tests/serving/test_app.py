@@ -252,8 +252,9 @@ def test_a_disk_that_fails_is_told_as_a_fault(capfd, monkeypatch, tmp_path):
 def test_a_network_that_fails_at_once_ends_the_server():
     model = FakeModel()
     model.error = NotFinite("the network's output main is not finite")
-    with pytest.raises(NotFinite), serving(model):
+    with pytest.raises(NotFinite) as caught, serving(model):
         pass
+    assert caught.value.__context__ is None, "it was not ended: waiting for it was given up"
 
 
 def test_nothing_of_a_request_is_logged(server, caplog):
