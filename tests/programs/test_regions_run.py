@@ -85,7 +85,7 @@ def test_evaluate_scores_classes_as_they_are_painted_and_regions(run, data, scen
 
 def test_predict_paints_and_says_how_sure_it_is(run, data, scene, tmp_path, monkeypatch):
     """Whole; in rows, as large images are labelled; and from Python."""
-    _, _, probabilities = scene
+    pixels, _, probabilities = scene
     given = [*arguments(run, data), f"--input={data / 'images' / 'scene03.tif'}", f"--write={ALL_KINDS}"]
     told = launch_here("predict", *given, f"--output={tmp_path}")
     assert told.returncode == 0, told.stderr
@@ -101,8 +101,10 @@ def test_predict_paints_and_says_how_sure_it_is(run, data, scene, tmp_path, monk
     assert told.returncode == 0, told.stderr
     in_rows = np.load(tmp_path / "rows" / "scene03_probabilities.npy")
     assert in_rows.shape == (40, 48, 2) and in_rows.min() >= 0 and in_rows.max() <= 1
+    assert np.abs(in_rows.sum(-1) - 1).max() > 0.1, "each by itself"
     label = cv2.imread(f"{tmp_path}/rows/scene03_label.tif", -1)
     np.testing.assert_array_equal(label, painted(in_rows))
+    np.testing.assert_array_equal(did_tf.load(run[0].folder).predict(pixels), painted(written))
 
 
 def test_what_takes_classes_to_exclude_each_other_is_refused(run, data):
