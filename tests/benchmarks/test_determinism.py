@@ -1,6 +1,7 @@
 """Two runs of one seed, each in a process of its own."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,9 +23,21 @@ def test_two_deterministic_runs_have_the_same_bits(devices):
     assert found["differing"] == 0
 
 
+def test_bytes_that_are_not_the_same_in_all_runs_are_counted(monkeypatch):
+    contents = iter([b"abcd", b"abXY", b"aBcZ"])
+
+    def run(command, check):
+        path = Path(command[-1])
+        path.write_bytes(next(contents))
+        path.with_suffix(".json").write_text("[9, 9, 1, 2]")
+
+    monkeypatch.setattr(determinism.subprocess, "run", run)
+    assert determinism.compare("cpu", False, 4, runs=3) == {"bytes": 4, "differing": 3, "seconds": 1.5}
+
+
 @pytest.mark.slow
-def test_bits_that_differ_are_counted(monkeypatch):
-    """Of a seed for each run, or there would be nothing to see."""
+def test_weights_of_other_seeds_differ(monkeypatch):
+    """Or runs of one seed would show nothing by being the same."""
     monkeypatch.setitem(determinism.SETTINGS, "seed", 1)
     one, _ = determinism.weights("cpu", False, 1)
     monkeypatch.setitem(determinism.SETTINGS, "seed", 2)
