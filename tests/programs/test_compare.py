@@ -70,6 +70,7 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
             "compare takes --runs, and no --experiment or --run",
             f"{runs[3].folder} is of other data than {runs[0].folder}: its options {{'height': 90",
         ),
+        strict=True,
     ):
         assert words in error
     whole = runs[0].folder / "comparison" / "b ü"

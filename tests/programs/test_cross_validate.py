@@ -85,6 +85,7 @@ def done(data, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "folds"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wiring, "make_trainer", Untrained)
+        patch.setattr(Untrained, "fitted", [])
         patch.setattr(Untrained, "killed_at", "fold-2")
         assert launch_here("cross-validate", *arguments(run, data), f"--folds={FOLDS}").returncode == 130
         assert Untrained.fitted == ["fold-1"]
@@ -92,8 +93,8 @@ def done(data, tmp_path_factory):
             did_tf.load(run)
         patch.setattr(Untrained, "killed_at", "")
         told = launch_here("cross-validate", *arguments(run, data), f"--folds={FOLDS}")
-    assert told.returncode == 0, told.stderr
-    assert Untrained.fitted == ["fold-1", "fold-2"]
+        assert told.returncode == 0, told.stderr
+        assert Untrained.fitted == ["fold-1", "fold-2"]
     return CrossValidation(run), told.stdout
 
 
