@@ -21,6 +21,14 @@ LARGEST = 4 * 49 * 49
 """Pixels of a batch that is trained on."""
 
 
+def test_every_setting_is_drawn():
+    """But for the network's name, which is drawn with what makes it small, and maps of any keys, of which some are."""
+    drawn = {*settings_fuzz.GOOD}
+    others = {"model.name", "paper", "dataset.options", "optimizer.options"}
+    assert {*settings.KINDS} - drawn == others
+    assert {key.rpartition(".")[0] for key in drawn - {*settings.KINDS}} == {"dataset.options", "optimizer.options"}
+
+
 def test_settings_are_right_or_refused_in_one_line():
     rng, refused = random.Random(0), 0
     for _ in range(3000):
@@ -85,12 +93,13 @@ def test_what_is_not_refused_trains(tmp_path, monkeypatch):
 
 
 def excluded(config):
-    """Whether the settings are all right but too large for a test, or extreme on purpose."""
+    """Whether the settings are all right but too large or slow for a test, last for the process, or are extreme."""
     try:
         settings.check(config)
     except ConfigError:
         return False
     height, width = config["data"]["crop"]
-    too_large = height * width * config["train"]["batch_size"] > LARGEST
-    rate = config["schedule"]["learning_rate"]
-    return too_large or not 1e-6 < rate <= 0.1 or 0 < config["loss"]["ohem_threshold"] < 0.1
+    train, rate = config["train"], config["schedule"]["learning_rate"]
+    too_large = train["batch_size"] == "auto" or height * width * train["batch_size"] > LARGEST
+    lasting = train["jit_compile"] or train["deterministic"]  # XLA takes minutes, and the other is for good
+    return too_large or lasting or not 1e-6 < rate <= 0.1 or 0 < config["loss"]["ohem_threshold"] < 0.1
