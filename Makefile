@@ -7,6 +7,8 @@ RUN_IN = $(VENV)/bin/python
 python_of = $(or $(lastword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python)),$(1))
 ADDONS_PYTHON ?= $(call python_of,3.11)
 OLDEST_PYTHON ?= $(call python_of,3.10)
+# What the CRF is compiled with has none of 3.13.
+EXTRAS_PYTHON ?= $(call python_of,3.12)
 
 EXP ?=
 DATA ?=
@@ -51,7 +53,7 @@ COMMON = --experiment=$(call quoted,EXP) $(call option,--data,DATA) $(call optio
 .DEFAULT_GOAL := help
 .PHONY: help setup demo doctor plan train cross-validate evaluate predict video export serve submit compare search \
 	search-crf data describe-data check-data prepare show-data tensorboard test test-slow test-addons test-oldest \
-	test-cases lint format docs bench bench-peers bench-compare mutate fuzz-test fault-test long-run audit \
+	test-extras test-cases lint format docs bench bench-peers bench-compare mutate fuzz-test fault-test long-run audit \
 	receptive-field table cost draw clean
 
 help: ## list the targets
@@ -156,6 +158,13 @@ test-addons: .venv-addons/.ready ## the fast tests on TensorFlow 2.15 with tenso
 test-oldest: .venv-oldest/.ready ## the fast tests on the lowest versions that setup.py admits, in .venv-oldest
 	$(WITH_ARGS) .venv-oldest/bin/python -m pytest -q -n 2 --dist=worksteal -m "not slow"
 
+# tests/test_makefile.py compares them with those that skip a test without such a package.
+EXTRAS = $(addprefix tests/,benchmarks/test_arguments.py data_pipelines/reading/test_shapes.py programs/test_crf_run.py \
+	test_mutation.py $(patsubst %,inference/test_%.py,crf each_format litert onnx_file open_vino))
+
+test-extras: .venv-extras/.ready ## the tests that need ONNX, OpenVINO, LiteRT, the CRF or pycocotools, in .venv-extras
+	$(WITH_ARGS) .venv-extras/bin/python -m pytest -q -n 2 --dist=worksteal $(EXTRAS)
+
 test-cases: setup ## each folder of small inputs in CASES, from its images and labels to predictions, a line for each
 	$(WITH_ARGS) $(RUN_IN) -m tests.cases $(call quoted,CASES)
 
@@ -163,7 +172,9 @@ test-cases: setup ## each folder of small inputs in CASES, from its images and l
 .venv-addons/.ready: WANTED = -e .[addons,test]
 .venv-oldest/.ready: WITH_PYTHON = $(OLDEST_PYTHON)
 .venv-oldest/.ready: WANTED = --resolution=lowest-direct -e .[test]
-.venv-addons/.ready .venv-oldest/.ready: setup.py | setup
+.venv-extras/.ready: WITH_PYTHON = $(EXTRAS_PYTHON)
+.venv-extras/.ready: WANTED = -e .[test,crf,litert,mutation,onnx,openvino] pycocotools
+.venv-addons/.ready .venv-extras/.ready .venv-oldest/.ready: setup.py | setup
 	$(RUN_IN) -m pip install -qq uv
 	$(VENV)/bin/uv venv --quiet --clear --seed --python "$(WITH_PYTHON)" $(@D)
 	$(VENV)/bin/uv pip install --quiet --python $(@D)/bin/python $(WANTED)
@@ -219,4 +230,4 @@ $(VENV)/.mutation: $(VENV)/.ready
 	@touch $@
 
 clean: ## delete the environments (runs and data stay)
-	rm -rf .venv .venv-addons .venv-oldest .venv-audit .bench-env *.egg-info
+	rm -rf .venv .venv-addons .venv-extras .venv-oldest .venv-audit .bench-env *.egg-info

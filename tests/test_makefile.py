@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,17 @@ def test_what_is_left_out_is_not_passed_on(make):
     assert make("mutate", f"FILE={AWKWARD}")[1] == ["-m", "benchmarks.mutation", AWKWARD]
     of_an_experiment = ["-m", "did_tf", "prepare", "--experiment=did_inria", "--data=there"]
     assert make("prepare", "EXP=did_inria", "DATA=there")[1] == of_an_experiment
+
+
+def test_what_needs_an_extra_is_what_the_target_for_extras_runs():
+    """But for extras that the tests' own environment has, and tensorflow-addons, whose target is another."""
+    packages = "ai_edge_litert|cosmic_ray|onnxruntime|openvino|pycocotools|pydensecrf"
+    needs = re.compile(rf"(importorskip|find_spec)\(\"({packages})[\".]|^import each_format", re.MULTILINE)
+    files = (PROJECT / "tests").rglob("test_*.py")
+    found = {path.relative_to(PROJECT).as_posix() for path in files if needs.search(path.read_text())}
+    command = ["make", "-n", "-o", ".venv-extras/.ready", "test-extras"]
+    told = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    assert {*re.findall(r"tests/\S+\.py", told)} == found
 
 
 def test_a_quote_that_is_left_open_is_told_in_a_line(make, capfd):
