@@ -25,8 +25,14 @@ from did_tf.inference.predictor import Predictor
 
 def make_run(folder, **options):
     config = tiny.config(**{f"dataset__options__{key}": value for key, value in options.items()})
-    network = wiring.make_model(config, wiring.make_spec(config))
+    network = tiny.network(config)
     return tiny.save_run(folder, config, network), network
+
+
+def check_labels(found, expected):
+    """Several classes, and the same but for ties that rounding decides."""
+    assert len(np.unique(expected)) > 1
+    assert (found == expected).mean() > 0.999
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def test_an_array_is_labelled_as_the_predictor_does(made, size):
     image = picture(*size, 4)
     expected = Predictor(network)(image)["main"]
     labels = model.predict(image)
-    np.testing.assert_array_equal(labels, np.array(model.ids)[expected.argmax(-1)])
+    check_labels(labels, np.array(model.ids)[expected.argmax(-1)])
     assert labels.dtype == np.uint8
     np.testing.assert_allclose(model.predict(image, probabilities=True), expected, atol=1e-6)
 
@@ -114,7 +120,7 @@ def test_five_bands(tmp_path):
     run, network = make_run(tmp_path / "run", bands=5)
     image = np.random.default_rng(0).integers(0, 256, (21, 35, 5), np.uint8)
     expected = Predictor(network)(image)["main"].argmax(-1)
-    np.testing.assert_array_equal(did_tf.load(run.folder).predict(image), expected)
+    check_labels(did_tf.load(run.folder).predict(image), expected)
 
 
 def test_an_image_of_one_band_may_have_no_axis_for_it(tmp_path):
@@ -213,7 +219,7 @@ def exported(made, tmp_path_factory):
 def test_a_saved_model_labels_as_its_run(made, exported, size, tmp_path):
     image = np.maximum(picture(*size, 4), 1)
     labels = exported[1].predict(image)
-    np.testing.assert_array_equal(labels, made[2].predict(image).astype(np.uint16) + 300)
+    check_labels(labels, made[2].predict(image).astype(np.uint16) + 300)
     cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
     exported[1].predict_file(tmp_path / "a.png", tmp_path / "out")
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED), labels)

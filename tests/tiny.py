@@ -1,7 +1,9 @@
 """The smallest run that is still a run: settings for tests that train."""
 
+import numpy as np
 import tensorflow as tf
 
+from did_tf import wiring
 from did_tf.common.files import write_json
 from did_tf.inference import export
 from did_tf.programs import cli
@@ -38,6 +40,18 @@ def config(**overrides):
             node = node[parent]
         node[last] = value
     return resolved
+
+
+def network(settings):
+    """An untrained network in which no class is the likeliest everywhere: each is as likely as another in noise."""
+    spec = wiring.make_spec(settings)
+    model = wiring.make_model(settings, spec)
+    noise = np.random.default_rng(0).integers(0, 256, (1, 48, 64, spec.bands)).astype(np.float32)
+    logits = model(noise, training=False)["main"].numpy()
+    head = model.get_layer("head.main.conv")
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel, bias - logits.mean((0, 1, 2))])
+    return model
 
 
 def save_run(folder, settings, model):

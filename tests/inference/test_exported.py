@@ -21,7 +21,7 @@ def made(tmp_path_factory):
     """(network, folder of its SavedModel)."""
     config, folder = tiny.config(), tmp_path_factory.mktemp("exported") / "saved_model"
     spec = wiring.make_spec(config)
-    network = wiring.make_model(config, spec)
+    network = tiny.network(config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "Served", ServedHere)
         export.export(network, spec, folder, [picture(20, 30, 0)])
@@ -39,7 +39,9 @@ def test_the_server_answers_as_the_network(made, loaded):
             image = picture(*size, 4)
             answer = server.predict(png(image))
             assert answer.status == 200
-            np.testing.assert_array_equal(answer.pixels, Predictor(made[0])(image)["main"].argmax(-1))
+            expected = Predictor(made[0])(image)["main"].argmax(-1)
+            assert len(np.unique(expected)) > 1
+            assert (answer.pixels == expected).mean() > 0.999, "the same but for ties that rounding decides"
 
 
 def test_an_image_for_which_memory_does_not_reach_is_refused(loaded, monkeypatch):
