@@ -105,8 +105,8 @@ class Predictions:
         partial = beside(self.folder / _RESULTS)
         try:
             yield partial
-            told = {"content": content, **facts, **self._told()}
-            before = self._of_same(name, told)
+            same = {"content": content, **facts}
+            before = self._of_same(name, same)
             paths = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
             for path in paths:
                 (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ class Predictions:
         for path in again.difference(paths):  # a label of another format
             (self.folder / path).unlink(missing_ok=True)
         files = before - again | {*paths}
-        self._images[name] = {**told, "files": sorted(path.as_posix() for path in files)}
+        self._images[name] = {**same, **self._told(), "files": sorted(path.as_posix() for path in files)}
         self._save_soon()
 
     def count(self, name: str, counts: list[list[int]]) -> None:
@@ -149,13 +149,14 @@ class Predictions:
         for file in self._images.pop(name, {}).get("files", []):
             (self.folder / file).unlink(missing_ok=True)
 
-    def _of_same(self, name, told):
-        """The files that an image has already; none, and they are removed, where `told` is not what is told of them."""
-        known = dict(self._images.get(name, {}))
-        files = known.pop("files", [])
-        own = self._told().keys()  # results depend on these only as far as `depends` says
-        if told["content"] and all(known.get(key) == told.get(key) for key in {*known, *told}.difference(own)):
-            return {Path(file) for file in files if (self.folder / file).is_file()}
+    def _of_same(self, name, same):
+        """The files that an image has already; none, and they are removed, where they are not of the `same` as now.
+
+        What has computed them may differ: where results depend on that, `depends` has it.
+        """
+        known = self._images.get(name, {})
+        if same["content"] and all(known.get(key) == value for key, value in same.items()):
+            return {Path(file) for file in known["files"] if (self.folder / file).is_file()}
         self._remove(name)
         return set()
 

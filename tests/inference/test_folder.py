@@ -67,12 +67,15 @@ def test_results_of_what_an_image_was_before_are_removed(tmp_path):
     assert json.loads((tmp_path / "predictions.json").read_text())["damaged"] == {"day/x": "damaged"}
 
 
-def test_another_engine_adds_to_what_is_there(tmp_path):
-    for engine, kinds in (("tensorflow", ("label",)), ("openvino", ("margin",))):
-        with Predictions(tmp_path, SAME, SPEC, ["y"], lambda engine=engine: {"engine": engine}) as predictions:
-            write(predictions, "y", kinds=kinds)
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_engine_adds_to_what_is_there(tmp_path, order):
+    told = [{"engine": "tensorflow"}, {"engine": "openvino", "openvino": "9.9"}][::order]
+    for computed, kind in zip(told, ("label", "margin")):
+        with Predictions(tmp_path, SAME, SPEC, ["y"], lambda computed=computed: computed) as predictions:
+            write(predictions, "y", kinds=(kind,))
     assert {"y_label.png", "y_margin.png"} <= files(tmp_path)
-    assert json.loads((tmp_path / "predictions.json").read_text())["images"]["y"]["engine"] == "openvino"
+    entry = json.loads((tmp_path / "predictions.json").read_text())["images"]["y"]
+    assert {key: entry.get(key) for key in told[1]} == told[1] and ("openvino" in entry) == ("openvino" in told[1])
 
 
 def test_what_was_left_half_written_is_removed(tmp_path):
