@@ -1,12 +1,12 @@
 """A data set as plain PNG files, which any program can read, and the one score of the labels that it gives them."""
 
 import json
-import shutil
 from pathlib import Path
 
 from benchmarks.peers import contest
 from data_pipelines import identity
 from data_pipelines.spec import DataError
+from data_pipelines.writing import beside, sweep
 from did_tf.scoring import bootstrap
 from did_tf.scoring.metrics import ConfusionMatrix, jsonable
 
@@ -42,8 +42,8 @@ def export(dataset, folder):
         return facts
     if folder.exists():
         raise DataError(f"{folder} is there without {FACTS}: delete it, or give another folder")
-    part = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(part, ignore_errors=True)  # of what was stopped, which may have been other data
+    sweep(folder.parent, folder.name)
+    part = beside(folder)  # what was stopped, which may have been of other data, is made anew
     for split in SPLITS:
         for number, sample in enumerate(dataset.samples(split)):
             image, label = dataset.read(sample)

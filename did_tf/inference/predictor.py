@@ -152,10 +152,11 @@ class Predictor:
                 values = {name: self._readout.probabilities_of(logits) for name, logits in values.items()}
             yield rows, values
 
-    def unusual(self) -> dict[str, Any]:
-        """What else results depend on: nothing where nothing was chosen, as of results that were made before."""
+    def told(self) -> dict[str, Any]:
+        """What results depend on beside the network; of later settings those chosen, as earlier results have none."""
+        always = {key: getattr(self, key) for key in ("tile", "overlap", "scales", "flip")}
         usual = {"turns": False, "blend": BLENDS[0], "average": AVERAGES[0]}
-        return {key: getattr(self, key) for key, value in usual.items() if getattr(self, key) != value}
+        return {**always, **{key: getattr(self, key) for key in usual if getattr(self, key) != usual[key]}}
 
     def graph(self, size: Sequence[int]) -> tuple[tf.Graph, list[tf.Tensor]]:
         """What one image or tile of a (height, width) runs through, for looking at; and the tensors that it ends in."""

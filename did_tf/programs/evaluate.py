@@ -163,7 +163,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     folder = _report_folder(run, protocol, engine)
     details = {
         "name": protocol,
-        **_details(predictor),
+        **predictor.told(),
         **told,
         "images": images,
         **_network(config, subject.weights),
@@ -324,10 +324,6 @@ def _report_folder(run, protocol, engine):
     """Figures of another precision than float32 have a folder of their own."""
     name = "_".join([protocol, *([engine.precision] if "precision" in engine.unusual() else [])])
     return apart(run.evaluation, name, FLAGS.limit)
-
-
-def _details(predictor):
-    return {**{key: getattr(predictor, key) for key in ("tile", "overlap", "scales", "flip")}, **predictor.unusual()}
 
 
 def _baselines(config, dataset):
