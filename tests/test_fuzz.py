@@ -15,7 +15,7 @@ import guard
 import mutate
 import surfaces
 
-NEVER_WHOLE = {surfaces.OwnData, surfaces.Archives, surfaces.Runs, surfaces.Annotations}
+NEVER_WHOLE = {surfaces.OwnData, surfaces.Archives, surfaces.Annotations}
 """Of whose few inputs here each has a part that is refused; of all others some are read to their end."""
 
 

@@ -12,10 +12,13 @@ from did_tf.training.optimizers import is_decoupled
 
 def _of_protocols(names):
     """Entry of `EFFECTS` for a setting that protocols `names` use, in testing or in validation."""
-    return (
-        f"protocol {' or '.join(names)}",
-        lambda c: not {*names}.isdisjoint([c["train"]["validation"], *c["evaluate"]["protocols"]]),
-    )
+    return f"protocol {' or '.join(names)}", lambda c: not {*names}.isdisjoint(_protocols(c))
+
+
+def _protocols(config):
+    """Names of the protocols that are used: that of validation too, where there is a split for it."""
+    validation = [config["train"]["validation"]] if config["dataset"]["val_split"] else []
+    return [*validation, *config["evaluate"]["protocols"]]
 
 
 def _of_term(name):

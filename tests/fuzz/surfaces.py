@@ -29,7 +29,7 @@ from data_pipelines.reading.places import place_of
 from data_pipelines.spec import Window
 from did_tf.common.errors import ConfigError
 from did_tf.programs import cli
-from did_tf.runs import checkpoints, results, selection, weights
+from did_tf.runs import checkpoints, manifest, results, selection, weights
 from did_tf.runs.run_folder import RunFolder, read_metrics
 from did_tf.scoring.official.kitti_road import read_calibration
 
@@ -394,16 +394,19 @@ class Runs(Surface):
     config = {"dataset": {"name": "synthetic", "val_split": "val"}, "train": {"steps": 20}, "model": {"name": "did"}}
     paper = {"dataset": {"val_split": "val"}, "paper": {"split": "test"}}
     report = {"protocol": {"name": "whole"}, "outputs": {"main": {"miou": 0.5, "classes": {"a": {"iou": None}}}}}
+    data = {"split": "train", "samples": 2, "fingerprint": "x", "meaning": "y"}
 
     def __init__(self, folder):
         super().__init__(folder)
         self.run = RunFolder(folder / "exp", "exp", cli.defaults("did"))
+        self.whole = json.loads(json.dumps(cli.load_experiment("did_synthetic").to_dict()))
+        facts = {**self.data, "classes": ["a", "b"]}
+        self.now = manifest.make(0, ["/device:CPU:0"], facts, self.data, None, {"name": "did"}, "float32")
 
     def make(self, rng):
-        whole = json.loads(json.dumps(cli.load_experiment("did_synthetic").to_dict()))
         files = {
-            self.run.config: whole if rng.random() < 0.3 else self.config,
-            self.run.manifest: {"experiment": "exp", "validation": {"fingerprint": "x"}, "data": {}},
+            self.run.config: self.whole if rng.random() < 0.5 else self.config,
+            self.run.manifest: {**self.now, "experiment": "exp", "continued": [manifest.continuation(self.now, 5)]},
             self.run.best / "metrics.json": {"step": 10, "miou": 0.5},
             self.run.evaluation / "test.json": self.report,
         }
@@ -425,7 +428,7 @@ class Runs(Surface):
             lambda: selection.last_scores(self.run),
             lambda: read_metrics(self.run.metrics),
             lambda: cli.resolve("did_synthetic", self.run, [], training=False),
-            lambda: self.run.check(self.config, {}),
+            lambda: self.run.check(self.whole, self.now),
         )
 
 
