@@ -214,6 +214,7 @@ class OfExport(Model):
     def __init__(self, folder: str | Path) -> None:
         self._exported = Exported(folder)
         super().__init__(self._exported.spec, "whole", (), folder)
+        self._engine = Engine(precision=self._exported.identity.get("precision", "float32"))
 
     def _labelling(self, kinds: Sequence[str]) -> Labelling:
         return Labelling(self._exported, self._spec, kinds)
@@ -261,7 +262,7 @@ def load(
         raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
     if (Path(path) / "saved_model.pb").is_file():
         if (protocol, precision, evaluate) != ("whole", "float32", {}) or engine not in ("tensorflow", "auto"):
-            raise ConfigError(f"{path} is a SavedModel, which takes images whole in float32: pass its run folder")
+            raise ConfigError(f"{path} is a SavedModel, which takes images whole in its own precision: pass its run folder")
         if calibrated:
             raise ConfigError(f"{path} is a SavedModel, at the temperature that `did_tf export --calibrated` gave it")
         return OfExport(path)

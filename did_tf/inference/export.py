@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -89,7 +90,8 @@ def write(
 ) -> Export:
     """Writes a network in a format to the folder `path`, as `export` does.
 
-    Its dataset.json is beside the network's file, but in the assets of a SavedModel.
+    Its dataset.json is beside the network's file, but in the assets of a SavedModel. Of another precision than float32
+    its "identity" has this "precision" too.
 
     Args:
       form: the format.
@@ -131,6 +133,8 @@ def random_images(spec: DatasetSpec) -> list[np.ndarray]:
 
 def _convert(form, network, folder):
     """Whatever a converter trips over is a format that can't be written."""
+    if not form.exact:  # results are others than those of float32
+        network = dataclasses.replace(network, identity={**network.identity, "precision": form.precision})
     try:
         with silent_stderr():  # converters chatter
             form.write(network, folder, form.precision)

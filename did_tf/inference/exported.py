@@ -36,7 +36,7 @@ class Exported:
         about = Path(folder) / "assets" / "dataset.json"
         try:
             told = json.loads(about.read_text("utf-8"))
-            self.spec, self.identity = _spec_of(told), told["identity"]
+            self.spec, self.identity = _spec_of(told), dict(told["identity"])
             self._bytes_per_pixel = int(told.get("bytes_per_pixel", 0))  # older ones don't say it
         except FileNotFoundError:
             raise ConfigError(f"{folder} is a SavedModel, but not of `did_tf export`: it has no {about}") from None

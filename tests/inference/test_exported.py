@@ -13,6 +13,9 @@ from served_here import ServedHere
 import did_tf
 from did_tf import wiring
 from did_tf.inference import export, exported
+from did_tf.inference.contract import Network
+from did_tf.inference.formats import FORMATS
+from did_tf.inference.gate import Gate
 from did_tf.inference.predictor import Predictor
 
 
@@ -69,3 +72,18 @@ def test_one_that_does_not_say_it_is_not_asked(made, tmp_path, monkeypatch):
     about.write_text(json.dumps(told))
     monkeypatch.setattr(exported, "free_memory", lambda: 0)
     assert did_tf.load(folder).predict(picture(30, 30, 4)).shape == (30, 30)
+
+
+def test_one_in_less_precision_is_another_network(made, loaded, tmp_path, monkeypatch):
+    bfloat16 = next(form for form in FORMATS if form.folder == "saved_model_bfloat16")
+    gate = Gate(Network(made[0], wiring.make_spec(tiny.config())), [picture(20, 30, 0)], lambda probabilities: 0.5)
+    monkeypatch.setattr(export, "Served", ServedHere)
+    other = did_tf.load(export.write(bfloat16, gate, tmp_path / "bfloat16").path)
+    assert other.identity != loaded.identity
+    (tmp_path / "a.png").write_bytes(png(picture(20, 30, 4)))
+    for model, precision in ((loaded, "float32"), (other, "bfloat16")):
+        model.predict_file(tmp_path / "a.png", tmp_path / precision, ["label"])
+        record = json.loads((tmp_path / precision / "predictions.json").read_text())
+        assert record["images"]["a"]["precision"] == precision
+    with pytest.raises(did_tf.ConfigError, match="other weights or settings"):
+        other.predict_file(tmp_path / "a.png", tmp_path / "float32", ["label"])
