@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from data_pipelines.spec import COLOURS
+from did_tf import models
 from did_tf.common.text import percent
 from did_tf.inference.contract import Network
 from did_tf.inference.export import Export
@@ -73,7 +74,7 @@ def _origin(network, run):
     yield "weights", f"{weights.get('file', UNKNOWN)}, digest {weights.get('digest', UNKNOWN)}"
     yield (
         "exported by",
-        f"did_tf {network.identity.get('did_tf', UNKNOWN)}, commit {network.identity.get('git_commit')}",
+        f"did_tf {network.identity.get('did_tf', UNKNOWN)}, commit {_or_unknown(network.identity.get('git_commit'))}",
     )
 
 
@@ -94,7 +95,8 @@ def _input(network: Network, form: Format) -> Iterator[str]:
     bands = ", ".join(spec.band_names or (COLOURS if spec.bands == len(COLOURS) else ("unnamed",)))
     dtype = "float32" if form.name == "litert" and spec.dtype == "uint16" else spec.dtype
     yield f"- `image`: {dtype} [N, height, width, {spec.bands}], any N, height and width. Bands: {bands}."
-    yield "- Pixel values as they are in files: the network normalises, by"
+    measured = " (value * scale + offset, where a TIFF has such tags)" if spec.dtype == "float32" else ""
+    yield f"- Pixel values as they are in files{measured}: the network normalises, by"
     yield f"  mean {_listed(spec.mean)} and deviation {_listed(spec.std)}."
     if spec.nodata is not None:
         yield f"- {spec.nodata:g} stands for no data; a pixel is void where {spec.nodata_rule} of its bands have it."
@@ -133,36 +135,53 @@ def _scores(form, result, gate, run, split):
         how = "whole images" if gate.network.segments else "centre crops"
         yield f"- {what} on split {split}, {how}: {percent(result.score)} % of this file,"
         yield f"  {percent(gate.score)} % of the checkpoint in float32."
-    for report in _reports(run, gate.network.identity.get("weights", {}).get("digest")):
+    for report in _reports(run, gate.network.identity):
         yield f"- Of the run's weights, by its reports: {report}."
 
 
-def _reports(run: RunFolder, exported: str | None) -> Iterator[str]:
-    """What the weights of a digest were scored with: in training, and by `did_tf evaluate` under each protocol.
+def _reports(run: RunFolder, identity: Mapping[str, Any]) -> Iterator[str]:
+    """What the weights of an export were scored with: in training, and by `did_tf evaluate` under each protocol.
 
-    Older reports don't say whose scores they are, and are taken to be of these.
+    Older reports don't say whose scores they are, and are taken to be of these; those of other options are left out.
     """
+    exported = identity.get("weights", {}).get("digest")
     best, chosen = run.best / "metrics.json", run.best / "weights.npz"
     if best.is_file() and _is_of(digest(chosen) if chosen.is_file() else None, exported):
         told = read_json(best)
         figures = [f"{key} {percent(told[key])} %" for key in told if key != "step"]
-        yield f"best validation in training, step {told.get('step')}: {', '.join(figures) or 'no scores'}"
+        averaged = _averaged(run.settings().get("evaluate", {}) if run.config.is_file() else {})
+        step = f"step {told.get('step')}: {', '.join(figures) or 'no scores'}"
+        yield f"best validation in training{averaged}, {step}"
     for path in sorted([*run.evaluation.glob("*.json"), *run.evaluation.glob("*/*.json")]):
         if path.name.endswith(NO_REPORTS):
             continue
         report = read_json(path, "outputs", "protocol")
         scored = report.get("identity", {}).get("weights", {}).get("digest")
-        if path.parent.name.startswith("first_") or not _is_of(scored, exported):
+        protocol = report["protocol"]
+        is_same = _is_of(scored, exported) and not _differ(protocol.get("model", {}), identity.get("network", {}))
+        if path.parent.name.startswith("first_") or not is_same:
             continue
         figures = report["outputs"].get("main", {})
         score = next((f"{key} {percent(figures[key])} %" for key in ("miou", "top1_error") if figures.get(key)), "")
-        name = report["protocol"].get("name", "centre crops")
-        yield f"{path.relative_to(run.folder).as_posix()}, protocol {name}: {score}"
+        how = f"protocol {protocol.get('name', 'centre crops')}{_averaged(protocol)}"
+        yield f"{path.relative_to(run.folder).as_posix()}, {how}: {score}"
 
 
 def _is_of(scored, exported):
     """Whether scores of weights with one digest say something of those with another; None where nothing tells it."""
     return None in (scored, exported) or scored == exported
+
+
+def _differ(scored, exported):
+    """Whether options that a network computes by, of those that both records have, are others."""
+    both = ({*scored} & {*exported}) - {*models.TRAINING_OPTIONS}
+    return any(scored[key] != exported[key] for key in both)
+
+
+def _averaged(told):
+    """What scores were averaged over that no export does, by settings of testing."""
+    ways = " and ".join(key for key in ("flip", "turns") if told.get(key))
+    return f" with {ways}, which this file has not" if ways else ""
 
 
 def _limits(network: Network, run: RunFolder) -> Iterator[str]:

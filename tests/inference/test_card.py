@@ -37,6 +37,7 @@ def test_what_nothing_says_is_not_made_up(gate, tmp_path):
     text = card.text(LITERT, RESULT._replace(score=float("nan")), gate, RunFolder(tmp_path), "val")
     for line in ("| command | not recorded |", "| commit | not recorded |", "Licence of the data: not recorded"):
         assert line in text
+    assert "did_tf not recorded, commit not recorded" in text
     assert "mIoU of this file: not measured." in text and "best validation" not in text
 
 
@@ -73,6 +74,25 @@ def test_scores_of_other_weights_and_of_some_images_alone_are_left_out(gate, tmp
     assert "62.0" not in text and "63.0" not in text
 
 
+def test_it_says_which_scores_are_of_other_testing(gate, tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    write_json(run.best / "metrics.json", {"step": 800, "miou": 0.5238})
+    write_json(run.config, {"model": {"name": "fcrn"}, "evaluate": {"flip": True}})
+    of_network = {"name": "fcrn", "dilation": 2, "dropout": 0.1}
+    for name, protocol in {
+        "flipped": {"flip": True, "turns": True},
+        "plain": {"flip": False, "model": {**of_network, "dropout": 0.5}},
+        "dilated": {"model": {**of_network, "dilation": 4}},
+    }.items():
+        scores = {"outputs": {"main": {"miou": 0.61}}, "protocol": {"name": "whole", **protocol}}
+        write_json(run.evaluation / f"{name}.json", scores)
+    monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, identity={"network": of_network}))
+    text = card.text(LITERT, RESULT, gate, run, "val")
+    assert "best validation in training with flip, which this file has not, step 800: miou 52.4 %" in text
+    assert "flipped.json, protocol whole with flip and turns, which this file has not: miou 61.0 %" in text
+    assert "plain.json, protocol whole: miou 61.0 %" in text and "dilated.json" not in text
+
+
 def test_the_best_validation_is_not_of_another_checkpoint(gate, tmp_path, monkeypatch):
     run = RunFolder(tmp_path)
     checkpoints.write(run.best / "weights.npz", {f"{checkpoints.MODEL}a": np.zeros(3, np.float32)})
@@ -97,3 +117,11 @@ def test_it_says_at_which_temperature_probabilities_are(gate, tmp_path, monkeypa
 def test_uint16_goes_into_litert_as_float32(tmp_path):
     gate = exported.gate(exported.network("fcrn", dtype="uint16"), size=(33, 33))
     assert "`image`: float32 [" in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
+
+
+def test_values_of_tiffs_with_a_scale_are_measurements(gate, tmp_path, monkeypatch):
+    told = "Pixel values as they are in files (value * scale + offset, where a TIFF has such tags): the"
+    assert told not in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
+    spec = dataclasses.replace(gate.network.spec, dtype="float32")
+    monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, spec=spec))
+    assert told in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
