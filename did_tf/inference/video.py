@@ -15,7 +15,7 @@ import numpy as np
 
 from data_pipelines.memory import check_room
 from data_pipelines.own_data.matching import IMAGES
-from data_pipelines.reading.images import read_image
+from data_pipelines.reading.images import read_masked
 from data_pipelines.spec import IGNORE, DataError
 from data_pipelines.writing import beside, naming
 from did_tf.common import visualize
@@ -23,17 +23,18 @@ from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError
 from did_tf.common.readout import CLASSES, Readout
 from did_tf.common.terminal import silent_stderr
+from did_tf.inference import outputs
 
 CODECS = {".mp4": "mp4v", ".webm": "VP90", ".avi": "MJPG", ".mkv": "FFV1"}
 """{ending: codec} that opencv-python's wheel writes; it has no H.264. Browsers play .webm; .mkv is without loss."""
 RATE = 25.0
 """Frames per second where nothing says how many."""
 SHOWN = {
-    "overlay": visualize.overlay,
-    "color": lambda frame, classes, palette: visualize.colorize(classes, palette),
-    "side_by_side": lambda frame, classes, palette: np.hstack([frame, visualize.colorize(classes, palette)]),
+    "overlay": lambda frame, classes, spec: visualize.overlay(frame, classes, spec.palette),
+    "color": lambda frame, classes, spec: outputs.colours(classes, spec),
+    "side_by_side": lambda frame, classes, spec: np.hstack([frame, outputs.colours(classes, spec)]),
 }
-"""{name: picture of a frame [H, W, 3], its classes [H, W] and their palette}."""
+"""{name: picture of a frame [H, W, 3], its classes [H, W], 255 where void, and the `DatasetSpec` of these}."""
 _MISSED = 0.02  # share of the frames by which a header may be wrong: some formats tell a time alone
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is told in one line
@@ -45,10 +46,12 @@ class Frames:
     Attributes:
       rate: frames per second; None where nothing says so.
       count: how many there should be; 0 where nothing says so.
+      void: [H, W] bool, where the frame that was given last has no data; None: nowhere.
     """
 
     rate: float | None = None
     count: int = 0
+    void: np.ndarray | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         raise NotImplementedError
@@ -112,7 +115,8 @@ class OfFolder(Frames):
     def __iter__(self) -> Iterator[np.ndarray]:
         for path in self._paths:
             with self._damage.of(path.name):
-                yield read_image(path, orientation="upright")
+                frame, self.void = read_masked(path, orientation="upright")
+                yield frame
 
     def check(self, done: int, rate: float) -> None:
         """As of `Frames`: those that can't be read are left out."""

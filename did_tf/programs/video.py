@@ -19,7 +19,7 @@ from absl import flags
 from tqdm import tqdm
 
 import did_tf
-from data_pipelines.spec import DataError
+from data_pipelines.spec import DataError, voided
 from data_pipelines.writing import check_writable, sweep
 from did_tf import api, settings
 from did_tf.common.errors import ConfigError, about
@@ -56,7 +56,7 @@ def main() -> None:
             f"{FLAGS.run} takes {model.bands} bands of {model.dtype}, and a video has 3 of uint8: label its frames by "
             "`did_tf predict`"
         )
-    done, seconds = _label(frames, rate, _labelling(model), model.palette, output)
+    done, seconds = _label(frames, rate, _labelling(model, frames), model.spec, output)
     print(f"{done} frames in {seconds:.1f} s, {done / seconds:.2f} a second: {output}")
     if FLAGS.limit is None:
         frames.check(done, rate)
@@ -91,15 +91,23 @@ def _rate(frames):
     return rate
 
 
-def _labelling(model: api.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Gives the classes [H, W] of a frame, 255 where there is no data; smoothed where that is asked for."""
-    if FLAGS.smooth:
-        smoothing = video.Smoothing(FLAGS.smooth, readout_of(model.spec))
-        return lambda frame: smoothing(model.predict(frame, probabilities=True))
-    return lambda frame: model.see(*model.measured(frame))
+def _labelling(model: api.Model, frames: video.Frames) -> Callable[[np.ndarray], np.ndarray]:
+    """Gives the classes [H, W] of the frame that came last, 255 without data; smoothed where that is asked for."""
+    smoothing = video.Smoothing(FLAGS.smooth or 0, readout_of(model.spec))
+
+    def smoothed(frame: np.ndarray) -> np.ndarray:
+        found = model.predict(frame, probabilities=True)
+        if frames.void is not None:
+            found[frames.void] = np.nan
+        return smoothing(found)
+
+    def alone(frame: np.ndarray) -> np.ndarray:
+        return voided(model.see(*model.measured(frame)), frames.void)
+
+    return smoothed if FLAGS.smooth else alone
 
 
-def _label(frames, rate, classes_of, palette, output):
+def _label(frames, rate, classes_of, spec, output):
     """(frames done, seconds that they took)."""
     show, start = video.SHOWN[FLAGS.show], time.perf_counter()
     total = min(filter(None, (frames.count, FLAGS.limit)), default=None)
@@ -108,7 +116,7 @@ def _label(frames, rate, classes_of, palette, output):
         some = itertools.islice(frames, FLAGS.limit)
         for frame in tqdm(some, desc="video", unit="frame", total=total, disable=None):
             with about(f"frame {writer.done + 1}"):
-                writer.write(show(frame, classes_of(frame), palette))
+                writer.write(show(frame, classes_of(frame), spec))
         if not writer.done:
             raise DataError(f"{FLAGS.input} has no frame that can be read")
         return writer.done, time.perf_counter() - start

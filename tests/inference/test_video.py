@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from photos import picture
 
-from data_pipelines import DataError
+from data_pipelines import DataError, DatasetSpec
 from did_tf.common.errors import ConfigError
 from did_tf.inference import video
 
@@ -125,6 +125,26 @@ def test_a_folder_of_frames_is_taken_by_numbers_and_without_what_is_damaged(tmp_
         frames.check(3, 25)
     with pytest.raises(DataError, match="no frames in"):
         video.frames_of(next(path for path in [tmp_path / "empty"] if not path.mkdir()))
+
+
+def test_void_is_shown_in_a_colour_that_no_class_has():
+    spec = DatasetSpec("mine", ("night", "day"), ((0, 0, 0), (255, 255, 255)), {}, (0.0,) * 3, (1.0,) * 3)
+    frame, classes = np.full((2, 2, 3), 7, np.uint8), np.array([[255, 255], [0, 1]], np.uint8)
+    for show in ("color", "side_by_side"):
+        void, night, day = video.SHOWN[show](frame, classes, spec)[(0, 1, 1), (-1, -2, -1)].tolist()
+        assert (night, day) == ([0, 0, 0], [255, 255, 255]) and void not in (night, day)
+    assert video.SHOWN["overlay"](frame, classes, spec)[0].tolist() == [[7, 7, 7]] * 2, "the frame alone"
+
+
+def test_frames_of_a_folder_say_where_they_are_transparent(tmp_path):
+    clear = np.full((8, 9, 4), 255, np.uint8)
+    clear[:3, :, 3] = 0
+    cv2.imwrite(str(tmp_path / "1.png"), clear)
+    cv2.imwrite(str(tmp_path / "2.png"), clear[..., :3])
+    frames = video.frames_of(tmp_path)
+    void = [frames.void for _ in frames]
+    np.testing.assert_array_equal(void[0], clear[..., 3] == 0)
+    assert void[1] is None
 
 
 def test_smoothing_is_a_mean_that_forgets():

@@ -91,6 +91,19 @@ def test_a_folder_of_frames_but_for_those_that_are_damaged(run, tmp_path):
     assert (len(list(labelled)), labelled.rate) == (3, 4)
 
 
+@pytest.mark.parametrize("smooth", [[], ["--smooth=0.5"]])
+def test_what_is_transparent_has_no_class(smooth, run, tmp_path, monkeypatch):
+    (tmp_path / "frames").mkdir()
+    frame = np.dstack([picture(34, 46, 1), np.full((34, 46), 255, np.uint8)])
+    frame[:20, :30, 3] = 0
+    cv2.imwrite(str(tmp_path / "frames" / "1.png"), frame)
+    seen = []
+    monkeypatch.setitem(video.SHOWN, "color", lambda frame, classes, spec: seen.append(classes) or frame)
+    done = label(run, tmp_path / "frames", tmp_path / "out.mkv", "--show=color", *smooth)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(seen[0] == 255, frame[..., 3] == 0)
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [
