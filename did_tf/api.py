@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -187,6 +188,7 @@ class OfRun(Model):
         precision = self._engine.precision_of_model
         self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
+        tell_half(config)
         # An unknown protocol is refused now.
         self._predictor = wiring.make_predictor(config, self._network, protocol, readout=readout_of(spec))
         self._temperature = wiring.temperature_of(config, run, protocol, self._weights) if calibrated else None
@@ -262,7 +264,7 @@ def load(
         raise ConfigError(f"{path} is no folder: pass a run folder, which has config.json and weights")
     if (Path(path) / "saved_model.pb").is_file():
         if (protocol, precision, evaluate) != ("whole", "float32", {}) or engine not in ("tensorflow", "auto"):
-            raise ConfigError(f"{path} is a SavedModel, which takes images whole in its own precision: pass its run folder")
+            raise ConfigError(f"{path} is a SavedModel, which takes images whole, in its own precision: pass its run")
         if calibrated:
             raise ConfigError(f"{path} is a SavedModel, at the temperature that `did_tf export --calibrated` gave it")
         return OfExport(path)
@@ -290,6 +292,16 @@ def settings_of(run: RunFolder) -> ConfigDict:
     except (AttributeError, TypeError, ValueError) as error:  # keys with dots, or not of the kind of theirs
         raise ConfigError(f"{run.config} holds no settings ({error}); use another --run=dir") from None
     return config
+
+
+def tell_half(config: wiring.Config) -> None:
+    """A note on stderr where a network has learnt from frames at half size, at which no file of a user is read."""
+    if config["dataset"]["options"].get("half"):
+        print(
+            "note: the network has learnt from frames at half size (dataset.options.half), and files are labelled at "
+            "their own: shrink them first",
+            file=sys.stderr,
+        )
 
 
 def depends_on(

@@ -189,6 +189,9 @@ def _limits(network: Network, run: RunFolder) -> Iterator[str]:
     chosen = selection.of_run(run) if file.resolve().parent == run.best.resolve() else None
     if chosen:
         yield f"- Chosen: {chosen}."
+    settings = run.settings() if run.config.is_file() else {}
+    if settings.get("dataset", {}).get("options", {}).get("half"):
+        yield "- It has learnt from frames at half size (dataset.options.half): shrink images first."
     if network.segments:
         yield "- An image is labelled whole: memory grows with its size."
     yield "- It knows images like those it was trained on. On others its probabilities say nothing of how right it is."

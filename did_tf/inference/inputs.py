@@ -33,6 +33,7 @@ class Input:
       load: reads it, see `read`.
       window: part of the files that it is; None: all of them.
       cut: reads a part of it, see `rows`; None where it is read whole alone.
+      as_read: (height, width) that reading gives it; None where that is what its window, or else its files say.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Input:
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     window: Window | None = None
     cut: Callable[[Window], tuple[np.ndarray, np.ndarray | None]] | None = None
+    as_read: tuple[int, int] | None = None
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """(image [H, W, bands] of the dtype of the network's data, [H, W] bool where it has no data, or None).
@@ -67,6 +69,8 @@ class Input:
 
         Raises `DataError`.
         """
+        if self.as_read:
+            return self.as_read
         if self.window:
             return self.window.height, self.window.width
         return size_of(self.files[0]) if self.files else self.read()[0].shape[:2]
@@ -153,6 +157,7 @@ def split_images(dataset: Dataset, split: str, count: int) -> list[Input]:
             (sample.image, *sample.extras) if sample.image else (),
             partial(dataset.read_masked, sample),
             sample.window,
+            as_read=dataset.size(sample),
         )
         for sample in dataset.samples(split)[:count]
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from did_tf import models, wiring
+from did_tf import api, models, wiring
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned
 from did_tf.inference import card, export, exports, formats
@@ -61,6 +61,7 @@ def _gate(config, run, chosen):
             f"exact format alone, such as --format={formats.SAVED_MODEL.name}"
         )
     model, spec, weights = wiring.load_network(config, source)
+    api.tell_half(config)
     options = models.described({**config["model"], **config["evaluate"]["options"]})
     depends: dict[str, Any] = {"weights": weights.recorded(run.folder), "network": options, **manifest.version()}
     temperature = wiring.temperature_of(config, run, "whole", weights, alone=True) if FLAGS.calibrated else 1.0

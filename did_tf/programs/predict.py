@@ -108,6 +108,7 @@ def _least():
 
 def _images(config, output):
     if FLAGS.input:
+        api.tell_half(config)
         return inputs.find_images(FLAGS.input, output, wiring.make_spec(config), wiring.make_parts(config))
     return inputs.split_images(wiring.make_dataset(config), config["dataset"]["val_split"] or "val", SAMPLES)
 

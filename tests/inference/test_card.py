@@ -74,10 +74,10 @@ def test_scores_of_other_weights_and_of_some_images_alone_are_left_out(gate, tmp
     assert "62.0" not in text and "63.0" not in text
 
 
-def test_it_says_which_scores_are_of_other_testing(gate, tmp_path, monkeypatch):
+def test_it_says_which_scores_and_images_are_others(gate, tmp_path, monkeypatch):
     run = RunFolder(tmp_path)
     write_json(run.best / "metrics.json", {"step": 800, "miou": 0.5238})
-    write_json(run.config, {"model": {"name": "fcrn"}, "evaluate": {"flip": True}})
+    write_json(run.config, {"evaluate": {"flip": True}, "dataset": {"options": {"half": True}}})
     of_network = {"name": "fcrn", "dilation": 2, "dropout": 0.1}
     for name, protocol in {
         "flipped": {"flip": True, "turns": True},
@@ -91,6 +91,7 @@ def test_it_says_which_scores_are_of_other_testing(gate, tmp_path, monkeypatch):
     assert "best validation in training with flip, which this file has not, step 800: miou 52.4 %" in text
     assert "flipped.json, protocol whole with flip and turns, which this file has not: miou 61.0 %" in text
     assert "plain.json, protocol whole: miou 61.0 %" in text and "dilated.json" not in text
+    assert "It has learnt from frames at half size" in text
 
 
 def test_the_best_validation_is_not_of_another_checkpoint(gate, tmp_path, monkeypatch):

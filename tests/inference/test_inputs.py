@@ -96,6 +96,13 @@ def test_images_of_a_split():
         assert image.size() == (48, 64) and image.content() == "" and image.place() is None
 
 
+def test_images_of_a_split_are_as_large_as_they_are_read(monkeypatch):
+    dataset = wiring.make_dataset(tiny.config())
+    monkeypatch.setattr(dataset, "size", lambda sample: (24, 32))
+    (image,) = inputs.split_images(dataset, "val", 1)
+    assert image.size() == (24, 32)
+
+
 def geotiff(path, pixels, nodata=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width, count = pixels.shape

@@ -108,6 +108,19 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
     np.testing.assert_array_equal(loaded.predict(picture(20, 30, 4)), read(output / "night" / "a_label.png"))
 
 
+def test_that_a_network_has_learnt_at_half_size_is_noted(tmp_path, capsys):
+    config = tiny.config(dataset__name="cityscapes", dataset__folder="/nonexistent", dataset__options={"half": True})
+    run = tiny.save_run(tmp_path / "run", config, wiring.make_model(config, wiring.make_spec(config)))
+    cv2.imwrite(str(tmp_path / "a.png"), picture(20, 30, 4))
+    of_run, told = ["--experiment=did_synthetic", f"--run={run.folder}"], "has learnt from frames at half size"
+    done = launch_here("predict", *of_run, f"--input={tmp_path / 'a.png'}", "--write=label")
+    assert done.returncode == 0 and done.stderr.count(told) == 1, done.stderr
+    export = launch_here("export", *of_run, "--calibrated")
+    assert told in export.stderr and "there is no temperature" in export.stderr
+    did_tf.load(run.folder)
+    assert told in capsys.readouterr().err
+
+
 def test_confidence_is_at_the_runs_temperature_and_labels_are_the_same(tmp_path):
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
     run = tiny.save_run(tmp_path / "run", config, wiring.make_model(config, data_pipelines.spec_of("camvid")))
