@@ -10,6 +10,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 from absl import flags
 
+from data_pipelines.records import Prepared
 from did_tf import settings, wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
@@ -43,6 +44,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if benchmark is None:
         raise ConfigError(f"{name} has no benchmark to submit to; those that have: {', '.join(official.names())}")
     source, dataset = wiring.weights_of(FLAGS.weights, run), wiring.make_dataset(config)
+    if isinstance(dataset, Prepared):
+        raise ConfigError("results are of a data set's files, and dataset.prepared has records alone: pass --data=DIR")
     images = dataset.images(FLAGS.split)  # a wrong split fails before anything is built
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     protocol = FLAGS.protocol or config["evaluate"]["protocols"][-1]

@@ -12,6 +12,7 @@ from kitti_folder import make_kitti
 from PIL import Image
 from program import launch_here
 
+from data_pipelines.records import Prepared
 from did_tf import wiring
 from did_tf.inference.engines import Engine
 from did_tf.runs import weights
@@ -61,6 +62,12 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
 
     assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in of_train.stdout
     assert "official" not in json.loads((run.evaluation / "first_1" / "train.json").read_text())
+
+
+def test_records_without_their_files_are_refused(made, monkeypatch):
+    monkeypatch.setattr(wiring, "make_dataset", lambda config: Prepared.__new__(Prepared))
+    done = launch_here("submit", *made[3], "--split=val")
+    assert done.returncode == 2 and "error: results are of a data set's files" in done.stderr, done.stderr
 
 
 def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):

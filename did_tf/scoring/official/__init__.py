@@ -66,8 +66,8 @@ class Benchmark(abc.ABC):
         """The scores as text to print, in percent, beside those of them that a paper has (`config.paper`), if given."""
 
     @abc.abstractmethod
-    def place(self, sample: Sample) -> str:
-        """Path of a sample's file of results, relative to the folder that is uploaded. No two samples share one."""
+    def place(self, sample: Sample, split: str = "test") -> str:
+        """Path of a sample's file of results, relative to the folder that is uploaded. No two of a `split` share one."""
 
     @abc.abstractmethod
     def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:

@@ -121,7 +121,7 @@ class Cityscapes(Benchmark):
             cells = beside(cells, heading, [figures.get(row[0]) for row in cells[1:]])
         return "\n".join([aligned(cells, ruled=ends), *([self._lacking] if self._lacking else [])])
 
-    def place(self, sample: Sample) -> str:
+    def place(self, sample: Sample, split: str = "test") -> str:
         """NAME_pred_labelIds.png: the server takes any file whose name starts with the frame's, in any folder."""
         return f"{sample.name}_pred_labelIds.png"
 

@@ -69,7 +69,7 @@ class InriaAerial(Benchmark):
             cells = beside(cells, heading, [theirs.get(name, {}).get(key) for name in (*names, OVERALL)])
         return aligned(cells, ruled=(1, len(names) + 1))
 
-    def place(self, sample: Sample) -> str:
+    def place(self, sample: Sample, split: str = "test") -> str:
         """NAME.tif, named as the tile."""
         return f"{sample.name}.tif"
 

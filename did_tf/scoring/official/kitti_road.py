@@ -89,7 +89,7 @@ class KittiRoad(Benchmark):
             rows = beside(rows, heading, [theirs.get(name, {}).get(key) for name, *_ in cells])
         return aligned(rows, ruled=(1, 1 + len(cells) // 2))
 
-    def place(self, sample: Sample) -> str:
+    def place(self, sample: Sample, split: str = "test") -> str:
         """CATEGORY_road_NUMBER.png, as the kit names results."""
         assert sample.image  # frames are files
         kind, number = sample.image.stem.split("_")

@@ -22,7 +22,7 @@ from did_tf.scoring.metrics import ConfusionMatrix, jsonable
 from did_tf.scoring.official import Benchmark, read_result
 
 # comp6 is for networks trained on any data, ImageNet and SBD among them; comp5 for those trained on VOC's own alone.
-FOLDER = "results/VOC2012/Segmentation/comp6_test_cls"
+FOLDER = "results/VOC2012/Segmentation/comp6_{}_cls"
 KIND = ("PNG", "P", "PNG with a palette")
 COLOURS = np.array([colour(index) for index in range(256)], np.uint8)
 
@@ -58,9 +58,9 @@ class PascalVOC(Benchmark):
         figures = [theirs.get(name) for name, _ in rows]
         return aligned(beside([["accuracy (IoU), %", ""], *cells], of_paper(paper), figures), ruled=(1, len(rows)))
 
-    def place(self, sample: Sample) -> str:
-        """The path in the server's folders: results/VOC2012/Segmentation/comp6_test_cls/NAME.png."""
-        return f"{FOLDER}/{sample.name}.png"
+    def place(self, sample: Sample, split: str = "test") -> str:
+        """As server and kit name it: results/VOC2012/Segmentation/comp6_SPLIT_cls/NAME.png."""
+        return f"{FOLDER.format(split)}/{sample.name}.png"
 
     def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
         """Writes the ids of the likeliest classes as PNG with VOC's palette."""

@@ -57,7 +57,7 @@ def write(
     folder, dataset = Path(folder), benchmark.dataset
     packed = folder.with_name(f"{folder.name}.{benchmark.archive}")
     samples = dataset.images(split)
-    places = [benchmark.place(sample) for sample in samples]
+    places = [benchmark.place(sample, split) for sample in samples]
     engines = _engines(folder, settings, places)
     packed.unlink(missing_ok=True)
     bar = tqdm(samples, desc=split, unit="image", disable=None if progress is None else not progress)

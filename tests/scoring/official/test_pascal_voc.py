@@ -86,6 +86,15 @@ def test_a_result_is_a_palette_png_with_vocs_colours(benchmark, tmp_path):
         )
 
 
+def test_results_of_val_lie_where_the_kit_looks_for_them(benchmark, tmp_path):
+    def nothing_there(image):
+        return {"main": certain(np.zeros(image.shape[:2], int))}
+
+    _, packed = submission.write(benchmark, nothing_there, "val", tmp_path / "val", {}, False)
+    with tarfile.open(packed) as archive:
+        assert {name.rpartition("/")[0] for name in archive.getnames()} == {RESULTS.replace("test", "val")}
+
+
 def other_colours(path):
     picture = Image.fromarray(np.full((3, 7), 5, np.uint8))
     picture.putpalette(list(range(30)))

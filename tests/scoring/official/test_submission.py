@@ -38,7 +38,7 @@ class Text(official.Benchmark):
 
     scores = table = update
 
-    def place(self, sample):
+    def place(self, sample, split="test"):
         return f"results/{sample.name.replace('/', '_')}.txt"
 
     def write(self, path, probabilities, sample):
