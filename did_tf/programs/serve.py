@@ -29,7 +29,7 @@ flags.DEFINE_float("max_mb", 64.0, "Size of an image's file, in millions of byte
 flags.DEFINE_integer("max_pixels", 25000000, "Pixels of an image.")
 flags.DEFINE_integer("queue", 32, "Requests under way; more are told to come again.")
 flags.DEFINE_integer("batch", 1, "Images of one size that go through the network together.")
-flags.DEFINE_float("send_seconds", 30.0, "In which a request must have been sent.")
+flags.DEFINE_float("send_seconds", 30.0, "In which a request must have been sent, and more of an answer taken.")
 flags.DEFINE_float("wait_seconds", 60.0, "That an image waits for its turn.")
 flags.DEFINE_integer("grace_seconds", 30, "In which what is under way is finished at the end.")
 FLAGS = flags.FLAGS

@@ -128,7 +128,7 @@ FORMS = {
     "color": Form("image/png", _color, "the classes' colours"),
     "overlay": Form("image/png", _overlay, "the colours over the image"),
     "tiff": Form("image/tiff", _tiff, "the ids as a GeoTIFF, where the image lies"),
-    "json": Form("application/json", _json, "pixels and share of every class"),
+    "json": Form("application/json", _json, "pixels of every class and their share of all"),
     "image": Form("image/png", _image, "the image as it was read, in red, green and blue", sees=False),
     "npy": Form(NPY, _npy, "numbers of the classes, counted from 0, as a NumPy array; 255 without data"),
     "confidence": Form(

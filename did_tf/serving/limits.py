@@ -16,7 +16,7 @@ class Limits:
       max_pixels: of an image, by its header.
       queue: requests for predictions that are under way, those that are being sent among them.
       batch: images of one size that go through the network together.
-      send_seconds: in which a request must have been sent.
+      send_seconds: in which a request must have been sent; and that a client may take nothing of its answer.
       wait_seconds: that a request waits for its turn.
       grace_seconds: in which what is under way is finished at the end.
 

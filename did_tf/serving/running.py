@@ -1,9 +1,10 @@
-"""A server from its first to its last moment: the port, the signals, senders that never come to an end."""
+"""A server from its first to its last moment: the port, the signals, clients that never come to an end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import socket
@@ -105,11 +106,12 @@ class Patient(H11Protocol):
     """HTTP with a limit on the time in which a request must have been sent, its head and its body.
 
     Attributes:
-      patience: that time, in seconds.
+      patience: that time, in seconds; for so long a client may take nothing of an answer, too.
     """
 
     patience = 30.0
     _end: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A client has come, and is expected to ask something."""
@@ -124,7 +126,18 @@ class Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._expect_nothing()
+        self._look_no_more()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More of an answer waits for the client than the system takes for it."""
+        super().pause_writing()
+        self._look(math.inf)
+
+    def resume_writing(self) -> None:
+        """It has taken most of that."""
+        super().resume_writing()
+        self._look_no_more()
 
     def send_400_response(self, msg: str) -> None:
         """For what is no HTTP."""
@@ -141,6 +154,19 @@ class Patient(H11Protocol):
         if self._end:
             self._end.cancel()
             self._end = None
+
+    def _look(self, before):
+        """Hangs up where the client has taken nothing of what waited `before`, in bytes; else looks again."""
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+        else:
+            self._unread = self.loop.call_later(self.patience, self._look, left)
+
+    def _look_no_more(self):
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
     def _too_slow(self):
         self._refuse(408, f"the request was not sent within {self.patience:g} s: send it faster, or a smaller image")

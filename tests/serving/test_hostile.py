@@ -2,13 +2,14 @@
 
 import contextlib
 import socket
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from photos import picture
-from served import png, serving, tiff
+from served import png, serving, tiff, wait_for
 
 EACH = 20
 GOOD = png(picture(20, 30))
@@ -71,6 +72,30 @@ def test_slow_senders_are_told_so_and_others_are_answered_meanwhile():
         assert server.predict(GOOD).status == 200
         assert {one.result() for one in senders} == {408}
         assert server.predict(GOOD).status == 200
+
+
+def test_who_does_not_take_an_answer_is_left():
+    body = png(np.zeros((2000, 3000, 3), np.uint8))  # the answer has 24 MB, more than the system takes for a client
+    head = f"POST /predict?format=confidence HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    with serving(send_seconds=1.0) as server:
+        connections, before = server._server.server_state.connections, server.model.seen
+        with server.sent(head.encode(), body):
+            wait_for(lambda: server.model.seen > before and connections)
+            wait_for(lambda: not connections, seconds=15)
+        assert server.predict(GOOD).status == 200
+
+
+def test_who_takes_an_answer_slowly_gets_all_of_it():
+    body = png(np.zeros((2000, 3000, 3), np.uint8))
+    head = "POST /predict?format=confidence HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    with serving(send_seconds=1.0) as server:
+        with server.sent(f"{head}Content-Length: {len(body)}\r\n\r\n".encode(), body) as client:
+            taken = 0
+            with client.makefile("rb") as answer:
+                while part := answer.read(10**6):
+                    taken += len(part)
+                    time.sleep(0.1)
+        assert taken > 4 * 2000 * 3000
 
 
 def test_of_a_flood_those_without_room_are_told_so_at_once():
