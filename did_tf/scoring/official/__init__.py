@@ -67,7 +67,7 @@ class Benchmark(abc.ABC):
 
     @abc.abstractmethod
     def place(self, sample: Sample, split: str = "test") -> str:
-        """Path of a sample's file of results, relative to the folder that is uploaded. No two of a `split` share one."""
+        """Path of a sample's file of results, relative to the folder that is uploaded. None of a `split` share one."""
 
     @abc.abstractmethod
     def write(self, path: Path, probabilities: np.ndarray, sample: Sample) -> None:
