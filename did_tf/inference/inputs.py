@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from data_pipelines.content import digests
 from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
-from data_pipelines.own_data.matching import affixed, list_files
+from data_pipelines.own_data.matching import affixed, files_below, list_files
 from data_pipelines.own_data.parts import Part, part_specs, placed, read_parts
 from data_pipelines.reading.decoding import in_rows
 from data_pipelines.reading.images import read_masked, size_of
@@ -117,8 +118,8 @@ def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts
     several files, or lies somewhere on earth, such a mark is refused in reading.
 
     Args:
-      source: an image, or a folder that is searched with its subfolders. Names are paths relative to it, without the
-        extension where they are unique without it. Hidden files are left out.
+      source: an image, or a folder that is searched with its subfolders, linked ones too. Names are paths relative
+        to it, without the extension where they are unique without it. Hidden files are left out.
       output: where results go; what already lies there is no input.
       spec: `DatasetSpec` of the network's data.
       parts: of a user's own data, `Part`s that say where the bands come from. Where `source` has their subfolders or
@@ -138,7 +139,7 @@ def find_images(source: str | Path, output: str | Path, spec: DatasetSpec, parts
         raise ConfigError(f"results would mix with the images in {source}: pass another --output=dir")
     if found := _find_in_parts(source, output, spec, parts):
         return found
-    paths = [path for path in sorted(source.rglob("*")) if _is_input(path, source, output)]
+    paths = [path for path in sorted(_below(source)) if _is_input(path, output)]
     if not paths:
         raise DataError(f"no images in {source} or its subfolders: looked for {' '.join(sorted(EXTENSIONS))}")
     paths = _named_so(paths, parts)
@@ -188,10 +189,24 @@ def first_images(load: Callable[[], Dataset], splits: Iterable[str], count: int)
     return []
 
 
-def _is_input(path, source, output):
-    hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
+def _below(source):
+    """What a folder has, less hidden files; and files of folders that are linked there, less what it has itself."""
+    own = [path for path in source.rglob("*") if not _is_hidden(path.relative_to(source))]
+    linked = [path for link in own if link.is_symlink() and link.is_dir() for _, path in files_below(link)]
+    # Links within linked folders lead to a file by many names, of which the last here, the nearest, stays.
+    linked.sort(key=lambda path: (len(path.parts), path), reverse=True)
+    nearest = {os.path.realpath(path): path for path in linked}
+    there = set(map(os.path.realpath, own)) if linked else set()
+    return [*own, *(path for real, path in nearest.items() if real not in there)]
+
+
+def _is_hidden(path):
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_input(path, output):
     is_image = path.suffix.lower() in EXTENSIONS and path.is_file()
-    return is_image and not hidden and not _is_result(path, output)
+    return is_image and not _is_result(path, output)
 
 
 def _is_result(path, output):

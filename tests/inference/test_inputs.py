@@ -37,6 +37,19 @@ def test_images_are_found_in_subfolders_and_names_are_unique(folder, tmp_path):
     assert names == ["a.jpg", "a.png", "a.png.tif", "b", "day/a", "night/a"]
 
 
+def test_linked_folders_are_searched_too_and_no_file_has_two_names(folder, tmp_path):
+    visualize.save_png(tmp_path / "other" / "c.png", picture(4, 5))
+    visualize.save_png(tmp_path / "other" / ".thumbs" / "d.png", picture(4, 5))
+    (folder / "more").symlink_to(tmp_path / "other")
+    (folder / "again").symlink_to(folder / "day")
+    (folder / "day" / "up").symlink_to(folder)
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "written").symlink_to(tmp_path / "out")
+    visualize.save_png(tmp_path / "out" / "a_color.png", picture(4, 5))
+    names = [image.name for image in inputs.find_images(folder, tmp_path / "out", SPEC)]
+    assert names == ["a.jpg", "a.png", "b", "day/a", "more/c", "night/a"]
+
+
 def test_a_single_image(folder):
     (image,) = inputs.find_images(str(folder / "b.TIFF"), folder, SPEC)
     assert image.name == "b"
