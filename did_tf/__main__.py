@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from types import ModuleType
@@ -102,13 +103,20 @@ def _check(name: str) -> None:
 def _run(name: str, arguments: list[str]) -> None:
     """Runs a command, which finds its name and `arguments` in `sys.argv`. Others' modules are not imported."""
     given = {argument.split("=")[0] for argument in arguments}
-    sys.argv = [f"did_tf {name}", *arguments]
+    sys.argv = [f"did_tf {name}", *map(_from_home, arguments)]
     if name in ("train", "cross-validate"):
         processor.ask_for_onednn()
     try:
         _imported(_module(name, given), debug="--debug" in given).launch()
     except KeyboardInterrupt:  # programs catch their own: this one came while TensorFlow was imported
         raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _from_home(argument: str) -> str:
+    """--flag=~/DIR with the user's folder in place of ~, which shells put in only where a word begins with it."""
+    flag, _, text = argument.partition("=")
+    is_path = flag.startswith("--") and (text == "~" or text.startswith("~/"))
+    return f"{flag}={os.path.expanduser(text)}" if is_path else argument
 
 
 def _module(name: str, given: set[str]) -> str:

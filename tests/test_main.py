@@ -83,6 +83,16 @@ def test_a_command_finds_its_name_and_arguments(call, programs, name):
     assert call("help", name) == (0, f"{COMMANDS[name][0]} did_tf {name} --help\n", "")
 
 
+def test_a_path_from_the_users_folder_is_found_where_the_shell_leaves_its_sign(call, programs, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    others = ["--split=~x", "--input=a~/b", "--config.name=~x/y", "--probabilities", "a=~/b"]
+    given = ["--run=~/a b", "--data=~", "--config.train.init=~/c", *others]
+    expected = ["--run=/home/me/a b", "--data=/home/me", "--config.train.init=/home/me/c", *others]
+    for name in ("train", "check-data"):
+        module, _ = COMMANDS[name]
+        assert call(name, *given) == (0, " ".join([module, f"did_tf {name}", *expected]) + "\n", "")
+
+
 @pytest.mark.parametrize("flags", [["--dataset", "camvid"], ["--dataset=camvid"]])
 def test_a_data_set_is_prepared_without_an_experiment(call, programs, flags):
     expected = " ".join(["data_pipelines.programs.prepare did_tf prepare", *flags])

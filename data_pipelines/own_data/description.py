@@ -1,6 +1,6 @@
 """dataset.yaml, which describes a user's own data: read, and every key of it checked.
 
-    images: ../photos                 # folder, from here or absolute; with its subfolders; ../{train,val}/x are two
+    images: ../photos                 # folder, from here, absolute or ~/photos; subfolders too; ../{train,val} are two
     labels: ../masks
     image_suffix: ""                  # what ends the names of images, and of labels:
     label_suffix: _mask               # the label of day/a.jpg is day/a_mask.png; may end with an extension
@@ -173,7 +173,7 @@ def _checked(path, content):
     values.check_keys(content, {*known, *KEYS}, ("images", "labels", "classes"))
     here = path.parent
     image = Part(
-        here / values.text(content["images"], "images"),
+        here / values.path(content["images"], "images"),
         values.affix(content.get("image_suffix", ""), "image_suffix"),
         values.bands(content.get("bands", len(COLOURS)), "bands"),
         values.choice(content.get("dtype", DTYPES[0]), DTYPES, "dtype"),
@@ -186,7 +186,7 @@ def _checked(path, content):
     return Description(
         path=path,
         parts=parts,
-        labels=here / values.text(content["labels"], "labels"),
+        labels=here / values.path(content["labels"], "labels"),
         label_suffix=values.affix(content.get("label_suffix", ""), "label_suffix"),
         label_prefix=values.affix(content.get("label_prefix", ""), "label_prefix"),
         **labels,
@@ -204,7 +204,7 @@ def _checked(path, content):
 def _extra(here, entry, key):
     values.check_keys(entry, {"folder", "bands", "dtype", "suffix", "prefix"}, ("folder", "bands"), f"{key}.")
     return Part(
-        here / values.text(entry["folder"], f"{key}.folder"),
+        here / values.path(entry["folder"], f"{key}.folder"),
         values.affix(entry.get("suffix", ""), f"{key}.suffix"),
         values.bands(entry["bands"], f"{key}.bands"),
         values.choice(entry.get("dtype", DTYPES[0]), DTYPES, f"{key}.dtype"),
@@ -215,7 +215,7 @@ def _extra(here, entry, key):
 def _pseudo(here, entry):
     keys = ("images", "labels")
     values.check_keys(entry, {*keys}, keys, "pseudo.")
-    return Pseudo(*(here / values.text(entry[key], f"pseudo.{key}") for key in keys))
+    return Pseudo(*(here / values.path(entry[key], f"pseudo.{key}") for key in keys))
 
 
 def _splits(splits):
@@ -245,7 +245,7 @@ def _split(value, key):
 
 def _names_of(value, key):
     if isinstance(value, str):
-        return values.text(value, key)
+        return values.path(value, key)
     names = tuple(values.text(name, key) for name in values.entries(value, key))
     if not names:
         raise DataError(f"{key} is empty: name an image, or leave the split out")

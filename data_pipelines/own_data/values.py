@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -50,6 +51,12 @@ def text(value: object, key: str) -> str:
         quoted = "; put it in quotes" if isinstance(value, (bool, int, float)) else ""
         raise DataError(f"{key} must be text, got {value!r}{quoted}")
     return value
+
+
+def path(value: object, key: str) -> str:
+    """Text that is a path; one that begins with ~/ is from the user's own folder."""
+    found = text(value, key)
+    return os.path.expanduser(found) if found.startswith("~/") else found
 
 
 def name(value: object, key: str) -> str:

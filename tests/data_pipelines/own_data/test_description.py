@@ -28,6 +28,24 @@ def test_yaml_with_comments(tmp_path):
     assert found.palette[1] == (1, 2, 3) and dict(found.splits) == {"train": 0.8, "val": 0.2}
 
 
+def test_paths_from_the_users_own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = """
+    images: ~/a
+    labels: ~/{b,c}/d
+    classes: [e]
+    extras: [{folder: ~/f, bands: 1}, {folder: ~g, bands: [h]}]
+    pseudo: {images: ~/i, labels: ../~/j}
+    splits: {train: ~/train.txt, val: [~/k]}
+    """
+    (tmp_path / "dataset.yaml").write_text(text.replace("\n    ", "\n"))
+    found, home = read_description(tmp_path), tmp_path / "home"
+    assert [part.folder for part in found.parts] == [home / "a", home / "f", tmp_path / "~g"]
+    assert found.labels == home / "{b,c}" / "d"
+    assert (found.pseudo.images, found.pseudo.labels) == (home / "i", tmp_path / ".." / "~" / "j")
+    assert dict(found.splits) == {"train": str(home / "train.txt"), "val": ("~/k",)}
+
+
 @pytest.mark.parametrize("text", ["nan", ".nan", "-3.4e38", "-3.4e+38"])
 def test_nodata_however_it_is_spelt(text, tmp_path):
     (tmp_path / "dataset.yaml").write_text(f"images: a\nlabels: b\nclasses: [c]\ndtype: float32\nnodata: {text}\n")
