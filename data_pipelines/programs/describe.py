@@ -65,24 +65,37 @@ def main(argv: list[str] | None = None) -> int:
     parser = command.Parser("Drafts a dataset.yaml from what the files hold.", EPILOG, dataset=False)
     parser.set_defaults(folder="data/folders")
     parser.add_argument(
-        "--images", required=True, metavar="DIR", help="folder of the images; several: '{train,val}/images'"
+        "--images",
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of the images; several: '{train,val}/images'",
     )
     parser.add_argument(
-        "--labels", required=True, metavar="DIR", help="folder of the labels, maybe the same; or a file of annotations"
+        "--labels",
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of the labels, maybe the same; or a file of annotations",
     )
     parser.add_argument(
-        "--extras", nargs="+", default=[], metavar="DIR", help="folders of further bands, such as depth"
+        "--extras",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of further bands, such as depth",
     )
     return command.run(_program, parser, argv)
 
 
 def _program(args: argparse.Namespace) -> int:
-    folder = Path(args.folder)
+    folder, images, labels = Path(args.folder), _once("--images", args.images), _once("--labels", args.labels)
     for name in NAMES:
         if (folder / name).exists():
             raise DataError(f"{folder / name} is there already: edit it, delete it, or name another --folder=dir")
     check_writable(folder, "name another --folder=dir")
-    text, summary = draft(folder, Path(args.images), Path(args.labels), [Path(extra) for extra in args.extras])
+    text, summary = draft(folder, images, labels, [Path(extra) for extra in args.extras])
     path = folder / NAMES[0]
     write_file(path, text.encode())
     print(f"{path}: {summary}\nNow give the classes their names in it, and then")
@@ -91,6 +104,13 @@ def _program(args: argparse.Namespace) -> int:
     for name in ("show-data", "train"):
         print(f"  did_tf {name} --experiment=did_folders --data={place}")
     return 0
+
+
+def _once(flag, given):
+    """The path that a flag is given. Raises `DataError` where there are several, of which the last would count."""
+    if len(given) > 1:  # which is what shells make of braces without quotes
+        raise DataError(f"{flag} is there {len(given)} times: give it once, braces in quotes")
+    return Path(given[0])
 
 
 def draft(folder: Path, image_folder: Path, label_folder: Path, extra_folders: Sequence[Path] = ()) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The draft of a dataset.yaml."""
 
+import shutil
 import sys
 
 import cv2
@@ -119,6 +120,22 @@ def test_a_draft_where_there_can_be_none(plain, capsys):
     status, _, error = drafted(capsys, *arguments, place)
     assert status == 2 and error.count("\n") == 1
     assert f"cannot write to {place}: {place.parent} is no folder; name another --folder=dir" in error
+
+
+@pytest.mark.parametrize("flag", ["--images", "--labels"])
+def test_a_flag_that_is_there_twice_is_refused(flag, tmp_path, capsys):
+    """What a shell makes of --images=data/{north,south}/img without quotes."""
+    given = ["--images=a", "--labels=b", f"{flag}=c", "--folder", tmp_path]
+    told = f"error: {flag} is there 2 times: give it once, braces in quotes\n"
+    assert drafted(capsys, *given) == (2, "", told)
+
+
+def test_further_bands_may_be_named_one_by_one(rgbd, tmp_path, capsys):
+    (rgbd / "depth").rename(rgbd / "b")
+    shutil.copytree(rgbd / "b", rgbd / "a")
+    given = ["--images", rgbd / "rgb", "--labels", rgbd / "labels", "--extras", rgbd / "a", "--extras", rgbd / "b"]
+    status, _, _ = drafted(capsys, *given, "--folder", tmp_path / "new")
+    assert status == 0 and len(read_description(tmp_path / "new").parts) == 3
 
 
 def test_a_draft_in_a_linked_folder_with_spaces(plain, tmp_path, capsys, monkeypatch):
