@@ -101,9 +101,11 @@ def check_shares(train: Mapping[str, Any], devices: int) -> None:
     """Raises `ConfigError` where devices, micro-batches and parts can't share a batch of the section `train` evenly."""
     size, parts = train["batch_size"], devices * train["accumulate"] * train["parts"]
     if size != "auto" and size % parts:
+        several = devices > 1 and train["devices"] == "auto"
+        fewer = several * "; or fewer GPUs: --config.train.devices=gpu (one), CUDA_VISIBLE_DEVICES=0,1 (these)"
         raise ConfigError(
             f"train.batch_size={size} can't be shared by {devices} devices x {train['accumulate']} micro-batches x "
-            f"{train['parts']} parts: use a multiple of {parts}"
+            f"{train['parts']} parts: use a multiple of {parts}{fewer}"
         )
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,17 @@ def test_one_cpu_takes_batches_as_they_come():
 def test_unknown_devices(devices):
     with pytest.raises(ConfigError, match=r"train\.devices"):
         make_strategy(devices)
+
+
+FEWER = "; or fewer GPUs: --config.train.devices=gpu (one), CUDA_VISIBLE_DEVICES=0,1 (these)"
+
+
+@pytest.mark.parametrize(("devices", "count", "told"), [("auto", 8, FEWER), ("cpu*8", 8, ""), ("auto", 1, "")])
+def test_a_batch_that_so_many_devices_can_not_share_may_be_for_fewer(devices, count, told):
+    train = {"batch_size": 22, "accumulate": 8 // count, "parts": 1, "devices": devices}
+    with pytest.raises(ConfigError, match=f"shared by {count} devices .*: use a multiple of 8{re.escape(told)}$"):
+        distribution.check_shares(train, count)
+    distribution.check_shares({**train, "batch_size": 24}, count)
 
 
 def test_unknown_precision():
