@@ -190,7 +190,8 @@ def _colours(path, file):
 
 def _check(path, file, as_label, lossy):
     if file.subdatasets:
-        raise DataError(f"{path} holds {len(file.subdatasets)} images: save one per file, its bands together")
+        how = "" if as_label else "; pages that are bands: docs/how-to/more-bands.md"
+        raise DataError(f"{path} holds {len(file.subdatasets)} images: save one per file, its bands together{how}")
     if len(set(file.dtypes)) > 1:
         raise DataError(f"{path} has bands of several types ({', '.join(file.dtypes)}): save them with one")
     if as_label:

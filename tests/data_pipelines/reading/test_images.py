@@ -1,5 +1,6 @@
 """Every way a file can be wrong ends in one clear line that names it."""
 
+import re
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import rasterio
 import tifffile
 from folders import write_palette_png
 from PIL import Image
+from program import PROJECT
 
 from data_pipelines.reading import decoding
 from data_pipelines.reading.images import read_image, read_label, size_of
@@ -291,8 +293,18 @@ def test_arrays_that_are_no_images(shape, wrong, tmp_path):
 
 def test_a_tiff_of_several_images(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise(3, 6, 8), photometric="minisblack", metadata=None)
-    assert_refused(read_image, tmp_path / "a.tif", "holds 3 images: save one per file")
+    assert_refused(read_image, tmp_path / "a.tif", "holds 3 images: save one per file", "docs/how-to/more-bands.md")
     assert_refused(read_tiny_label, tmp_path / "a.tif", "holds 3 images")
+
+
+def test_pages_that_are_bands_become_an_array_as_the_guide_says(tmp_path, monkeypatch):
+    pixels, guide = values("uint16", 6, 8, 5), PROJECT / "docs" / "how-to" / "more-bands.md"
+    (tmp_path / "pages").mkdir()
+    tifffile.imwrite(tmp_path / "pages" / "a.tif", pixels.transpose(2, 0, 1), photometric="minisblack")
+    assert_refused(read_image, tmp_path / "pages" / "a.tif", "holds 5 images")
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"^```python\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.M | re.S)[1], {})
+    np.testing.assert_array_equal(read_image(tmp_path / "images" / "a.npy", spec_of(5, "uint16")), pixels)
 
 
 def test_a_tiff_whose_white_is_0(tmp_path):
