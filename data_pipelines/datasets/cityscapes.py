@@ -75,7 +75,7 @@ class Cityscapes(FileDataset):
     coarse labels; "train_coarse" and "val_coarse" are the frames of train and val with coarse labels instead.
 
     Where a frame's PNGs of ids are not there, they are drawn from its polygons by the official package
-    cityscapesScripts (`pip install -e .[cityscapes]`), each time that they are read.
+    cityscapesScripts (`pip install -e '.[cityscapes]'`), each time that they are read.
 
     Args:
       folder: holds leftImg8bit and gtFine, and for coarse labels gtCoarse.
