@@ -267,7 +267,7 @@ def test_what_no_protocol_uses_is_told(protocols, validation, idle):
 def test_the_protocol_of_validation_uses_nothing_where_there_is_no_split_for_it():
     config = tiny.config(evaluate__protocols=("whole",), train__validation="tiles", dataset__val_split="")
     told = settings.without_effect(config, ["evaluate.overlap"])
-    assert told == [f"evaluate.overlap={config.evaluate.overlap} has no effect: it needs protocol tiles or tiles_once"]
+    assert [line.partition(" has no effect: ")[2] for line in told] == ["it needs protocol tiles or tiles_once"]
 
 
 def test_what_is_for_segmentation_is_told_where_images_are_classified():
