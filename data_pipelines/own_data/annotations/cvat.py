@@ -36,6 +36,8 @@ def read(text: str) -> Annotations:
             areas = sorted((drawn for drawn in image if drawn.tag in AREAS), key=lambda one: int(one.get("z_order", 0)))
             size = entries.size(image.attrib["height"], image.attrib["width"])
             found[name] = Entry(tuple(map(_shape, areas)), size)
+    if not found and root.find("track") is not None:
+        raise ValueError("it is of CVAT for video: export CVAT for images 1.1, or COCO")
     return Annotations("CVAT", found, left)
 
 

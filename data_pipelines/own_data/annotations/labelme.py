@@ -14,7 +14,8 @@ from data_pipelines.own_data.annotations.entries import Annotations, Entry
 from data_pipelines.reading.shapes import Shape
 
 LINES = ("line", "linestrip", "point", "points")
-POLYGONS = ("polygon", "oriented_rectangle")
+POLYGONS = ("polygon", "oriented_rectangle", "rotation")
+"""The last is X-AnyLabeling's, which writes labelme's files and gives all four corners of rectangles too."""
 
 
 def is_one(content: Any) -> bool:
@@ -26,12 +27,13 @@ def read(content: dict[str, Any]) -> Annotations:
     """What it says. The picture in it, and where it was taken from, don't count. Raises as damaged values do."""
     left: Counter[str] = Counter()
     shapes = []
-    for shape in content["shapes"]:
-        kind, points = shape.get("shape_type") or "polygon", shape["points"]
-        if kind in LINES or kind == "polygon" and len(points) < 3:
-            left[kind] += 1
-        else:
-            shapes.append(_shape(kind, shape["label"], points))
+    for number, shape in enumerate(content["shapes"], start=1):
+        with entries.reading(f"shape {number}"):
+            kind, points = shape.get("shape_type") or "polygon", shape["points"]
+            if kind in LINES or kind == "polygon" and len(points) < 3:
+                left[kind] += 1
+            else:
+                shapes.append(_shape(kind, shape["label"], points))
     size = entries.size(content["imageHeight"], content["imageWidth"])
     return Annotations("labelme", {"": Entry(tuple(shapes), size)}, left)
 
@@ -39,7 +41,7 @@ def read(content: dict[str, Any]) -> Annotations:
 def _shape(kind, name, points):
     if not isinstance(name, str):
         raise ValueError(f"a shape is called {name!r:.60}")
-    if kind in POLYGONS:
+    if kind in POLYGONS or kind == "rectangle" and len(points) == 4:
         return Shape(name, (entries.ring(points),))
     if kind == "rectangle":
         (left, top), (right, bottom) = points

@@ -68,6 +68,15 @@ def test_labelme(make, tmp_path):
     np.testing.assert_array_equal(labels(make())["a"], expected)
 
 
+def test_rectangles_of_x_anylabeling_have_four_corners(make, tmp_path):
+    turned = [[20.2, 2.2], [25.2, 7.2], [20.2, 12.2], [15.2, 7.2]]
+    shapes = [("car", "rectangle", square(4, 3, 5)), ("road", "rotation", turned)]
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE, *shapes)
+    found = labels(make())["a"]
+    np.testing.assert_array_equal(found == 1, boxes((1, 4, 3, 5, 5)) == 1)
+    assert found[7, 16] == found[7, 23] == found[4, 20] == found[10, 20] == 2 and found[4, 16] == found[10, 24] == 0
+
+
 def test_files_of_labelme_may_lie_beside_the_images(make, tmp_path):
     tools.labelme(tmp_path / "images" / "b" / "a.json", SIZE, ("car", "polygon", square(0, 0, 4)))
     folder = make(["b/a.png", "c.png"], labels="images")
@@ -317,6 +326,7 @@ def test_cvat(make, tmp_path):
 # What is refused
 
 ENTITY = '<!DOCTYPE a [<!ENTITY x "y">]><annotations><image name="a.png" width="30" height="20"/></annotations>'
+VIDEO = '<annotations><version>1.1</version><track id="0" label="car"></track></annotations>'
 
 
 @pytest.mark.parametrize(
@@ -334,6 +344,7 @@ ENTITY = '<!DOCTYPE a [<!ENTITY x "y">]><annotations><image name="a.png" width="
         ("a.xml", ENTITY, "it has declarations"),
         ("a.xml", "<annotations>", "cannot read .*a.xml: no element found"),
         ("a.xml", "<html></html>", "it begins with <html>"),
+        ("a.xml", VIDEO, "cannot read .*a.xml: it is of CVAT for video: export CVAT for images 1.1, or COCO"),
     ],
 )
 def test_a_file_that_can_not_be_read(make, tmp_path, name, text, told):
@@ -394,7 +405,7 @@ def test_a_shape_of_other_tools_that_can_not_be_read_is_named(make, rasters, tmp
 )
 def test_a_shape_that_can_not_be_drawn(make, tmp_path, shape, told):
     tools.labelme(tmp_path / "labels" / "a.json", SIZE, shape)
-    with pytest.raises(DataError, match=f"cannot read .*a.json: {told}"):
+    with pytest.raises(DataError, match=f"cannot read .*a.json: shape 1: {told}"):
         labels(make())
 
 
