@@ -66,7 +66,8 @@ class DatasetSpec:
         no mask; None: a label with such pixels is refused.
       labels_soft: "nearest": a value in a label stands for the nearest id or colour; a number: of two classes, the one
         with the lower id has what is below; "": values are what they are.
-      masks_overlap: where masks of several classes overlap, whether the last of these counts; else they are refused.
+      masks_overlap: where masks or shapes of several classes overlap, whether the last of these counts; else masks are
+        refused, and of shapes the one counts that lies above in its file.
       shapes: (name in files of annotations, class or `IGNORE`) where labels are such files, and not images.
       label_property: by which property of a shape it has its name, in files that have several.
       regions: (name, its classes) of each set of classes that is learnt by itself, in the order in which they are

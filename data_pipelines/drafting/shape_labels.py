@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ from data_pipelines.own_data.annotations.loading import load
 from data_pipelines.own_data.matching import IMAGES, files_below, list_shapes, named_files, places
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.parts import Part
-from data_pipelines.spec import IGNORE, DataError, DatasetSpec
+from data_pipelines.reading.shapes import Shape, draw
+from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
 WORDS = ("class", "classname", "class_name", "label", "category", "type", "kind", "name", "landuse", "landcover")
 """Properties that say what a shape shows, the likeliest first."""
@@ -82,10 +83,11 @@ def shape_lines(found: Shapes, images: Mapping[str, Path]) -> tuple[list[str], l
     shown = {name: shapes.drawn_on(found.labels[name], image, found.by) for name, image in images.items()}
     times = Counter({shape.name: 0 for drawn in shown.values() for shape in drawn})
     times.update(shape.name for drawn in shown.values() for shape in drawn if not shape.void)
-    pixels = _pixels(found, images, sorted(times))
+    pixels, alone, names = _pixels(found, images, sorted(times))
     total = int(pixels.sum())
     told = _told(found, [name for name, drawn in shown.items() if not drawn], pixels[NOWHERE] / total)
     told += _crowds([shape for drawn in shown.values() for shape in drawn if shape.void], pixels[IGNORE] / total)
+    told += _overlaps({name: (pixels[n], alone[n]) for n, name in enumerate(sorted(times))}, names[2:].sum() / total)
     lines = [f"labels_hold: shapes  # of {found.tool}"]
     lines += [f"label_property: {quoted(found.by)}"] if found.by else []
     lines.append("classes:  # name in the files: name")
@@ -119,19 +121,44 @@ def _crowds(crowds, share):
     return [f"{len(crowds)} shapes are crowds (iscrowd): void, {share:.2%} of the pixels"] if crowds else []
 
 
+def _overlaps(pixels, share):
+    """A line on the `share` of pixels that two names have, by {name: (pixels that are seen, that there are)}."""
+    if not share:
+        return []
+    hidden = {name: 1 - seen / drawn for name, (seen, drawn) in pixels.items() if drawn}
+    most = max(hidden, key=lambda name: hidden[name])
+    return [
+        f"{share:.2%} of the pixels are in shapes of two classes or more; hidden most: {as_name(most)}, "
+        f"{hidden[most]:.2%} of its own (masks_overlap: last puts the later of classes above)"
+    ]
+
+
 def _pixels(found, images, names):
-    """[256] int64: pixels of each name, of `NOWHERE` for none, and of `IGNORE` where that is void."""
+    """[3, 256] int64: as of `_counts`, of all images; `NOWHERE` is what has no name."""
     if not names or len(names) > NOWHERE:
         raise DataError(f"shapes have {len(names)} names, and there can be 1 to {NOWHERE}: {some(names)}")
     facts = {"shapes": tuple((name, number) for number, name in enumerate(names)), "label_property": found.by}
     spec = DatasetSpec("draft", tuple(names), ((0, 0, 0),) * len(names), {}, (), (), rest=NOWHERE, **facts)
     of_image = {path: found.labels[name] for name, path in images.items()}
-    counts = each(lambda path: _counts(shapes.read(of_image[path], path, spec)), list(of_image), "drawing labels")
+    counts = each(lambda path: _counts(of_image[path], path, spec), list(of_image), "drawing labels")
     return np.sum([count for _, count in counts], axis=0)
 
 
-def _counts(label):
-    return np.bincount(label.ravel(), minlength=IGNORE + 1)
+def _counts(file, image, spec):
+    """[3, 256] int64: pixels of each value, of each name where it is drawn alone, and that so many names have."""
+    label = shapes.read(file, image, spec)
+    numbers = dict(spec.shapes)
+    own: dict[int, list[tuple[Shape, int]]] = defaultdict(list)
+    for shape in shapes.drawn_on(file, image, spec.label_property):
+        if not shape.void:
+            own[numbers[shape.name]].append((shape, 1))
+    height, width = label.shape
+    alone, names = np.zeros(IGNORE + 1, np.int64), np.zeros((height, width), np.uint8)
+    for number, drawn in own.items():
+        mask = draw(drawn, (height, width), 0, Window(0, 0, height, width))
+        alone[number], names = np.count_nonzero(mask), names + mask
+    seen, times = (np.bincount(one.ravel(), minlength=IGNORE + 1) for one in (label, names))
+    return np.stack([seen, alone, times])
 
 
 def _property(properties: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:

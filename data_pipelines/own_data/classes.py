@@ -186,7 +186,7 @@ def _soft(content, holds, found):
 
 
 def _overlap(content, holds):
-    if "masks_overlap" in content and holds != MASKS:
+    if "masks_overlap" in content and holds not in DRAWN:
         raise DataError(f"masks_overlap is given, but labels_hold is {holds}: leave it out")
     return "masks_overlap" in content and values.choice(content["masks_overlap"], (LAST,), "masks_overlap") == LAST
 

@@ -24,7 +24,7 @@
     void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class; or others
     rest: road                        # class of what is in none: other ids or colours, transparent, in no mask or shape
     labels_soft: nearest              # edges are soft: a value is the nearest class's; or where the upper of two begins
-    masks_overlap: last               # the last class counts where masks overlap
+    masks_overlap: last               # the last class counts where masks or shapes overlap
     splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]};
                                       # or what lies in folders of such a name: {train: folder, val: folder}
     group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds;

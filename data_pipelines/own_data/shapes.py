@@ -65,7 +65,8 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
     Args:
       path: of the file of annotations.
       image: path; the label has its size, and the names of files in the former are never opened.
-      spec: of the data set, by whose `shapes` names become classes, and what lies in none `rest`.
+      spec: of the data set, by whose `shapes` names become classes, and what lies in none `rest`. With `masks_overlap`
+        what has the later of these names lies above, void ones highest and crowds lowest; else later shapes do.
       window: part to draw; None for all. Beyond the image lies `IGNORE`.
 
     Raises:
@@ -82,7 +83,10 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
         if shape.name not in classes:
             hint = nearest(shape.name, classes)
             raise DataError(f"{path} has a shape called {shape.name!r:.100}, which is no name in classes or void{hint}")
-    valued = ((shape, IGNORE if shape.void else classes[shape.name]) for shape in entry.shapes)
+    valued = [(shape, IGNORE if shape.void else classes[shape.name]) for shape in entry.shapes]
+    if spec.masks_overlap:
+        heights = {name: height for height, name in enumerate(classes)}
+        valued.sort(key=lambda one: -1 if one[0].void else heights[one[0].name])
     try:
         return draw(valued, size, IGNORE if spec.rest is None else spec.rest, window or Window(0, 0, *size))
     except (KeyError, OverflowError, TypeError, ValueError) as error:

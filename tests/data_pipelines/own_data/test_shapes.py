@@ -77,6 +77,32 @@ def test_rectangles_of_x_anylabeling_have_four_corners(make, tmp_path):
     assert found[7, 16] == found[7, 23] == found[4, 20] == found[10, 20] == 2 and found[4, 16] == found[10, 24] == 0
 
 
+@pytest.mark.parametrize(
+    ("names", "overlap", "inner"),
+    [(["road", "car"], None, "road"), (["road", "car"], "last", "car"), (["car", "road"], "last", "road")],
+)
+def test_where_shapes_overlap_the_later_lies_above_or_the_last_class(make, tmp_path, names, overlap, inner):
+    shapes = [("car", "polygon", square(3, 3, 4)), ("road", "polygon", square(0, 0, 10))]
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE, *shapes)
+    ids = {name: number for number, name in enumerate(names, start=1)}
+    expected = boxes((ids["road"], 0, 0, 10, 10), (ids[inner], 3, 3, 4, 4))
+    np.testing.assert_array_equal(labels(make(classes=names, masks_overlap=overlap))["a"], expected)
+
+
+def test_where_the_last_class_counts_void_lies_above_all_and_crowds_below(make, tmp_path):
+    drawn = [
+        ("car", square(3, 3, 4)),
+        ("road", square(0, 0, 10)),
+        ("road", square(8, 0, 6), True),
+        ("blurred", square(0, 8, 12)),
+    ]
+    annotations = [(0, name, [np.ravel(corners).tolist()], *crowd) for name, corners, *crowd in drawn]
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred"])
+    found = labels(make(labels="coco.json", void=["blurred"], masks_overlap="last"))["a"]
+    expected = boxes((IGNORE, 8, 0, 6, 6), (1, 3, 3, 4, 4), (2, 0, 0, 10, 10), (IGNORE, 0, 8, 12, 12))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_files_of_labelme_may_lie_beside_the_images(make, tmp_path):
     tools.labelme(tmp_path / "images" / "b" / "a.json", SIZE, ("car", "polygon", square(0, 0, 4)))
     folder = make(["b/a.png", "c.png"], labels="images")
@@ -136,6 +162,16 @@ def test_another_shape_or_class_is_other_data(make, tmp_path):
     assert marks[0] != marks[1]
     swapped = load("folders", make(classes={"car": "road", "road": "car"})).spec
     assert meaning(load("folders", make(classes={"road": "road", "car": "car"})).spec) != meaning(swapped)
+
+
+def test_another_order_of_shapes_that_overlap_is_other_data(make, tmp_path):
+    """Also where the classes are as they were."""
+    tools.labelme(tmp_path / "labels" / "a.json", SIZE)
+    orders = {"a": "x", "b": "y", "c": "x"}, {"a": "x", "c": "x", "b": "y"}
+    specs = [load("folders", make(classes=names, masks_overlap="last")).spec for names in orders]
+    specs.append(load("folders", make(classes=orders[0])).spec)
+    assert {spec.classes for spec in specs} == {("background", "x", "y")}
+    assert len({meaning(spec) for spec in specs}) == 3
 
 
 def test_a_changed_file_is_read_again(make, tmp_path):

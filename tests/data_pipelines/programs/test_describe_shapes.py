@@ -59,6 +59,22 @@ def test_labelme_beside_the_images(photos, tmp_path, capsys):
     assert audit.main(["--dataset", "folders", "--folder", folder, "--output", str(tmp_path / "audit")]) == 0
 
 
+def test_shapes_that_hide_each_other_are_told(photos, tmp_path):
+    """A window drawn before its facade is gone; the last of classes lies above where dataset.yaml says so."""
+    for name in "abcdefgh":
+        shapes = [("window", "polygon", square(3, 3, 4)), ("facade", "polygon", square(0, 0, 10))]
+        tools.labelme(photos / f"{name}.json", SIZE, *shapes, ("tree", "rectangle", [[9, 0], [15, 10]]))
+    dataset, text, told = drafted(tmp_path / "new", photos, photos)
+    share = f"{(16 + 10) / 600:.2%} of the pixels are in shapes of two classes or more"
+    line = f"{share}; hidden most: window, 100.00% of its own (masks_overlap: last puts the later of classes above)"
+    assert line in told.splitlines() and f"# {line}" in text
+    assert not any((label == 3).any() for _, label in samples(dataset)) and dataset.spec.classes[3] == "window"
+    with (tmp_path / "new" / "dataset.yaml").open("a") as file:
+        file.write("masks_overlap: last\n")
+    for _, label in samples(load("folders", tmp_path / "new")):
+        assert [(label == number).sum() for number in (1, 2, 3)] == [74, 60, 16]
+
+
 def test_names_that_no_line_can_hold_are_written_out(photos, tmp_path):
     for name in "abcdefgh":
         tools.labelme(photos / f"{name}.json", SIZE, ("a\nb\u2028", "polygon", square(0, 0, 10)))
@@ -77,7 +93,12 @@ def test_coco_where_all_pixels_are_covered(photos, tmp_path):
     dataset, text, told = drafted(tmp_path / "new", photos, path)
     assert dataset.spec.classes == ("field", "house") and len(samples(dataset)) == 7
     assert f'labels: "{path}"' in text and "void: others  # what no shape covers, of which there is none" in text
-    assert told.splitlines()[1:] == ["1 images that the labels name are not there"]
+    share = f"{16 / 4200:.2%}"
+    assert told.splitlines()[1:] == [
+        "1 images that the labels name are not there",
+        f"{share} of the pixels are in shapes of two classes or more; hidden most: field, {share} of its own "
+        "(masks_overlap: last puts the later of classes above)",
+    ]
 
 
 def test_crowds_of_coco_are_void_and_no_pixels_that_nobody_labelled(photos, tmp_path):
