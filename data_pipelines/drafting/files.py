@@ -13,8 +13,9 @@ from data_pipelines.drafting.lines import as_name, quoted, relative
 from data_pipelines.drafting.naming import Affix, find_naming, look, look_for_labels
 from data_pipelines.own_data.matching import IMAGES, files_below
 from data_pipelines.own_data.parts import Part
+from data_pipelines.own_data.shapes import FILES
 from data_pipelines.reading.images import size_of
-from data_pipelines.spec import COLOURS, DataError
+from data_pipelines.spec import COLOURS, NOTES, DataError
 
 
 class Found(NamedTuple):
@@ -43,9 +44,12 @@ def find_files(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Found
     found, of_labels = look(layout.images, IMAGES), look_for_labels(layout.labels)
     naming = find_naming(found, of_labels)
     if layout.images.resolve() == layout.labels.resolve() and naming.label in naming.images:
+        drawn = _others(layout.labels, FILES)
+        way = f"; its {drawn} are labels if they are named (--labels=FILE) or in a folder of their own" if drawn else ""
         raise DataError(
             f"in {layout.images} no label lies beside its image, with a name that begins or ends otherwise: name the "
             "folders of images and of labels; those of several splits in braces: --images='data/{train,val}/images'"
+            f"{way}"
         )
     parts = [_part(layout.images, affix) for affix in naming.images]
     for folder in layout.extras:
@@ -150,7 +154,8 @@ def _list(affixes):
     return ", ".join(map(str, affixes))
 
 
-def _others(folder):
-    """How many files there are of which extension that is none of an image."""
-    counts = Counter(path.suffix.lower() for _, path in files_below(folder))
-    return ", ".join(f"{count} {end}" for end, count in sorted(counts.items()) if end and end not in IMAGES)
+def _others(folder, ends=frozenset()):
+    """How many files there are of which extension: of `ends`, or else of all that no image has."""
+    paths = (path for _, path in files_below(folder) if not path.name.endswith(NOTES))
+    counts = Counter(path.suffix.lower() for path in paths if path.suffix)
+    return ", ".join(f"{counts[end]} {end}" for end in sorted({*counts} & (ends or {*counts} - IMAGES)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipelines.own_data.matching import IMAGES, places
+from data_pipelines.own_data.matching import IMAGES, as_geojson, places
 from data_pipelines.own_data.splits import FOLDERS, split_of_folder
 from data_pipelines.spec import DataError
 
@@ -45,15 +45,22 @@ def find_layout(images: Path, labels: Path, extras: Sequence[Path] = ()) -> Layo
     Raises:
       DataError: no such folder.
     """
-    for folder in (images, labels, *extras):
-        if missing := [place for place, _ in places(folder) if not place.is_dir()]:
-            raise DataError(f"no folder {missing[0]}")
+    check_there((images, labels, *extras))
     notes = []
     if images.is_dir() and images.resolve() == labels.resolve() and (found := _below(images) or _below_each(images)):
         images, labels = found
         notes.append(f"images are taken from {images}, labels from {labels}")
     layout = Layout(images, labels, tuple(extras), tuple(notes))
     return layout if "{" in "".join(map(str, layout[:2])) else _with_other_splits(layout)
+
+
+def check_there(folders: Sequence[Path]) -> None:
+    """Raises `DataError` where one of these folders, which may have braces, is none."""
+    for folder in folders:
+        if missing := [place for place, _ in places(folder) if not place.is_dir()]:
+            first = min(missing, key=Path.exists)  # one that is nowhere, if there is any
+            way = as_geojson(first) or ", but a file: name the folder that it lies in"
+            raise DataError(f"no folder {first}{way if first.exists() else ''}")
 
 
 def _below(top):

@@ -47,7 +47,7 @@ class Shapes(NamedTuple):
 
 
 def are_shapes(images: Path, labels: Path) -> bool:
-    """Whether labels are files of annotations: one file, a folder of such alone, or one beside each image."""
+    """Whether labels are files of annotations: one file, a folder of such alone, or one beside most images."""
     if named_files(labels):
         return True
     if not all(place.is_dir() for place, _ in places(labels)):
@@ -56,7 +56,9 @@ def are_shapes(images: Path, labels: Path) -> bool:
     pictures, files = (
         {path.with_suffix("") for path in paths if path.suffix.lower() in ends} for ends in (IMAGES, shapes.FILES)
     )
-    return bool(files) and (pictures <= files if images.resolve() == labels.resolve() else not pictures)
+    # More than half: masks with an ending of their own may lie beside the images, and have no such file.
+    beside = pictures <= files or 2 * len(pictures & files) > len(pictures)
+    return bool(files) and (beside if images.resolve() == labels.resolve() else not pictures)
 
 
 def find_shapes(label: Part, images: Mapping[str, Path]) -> Shapes:

@@ -18,6 +18,8 @@ from data_pipelines.spec import NOTES, DataError, Sample
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
 """Extensions of files that are read. Of labels, those that lose ids are only where labels are soft."""
+VECTORS = {".gpkg", ".kml", ".shp"}
+"""Extensions of shapes on earth that are read as GeoJSON alone."""
 BRACES = re.compile(r"\{([^{}/]*)\}")
 
 
@@ -115,9 +117,17 @@ def files_below(folder: Path) -> list[tuple[str, Path]]:
     found = []
     for place, before in places(folder):
         if not os.path.isdir(place):  # which knows names too long or with zeros, and says no
-            raise DataError(f"no folder {place}: correct it in {NAMES[0]}, where it is relative to that file")
+            way = as_geojson(place)
+            raise DataError(f"no folder {place}: correct it in {NAMES[0]}, where it is relative to that file{way}")
         found += [(Path(before, path.relative_to(place)).as_posix(), path) for path in _walk(place)]
     return found
+
+
+def as_geojson(path: Path) -> str:
+    """End of a message: how GDAL makes GeoJSON of a file of shapes that is not read itself; nothing of others."""
+    if path.suffix.lower() not in VECTORS:
+        return ""
+    return f"; save it as GeoJSON: ogr2ogr -f GeoJSON {path.with_suffix('.geojson')} {path}"
 
 
 def list_labels(part: Part, everything: Sequence[Part], lossy: bool) -> dict[str, Path]:
@@ -253,7 +263,8 @@ def _nothing(part, extensions, others_there):
     starts = f" whose names begin with {part.prefix!r}" if part.prefix else ""
     ends = f"{' and' if starts else ' whose names'} end with {part.suffix!r}" if part.suffix else ""
     there = f", and there is {' '.join(sorted(filter(None, others_there)))}" if any(others_there) else ""
-    return DataError(f"no files in {part.folder}{starts}{ends}: looked for {' '.join(sorted(extensions))}{there}")
+    way = "".join(as_geojson(part.folder / f"NAME{end}") for end in sorted(others_there & VECTORS)[:1])
+    return DataError(f"no files in {part.folder}{starts}{ends}: looked for {' '.join(sorted(extensions))}{there}{way}")
 
 
 def _same(folder, other):

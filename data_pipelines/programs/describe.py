@@ -19,6 +19,7 @@ from data_pipelines.drafting.files import alike, band_names, extra_lines, file_l
 from data_pipelines.drafting.label_folders import Masks, find_masks, looked_at, masks_beside
 from data_pipelines.drafting.label_lines import label_lines, mask_lines
 from data_pipelines.drafting.label_looks import labels_of
+from data_pipelines.drafting.layout import check_there
 from data_pipelines.drafting.lines import bare, written_out
 from data_pipelines.drafting.naming import Affix
 from data_pipelines.drafting.nodata_lines import nodata_lines
@@ -162,6 +163,7 @@ def _look(images, labels, extras):
 
 
 def _with_shapes(images, labels, extras):
+    check_there((images, *extras))
     parts, label = [Part(folder, "", (), "") for folder in (images, *extras)], Part(labels, "", (), "")
     found = [list_files(part, parts, IMAGES) for part in parts]
     shapes = find_shapes(label, found[0])

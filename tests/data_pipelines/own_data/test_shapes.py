@@ -472,3 +472,15 @@ def test_a_crs_that_is_an_address_is_not_opened(rasters, tmp_path):
 )
 def test_a_dataset_yaml_that_is_wrong(make, keys, told):
     assert told in complaint(make(**keys))
+
+
+def test_files_of_shapes_that_are_read_as_geojson_alone(make, tmp_path):
+    (tmp_path / "fields.gpkg").touch()
+    path = tmp_path / "fields"
+    way = f"; save it as GeoJSON: ogr2ogr -f GeoJSON {path}.geojson {path}.gpkg"
+    assert complaint(make(labels="fields.gpkg")).endswith(f"where it is relative to that file{way}")
+    path.mkdir()
+    for end in ("shp", "dbf"):
+        (path / f"a.{end}").touch()
+    told = f"and there is .dbf .shp; save it as GeoJSON: ogr2ogr -f GeoJSON {path}/NAME.geojson {path}/NAME.shp"
+    assert complaint(make(labels="fields")).endswith(told)

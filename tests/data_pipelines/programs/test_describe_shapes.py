@@ -59,6 +59,22 @@ def test_labelme_beside_the_images(photos, tmp_path, capsys):
     assert audit.main(["--dataset", "folders", "--folder", folder, "--output", str(tmp_path / "audit")]) == 0
 
 
+@pytest.mark.parametrize("there", ["abcdefg", "abcd"])
+def test_labelme_beside_most_of_the_images(photos, tmp_path, there, capsys):
+    """Where they lie beside half, the others may be masks."""
+    for name in there:
+        tools.labelme(photos / f"{name}.json", SIZE, ("car", "polygon", square(0, 0, 10)))
+    (photos / "a.png.aux.xml").touch()
+    (photos / "notes.txt").touch()
+    if len(there) > 4:
+        dataset, *_ = drafted(tmp_path / "new", photos, photos)
+        assert len(samples(dataset)) == 7
+        assert f"left out, as the other file of the pair is missing: 1 of {photos} (h)" in capsys.readouterr().err
+    else:
+        with pytest.raises(DataError, match=r"no label lies beside .*; its 4 .json are labels if they are named"):
+            draft(tmp_path / "new", photos, photos)
+
+
 def test_shapes_that_hide_each_other_are_told(photos, tmp_path):
     """A window drawn before its facade is gone; the last of classes lies above where dataset.yaml says so."""
     for name in "abcdefgh":
@@ -161,3 +177,19 @@ def test_a_json_among_masks_is_no_label(photos, tmp_path):
         write_png(tmp_path / "masks" / f"{name}.png", np.zeros(SIZE, np.uint8))
     tools.labelme(tmp_path / "masks" / "a.json", SIZE)
     assert "shapes" not in draft(tmp_path / "new", photos, tmp_path / "masks")[0]
+
+
+def test_files_in_place_of_folders(photos, tmp_path, capsys):
+    """Nothing is said of a dataset.yaml, which is not there yet."""
+    shapes, scene, package = tools.geojson(tmp_path / "fields.geojson"), photos / "a.png", tmp_path / "fields.gpkg"
+    package.touch()
+    file = f"no folder {scene}, but a file: name the folder that it lies in"
+    for images, labels, told in [
+        (scene, shapes, file),
+        (photos, scene, file),
+        (tmp_path / "x", shapes, f"no folder {tmp_path / 'x'}"),
+        (photos, tmp_path / "{fields,x}.geojson", f"no folder {tmp_path / 'x.geojson'}"),
+        (photos, package, f"no folder {package}; save it as GeoJSON: ogr2ogr -f GeoJSON {shapes} {package}"),
+    ]:
+        assert main(["--images", str(images), "--labels", str(labels), "--folder", str(tmp_path / "new")]) == 2
+        assert capsys.readouterr().err == f"error: {told}\n"
