@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from data_pipelines.datasets.pascal_voc import colour
-from data_pipelines.drafting.label_looks import Labels
+from data_pipelines.drafting.label_looks import OBJECTS, Labels
 from data_pipelines.drafting.lines import as_name, quoted
 from data_pipelines.spec import IGNORE, LARGEST_ID
 
@@ -13,13 +13,14 @@ BACKGROUND = "background"
 REST = f"rest: {BACKGROUND}  # or void: others, where that has no class"
 EVEN = 2  # ids are evenly spread where no gap is wider than so many times the narrowest
 NAMED = 5  # values in a line
+MANY = 20  # ids from 1 on without a gap: more may count objects
 
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     """(lines of labels_hold, classes, palette, void, rest and labels_soft; what is to be told of them)."""
     labels, of_tag, line = _kept_tag(labels)
     told = [*_palettes(labels), *_either(labels), *_soft(labels), *_thin(labels), *_clear(labels)]
-    told += of_tag or _nothing(labels)
+    told += [*(of_tag or _nothing(labels)), *_objects(labels)]
     lines = [*(f"# {one}" for one in told), *line]
     if labels.soft or labels.half:
         lines.append("labels_soft: nearest")
@@ -137,6 +138,12 @@ def _nothing(labels):
     return [f"{share:.2%} of the pixels have no value (their nodata, transparent in a raster, or NaN) and are void"]
 
 
+def _objects(labels):
+    ids = [] if labels.colours else sorted({*labels.counts} - {0, *void_ids(labels.counts)})
+    counted = len(ids) > MANY and ids == [*range(1, len(ids) + 1)]
+    return [f"{len(ids)} ids from 1 on without a gap: if {OBJECTS}"] if counted else []
+
+
 def _ids(labels):
     own = [tag for tag in labels.tags if abs(tag) <= LARGEST_ID]
     void = sorted({*void_ids(labels.counts), *own})
@@ -148,8 +155,9 @@ def _ids(labels):
     lines = [f"classes:  # id in the labels{where}: name"]
     lines += [f"  {value}: {name}  {_share(labels, value)}" for value, name in sorted(names.items())]
     hint = "  # ids that have no class"
-    if IGNORE in void and IGNORE in labels.counts:
-        hint = f"  {_share(labels, IGNORE)}; if {IGNORE} is a class, move it there"
+    for value in (IGNORE, LARGEST_ID):
+        if value in void and value in labels.counts:
+            hint = f"  {_share(labels, value)}; if {value} is a class, move it there"
     if own:
         hint += (
             f"; {', '.join(map(str, own))} by the labels' own nodata tags: with nodata_tags: images it may be a class"
@@ -160,11 +168,11 @@ def _ids(labels):
 def void_ids(counts: Mapping[int, int]) -> list[int]:
     """Those ids that are no class: negative ones, and 255 or 65535 where that is the highest.
 
-    255 is a class where the ids are spread evenly from 0 to it.
+    It is a class where the ids are spread evenly from 0 to it.
     """
     ids = sorted(value for value in counts if value >= 0)
     gaps = [after - before for before, after in zip(ids, ids[1:])]
-    even = ids[:1] == [0] and ids[-1] == IGNORE and min(gaps) > 1 and max(gaps) <= EVEN * min(gaps)
+    even = ids[:1] == [0] and ids[-1] in (IGNORE, LARGEST_ID) and min(gaps) > 1 and max(gaps) <= EVEN * min(gaps)
     highest = [value for value in ids[-1:] if value in (IGNORE, LARGEST_ID) and not even]
     return [*(value for value in counts if value < 0), *highest]
 

@@ -22,6 +22,8 @@ MOST_COLOURS = 2**20  # that are counted
 MANY = 2**18  # values of files that are added up at once
 PURE = 4
 """JPEG changes 0 and 255 by so much where all around is equal, or less."""
+OBJECTS = "each id is an object and not a class, say classes: {0: background, 1: NAME, 255: NAME} and rest: NAME"
+"""What makes one class of masks that number their objects, of which 255 is one; behind "if"."""
 
 
 class LabelFile(NamedTuple):
@@ -180,9 +182,10 @@ def _pure(value):
 def _check(counts, colours, jpeg, path, clear):
     wrong = [] if colours else [value for value in counts if value > LARGEST_ID]
     if len(counts) > MOST_VALUES:
+        objects = "" if colours else f" If {OBJECTS} in a dataset.yaml of your own"
         raise DataError(
             f"{path} and the others hold {len(counts)} ids or colours, which are no soft edges of a few: are these "
-            "labels?"
+            f"labels?{objects}"
         )
     if jpeg and len(counts) < 2:
         raise DataError(f"{path} and other JPEGs hold nothing that JPEG could keep apart: save the labels as PNG")

@@ -179,6 +179,23 @@ def test_photographs_are_no_labels(tmp_path):
         looks(tmp_path, [ramp, np.zeros_like(ramp)], "npy")
 
 
+@pytest.mark.parametrize("count", [20, 24, 300])
+def test_a_number_for_each_object(count, tmp_path):
+    """As of Cellpose: too many ids without a gap, or more than there can be classes."""
+    ids = np.arange(320, dtype=np.uint16).clip(max=count).reshape(16, 20).repeat(6, 0).repeat(6, 1)
+    way = "if each id is an object and not a class, say classes: {0: background, 1: NAME, 255: NAME} and rest: NAME"
+    if count > 255:
+        with pytest.raises(DataError, match="are these labels.*255: NAME} and rest: NAME in a dataset.yaml of"):
+            looks(tmp_path, [ids])
+    else:
+        told = label_lines(looks(tmp_path, [ids]))[1]
+        assert told == [f"{count} ids from 1 on without a gap: {way}"] * (count > 20)
+    ids[ids == 5] = 0
+    if count == 24:
+        (tmp_path / "gap").mkdir()
+        assert label_lines(looks(tmp_path / "gap", [ids]))[1] == []
+
+
 @pytest.mark.parametrize("alpha", [False, True])
 def test_ids_in_three_equal_channels(alpha, tmp_path):
     ids = discs(0, 4)
@@ -286,7 +303,16 @@ def test_whole_floats_and_negative_ids(tmp_path):
         ([1, 255, 280], []),
         ([0, 1, 65535], [65535]),
         ([255, 280, 65535], [65535]),
+        ([0, 65535], []),
+        ([0, 32768, 65535], []),
+        ([0, 255, 65535], [65535]),
     ],
 )
 def test_which_ids_are_drafted_as_void(ids, void):
     assert void_ids(dict.fromkeys(ids, 1)) == void
+
+
+@pytest.mark.parametrize("void", [255, 65535])
+def test_how_much_of_the_pixels_drafted_void_takes(void, tmp_path):
+    lines, _ = label_lines(looks(tmp_path, [np.array([[0, 1], [1, void]], np.uint16).repeat(20, 0).repeat(20, 1)]))
+    assert f"void: [{void}]  # 25.00% of the pixels; if {void} is a class, move it there" in lines

@@ -1,8 +1,10 @@
 """A user's own data: what dataset.yaml says about labels."""
 
+import numpy as np
 import pytest
-from own_data import complaint, describe, edit
+from own_data import complaint, describe, edit, write_png
 
+from data_pipelines import load
 from data_pipelines.own_data.description import read_description
 from data_pipelines.spec import IGNORE
 
@@ -95,3 +97,15 @@ def test_every_key_is_checked(tmp_path, changes, told):
     edit(describe(tmp_path, 4), **changes)
     line = complaint(tmp_path)
     assert line.startswith(f"{tmp_path / 'dataset.yaml'}: ") and told in line
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_number_for_each_object_becomes_one_class(dtype, tmp_path):
+    """As docs/reference/dataset-yaml.md has it: 255 is an object too."""
+    label = np.array([[0, 1, 2], [254, 255, np.iinfo(dtype).max]], dtype)
+    write_png(tmp_path / "images" / "a.png", np.zeros((2, 3, 3), np.uint8))
+    write_png(tmp_path / "labels" / "a.png", label)
+    classes = {"0": "background", "1": "nucleus", "255": "nucleus"}
+    dataset = load("folders", describe(tmp_path, 1, classes=classes, rest="nucleus", splits={"train": 1.0}))
+    np.testing.assert_array_equal(dataset.read(dataset.samples("train")[0])[1], label > 0)
+    assert dataset.spec.classes == ("background", "nucleus") and dataset.spec.output_ids == (0, 1)
