@@ -196,7 +196,8 @@ def _shares(names, more=MappingProxyType({})):
         return Drafted([*lines, f"{_line({**SHARES, **more})}  # of the {what}, by their hash; as yet {told}"], notes)
     found = _divided(scenes)
     listed = [f"  {split}: {quoted(own)}" for split, own in {**found, **more}.items()]
-    return Drafted([*lines, "splits:", *listed], notes)
+    head = "splits:  # lists, as hashes of so few fall unevenly: enter later images here"
+    return Drafted([*lines, head, *listed], notes)
 
 
 def _divided(scenes):

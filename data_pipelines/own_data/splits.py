@@ -31,7 +31,7 @@ FOLDERS = {
 
 
 def assign(description: Description, samples: Sequence[Sample], quiet: bool = False) -> dict[str, list[Sample]]:
-    """Split -> its images, as they are listed, else in their order; a line on stderr on those in no split's folder.
+    """Split -> its images, as they are listed, else in their order; a line on stderr on those in no folder or list.
 
     Args:
       description: which splits there are.
@@ -51,11 +51,13 @@ def assign(description: Description, samples: Sequence[Sample], quiet: bool = Fa
         note(f"left out, as they lie in no folder named {' or '.join(splits)}: {len(rest)} images ({some([*rest])})")
     files = lists.Files(description.parts[0], {name: sample.image for name, sample in by_name.items()})
     labels = lists.Files(label_part(description), {name: sample.label for name, sample in by_name.items()})
-    for split, listed in description.splits.items():
-        if split not in splits:
-            splits[split] = _listed(description, split, listed, files, labels, quiet)
+    listed = {split: value for split, value in description.splits.items() if split not in splits}
+    for split, value in listed.items():
+        splits[split] = _listed(description, split, value, files, labels, quiet)
     splits = {split: splits[split] for split in description.splits}
     _refuse_overlaps(description, splits, groups)
+    if listed and not quiet:
+        _tell_unlisted(description, splits, by_name)
     return {split: [by_name[name] for name in names] for split, names in splits.items()}
 
 
@@ -169,6 +171,12 @@ def _refuse_other_labels(key, entries, names, labels):
             raise DataError(
                 f"{key}: {entry.place} pairs image {name!r} with {entry.label!r}, which is not its label by their names"
             )
+
+
+def _tell_unlisted(description, splits, names):
+    left = sorted({*names}.difference(*splits.values()))
+    if left:
+        note(f"{len(left)} labelled images are in no list of splits of {description.path}, nor used: {some(left)}")
 
 
 def _refuse_overlaps(description, splits, groups):

@@ -147,6 +147,18 @@ def test_lists_in_place(plain):
     assert names_of(dataset, "val") == ["b c"]
 
 
+@pytest.mark.parametrize("splits", [{"train": ["a"], "val": ["b"]}, {"train": ["a"], "val": ["b"], "test": "folder"}])
+def test_labelled_images_that_no_list_has_are_told(plain, splits, capsys):
+    """As those that came after lists were drafted."""
+    names = ["a", "b"] + ["test/t"] * ("test" in splits)
+    load("folders", plain(names, splits=splits))
+    assert "in no list" not in capsys.readouterr().err
+    folder = plain([*names, "c"], splits=splits)
+    load("folders", folder)
+    told = f"note: 1 labelled images are in no list of splits of {folder}/dataset.yaml, nor used: c\n"
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("splits", "told"),
     [

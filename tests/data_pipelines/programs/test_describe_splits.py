@@ -150,6 +150,15 @@ def test_counts_by_names_are_suggested_alone(tmp_path, capsys, monkeypatch):
     assert not read_description("data").group
 
 
+def test_few_images_are_listed_and_the_draft_says_so(tmp_path, capsys, monkeypatch):
+    for name in "ab":
+        pair(tmp_path / f"images/{name}.png", tmp_path / f"labels/{name}.png")
+    monkeypatch.chdir(tmp_path)
+    drafted(capsys, "images", "labels")
+    line = "splits:  # lists, as hashes of so few fall unevenly: enter later images here"
+    assert line in Path("data/dataset.yaml").read_text().splitlines()
+
+
 def test_a_file_for_each_band(tmp_path, capsys, monkeypatch):
     for number in range(6):
         for band, value in (("B02", 20), ("B03", 30), ("B11", 110)):
