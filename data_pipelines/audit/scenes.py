@@ -17,6 +17,8 @@ OFFSETS = r"[-_]\d+[-_]\d+"
 DIGITS = r"\d+"
 STEP = 16
 """Two numbers are a place in a raster where all are multiples of so many pixels or more."""
+RUNS = 10
+"""Of numbered images, so many can be shared out."""
 
 
 class Scenes(NamedTuple):
@@ -45,6 +47,24 @@ def find_scenes(names: Sequence[str]) -> Scenes | None:
     if _are_offsets(names) and (found := _group(names, OFFSETS, True)):
         return found
     return _group(names, COUNTED, False) or _of_pattern(names, "^(.+)/", False)
+
+
+def find_runs(names: Sequence[str]) -> Scenes | None:
+    """The longest runs of 10, 100, ... images of which there are `RUNS`, where names are one word and a number.
+
+    None where they are not, or are too few. All numbers must have as many digits.
+    """
+    matches = [match for name in names if (match := re.fullmatch(r"(.*?)(\d+)", name))]
+    kinds = {(match[1], len(match[2])) for match in matches}
+    if len(matches) < len(names) or len(kinds) != 1:
+        return None
+    word, digits = kinds.pop()
+    for last in range(digits - 1, 0, -1):
+        behind = r"\d" * last
+        runs = _of_pattern(names, f"^({re.escape(word)}{DIGITS}){behind}$", False)
+        if runs and runs.number >= RUNS:
+            return runs
+    return None
 
 
 def _group(names, ending, sure):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from data_pipelines.audit.scenes import find_scenes
+from data_pipelines.audit.scenes import find_runs, find_scenes
 from data_pipelines.drafting.lines import bare, quoted, relative
 from data_pipelines.own_data import lists
 from data_pipelines.own_data.description import FOLDER, REGION
@@ -189,6 +189,9 @@ def _shares(names, more=MappingProxyType({})):
         notes.append(
             f"images whose names begin alike may be of one scene ({group.number} in all): if so, use the line of group"
         )
+    elif not more and (runs := find_runs([*names])):
+        lines.append(f"# group: {quoted(runs.pattern)}  # if these are frames of a video: each run in one split")
+        notes.append("images are numbered: if they are frames of a video, use the line of group: runs stay together")
     counts = {split: len(found) for split, found in share_out(SHARES, scenes).items()}
     if SHARES["val"] / 2 <= counts["val"] / len(names) <= SHARES["val"] * 2 or len(set(scenes.values())) < 2:
         told = ", ".join(f"{count} of {split}" for split, count in counts.items())

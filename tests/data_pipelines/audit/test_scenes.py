@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from data_pipelines.audit.scenes import find_scenes
+from data_pipelines.audit.scenes import find_runs, find_scenes
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,20 @@ def test_mere_counts_and_folders_are_not_sure(name, pattern):
 )
 def test_names_that_tell_no_scenes(names):
     assert find_scenes(names) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "number"),
+    [
+        ([f"frame_{number:04}" for number in range(1, 501)], r"^(frame_\d+)\d$", 51),
+        ([f"frame_{number:04}" for number in range(0, 9000, 25)], r"^(frame_\d+)\d\d$", 90),
+        ([f"{number:06}" for number in range(1200)], r"^(\d+)\d\d$", 12),
+        ([f"view{number:02}" for number in range(43)], None, 0),
+        ([f"frame_{number}" for number in range(500)], None, 0),
+        ([f"frame_{number:04}" for number in range(500)] + ["other"], None, 0),
+        ([f"{word}{number:04}" for word in "ab" for number in range(500)], None, 0),
+    ],
+)
+def test_runs_of_numbered_images(names, pattern, number):
+    found = find_runs(names)
+    assert (found and (found.pattern, found.number, found.sure)) == (pattern and (pattern, number, False))

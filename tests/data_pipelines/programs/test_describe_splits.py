@@ -159,6 +159,15 @@ def test_few_images_are_listed_and_the_draft_says_so(tmp_path, capsys, monkeypat
     assert line in Path("data/dataset.yaml").read_text().splitlines()
 
 
+def test_runs_of_numbered_images_are_suggested_alone(tmp_path, capsys, monkeypatch):
+    for number in range(100):
+        pair(tmp_path / f"images/f_{number:03}.png", tmp_path / f"labels/f_{number:03}.png", number)
+    monkeypatch.chdir(tmp_path)
+    _, told = drafted(capsys, "images", "labels")
+    assert "images are numbered: if they are frames of a video, use the line of group" in told
+    assert r'# group: "^(f_\\d+)\\d$"  # if these are' in Path("data/dataset.yaml").read_text()
+
+
 def test_a_file_for_each_band(tmp_path, capsys, monkeypatch):
     for number in range(6):
         for band, value in (("B02", 20), ("B03", 30), ("B11", 110)):
