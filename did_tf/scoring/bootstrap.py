@@ -20,9 +20,11 @@ from did_tf.scoring.metrics import jsonable, nan_mean, ratio
 
 LEVEL, DRAWS, METHOD = 0.95, 1000, "bias-corrected"
 LEAST, FEW = 5, 30
-"""Images, or groups of them, of which there is an interval at all; and below which it is too narrow."""
+"""Images with labels, or groups of them, of which there is an interval at all; and below which it is too narrow."""
 IMAGES, GROUPS = "images", "groups of images"
 """What is drawn."""
+TAKES = f"{LEAST} images with labels, or groups"
+"""What an interval takes, in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Interval:
     Attributes:
       miou: (low, high), fractions.
       classes: [C, 2] likewise, of the IoU of each class; NaN where it is in no draw.
-      count: how many images, or groups of them, each draw is of.
+      count: how many images with labels, or groups of them, each draw is of.
       drawn: which of the two, `IMAGES` or `GROUPS`.
       seed: of the draws.
     """
@@ -60,7 +62,7 @@ class Interval:
 def interval(
     overlaps: Sequence[np.ndarray] | np.ndarray, seed: int = 0, groups: Sequence[Hashable] | None = None
 ) -> Interval | None:
-    """The interval of mIoU and IoU over images; None of fewer than `LEAST` images, or groups.
+    """The interval of mIoU and IoU over images; None of fewer than `LEAST` images with labels, or groups.
 
     In each draw the mean is over the classes that it shows, as `ConfusionMatrix.mean_iou` of these images would be.
 
@@ -116,14 +118,25 @@ def bounds(draws: np.ndarray, score: float) -> np.ndarray:
 
 
 def units(overlaps: Sequence[np.ndarray] | np.ndarray, groups: Sequence[Hashable] | None = None) -> np.ndarray:
-    """Overlaps of what is drawn: images, or whole groups in the order of their first. Arguments as of `interval`."""
+    """Overlaps of what is drawn: images with a label, or whole groups of them in the order of their first.
+
+    Arguments as of `interval`. Those of two networks on the same images are of the same ones.
+    """
     alone = np.array(overlaps)
     if groups is None:
-        return alone
+        return _labelled(alone)
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     sums = np.zeros((len(numbers), *alone.shape[1:]), np.int64)
     np.add.at(sums, [numbers[group] for group in groups], alone)
-    return sums
+    return _labelled(sums)
+
+
+def _labelled(drawn):
+    """Without those that are void altogether: they change no score, and would pass for images that agree.
+
+    Whatever is predicted, a union has pixels just where labels are.
+    """
+    return drawn[drawn[:, 1].any(axis=1)] if drawn.size else drawn
 
 
 def facts(count: int, drawn: str = IMAGES, seed: int = 0) -> dict[str, Any]:

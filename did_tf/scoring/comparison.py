@@ -112,7 +112,7 @@ class Comparison:
             + ("; other images may show none" if low <= 0 <= high else "")
             for name, (low, high) in self.intervals().items()
         ]
-        return "\n".join(lines) or f"no 95 % intervals of the gains: they take {bootstrap.LEAST} images, or groups"
+        return "\n".join(lines) or f"no 95 % intervals of the gains: they take {bootstrap.TAKES}"
 
     def report(self) -> dict[str, Any]:
         """Everything as a JSON-serialisable dict of fractions, None for NaN."""

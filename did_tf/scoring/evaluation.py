@@ -217,7 +217,7 @@ def table(
 
 def told_interval(found: Interval | None) -> str:
     """A line to print."""
-    return str(found) if found else f"no 95 % interval of the mIoU: it takes {bootstrap.LEAST} images, or groups"
+    return str(found) if found else f"no 95 % interval of the mIoU: it takes {bootstrap.TAKES}"
 
 
 def coarse_to_fine(outputs: Collection[str]) -> list[str]:

@@ -98,6 +98,7 @@ class OutOfFold:
         columns = {**{f"fold {number}": matrix for number, matrix in self.folds.items()}, "all": self.pooled}
         ious = [matrix.iou() for matrix in columns.values()]
         of_fold = [str(sum(image.fold == number for image in self.images)) for number in self.folds]
+        drawn = GROUPS if self.grouped else IMAGES
         cells = [
             ["IoU, %", *columns],
             *([name, *map(percent, values)] for name, *values in zip(self.spec.classes, *ious)),
@@ -111,7 +112,7 @@ class OutOfFold:
             *([RegionScores.title, table_of_folds(self.spec, columns), ""] if self.spec.regions else []),
             f"mIoU of the folds: mean {percent(nan_mean(self.scores))} %, standard deviation {percent(self.std)}",
             f"mIoU over all images: {percent(self.pooled.mean_iou())} %",
-            str(self.interval or f"no interval: there are fewer than {LEAST} {GROUPS if self.grouped else IMAGES}"),
+            str(self.interval or f"no interval: there are fewer than {LEAST} {drawn} with labels"),
         ]
         return "\n".join(lines)
 

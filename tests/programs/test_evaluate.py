@@ -193,7 +193,7 @@ def test_surfaces_are_printed_and_reported(evaluated):
 def test_of_three_images_there_is_no_interval_and_that_is_said(evaluated):
     _, _, run, printed = evaluated
     assert read(run.evaluation / "val.json")["interval"] is None
-    assert "no 95 % interval of the mIoU: it takes 5 images, or groups\n" in printed
+    assert "no 95 % interval of the mIoU: it takes 5 images with labels, or groups\n" in printed
 
 
 @pytest.mark.parametrize("file", ["", "damaged.npz"])

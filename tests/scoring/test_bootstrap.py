@@ -111,6 +111,18 @@ def test_few_images_have_none_or_are_said_to_be_few():
         assert interval(images[:count]).report("abc")["too_narrow"] == (count < FEW)
 
 
+def test_images_without_labels_are_not_drawn():
+    """They show no class, so that draws of them alike would pass for images that agree."""
+    one, none = np.array([[5, 3], [9, 4]]), np.zeros((2, 2), int)
+    assert interval([one] * 4 + [none] * 9) is None and interval([none] * 9) is None
+    assert interval([one] * 6 + [none] * 90).count == 6
+    images = overlaps(confusions(9))
+    void = np.zeros_like(images[0])
+    assert interval([void, *images, void]).miou == interval(images).miou
+    groups = [0, 0, 1, 2, 3, 4, 5, 6, 7, 0, 8]
+    assert interval([void, *images, void], groups=groups).count == 8, "of a group one image is enough"
+
+
 def test_the_report_is_of_json_and_a_class_that_is_nowhere_has_no_bounds():
     images = overlaps(ConfusionMatrix(2, [[n, 1], [0, 0]]) for n in range(1, 6))
     for image in images:

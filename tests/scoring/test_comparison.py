@@ -101,6 +101,16 @@ def test_an_interval_that_has_no_gain_says_so_and_few_images_have_none(compared)
     assert found.told_intervals().endswith("it is too narrow); other images may show none")
 
 
+def test_images_without_labels_are_in_no_interval_of_a_gain(compared):
+    found, images = compared
+    for number in range(3, 8):
+        found.update(number, np.full((24, 32), 255, np.uint8), images[0][1])
+    assert found.intervals() == {} and "they take 5 images with labels" in found.told_intervals()
+    for number in range(8, 11):
+        found.update(number, *images[0])
+    assert "(bootstrap over 6 images;" in found.told_intervals()
+
+
 def test_overall_figures_say_of_how_many_classes_they_are():
     matrices = [ConfusionMatrix(3, np.diag(counts)) for counts in ([5, 0, 0], [5, 5, 0], [1, 1, 1])]
     lines = comparison.overall("crf", [*zip(("without", "a=1 b=2", "c"), matrices)]).splitlines()

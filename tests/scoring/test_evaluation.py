@@ -162,7 +162,8 @@ def test_the_interval_is_over_images_or_those_that_windows_are_cut_from(problem,
     evaluation = evaluate(oracle, dataset, "val", progress=False)
     assert np.array_equal(np.sum(evaluation.overlaps, axis=0), evaluation.matrices["main"].overlaps())
     found = evaluation.interval()
-    assert found.count == 8 and found.miou[0] < evaluation.matrices["main"].mean_iou() < found.miou[1]
+    assert found.count == 6, "the third has no labels, nor has its copy"
+    assert found.miou[0] < evaluation.matrices["main"].mean_iou() < found.miou[1]
     write_report(evaluation, dataset, oracle, tmp_path, "val", {}, pictures=0)
     told = json.loads((tmp_path / "val.json").read_text())["interval"]
     assert told == json.loads(json.dumps(found.report(dataset.spec.classes)))

@@ -74,7 +74,7 @@ def test_the_table_has_a_column_for_each_fold(images):
     lines = OutOfFold(images, SPEC, grouped=True, seed=0).table().splitlines()
     assert lines[0].split() == ["IoU,", "%", "fold", "1", "fold", "2", "all"]
     assert ["images", "2", "4", "6"] in [line.split() for line in lines]
-    assert lines[-1] == "no interval: there are fewer than 5 groups of images"
+    assert lines[-1] == "no interval: there are fewer than 5 groups of images with labels"
     assert OutOfFold(images, SPEC, False, 0).table().splitlines()[-1].startswith("95 % interval of the mIoU: ")
 
 
