@@ -76,6 +76,8 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         calibration.check(dataset.spec)
     if FLAGS.crf and FLAGS.calibration:
         raise ConfigError("calibration is of the network's own probabilities: --calibration goes without --crf")
+    if FLAGS.calibration and _fits(config):
+        calibration.check_labelled(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit])
     refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     segments, samples = dataset.spec.task == "segmentation", dataset.samples(FLAGS.split)[: FLAGS.limit]
     crop = tuple(config["data"]["crop"])
@@ -202,10 +204,14 @@ def _further_scores(config, run, subject, protocol):
 
 def _calibration(config, run, subject, protocol):
     """`Calibration` that fits a temperature on the validation split, and takes the run's own to look at another."""
-    fits = FLAGS.split == (config["dataset"]["val_split"] or "val")
-    given = None if fits else wiring.temperature_of(config, run, protocol, subject.weights)
+    given = None if _fits(config) else wiring.temperature_of(config, run, protocol, subject.weights)
     images = len(subject.dataset.samples(FLAGS.split)[: FLAGS.limit])
     return Calibration(subject.dataset.spec, images, given)
+
+
+def _fits(config):
+    """Whether a temperature is fitted on --split."""
+    return FLAGS.split == (config["dataset"]["val_split"] or "val")
 
 
 def _write_calibration(config, run, found, folder, protocol, weights):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
-from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Sample
+from data_pipelines.learnable import classes_in
+from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample
 from did_tf.common.errors import ConfigError
 from did_tf.common.text import aligned
 from did_tf.scoring.metrics import jsonable, ratio
@@ -27,7 +29,7 @@ COOLEST, HOTTEST = 0.05, 20.0
 """Temperatures that are looked among."""
 VALUES = 2**24
 """Probabilities that are kept at most, in float32, of pixels drawn from all images."""
-_TWO = "a temperature takes two images with labels: one to fit it on, one to look at it"
+_TWO = "a temperature takes two images with labels, one to fit it on, one to look at it: leave --calibration out"
 _SMALLEST = np.finfo(np.float32).tiny  # of a probability whose logarithm is taken
 
 
@@ -160,6 +162,16 @@ def check(spec: DatasetSpec) -> None:
             f"{spec.name} has regions in its dataset.yaml, and a temperature is of classes that exclude each other: "
             "leave --calibration and --calibrated out"
         )
+
+
+def check_labelled(dataset: Dataset, samples: Sequence[Sample]) -> None:
+    """Raises `DataError` where fewer than two samples have labels, which no temperature can be fitted on.
+
+    Labels are read up to the second that has a class.
+    """
+    labelled = (sample for sample in samples if classes_in(dataset.read(sample)[1], dataset.spec))
+    if len([*itertools.islice(labelled, 2)]) < 2:
+        raise DataError(_TWO)
 
 
 class Calibration:

@@ -1,13 +1,16 @@
 import importlib.util
 import json
 
+import numpy as np
 import pytest
 import tiny
 from absl.testing import flagsaver
+from in_memory import InMemory, halves, noise
 from pretended import pretend_openvino
 from program import launch_here
 from tensorflow import keras
 
+from data_pipelines.spec import DataError
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
@@ -172,6 +175,20 @@ def test_a_temperature_is_fitted_on_val_and_kept_with_what_it_is_of(evaluated, p
 def test_a_temperature_is_not_of_what_a_crf_makes(evaluated, program, flag):
     done = launch_here(program, "--experiment=did_synthetic", f"--run={evaluated[2].folder}", "--crf", flag)
     assert done.returncode == 2 and f"the network's own probabilities: {flag} goes without --crf" in done.stderr
+
+
+def test_nothing_is_built_where_no_temperature_can_be_fitted(monkeypatch):
+    """All was scored, and lost, where one image alone had labels."""
+    void, config = np.full((24, 32), 255, np.uint8), tiny.config()
+    data = InMemory({"val": [(noise(n), label) for n, label in enumerate([void, halves(), void])]})
+    monkeypatch.setattr(evaluate.wiring, "weights_of", lambda *of: None)
+    monkeypatch.setattr(evaluate.wiring, "make_dataset", lambda config: data)
+    monkeypatch.setattr(evaluate.wiring, "make_engine", None)
+    monkeypatch.setattr(evaluate.folds, "check_unseen", lambda *of: None)
+    with flagsaver.flagsaver(calibration=True, split="val"):
+        evaluate.FLAGS.mark_as_parsed()
+        with pytest.raises(DataError, match="two images with labels"):
+            evaluate.main(config, None)
 
 
 def test_on_another_split_the_temperature_of_val_is_looked_at(evaluated):

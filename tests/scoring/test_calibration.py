@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from in_memory import InMemory, halves, noise
 from scipy.special import log_softmax, softmax
 
 from data_pipelines.spec import IGNORE, DataError
@@ -158,6 +159,18 @@ def test_one_image_has_no_temperature_that_another_could_look_at():
     with pytest.raises(DataError, match="two images with labels"):
         measured([*images(1), *nothing]).scores()
     assert measured(images(1), given=2.0).scores()["temperature"] == 2.0
+
+
+def test_labels_are_read_up_to_the_second_that_a_temperature_could_be_fitted_on():
+    void, read = np.full((24, 32), IGNORE, np.uint8), []
+    data = InMemory({"val": [(noise(n), label) for n, label in enumerate([void, halves(), void, halves(), halves()])]})
+    whole, samples = data.read, data.samples("val")
+    data.read = lambda sample: read.append(sample.name) or whole(sample)
+    calibration.check_labelled(data, samples)
+    assert read == ["val_0", "val_1", "val_2", "val_3"]
+    for few in (samples[:3], samples[4:], []):
+        with pytest.raises(DataError, match="two images with labels"):
+            calibration.check_labelled(data, few)
 
 
 def test_the_picture_has_a_bar_for_each_bin():
