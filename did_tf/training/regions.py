@@ -64,7 +64,8 @@ def generalised_dice(regions: Regions) -> tf.Tensor:
     weights = tf.math.divide_no_nan(regions.shares, tf.square(area))
     overlap = tf.reduce_sum(weights * _overlap(regions), 1)
     areas = tf.reduce_sum(weights * (_area(regions.predicted) + area), 1)
-    return 1 - tf.math.divide_no_nan(2 * overlap, areas)
+    found = 1 - tf.math.divide_no_nan(2 * overlap, areas)
+    return tf.where(tf.reduce_any(regions.shares > 0, 1), found, 0.0)  # an image may show no region
 
 
 def tversky(regions: Regions, alpha: float, beta: float) -> tf.Tensor:

@@ -110,3 +110,14 @@ def test_right_predictions_cost_nothing():
     terms = dict.fromkeys(("cross_entropy", "focal", "dice", "generalised_dice", "tversky"), 1.0)
     value, gradient = value_and_gradient(PixelCrossEntropy(terms=terms, readout=NESTED), right, labels)
     assert value == 0 and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("term", ["dice", "generalised_dice", "tversky"])
+def test_an_image_that_shows_no_region_costs_nothing(term):
+    loss, labels = PixelCrossEntropy(terms={term: 1.0}, readout=NESTED), tf.zeros([1, 2, 3], tf.int32)
+    logits = tf.fill([1, 2, 3, 3], -1e4)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = loss.of_regions(logits, labels)
+    assert found.numpy().tolist() == [0.0]
+    assert not tape.gradient(found, logits).numpy().any()
