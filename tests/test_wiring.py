@@ -1,6 +1,7 @@
 """What the parts of a run are made from: splits that are apart, class weights that are what they are called."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -185,6 +186,7 @@ def test_a_network_without_a_trained_part_is_refused(tmp_path):
         ({"data__crop": (9, 33)}, r"data\.crop=\(9, 33\)"),
         ({"loss__class_weights": (1.0, 2.0)}, "2 entries"),
         ({"data__hue": 0.1, "dataset__options": {"bands": 2}}, r"data\.hue"),
+        ({"loss__resolution": "features", "loss__ohem_keep": 33 * 33 - 1}, "ohem_keep=1088 keeps everything"),
         ({"schedule__learning_rate": -1.0}, "learning_rate"),
         ({"optimizer__weight_decay": math.nan}, "weight_decay"),
         ({"train__init": "/nonexistent"}, r"train\.init: no run or weights file"),
@@ -195,6 +197,26 @@ def test_nothing_is_read_for_settings_that_are_refused(tmp_path, monkeypatch, ch
     monkeypatch.setattr(Synthetic, "read", None)
     with pytest.raises(ValueError, match=told):
         wiring.make_trainer(tiny.config(**changes), RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize("scope, labels", [("image", 162), ("batch", 648)])
+def test_mining_leaves_something_out_of_features(scope, labels):
+    """In two passes over 9x9 of them, of crops of 33x33 pixels."""
+
+    def compared(label, shift):
+        return {"main": label[:, ::4, ::4], "side": label[:, ::8, ::8]}
+
+    weights = {"main": 0.5, "side": 0.5}
+    supervision = SimpleNamespace(labels=compared, passes=((0, 0), (0, 1)), weights=weights)
+
+    def check(keep):
+        config = tiny.config(loss__ohem_keep=keep, loss__ohem_scope=scope, loss__resolution="features")
+        wiring.training._check_keep(config, supervision)
+
+    check(0)
+    check(labels - 1)
+    with pytest.raises(ConfigError, match=f"ohem_keep={labels} keeps everything: .* {labels} labels per {scope}$"):
+        check(labels)
 
 
 # Protocols

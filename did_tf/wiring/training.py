@@ -70,6 +70,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     supervision = make_supervision(config, strategy, model)
     samples = sum(len(dataset.samples(part)) for part in train_split.split("+"))
     config = _with_room(config, strategy, supervision, workers.count, samples)
+    _check_keep(config, supervision)
     train = config["train"]
     if val_split:
         check_scored(dataset, val_split)
@@ -163,6 +164,22 @@ def _with_room(config, strategy, supervision, workers, samples):
         share = {**train, "batch_size": train["batch_size"] // workers}  # of each, for its own memory
         check_room(memory_needed({**config, "train": share}, supervision, devices), free, not on_cpu)
     return config
+
+
+def _check_keep(config, supervision):
+    """Raises `ConfigError` where mining would leave nothing out of features, which are fewer than the crop's pixels."""
+    loss = config["loss"]
+    if not loss["ohem_keep"] or loss["resolution"] == "full":
+        return
+    label = tf.zeros([1, *config["data"]["crop"]], tf.uint8)
+    passes = [supervision.labels(label, shift) for shift in supervision.passes]
+    labels = max(sum(int(tf.size(of[name])) for of in passes) for name in supervision.weights)
+    labels *= config["train"]["batch_size"] if loss["ohem_scope"] == "batch" else 1
+    if loss["ohem_keep"] >= labels:
+        raise ConfigError(
+            f"loss.ohem_keep={loss['ohem_keep']} keeps everything: with loss.resolution=features an output is compared "
+            f"with {labels} labels per {loss['ohem_scope']}"
+        )
 
 
 def _splits(config, dataset):
