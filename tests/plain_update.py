@@ -133,10 +133,11 @@ def _output_loss(logits, labels, rule):
     losses, targets = (
         np.concatenate([x.reshape(images, -1) for x in xs], axis=1) for xs in ([loss for loss, _ in found], labels)
     )
-    valid = targets != IGNORE
-    chosen = chosen_pixels(losses, valid, rule)
     by_class = np.ones(IGNORE) if rule.class_weights is None else np.array(rule.class_weights)
-    weight = np.where(chosen, by_class[np.where(valid, targets, 0)], 0.0)
+    of_class = np.where(targets == IGNORE, 0.0, by_class[np.where(targets == IGNORE, 0, targets)])
+    valid = of_class > 0
+    chosen = chosen_pixels(losses, valid, rule)
+    weight = np.where(chosen, of_class, 0.0)
     share = weight / weight.sum() if weight.sum() else weight
     loss = (share * np.where(chosen, losses, 0)).sum()
     apart = np.split(share, np.cumsum([x[0].size for x in labels])[:-1], axis=1)

@@ -32,8 +32,9 @@ class Chosen(NamedTuple):
     Attributes:
       weights: [N, P] float32, the weight of each pixel's cross entropy in the loss; 0 where it doesn't count.
       kept: how many pixels were chosen, a float32 scalar.
-      valid: how many could have been, likewise.
-      threshold: mean over images (or the batch) of the probability up to which pixels were kept; 1 without mining.
+      valid: how many could have been, likewise: those of a class that has a weight.
+      threshold: mean over the images with such a pixel (or of the batch) of the probability up to which pixels were
+        kept; 1 without mining.
     """
 
     weights: tf.Tensor
@@ -61,10 +62,10 @@ class PixelCrossEntropy:
     With MixUp an image has two label maps. Each counts as an image's, times what it weighs; mining keeps the hardest
     pixels of each map.
 
-    Mining keeps the valid pixels whose true class has at most the probability `threshold`, and the `keep` with the
-    largest loss: by threshold alone (keep=0), by count alone (threshold=0), or all that one of the two names
+    Of the pixels that count mining keeps those whose true class has at most the probability `threshold`, and the `keep`
+    with the largest loss: by threshold alone (keep=0), by count alone (threshold=0), or all that one of the two names
     (fcrn_online_bootstrapping.md, equation 1 and "bootstrapping"; its best setting keeps the 512 hardest of each crop).
-    Of equal losses the first pixels are kept, so that there are never more than `keep` by count; where fewer are valid
+    Of equal losses the first pixels are kept, so that there are never more than `keep` by count; where fewer count
     all of them are. A loss that is not finite is always kept, for it must be seen.
 
     Attributes:
@@ -169,7 +170,8 @@ class PixelCrossEntropy:
 
         Within a replica context the "batch" is that of all replicas, all of which must call this.
         """
-        valid = tf.not_equal(labels, self.ignore)
+        # Nothing teaches a class of weight 0: its pixels are the hardest, and would take the places of all others.
+        valid = self._counts(labels)
         chosen, threshold = self._hardest(tf.stop_gradient(losses), valid) if self.mines else (valid, tf.constant(1.0))
         return Chosen(tf.where(chosen, self._class_weights(labels), 0.0), _count(chosen), _count(valid), threshold)
 
@@ -210,7 +212,8 @@ class PixelCrossEntropy:
             first, largest = largest_of(ranked, self.keep, shared=self.scope == "batch")
             chosen, last = chosen | first, tf.minimum(last, largest)
         chosen = (tf.reshape(chosen, tf.shape(valid)) | ~finite) & valid
-        return chosen, tf.reduce_mean(tf.minimum(tf.exp(-last), 1.0))
+        there = tf.reduce_any(ranked > -math.inf, 1, keepdims=True)
+        return chosen, _mean_where(there, tf.minimum(tf.exp(-last), 1.0))
 
 
 def used(terms: Mapping[str, float]) -> dict[str, float]:
@@ -312,6 +315,12 @@ def _weighted_sum(terms):
 
 def _any_of_image(flags):
     return tf.reduce_any(tf.reshape(flags, [tf.shape(flags)[0], -1]), 1)
+
+
+def _mean_where(flags, values):
+    """The mean of values [rows, 1] where flags [rows, 1] are; of all where none is, as in a replica without labels."""
+    weights = tf.cast(flags | ~tf.reduce_any(flags), tf.float32)
+    return tf.reduce_sum(weights * values) / tf.reduce_sum(weights)
 
 
 def _count(flags):

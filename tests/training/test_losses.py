@@ -25,7 +25,8 @@ def by_pixel(logits, labels, threshold=0.0, keep=0, scope="image", class_weights
     logits = logits.astype(float)
     logits -= logits.max(axis=-1, keepdims=True)
     losses = np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, (labels % 255)[..., None], -1)[..., 0]
-    valid = [at for at in np.ndindex(labels.shape) if labels[at] != 255]
+    counts = [*(class_weights or (1.0,) * CLASSES), *(0.0,) * (256 - CLASSES)]
+    valid = [at for at in np.ndindex(labels.shape) if counts[labels[at]]]
     groups = [[at for at in valid if at[0] == n] for n in range(len(labels))] if scope == "image" else [valid]
     chosen, limits = np.zeros(labels.shape, bool), []
     for group in groups:
@@ -98,8 +99,7 @@ def test_terms_and_gradient_are_those_of_single_pixels(mining, class_weights):
         [terms.total, terms.weight, terms.kept, terms.threshold], [total, weight, kept, limit], rtol=1e-5, atol=1e-6
     )
     assert value == pytest.approx(total / weight if weight else 0, rel=1e-5)
-    counts = chosen & (labels != 3) if class_weights else chosen
-    np.testing.assert_array_equal(gradient.any(axis=-1), counts)
+    np.testing.assert_array_equal(gradient.any(axis=-1), chosen)
 
 
 def test_gradient_is_that_of_the_mean_over_the_chosen():
@@ -133,6 +133,23 @@ def test_the_hardest_pixels_are_kept(mining, hardest):
     """A published DID variant took the easiest by mistake."""
     loss = PixelCrossEntropy(**mining)
     assert mean_loss(loss, *of_probabilities([0.9, 0.1, 0.7, 0.3, 0.5])) == pytest.approx(-np.log(hardest).mean())
+
+
+def test_pixels_of_a_class_of_weight_0_take_no_place_of_others():
+    """Nothing teaches them: they were the hardest, and with all places taken by them the loss was 0 for good."""
+    loss = PixelCrossEntropy(keep=2, class_weights=(1.0, 0.0))
+    found = loss.choose(tf.constant([[1.0, 9.0, 8.0, 2.0, 0.5]]), tf.constant([[0, 1, 1, 0, 0]]))
+    np.testing.assert_array_equal(found.weights, [[1, 0, 0, 1, 0]])
+    assert (float(found.kept), float(found.valid)) == (2, 3)
+    assert float(found.threshold) == pytest.approx(np.exp(-1))
+
+
+@pytest.mark.parametrize("scope", ["image", "batch"])
+def test_images_without_labels_have_no_threshold(scope):
+    """Of MixUp a crop that is not blended has a second label map, of void alone."""
+    losses = tf.constant([[2.0, 1.0], [2.0, 1.0]])
+    found = PixelCrossEntropy(keep=1, scope=scope).choose(losses, tf.constant([[0, 0], [255, 255]]))
+    assert float(found.threshold) == pytest.approx(np.exp(-2))
 
 
 def test_ties_are_cut_to_the_count():

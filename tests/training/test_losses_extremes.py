@@ -116,10 +116,10 @@ def test_pixels_are_chosen_as_one_at_a_time(settings, scope, class_weights):
         values = rng.choice([0.0, 0.25, 1.5, 1.5, 30.0], (3, 12)).astype(np.float32)
         labels = rng.integers(0, 3, values.shape)
         labels[rng.random(labels.shape) < share] = 255
-        valid = labels != 255
+        weights = np.array(class_weights or (1.0, 1.0, 1.0))[np.where(labels == 255, 0, labels)]
+        valid = (labels != 255) & (weights > 0)
         chosen = hardest(values, valid, scope=scope, **settings)
         found = loss.choose(tf.constant(values), labels)
-        weights = np.array(class_weights or (1.0, 1.0, 1.0))[np.where(valid, labels, 0)]
         np.testing.assert_array_equal(found.weights, np.where(chosen, weights, 0))
         assert (float(found.kept), float(found.valid)) == (chosen.sum(), valid.sum())
 
