@@ -34,9 +34,10 @@ from did_tf.inference.engines import Engine
 from did_tf.planning import trying
 from did_tf.planning.machine import GIB, LOADED
 from did_tf.runs import lock, manifest
-from did_tf.runs.folds import CrossValidation
+from did_tf.runs.folds import CrossValidation, FoldRun
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import evaluation
+from did_tf.scoring.comparison import protocols
 from did_tf.scoring.evaluation import MAIN
 from did_tf.scoring.metrics import ConfusionMatrix
 from did_tf.scoring.out_of_fold import HeldOut, OutOfFold
@@ -186,12 +187,22 @@ def _do_fold(config, run, found, number, protocol):
         print("it is finished")
         return
     keras.backend.clear_session()  # of the fold before
-    own = RunFolder(found.run(number), run.experiment, run.defaults)
+    first = found.first
+    own, config = FoldRun(found.run(number), run.experiment, run.defaults, first), _like(first, config)
     with lock.held(own.folder):
         _train(config, own)
-        weights, counts = _score(config, own, found, protocol)
-    facts = {"weights": weights.digest, "way": _way(config, protocol)}
+        weights, used, counts = _score(config, own, found, protocol)
+    facts = {"weights": weights.digest, "way": _way(config, protocol), "protocol": used}
     write_json(found.held_out(number), {**facts, "images": counts})
+
+
+def _like(first, config):
+    """`config` with what "auto" has come to in the first fold: memory and machine may be others since."""
+    train, was = config["train"], first.settings().get("train", {}) if first else {}
+    taken = {key: was[key] for key in ("batch_size", "precision") if train[key] == "auto" and key in was}
+    for key, value in taken.items():
+        print(f"train.{key}=auto: {value}, as in {first.folder}")
+    return {**config, "train": {**train, **taken}}
 
 
 def _train(config, run):
@@ -205,13 +216,14 @@ def _train(config, run):
 
 
 def _score(config, run, found, protocol):
-    """(weights, {image: [num_classes, num_classes] counts}) of what a fold has not learnt from; its labels are written.
+    """(weights, protocol, {image: [num_classes, num_classes] counts}) of what a fold has not learnt from.
 
-    Windows count for the image that they are of.
+    The protocol is the one that is wanted where memory suffices for the largest image of all folds. Windows count for
+    the image that they are of. Labels are written.
     """
     model, spec, weights = wiring.load_network(config, run.folder)
     dataset = wiring.make_dataset(config)
-    sizes = memory.sizes_of(dataset, dataset.samples(HELD_OUT))
+    sizes = memory.sizes_of(dataset, [*dataset.samples(TRAIN), *dataset.samples(HELD_OUT)])
     fitting = wiring.make_fitting(config, model, spec, protocol, [MAIN], Engine())
     names = names_of_images(config["dataset"]["folder"])
     counts: dict[str, Any] = collections.defaultdict(int)
@@ -224,9 +236,9 @@ def _score(config, run, found, protocol):
         seen = classes if scored.mask is None else np.where(scored.mask, np.uint8(IGNORE), classes)
         outputs.write_results(found.predictions, scored.sample.name, scored.image, {MAIN: seen}, spec, kinds=("label",))
 
-    predictor = fitting.make(fitting.all(sizes))
-    evaluation.evaluate(predictor, dataset, HELD_OUT, sys.stderr.isatty(), watch=watch)
-    return weights, {name: of_image.tolist() for name, of_image in counts.items()}
+    used = fitting.all(sizes)
+    evaluation.evaluate(fitting.make(used), dataset, HELD_OUT, sys.stderr.isatty(), watch=watch)
+    return weights, used, {name: of_image.tolist() for name, of_image in counts.items()}
 
 
 def _report(config, found, folds, protocol):
@@ -238,9 +250,12 @@ def _report(config, found, folds, protocol):
         for name, counts in of_fold["images"].items()
     ]
     result = OutOfFold(images, spec, folds.grouped, config["seed"])
-    facts = {"protocol": protocol, "seed": folds.seed, "weights": [of_fold["weights"] for of_fold in scored]}
+    ways = {f"fold {number}": of_fold.get("protocol", protocol) for number, of_fold in enumerate(scored, 1)}
+    used = [*ways.values()]
+    facts = {"protocol": used[0] if len({*used}) == 1 else used, "seed": folds.seed}
+    facts["weights"] = [of_fold["weights"] for of_fold in scored]
     write_json(found.report, {**facts, **result.report(), "settings": config, **manifest.version()})
-    print(f"\n{len(images)} images, {folds.count} folds, protocol {protocol!r}: each by the fold without it")
+    print(f"\n{len(images)} images, {folds.count} folds, protocol {protocols(ways)}: each by the fold without it")
     print(result.table())
     print(f"report: {found.report}; labels: {found.predictions}/NAME_label.png")
 

@@ -13,7 +13,7 @@ from data_pipelines.spec import Sample
 from data_pipelines.writing import sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.runs.run_folder import damage_of, read_json
+from did_tf.runs.run_folder import RunFolder, damage_of, read_json
 
 _FOLDER = "cross_validation"
 _WAY = "put it back as it was, or use another --run=dir"
@@ -61,6 +61,15 @@ class CrossValidation:
         """Whether a fold has begun to train: before, all may be chosen anew."""
         return any(self.folder.glob("fold-*/config.json"))
 
+    @property
+    def first(self) -> RunFolder | None:
+        """The run of the first fold that has begun to train, which the others are trained like; None before.
+
+        Raises `ConfigError` where folds.json is damaged.
+        """
+        runs = (RunFolder(self.run(number)) for number in range(1, self.read().count + 1))
+        return next((run for run in runs if run.config.is_file()), None)
+
     def check(self, folds: Folds) -> None:
         """Raises `ConfigError` where images were dealt otherwise, the data are others than then, or nothing says it."""
         if not self.file.is_file():
@@ -86,6 +95,33 @@ class CrossValidation:
                 "cross-validate` again, which goes on, or pass the run of a fold"
             )
         return read_json(path, "weights", "way", "images")
+
+
+class FoldRun(RunFolder):
+    """The run folder of a fold.
+
+    Args:
+      folder, experiment, defaults: as of `RunFolder`.
+      first: `CrossValidation.first`, on as many devices as which this one is trained.
+    """
+
+    def __init__(
+        self, folder: Path, experiment: str | None, defaults: Mapping[str, Any], first: RunFolder | None
+    ) -> None:
+        super().__init__(folder, experiment, defaults)
+        self.first = first
+
+    def check(self, config: Mapping[str, Any], manifest: Mapping[str, Any], made: int | None = 0) -> list[str]:
+        """As of `RunFolder`; raises `ConfigError` for another number of devices than the first fold's, too."""
+        told = super().check(config, manifest, made)
+        if self.first and self.first.manifest.is_file():
+            was, now = read_json(self.first.manifest).get("replicas"), manifest["replicas"]
+            if was not in (None, now):
+                raise ConfigError(
+                    f"{self.first.folder} was trained on {was} devices, here are {now}: folds are trained alike; set "
+                    "train.devices to as many, or use another --run=dir"
+                )
+        return told
 
 
 def is_in(source: Path | str) -> bool:

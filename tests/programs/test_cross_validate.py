@@ -24,8 +24,9 @@ from data_pipelines.writing import beside
 from did_tf import wiring
 from did_tf.common.files import write_json
 from did_tf.inference import export
+from did_tf.inference.memory import Fitting
 from did_tf.planning import trying
-from did_tf.runs.folds import CrossValidation
+from did_tf.runs.folds import CrossValidation, FoldRun
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import bootstrap
 from did_tf.scoring.metrics import ConfusionMatrix
@@ -249,6 +250,52 @@ def test_how_it_is_scored_may_change(done, data, tmp_path, monkeypatch):
     name = next(name for name, image in copy.read().images.items() if image.fold == 1)
     written = cv2.imread(f"{copy.predictions / name}_label.png", cv2.IMREAD_UNCHANGED)
     assert (written == model.predict(files.read_image(samples[name]))).all()
+
+
+def test_what_is_auto_is_what_it_came_to_in_the_first_fold(done, data, tmp_path, monkeypatch):
+    """Another batch, by the memory that is free, or another precision, by the machine, would be another training."""
+    copy = CrossValidation(shutil.copytree(done[0].folder, tmp_path / "run"))
+    asked, begun = ("batch_size", "precision"), []
+    shutil.rmtree(copy.run(2))
+    settings = RunFolder(copy.folder).settings()
+    settings["train"].update(dict.fromkeys(asked, "auto"))
+    write_json(copy.folder / "config.json", settings)
+
+    class Asked(Untrained):
+        def fit(self):
+            begun.append([self.config["train"][key] for key in asked])
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(wiring, "make_trainer", Asked)
+    given = arguments(copy.folder, data, train__batch_size="auto", train__precision="auto")
+    ended = launch_here("cross-validate", *given, f"--folds={FOLDS}")
+    assert ended.returncode == 130 and begun == [[2, "float32"]], ended.stderr
+    assert f"train.batch_size=auto: 2, as in {copy.run(1)}\n" in ended.stdout
+
+
+def test_folds_are_trained_on_as_many_devices(tmp_path):
+    first = RunFolder(tmp_path / "fold-1")
+    fold = FoldRun(tmp_path / "fold-2", None, {}, first)
+    assert fold.check({}, {"replicas": 2}) == []
+    write_json(first.manifest, {"replicas": 1})
+    assert fold.check({}, {"replicas": 1}) == []
+    with pytest.raises(did_tf.ConfigError, match="fold-1 was trained on 1 devices, here are 2: .* to as many, or use"):
+        fold.check({}, {"replicas": 2})
+
+
+def test_folds_that_memory_has_scored_by_two_protocols_say_so(done, data, tmp_path, monkeypatch):
+    copy = CrossValidation(shutil.copytree(done[0].folder, tmp_path / "run"))
+    chosen, asked = ["whole", "tiles_once"], []
+    for number in (1, 2):
+        copy.held_out(number).unlink()
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fit", lambda trainer: None)
+    monkeypatch.setattr(Fitting, "all", lambda fitting, sizes: asked.append({*sizes}) or chosen[len(asked) - 1])
+    ended = launch_here("cross-validate", *arguments(copy.folder, data), f"--folds={FOLDS}")
+    assert ended.returncode == 0, ended.stderr
+    assert "folds, protocol 'whole' (fold 1), 'tiles_once' (fold 2): each" in ended.stdout
+    assert json.loads(copy.report.read_text())["protocol"] == chosen
+    assert asked[0] == asked[1] and len(asked[0]) == 6  # the largest image of all folds decides in each
 
 
 def test_show_data_takes_the_data_that_it_was_begun_with(done, data, tmp_path):
