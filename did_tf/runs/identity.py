@@ -63,16 +63,22 @@ def may_differ(name: str) -> bool:
     return any(name == known or name.startswith(f"{known}.") for known in MAY_DIFFER)
 
 
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run."""
+def changed(old: Mapping[str, Any], new: Mapping[str, Any], protocol: str = "") -> list[str]:
+    """Settings that differ between two configs, as from JSON, nested or flat, and may not differ within a run.
+
+    `protocol` is the one that validation went by, where that is known: for lack of memory it may be another than the
+    settings say.
+    """
     old, new = flatten(old), flatten(new)
-    validation = old.get("train.validation", "whole")
+    validation = protocol or old.get("train.validation", "whole")
     used = [key for key, protocols in PROTOCOLS_WITH.items() if validation in protocols]
     different = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     return [key for key in different if not may_differ(key) or key in used]
 
 
-def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int | None = 0) -> None:
+def check_settings(
+    folder: object, old: Mapping[str, Any], new: Mapping[str, Any], made: int | None = 0, protocol: str = ""
+) -> None:
     """Raises `ConfigError` where settings of a run are `changed`, but that it is extended when it has all of its steps.
 
     Of a run without validation, as a fold is, those of testing may differ too: nothing of its training uses them.
@@ -81,10 +87,11 @@ def check_settings(folder: object, old: Mapping[str, Any], new: Mapping[str, Any
       folder: of the run, for messages.
       old, new: two configs as from JSON.
       made: steps that the run has made; None for what can't be extended.
+      protocol: as of `changed`.
     """
     old, new = flatten(old), flatten(new)
     validated = old.get("dataset.val_split", "val")
-    keys = [key for key in changed(old, new) if validated or not key.startswith("evaluate.")]
+    keys = [key for key in changed(old, new, protocol) if validated or not key.startswith("evaluate.")]
     steps, more = old.get(STEPS, 0) + old.get(EXTEND, 0), new.get(EXTEND, 0) - old.get(EXTEND, 0)
     if keys == [EXTEND] and more > 0 and made is not None and made >= steps:
         return
@@ -124,8 +131,8 @@ def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) 
       Lines to tell of what differs and may.
 
     Raises:
-      ConfigError: training or validation data, class weights, seed or number of devices are others; or the run is of a
-        version that made other samples of the same data.
+      ConfigError: training or validation data, protocol of validation, class weights, seed or number of devices are
+        others; or the run is of a version that made other samples of the same data.
     """
     if was.get("draws", 1) != now["draws"]:
         raise ConfigError(
@@ -136,6 +143,7 @@ def check_facts(folder: object, was: Mapping[str, Any], now: Mapping[str, Any]) 
         raise ConfigError(_other_data(folder, "training", found))
     for what, key in (("training", "data"), ("validation", "validation")):
         _check_content(folder, what, was.get(key), now[key])
+    _check_protocol(folder, was.get("validation"), now["validation"])
     _check_equal(folder, "class weights", was.get("class_weights"), now["class_weights"], "class_weights" in was)
     _check_equal(folder, "seed", was.get("seed"), now["seed"], "seed" in was)
     replicas = was.get("replicas", len(was.get("devices", now["devices"])))
@@ -214,6 +222,16 @@ def _check_content(folder, what, old, new):
         raise ConfigError(_other_data(folder, what, f"samples of {new['split']} have other content"))
     if old["meaning"] != new["meaning"]:
         raise ConfigError(_other_data(folder, what, f"samples of {new['split']} are read in another way"))
+
+
+def _check_protocol(folder, old, new):
+    """Raises `ConfigError` where images went by another protocol in validation: the best score would be of two."""
+    was, now = ((of or {}).get("protocol") for of in (old, new))
+    if was and now and was != now:
+        raise ConfigError(
+            f"{folder} was validated by protocol {was!r:.40}, and memory suffices for {now!r} alone: best/ would be of "
+            "scores of both; free as much memory as there was, or train anew with --run=dir"
+        )
 
 
 def _other_data(folder, what, found):

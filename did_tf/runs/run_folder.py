@@ -75,6 +75,13 @@ class RunFolder:
         """Name of the experiment that the run is of, or None where nothing says it. Raises `ConfigError`."""
         return read_json(self.manifest).get("experiment") if self.manifest.is_file() else None
 
+    def validated_by(self) -> str:
+        """The protocol that images go by in validation, empty where nothing says it. Raises `ConfigError`."""
+        if not self.manifest.is_file():
+            return ""
+        with damage_of(self.manifest, _way(self.manifest)):
+            return str((read_json(self.manifest).get("validation") or {}).get("protocol", ""))
+
     def settings(self) -> dict[str, Any]:
         """What config.json has, in the words of this version. Raises `ConfigError` where it holds no settings."""
         own = read_json(self.config)
@@ -99,7 +106,7 @@ class RunFolder:
         if self.config.is_file():
             # Through JSON, where tuples are lists.
             old, new = flatten(self.settings()), flatten(json.loads(json.dumps(config)))
-            identity.check_settings(self.folder, {**self._younger(old), **old}, new, made)
+            identity.check_settings(self.folder, {**self._younger(old), **old}, new, made, self.validated_by())
         if not self.manifest.is_file():
             return []
         with damage_of(self.manifest, _way(self.manifest)):

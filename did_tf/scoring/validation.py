@@ -26,17 +26,21 @@ class SegmentationValidation:
       dataset: `Dataset` for segmentation.
       panels: how many images are shown.
       workers: that share the images, each on all of its devices; every one gets the scores of all of them.
+      protocol: that the predictors go by, for the record.
 
     Attributes:
+      protocol: as given.
       remark: how many classes the last mean IoU was of, where it left some out; else empty.
     """
 
     scores = {"miou": "mIoU", "accuracy": "accuracy"}
     """Scores with what people call them. The first decides which weights are kept."""
 
-    def __init__(self, make_predictor: Callable[[], Predict], dataset: Dataset, panels: int, workers: Workers) -> None:
+    def __init__(
+        self, make_predictor: Callable[[], Predict], dataset: Dataset, panels: int, workers: Workers, protocol: str
+    ) -> None:
         self.make_predictor, self.dataset, self.panels, self.workers = make_predictor, dataset, panels, workers
-        self.remark = ""
+        self.protocol, self.remark = protocol, ""
 
     def __call__(
         self, split: str, progress: bool, between: Callable[[], None] = lambda: None
@@ -94,7 +98,7 @@ class ClassificationValidation:
 
     scores = {"top1_accuracy": "top-1 accuracy", "top5_accuracy": "top-5 accuracy"}
     """As of `SegmentationValidation`."""
-    remark = ""
+    remark = protocol = ""
 
     def __init__(self, make_classifier: Callable[[], Classifier], dataset: Dataset, workers: Workers) -> None:
         self.make_classifier, self.dataset, self.workers = make_classifier, dataset, workers

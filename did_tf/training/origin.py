@@ -61,6 +61,7 @@ def manifest_of(
     train_step: TrainStep,
     loader: Loader,
     val_split: str,
+    protocol: str,
     seed: int,
     network: Mapping[str, Any],
     precision: str,
@@ -72,6 +73,7 @@ def manifest_of(
       train_step: which says the devices and the weights of the classes.
       loader: of the samples to train on.
       val_split: of the same data set, to validate on; empty for none.
+      protocol: that images go by in validation; empty where they are classified.
       seed, network, precision: as for `manifest.make`.
       progress: show a bar where it takes long to look at the data.
 
@@ -79,11 +81,15 @@ def manifest_of(
       DataError: a file is missing.
     """
     dataset = loader.dataset
+    validation: dict[str, Any] | None = None
+    if val_split:
+        found = manifest.content(dataset, dataset.samples(val_split), val_split, progress)
+        validation = {**found, **({"protocol": protocol} if protocol else {})}
     return manifest.make(
         seed,
         Workers(train_step.strategy).devices(),
         {**manifest.content(dataset, loader.samples, loader.split, progress), **manifest.facts(dataset.spec)},
-        manifest.content(dataset, dataset.samples(val_split), val_split, progress) if val_split else None,
+        validation,
         train_step.pixel_loss.class_weights,
         network,
         precision,

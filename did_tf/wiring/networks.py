@@ -23,7 +23,7 @@ from did_tf.common.readout import CLASSES, Readout, readout_of
 from did_tf.inference import engines, large, trained
 from did_tf.inference.engines import Engine
 from did_tf.inference.labelling import Labelling
-from did_tf.inference.memory import Fitting, Size, sizes_of
+from did_tf.inference.memory import IN_TILES, Fitting, Size, sizes_of
 from did_tf.inference.predictor import AVERAGES, BATCH, Predictor
 from did_tf.inference.refining import Refiner
 from did_tf.inference.tiles import tile_starts, tile_stride
@@ -232,11 +232,12 @@ def make_classifier(config: Config, model: keras.Model, engine: Engine | None = 
 
 
 def make_validation(
-    config: Config, model: keras.Model, dataset: Dataset, workers: Workers
+    config: Config, model: keras.Model, dataset: Dataset, workers: Workers, before: str = ""
 ) -> SegmentationValidation | ClassificationValidation:
     """What scores `model` during training: as `train.validation`, or on centre crops where images are classified.
 
-    The `workers` share the images. Raises `ConfigError` where one lacks the memory to take them as the others do.
+    The `workers` share the images. A run that was validated by `IN_TILES` `before`, as memory was scarce, goes on so.
+    Raises `ConfigError` where a worker lacks the memory to take the images as the others do.
     """
     # oneDNN's operations are slow in testing but for weights that are constants: those of the moment, made anew.
     frozen = Engine(copies=True) if processor.onednn_is_asked_for() else None
@@ -245,13 +246,16 @@ def make_validation(
         make_one = keep(functools.partial(make_classifier, config, model, frozen))
         return ClassificationValidation(make_one, dataset, workers)
     split, how = config["dataset"]["val_split"], config["train"]["validation"]
+    if workers.agreed(int(before == IN_TILES != how)):  # the chief alone knows it
+        print(f"note: validation goes on by protocol {IN_TILES!r}, as memory let the run begin")
+        how = IN_TILES
     fitting = make_fitting(
         config, model, dataset.spec, how, outputs=[MAIN], at_once=max(1, len(workers.several_devices()))
     )
     way = fitting.all(sizes_of(dataset, dataset.samples(split) if split else []))
     workers.check_same({"how the memory lets it validate (train.validation=tiles_once takes less)": way})
     make = keep(functools.partial(make_predictor, config, model, way, [MAIN], frozen, readout_of(dataset.spec)))
-    return SegmentationValidation(make, dataset, config["train"]["panels"], workers)
+    return SegmentationValidation(make, dataset, config["train"]["panels"], workers, way)
 
 
 def _load_folds(config, folder, precision):

@@ -78,9 +78,11 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     pixel_loss = make_pixel_loss(config, loader)
     check_learnable(loader, augmentation, config["seed"], supervision, pixel_loss)
     train_step = make_train_step(config, strategy, model, pixel_loss, supervision)
-    validation = make_validation(config, model, dataset, workers)
+    validation = make_validation(config, model, dataset, workers, run.validated_by())
     network, seed, precision = models.described(config["model"]), config["seed"], train["precision"]
-    depends = manifest_of(train_step, loader, val_split, seed, network, precision, train["progress"])
+    depends = manifest_of(
+        train_step, loader, val_split, validation.protocol, seed, network, precision, train["progress"]
+    )
     workers.check_same({**_decisive(config), **{key: depends[key] for key in _ALIKE}})
     return Trainer(run, config, depends, train, seed, train_step, loader, augmentation, validation, val_split)
 

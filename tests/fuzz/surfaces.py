@@ -401,7 +401,8 @@ class Runs(Surface):
         self.run = RunFolder(folder / "exp", "exp", cli.defaults("did"))
         self.whole = json.loads(json.dumps(cli.load_experiment("did_synthetic").to_dict()))
         facts = {**self.data, "classes": ["a", "b"]}
-        self.now = manifest.make(0, ["/device:CPU:0"], facts, self.data, None, {"name": "did"}, "float32")
+        validation = {**self.data, "protocol": "whole"}
+        self.now = manifest.make(0, ["/device:CPU:0"], facts, validation, None, {"name": "did"}, "float32")
 
     def make(self, rng):
         files = {

@@ -21,6 +21,7 @@ OPEN |= {"loss.terms.dice": 0.5}
 OPEN |= {"optimizer.multipliers.encoder": 0.1, "evaluate.options.dropout": 0.0, "paper.miou": 60.0}
 CPU, GPU = ("/job:localhost/replica:0/task:0/device:" + name for name in ("CPU:0", "GPU:0"))
 CONTENT = {"split": "train", "samples": 3, "fingerprint": "abc", "meaning": "pixels"}
+VALIDATED = {"split": "val", "protocol": "whole"}
 FACTS = {
     "classes": ["road", "tree"],
     "dtype": "uint8",
@@ -34,7 +35,7 @@ GROWTH = {"model": {"name": "did", "growth": 4}}
 
 def made(devices=(CPU,), data=None, validation=None, seed=1, weights=None):
     """A manifest of a process, with changes of its data."""
-    data, validation = {**CONTENT, **FACTS, **(data or {})}, {**CONTENT, "split": "val", **(validation or {})}
+    data, validation = {**CONTENT, **FACTS, **(data or {})}, {**CONTENT, **VALIDATED, **(validation or {})}
     return manifest.make(seed, devices, data, validation, weights or [1.0, 2.0], GROWTH["model"], "float32")
 
 
@@ -88,7 +89,9 @@ def test_what_validation_uses_may_not_differ(key):
     uses = {"evaluate.scales": {"scales", "tiles"}, "evaluate.overlap": {"tiles", "tiles_once"}}
     for protocol in ("whole", "scales", "tiles", "tiles_once"):
         old = {**settings, "train.validation": protocol}
-        assert identity.changed(old, {**old, key: other(settings[key])}) == [key] * (protocol in uses[key])
+        new = {**old, key: other(settings[key])}
+        assert identity.changed(old, new) == [key] * (protocol in uses[key])
+        assert identity.changed(old, new, "tiles_once") == [key] * ("tiles_once" in uses[key])
 
 
 @pytest.mark.parametrize(
@@ -138,6 +141,10 @@ def test_every_fact_is_in_the_table_or_compared(run):
         (
             {"validation": {"fingerprint": "xyz"}},
             "the validation data are not those .* samples of val have other content",
+        ),
+        (
+            {"validation": {"protocol": "tiles_once"}},
+            "was validated by protocol 'whole', and memory suffices for 'tiles_once' alone",
         ),
         ({"weights": [1.0, 3.0]}, r"started with class weights \[1.0, 2.0\], and here is \[1.0, 3.0\]"),
         ({"seed": 2}, "started with seed 1, and here is 2"),

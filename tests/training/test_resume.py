@@ -10,6 +10,7 @@ from data_pipelines.programs.prepare import prepare
 from did_tf import wiring
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
+from did_tf.inference.memory import Fitting
 from did_tf.programs import cli
 from did_tf.runs import checkpoints, identity, manifest
 from did_tf.runs.run_folder import RunFolder, flatten, read_json, read_metrics
@@ -122,6 +123,20 @@ def test_a_finished_run_is_extended_by_the_schedule_of_all_steps(whole, tmp_path
 def test_validation_with_mirrored_images_is_another_run(half):
     with pytest.raises(ConfigError, match=r"evaluate.flip \(False, now True\)"):
         make(half, evaluate__flip=True)
+
+
+def test_validation_goes_on_by_the_protocol_that_memory_left_it(half, tmp_path, monkeypatch):
+    """Scores by which the best weights are chosen are all of one; and what that uses may not differ."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitting, "all", lambda fitting, sizes: "tiles_once")
+        make(tmp_path / "run2")
+        with pytest.raises(ConfigError, match="was validated by protocol 'whole', and memory suffices for"):
+            make(half)
+    assert read_json(tmp_path / "run2" / "manifest.json")["validation"]["protocol"] == "tiles_once"
+    trainer = make(tmp_path / "run2", evaluate__scales=(0.5,))
+    assert trainer.validation.protocol == "tiles_once" and trainer.validation.make_predictor().tile == (33, 33)
+    with pytest.raises(ConfigError, match=r"evaluate.overlap \(0.3333333333333333, now 0.5\)"):
+        make(tmp_path / "run2", evaluate__overlap=0.5)
 
 
 def test_what_a_run_depends_on_is_recorded_and_carried_by_its_weights(whole):
