@@ -37,8 +37,11 @@ EARLIEST = 2
 """First of these parts that a trial may be ended in."""
 MANY = 1000
 """Combinations of settings beyond which it is left to chance that none is tried twice."""
-BETWEEN_TRIALS = ("dataset.folder", "dataset.prepared", "train.patience")
-"""Settings that may differ within a run, which knows its data by content, and not between trials."""
+BETWEEN_TRIALS = (
+    *("dataset.folder", "dataset.prepared", "train.patience", "train.devices"),
+    *("train.recompute", "train.jit_compile", "data.cache"),  # how many steps a trial makes in its time
+)
+"""Settings that may differ within a run, which knows its data by content and its devices, and not between trials."""
 
 
 @dataclasses.dataclass

@@ -97,6 +97,8 @@ def edited(monkeypatch, tmp_path):
         ("c.optimizer.name = 'muon'", "optimizer.name (adam, now muon)"),
         ("c.optimizer.options.epsilon = 0.1", "optimizer.options.epsilon (None, now 0.1)"),
         ("c.train.patience = 3", "train.patience (0, now 3)"),
+        ("c.train.devices = 'cpu*2'", "train.devices (auto, now cpu*2)"),
+        ("c.train.recompute = True", "train.recompute (False, now True)"),
         ("c.dataset.folder = '/elsewhere'", "dataset.folder (, now /elsewhere)"),
         ("c.train.validation = 'scales'; c.evaluate.scales = (1.0,)", "evaluate.scales ([0.5"),
     ],
