@@ -49,7 +49,9 @@ REMOTE_SETTINGS = ("config.dataset.prepared", "config.train.init", "config.train
 """Settings that may be, whatever the program."""
 
 
-def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> None:
+def run(
+    main: Callable[[Config, RunFolder], None], training: bool = True, used: Callable[[Config], Config] | None = None
+) -> None:
     """Parses the command line, calls `main(config, run_folder)` and exits.
 
     Exit status: 0; 2 for bad input or configuration; 1 for a failure while running; 128 + n for signal n. Errors are
@@ -58,11 +60,12 @@ def run(main: Callable[[Config, RunFolder], None], training: bool = True) -> Non
     Args:
       main: takes the resolved config and the `RunFolder`.
       training: whether settings come from the experiment; else they come from the run's config.json where it exists.
+      used: gives of the settings those that a training uses, by which a note tells what has no effect; None for all.
 
     Raises:
       SystemExit: with the status, unless it is 0.
     """
-    run_bare(lambda: main(*chosen(training)), sys.modules[main.__module__])
+    run_bare(lambda: main(*chosen(training, used)), sys.modules[main.__module__])
 
 
 def run_bare(main: Callable[[], None], program: ModuleType | None = None) -> None:
@@ -86,11 +89,11 @@ def run_bare(main: Callable[[], None], program: ModuleType | None = None) -> Non
         failures.end(error, _run_folder())
 
 
-def chosen(training: bool = True) -> tuple[Config, RunFolder]:
+def chosen(training: bool = True, used: Callable[[Config], Config] | None = None) -> tuple[Config, RunFolder]:
     """Resolved config and run folder of the experiment on the command line.
 
     Args:
-      training: as for `run`.
+      training, used: as for `run`.
 
     Raises:
       ConfigError: there is no experiment, no such one, no such setting, or one can't have its value.
@@ -103,7 +106,7 @@ def chosen(training: bool = True) -> tuple[Config, RunFolder]:
     config = resolve(FLAGS.experiment, run, config_arguments(), training)
     folder = RunFolder(run.folder, FLAGS.experiment, defaults(config["model"]["name"]), run.mirror)
     if training:
-        _note(settings.without_effect(config, changes(config_arguments()), _task(config)))
+        _note(settings.without_effect(used(config) if used else config, changes(config_arguments()), task_of(config)))
     elif folder.config.is_file() and folder.trained_by() not in (None, FLAGS.experiment):
         print(f"{folder.name} is of experiment {folder.trained_by()}: its settings apply, not {FLAGS.experiment}'s")
     wiring.set_data(config, FLAGS.data)
@@ -132,6 +135,13 @@ def make_refiner(config: Config, spec: DatasetSpec, wanted: bool) -> Refiner | N
 def defaults(model: str) -> Config:
     """Every setting with its default, the options of architecture `model` among them. Raises `ConfigError`."""
     return {**base.get_config().to_dict(), "model": {"name": model, **models.own_options(model)}}
+
+
+def task_of(config: Config) -> str:
+    """That of the data set; what data that can't be described are for is told later, with what is wrong with them."""
+    with contextlib.suppress(DataError):
+        return wiring.make_spec(config).task
+    return "segmentation"
 
 
 def check_given(model: str) -> None:
@@ -248,13 +258,6 @@ def _planned(run_folder):
 
 def _note(lines):
     print(*(f"note: {line}\n" for line in lines), sep="", end="")
-
-
-def _task(config):
-    """Of the data set; what data that can't be described are for is told later, with what is wrong with them."""
-    with contextlib.suppress(DataError):
-        return wiring.make_spec(config).task
-    return "segmentation"
 
 
 def _parse_and_run(main, program):

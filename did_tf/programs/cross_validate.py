@@ -260,6 +260,13 @@ def _report(config, found, folds, protocol):
     print(f"report: {found.report}; labels: {found.predictions}/NAME_label.png")
 
 
+def _used(config):
+    """`config` as folds use it, which are not validated, and scored by one protocol."""
+    protocol = FLAGS.protocol or config["evaluate"]["protocols"][0]
+    dataset, evaluate = {**config["dataset"], "val_split": ""}, {**config["evaluate"], "protocols": [protocol]}
+    return {**config, "dataset": dataset, "evaluate": evaluate}
+
+
 def launch() -> None:
     """What the command line starts."""
-    cli.run(main)
+    cli.run(main, used=_used)

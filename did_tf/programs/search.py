@@ -112,14 +112,31 @@ def _check_settings(ranges):
             f"--experiment={FLAGS.experiment} is planned for one run: did_tf plan --output=plan.py, and search with "
             "--experiment=plan.py"
         )
-    nowhere = RunFolder(os.devnull)
-    for one in ranges:
-        for text in one.ends():
-            cli.resolve(FLAGS.experiment, nowhere, [*cli.config_arguments(), f"--config.{one.key}={text}"])
-    config = cli.resolve(FLAGS.experiment, nowhere, cli.config_arguments())
+    nowhere, given = RunFolder(os.devnull), cli.config_arguments()
+    ends = [f"--config.{one.key}={text}" for one in ranges for text in one.ends()]
+    at_ends = [cli.resolve(FLAGS.experiment, nowhere, [*given, end]) for end in ends]
+    config = cli.resolve(FLAGS.experiment, nowhere, given)
     if not config["dataset"]["val_split"]:
         raise ConfigError("dataset.val_split is empty: a search goes by validation")
+    _tell_idle([one.key for one in ranges], [config, *at_ends])
     return config
+
+
+def _tell_idle(searched, configs):
+    """A note on each setting, searched or given, that changes no trial, by the settings at all ends of the ranges.
+
+    Raises `ConfigError` where it is all that is searched. Trials use the protocol of validation alone.
+    """
+    used = [{**one, "evaluate": {**one["evaluate"], "protocols": [one["train"]["validation"]]}} for one in configs]
+    task = cli.task_of(configs[0])
+    for key in dict.fromkeys([*searched, *cli.changes(cli.config_arguments())]):
+        lines = [settings.without_effect(config, [key], task) for config in used]
+        if all(lines) and searched == [key]:
+            raise ConfigError(f"--over={key}: {lines[-1][0]}")
+        if all(lines):
+            print(f"note: {lines[-1][0]}")
+    if configs[0]["train"]["batch_size"] == "auto":
+        print("note: train.batch_size=auto: trials may differ in it, for each takes as many crops as fit then")
 
 
 def _check_folder(folder):

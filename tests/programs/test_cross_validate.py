@@ -370,6 +370,18 @@ def test_a_fold_that_fails_is_told_as_it_says(data, tmp_path, monkeypatch, statu
     assert ended.stderr == f"error: fold 1: {told}; {tmp_path / 'fold-1.log'} has all\n"
 
 
+def test_settings_that_folds_do_not_use_are_told(data, tmp_path, monkeypatch):
+    """They are not validated, and scored by the protocol of the flag."""
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "killed_at", "fold-1")
+    changes = {"train__panels": 9, "train__validation": "tiles", "evaluate__overlap": 0.5, "evaluate__scales": "(1.0,)"}
+    for protocol, idle in (("tiles_once", ["evaluate.scales"]), ("scales", ["evaluate.overlap"])):
+        given = [*arguments(tmp_path, data, **changes), f"--folds={FOLDS}", f"--protocol={protocol}"]
+        told = launch_here("cross-validate", *given).stdout.splitlines()
+        notes = sorted(line.partition("=")[0] for line in told if " has no effect: " in line)
+        assert notes == sorted(f"note: {key}" for key in ["train.panels", "train.validation", *idle])
+
+
 def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypatch):
     monkeypatch.setattr(wiring, "make_trainer", Untrained)
     monkeypatch.setattr(Untrained, "killed_at", "fold-1")

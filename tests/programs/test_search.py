@@ -43,6 +43,8 @@ SEARCH = ("--experiment=did_synthetic", "--over=model.growth=2,4,6", "--hours=0"
         ([*SEARCH, "--config.dataset.val_split="], "goes by validation"),
         ([*SEARCH[:2], "--hours=1", "--trial_hours=2"], "is more than --hours"),
         ([*SEARCH[:1], "--over=train.hours=1,2", "--hours=9", "--trial_hours=2"], "leave out one of them"),
+        ([*SEARCH[:1], "--over=schedule.power=1,2", "--hours=1"], "schedule.power=2.0 has no effect: it needs"),
+        ([*SEARCH[:1], "--over=evaluate.overlap=0.1..0.5", "--hours=1"], "it needs protocol tiles or tiles_once"),
         ([*SEARCH, "--run=gs://bucket/run"], "a search is on this machine"),
         ([*SEARCH, "--run=trained"], "is a run that was trained"),
         ([*SEARCH, "--run=divided"], "is a cross-validation"),
@@ -115,6 +117,25 @@ def test_what_changes_no_trial_may_be_edited(edited):
     assert edited("").returncode == 0
     done = edited("c.model.growth = 12; c.train.keep_checkpoints = 5; c.evaluate.scales = (1.0,)")
     assert done.returncode == 0, done.stderr
+
+
+def test_what_changes_no_trial_is_told(edited):
+    """Of what is searched beside others, and of what is given."""
+    given = "--config.schedule.final=0.5", "--config.schedule.divisor=2", "--over=schedule.power=1.0,2.0"
+    done = edited("", *given, "--config.train.batch_size=auto")
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert done.returncode == 0 and [note.partition("=")[0] for note in notes] == [
+        "note: schedule.power",
+        "note: schedule.final",
+        "note: schedule.divisor",
+        "note: train.batch_size",
+    ], done.stderr
+
+
+def test_what_another_searched_setting_makes_count_is_not_told(edited):
+    given = "--over=schedule.name=cosine,poly", "--over=schedule.power=1.0,2.0", "--config.schedule.final=0.5"
+    done = edited("", *given)
+    assert done.returncode == 0 and done.stdout.count("note: ") == 1 and "note: schedule.final=0.5" in done.stdout
 
 
 def test_a_setting_that_a_record_is_too_old_to_have_had_its_default(edited, tmp_path):
