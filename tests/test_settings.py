@@ -296,6 +296,20 @@ def test_what_is_for_segmentation_is_told_where_images_are_classified():
         ({}, ["scales"], ["--config.evaluate.overlap=1/3"], ["evaluate.overlap=0.333"]),
         ({"train__validation": "tiles", "evaluate__overlap": 0.5}, ["scales"], [], ["evaluate.overlap=0.5"]),
         ({"evaluate__scales": (2.0,)}, [], [], ["evaluate.scales=[2.0]"]),
+        (
+            {"evaluate__protocols": ("tiles",)},
+            ["whole"],
+            ["--config.evaluate.protocols=('tiles',)"],
+            ["evaluate.protocols=['tiles']: used here is whole; "],
+        ),
+        ({"evaluate__protocols": ("tiles",)}, ["tiles"], ["--config.evaluate.protocols=('tiles',)"], []),
+        (
+            {},
+            ["whole"],
+            ["--config.train.precision=bfloat16", "--config.data.crop=(65,65)", "--config.data.hue=0.1"],
+            ["train.precision has no effect: it is for training", "data.hue has no effect: it is for training"],
+        ),
+        ({}, None, ["--config.loss.terms.dice=1.0"], ["loss.terms.dice has no effect"]),
     ],
 )
 def test_testing_tells_what_its_protocol_ignores(changes, protocols, given, told, capsys, monkeypatch):

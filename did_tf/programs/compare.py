@@ -62,6 +62,7 @@ def main() -> None:
     names = _names(runs)
     configs = [_settings(run) for run in runs]
     _check_same_data(runs, configs)
+    cli.tell_idle(configs[0], [FLAGS.protocol])
     for line in selection.held_out_otherwise(runs):
         print(f"note: {line}")
     dataset = wiring.make_dataset(configs[0])

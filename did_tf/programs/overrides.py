@@ -18,6 +18,8 @@ from did_tf.runs import older
 from did_tf.runs.identity import flatten
 from experiments import base
 
+_OF_TRAINING, _OF_BOTH = ("data.", "loss.", "optimizer.", "schedule.", "train."), ("data.crop", "train.progress")
+
 
 def changes(overrides: Iterable[str]) -> dict[str, str]:
     """{key: text} of ["--config.KEY=TEXT", ...]; the last of a key counts. A flag's name alone sets it."""
@@ -43,21 +45,29 @@ def idle_in_testing(
 ) -> list[str]:
     """A line for each setting of testing that is `given`, or not its default, and of no use.
 
+    And for each of training that is given.
+
     Args:
       config: resolved settings.
       protocols: that are used; None where nothing is tested, and what is given alone is told.
       given: settings of the command line.
       task: of the data set.
     """
+    trained = [key for key in given if key.startswith(_OF_TRAINING) and key not in _OF_BOTH]
+    told = [f"{key} has no effect: it is for training" for key in trained]
     testing = [key for key in settings.OF_SEGMENTATION if key.startswith("evaluate.")]
     if protocols is None:
         unused = [key for key in given if key in testing or key.startswith("crf.")]
-        return [f"{key} has no effect: it is for evaluate, predict and submit" for key in unused]
+        return told + [f"{key} has no effect: it is for evaluate, predict and submit" for key in unused]
     own, now = flatten(json.loads(json.dumps(base.get_config().to_dict()))), flatten(config)
     keys = [key for key in testing if key in given or now[key] != own[key]]
     used = {"protocols": protocols} if task == "segmentation" else {}
     chosen = {"evaluate": {**config["evaluate"], **used}, "train": {**config["train"], "validation": ""}}
-    return settings.without_effect({**config, **chosen}, keys, task)
+    told += settings.without_effect({**config, **chosen}, keys, task)
+    wanted = config["evaluate"]["protocols"]
+    if "evaluate.protocols" in given and task == "segmentation" and not {*wanted} <= {*protocols}:
+        told.append(f"evaluate.protocols={wanted}: used here is {', '.join(protocols)}; --protocol=NAME says another")
+    return told
 
 
 def _enter(texts, config):
