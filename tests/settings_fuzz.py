@@ -59,7 +59,7 @@ GOOD = {
     "loss.focal_gamma": (0.0, 0.5, 10),
     "loss.tversky_alpha": (0.0, 10),
     "loss.tversky_beta": (0.01, 10),
-    "loss.ohem_threshold": (0.0, 0.3, 0.8, 1),
+    "loss.ohem_threshold": (0.0, 0.3, 0.8, 0.99),
     "loss.ohem_keep": (0, 1, 16, 512, 33 * 33),
     "loss.ohem_scope": ("image", "batch"),
     "loss.class_balance": (0.0, 0.4, 1, 2),

@@ -42,7 +42,7 @@ REFUSED = {
     "loss.focal_gamma": (-0.1, 11, NAN),
     "loss.tversky_alpha": (-0.1, 11, NAN),
     "loss.tversky_beta": (0, 11, NAN),
-    "loss.ohem_threshold": (-0.1, 1.1, NAN, True),
+    "loss.ohem_threshold": (-0.1, 1, 1.1, NAN, True),
     "loss.ohem_keep": (-1, 0.5, INF),
     "loss.ohem_scope": ("crop",),
     "loss.class_balance": (-1, 3, NAN, True),

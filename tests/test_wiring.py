@@ -168,6 +168,10 @@ def test_what_makes_no_sense_for_classification_is_refused():
     loss = tiny.config(loss__terms={"focal": 1.0, "dice": 0.5, "lovasz": 1.0})["loss"]
     with pytest.raises(ConfigError, match="loss.terms: dice and lovasz need regions"):
         settings.check_loss(loss, InMemory({}, **one_label).spec)
+    keep, spec = tiny.config(loss__ohem_keep=4, loss__ohem_scope="batch")["loss"], InMemory({}, **one_label).spec
+    with pytest.raises(ConfigError, match="ohem_keep=4 keeps everything: .* one label per image, .*batch_size=4"):
+        settings.check_loss(keep, spec, 4)
+    settings.check_loss(keep, spec, 5)
 
 
 def test_a_network_without_a_trained_part_is_refused(tmp_path):

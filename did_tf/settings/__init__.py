@@ -70,8 +70,11 @@ def check_kinds(config: Config, section: str) -> None:
             kind.check(key, _value(config, key))
 
 
-def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
-    """Raises `ConfigError` where settings of the section `loss` don't go with the data set."""
+def check_loss(loss: Mapping[str, Any], spec: DatasetSpec, images: int | str = "auto") -> None:
+    """Raises `ConfigError` where settings of the section `loss` don't go with the data set.
+
+    `images` is `train.batch_size`.
+    """
     classifies = spec.task == "classification"
     losses.class_weights(loss["class_weights"], spec)
     if classifies and loss["class_balance"] and loss["class_frequency"] == "segnet":
@@ -89,6 +92,11 @@ def check_loss(loss: Mapping[str, Any], spec: DatasetSpec) -> None:
         _check_loss_of_regions(loss, spec)
     if classifies and loss["ohem_keep"] and loss["ohem_scope"] == "image":
         raise ConfigError(f"loss.ohem_keep: {spec.name} has one label per image; set loss.ohem_scope=batch")
+    if classifies and images != "auto" and loss["ohem_keep"] >= images:
+        raise ConfigError(
+            f"loss.ohem_keep={loss['ohem_keep']} keeps everything: {spec.name} has one label per image, and "
+            f"train.batch_size={images}"
+        )
 
 
 def _check_loss_of_regions(loss, spec):

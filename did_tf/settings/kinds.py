@@ -75,7 +75,7 @@ KINDS: dict[str, Kind] = {
     "loss.focal_gamma": number("[0, 10]"),
     "loss.tversky_alpha": number("[0, 10]"),
     "loss.tversky_beta": number("[0.01, 10]"),  # at 0 a class that is missed altogether would have no overlap to divide
-    "loss.ohem_threshold": number("[0, 1]"),
+    "loss.ohem_threshold": _SHARE,  # at 1 it would keep everything
     "loss.ohem_keep": whole("[0, inf)"),
     "loss.ohem_scope": choice(losses.SCOPES),
     "loss.class_balance": number("[0, 2]"),

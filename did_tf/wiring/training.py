@@ -59,7 +59,7 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     augmentation, dataset = make_augmentation(config), make_dataset(config, training=True)
     augmentation.check(dataset.spec)
     check_classes(dataset.spec)
-    check_loss(config["loss"], dataset.spec)
+    check_loss(config["loss"], dataset.spec, config["train"]["batch_size"])
     train_split, val_split = _splits(config, dataset)
     check_sources(config["train"], run)
     check_shares(config["train"], strategy.num_replicas_in_sync)
@@ -126,7 +126,7 @@ def make_pixel_loss(config: Config, loader: Loader) -> PixelCrossEntropy:
       DataError: weights are asked for, and a file is bad.
     """
     loss, spec = config["loss"], loader.dataset.spec
-    check_loss(loss, spec)
+    check_loss(loss, spec, config["train"]["batch_size"])
     given = losses.class_weights(loss["class_weights"], spec)
     weights = given or _balance(loader, loss["class_balance"], loss["class_frequency"])
     if ignored := [name for name, weight in zip(spec.classes, weights) if not weight]:
