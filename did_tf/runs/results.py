@@ -95,14 +95,15 @@ def _results(run, config, metric):
             yield of_paper, Result(**figures, run=run.folder)
 
 
-def _is_altered(settings, config, protocol=""):
+def _is_altered(settings, config, protocol="", refined=False):
     """Whether settings of a run, or of its report by a protocol, are others than its experiment's are now.
 
-    Those that are younger than the file had no effect on it.
+    Those that are younger than the file had no effect on it, and those of a CRF unless the figure is `refined` by one.
     """
     now, using = flatten(config), {"train.validation": protocol} if protocol else {}
     was = {**now, **flatten(settings)}
-    options = [key for key in {*was, *now} if protocol and key.startswith("evaluate.options.")]
+    groups = ("evaluate.options.",) * bool(protocol) + ("crf.",) * refined
+    options = [key for key in {*was, *now} if key.startswith(groups)]
     return bool(changed({**was, **using}, {**now, **using})) or any(was.get(key) != now.get(key) for key in options)
 
 
@@ -122,14 +123,17 @@ def _scores(run, config, metric):
                 with damage_of(path):
                     report = read_json(path)
                     scored = report.get("identity", {})
+                    refined = metric == MAXF and "crf" in report["protocol"]  # of the others the network's own counts
                     figures = {
                         "score": _number(_figure(report, metric)),
-                        "where": f"{split}, {_way(report['protocol'])}",
+                        "where": f"{split}, {_way(report['protocol'], refined)}",
                         "classes": _classes(report["outputs"]["main"]),
                         "last": _last(report, metric),
                         "report": path,
                         "outdated": _outdated(run, scored.get("weights", {})),
-                        "altered": _is_altered(scored.get("settings", {}), config, report["protocol"].get("name", "")),
+                        "altered": _is_altered(
+                            scored.get("settings", {}), config, report["protocol"].get("name", ""), refined
+                        ),
                     }
                 yield split == papers, figures
     if metric in _IN_TRAINING and (run.best / "metrics.json").is_file():
@@ -154,10 +158,10 @@ def _number(figure):
     return figure
 
 
-def _way(protocol):
-    """How a report's figures were made, in which precision if it is another than float32."""
+def _way(protocol, refined):
+    """How a report's figures were made, in which precision if it is another than float32, and whether by a CRF."""
     name, precision = protocol.get("name", "centre crops"), protocol.get("precision", "float32")
-    return name if precision == "float32" else f"{name}, {precision}"
+    return ", ".join([name, *[precision] * (precision != "float32"), *["CRF"] * refined])
 
 
 def _last(report, metric):

@@ -227,6 +227,19 @@ def test_the_figure_of_a_benchmark_counts(name, report, metric, tmp_path):
     assert results.best(name, config, metric, tmp_path).score == 0.5
 
 
+def test_maxf_after_a_crf_says_so(tmp_path):
+    """It is of what the CRF has made, and by its settings; other figures are the network's own."""
+    config = cli.resolve("duc_kitti", RunFolder("none"), [])
+    crf = {**config["crf"], "iterations": config["crf"]["iterations"] + 1}
+    report = {"protocol": {"name": "whole", "crf": crf}, "outputs": {"main": {"miou": 0.9, "classes": {}}}}
+    report |= {"official": {"birds_eye": {"urban_road": {"maxf": 0.5}}}, "identity": {"settings": {"crf": crf}}}
+    write(tmp_path / "duc_kitti" / "evaluation" / "val.json", report)
+    found = results.best("duc_kitti", config, results.MAXF, tmp_path)
+    assert (found.where, found.altered) == ("val, whole, CRF", True)
+    found = results.best("duc_kitti", config, results.MIOU, tmp_path)
+    assert (found.where, found.altered) == ("val, whole", False)
+
+
 def test_unknown_tables_are_one_line_and_status_2(family, monkeypatch, capsys):
     assert program.run(monkeypatch, table, "--tables=tiny_table2") == 2
     error = "error: no table 'tiny_table2', did you mean 'tiny_table1'; known: did_table3, tiny_table1"
