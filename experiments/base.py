@@ -70,7 +70,7 @@ def get_config():
     c.optimizer.weight_decay = 1e-4
     c.optimizer.decay = "l2"  # or "decoupled"
     c.optimizer.undecayed = ()  # parts of the network whose kernels don't decay: "encoder", "decoder", "head"
-    c.optimizer.multipliers = ml_collections.ConfigDict()  # {part: factor of its learning rate}; 0 leaves it as it is
+    c.optimizer.multipliers = ml_collections.ConfigDict()  # {part: factor of its learning rate}; 0 fixes its weights
     c.optimizer.clip_norm = 0.0  # of the whole gradient; 0: off
 
     c.schedule = ml_collections.ConfigDict()
