@@ -127,8 +127,14 @@ class Subject:
 
     @functools.cached_property
     def selection(self) -> Selection | None:
-        """How the weights were chosen, if by their scores on these samples."""
-        return selection.of(self.weights.file, self.name, self.content, FLAGS.limit is not None)
+        """How the weights were chosen, if by their scores on these samples, and no training has replaced them since."""
+        found = selection.of(self.weights.file, self.name, self.content, FLAGS.limit is not None)
+        scored = (self.weights.identity or {}).get("step")
+        if found is None or scored in (None, found.step):
+            return found
+        now = f"{self.weights.file} is of step {found.step} meanwhile"
+        print(f"note: {now}: how the weights of step {scored}, which are scored here, were chosen is not told")
+        return None
 
 
 def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):

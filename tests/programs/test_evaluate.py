@@ -17,7 +17,9 @@ from did_tf.common.files import write_json
 from did_tf.inference.engines import Engine
 from did_tf.programs import evaluate
 from did_tf.runs import checkpoints, manifest, weights
+from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.selection import Selection
+from did_tf.runs.weights import Weights
 from did_tf.scoring import baselines, evaluation
 from did_tf.scoring.calibration import Calibration
 from did_tf.scoring.details import DetailScores
@@ -224,6 +226,27 @@ def test_without_weights_of_the_last_step_the_others_are_scored_all_the_same(fil
     assert last is None and entry == {"split": "val", "validations": 2, "step": 10, "last_step": 20, "last": None}
     told = "the weights of the last step have no scores: cannot read checkpoint" in capsys.readouterr().out
     assert told == bool(file)
+
+
+def test_weights_that_a_training_replaces_while_they_are_scored_are_not_told_as_its_best(tmp_path, capsys):
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config, {"train": {"steps": 20, "extend": 0}, "dataset": {"name": "synthetic", "val_split": "val"}})
+    run.metrics.write_text("step,val_miou\n4,0.5\n12,0.6\n")
+
+    def selection(scored, best):
+        """How weights of step `scored` were chosen, while those in best/ are of step `best`."""
+        checkpoints.write(run.best / "weights.npz", {"model/kernel": np.ones(2)}, {"network": {}, "step": best})
+        write_json(run.best / "metrics.json", {"step": best, "miou": 0.5})
+        source = Weights(run.best / "weights.npz", scored and {"step": scored})
+        subject = evaluate.Subject("synthetic", None, None, source, Engine())
+        subject.content = {"split": "val", "fingerprint": "abc"}
+        return subject.selection
+
+    with flagsaver.flagsaver():
+        evaluate.FLAGS.mark_as_parsed()
+        assert selection(4, 4).step == 4 and selection(None, 12).step == 12 and not capsys.readouterr().out
+        assert selection(4, 12) is None
+    assert "is of step 12 meanwhile: how the weights of step 4, " in capsys.readouterr().out
 
 
 def tiny_model():
