@@ -59,6 +59,8 @@ def main() -> None:
     choices.check_time(planner.content, found, FLAGS.hours, hours)
     chosen = planner.choices(hours, found, pace)
     facts = planner.facts(found, pace)
+    if output.exists() and not FLAGS.overwrite:
+        raise ConfigError(f"another process has written {output} meanwhile: train by it (auto: the same command does)")
     write_file(output, experiment.text(_title(), facts, FLAGS.hours, chosen).encode())
     print(*facts, "", experiment.table(chosen), "", f"written: {output}", sep="\n")
     if not FLAGS.planning_counts:

@@ -16,7 +16,7 @@ from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS
-from did_tf.runs import manifest
+from did_tf.runs import lock, manifest
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import official
 from did_tf.scoring.evaluation import MAIN
@@ -70,15 +70,16 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     streams = engine.images_at_once(predictor)
     if refiner:
         streams = min(map(refiner.together, sizes.values()), default=1)
-    count, packed = submission.write(
-        benchmark(dataset),
-        refiner.predictor(predictor) if refiner else predictor,
-        FLAGS.split,
-        folder,
-        settings,
-        streams=streams,
-        engine=lambda: engine.told()["engine"],
-    )
+    with lock.held(folder, "--output=dir"):
+        count, packed = submission.write(
+            benchmark(dataset),
+            refiner.predictor(predictor) if refiner else predictor,
+            FLAGS.split,
+            folder,
+            settings,
+            streams=streams,
+            engine=lambda: engine.told()["engine"],
+        )
     print(f"{count} files written and checked in {folder}; upload {packed} to {benchmark.title}")
 
 

@@ -40,6 +40,16 @@ def test_a_plan_is_an_experiment(data, narrow, tmp_path):
     assert f"{output} is there" in program.launch_here("plan", *given).stderr
 
 
+def test_a_plan_that_another_process_has_written_meanwhile_stays(data, narrow, monkeypatch, tmp_path):
+    """As of `train --experiment=auto` that is started twice: the first one trains by its plan already."""
+    output = tmp_path / "plan.py"
+    monkeypatch.setattr(choices, "check_time", lambda *given: output.write_text("first"))
+    given = (f"--data={data}", "--hours=1", "--machine=cores:4,memory:16", f"--output={output}")
+    done = program.launch_here("plan", *given)
+    assert done.returncode == 2 and f"another process has written {output} meanwhile" in done.stderr
+    assert output.read_text() == "first"
+
+
 @pytest.mark.parametrize(
     "given, told",
     [

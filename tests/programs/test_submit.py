@@ -15,7 +15,7 @@ from program import launch_here
 from data_pipelines.records import Prepared
 from did_tf import wiring
 from did_tf.inference.engines import Engine
-from did_tf.runs import weights
+from did_tf.runs import lock, weights
 from did_tf.runs.identity import flatten
 from did_tf.scoring import official
 
@@ -93,3 +93,10 @@ def test_results_are_written_and_not_mixed_with_those_of_other_settings(made):
     benchmark.write(again, predictor(dataset.read_image(sample))["main"], sample)
     bytes_of = [np.asarray(Image.open(file)).astype(int) for file in (again, folder / names[0])]
     assert np.ptp(bytes_of[0]) > 50 and np.abs(bytes_of[0] - bytes_of[1]).max() <= 1  # rounded, by other threads
+
+
+def test_one_process_at_a_time_writes_results(made, tmp_path):
+    with lock.held(tmp_path / "out"):
+        done = launch_here("submit", *made[3], f"--output={tmp_path / 'out'}")
+        assert [path.name for path in tmp_path.rglob("*")] == ["out", "lock-1.json"]
+    assert done.returncode == 2 and "out is in use by process" in done.stderr and "another --output=dir" in done.stderr
