@@ -74,7 +74,8 @@ class Keeper:
     def check_best(self, score: tf.Variable) -> None:
         """Takes back the best `score` so far, and says so, where its weights in best/ are gone or damaged.
 
-        Gone are they also where a process was killed when it had written later ones, and not yet their scores.
+        Gone are they also where a process was killed when it had written later ones, and not yet their scores, or not
+        yet the next checkpoint: the steps from there on are made again, and may have other scores.
         """
         if score < 0:
             return
@@ -84,6 +85,9 @@ class Keeper:
             scored, present = selection.steps_of_best(self.run)
             if scored != present:
                 raise Damaged(f"{weights} is of step {present}, and {scores} of step {scored}")
+            kept = [value for key, value in read_json(scores).items() if key != "step"][:1]
+            if kept not in ([], [float(score)]):
+                raise Damaged(f"{weights} is of a validation of step {scored} that the checkpoint does not know")
         except (ConfigError, FileNotFoundError) as error:
             print(f"{error}; the weights of the best validation are lost, those of the next one take their place")
             score.assign(-1.0)

@@ -23,7 +23,15 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "state, kept", [("whole", 0.5), ("gone", -1.0), ("damaged", -1.0), ("not scored", -1.0), ("scores gone", -1.0)]
+    "state, kept",
+    [
+        ("whole", 0.5),
+        ("gone", -1.0),
+        ("damaged", -1.0),
+        ("not scored", -1.0),
+        ("scores gone", -1.0),
+        ("of a validation after the checkpoint", -1.0),
+    ],
 )
 def test_a_best_score_counts_only_with_its_weights(run, capsys, state, kept):
     """Else no later weights would be kept, unless they are better than those that are lost."""
@@ -36,6 +44,8 @@ def test_a_best_score_counts_only_with_its_weights(run, capsys, state, kept):
         best.unlink()
     if state == "damaged":
         best.write_bytes(best.read_bytes()[:-9])
+    if state == "of a validation after the checkpoint":
+        (run.best / "metrics.json").write_text('{"step": 4, "miou": 0.6}')
     score = tf.Variable(0.5, dtype=tf.float64)
     Keeper(run, {}, 1).check_best(score)
     assert float(score) == kept
