@@ -236,19 +236,31 @@ class Trainer:
             shown["left"] = tqdm.format_interval(self.budget.left())
             bar.total = self._expected_steps()
         self._tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), bar)
-        if validate and self.val_split and self._has_time_to_validate(done):
-            self.stops.check()
-            row.update(self._validate(done, bar))
-            if done < self.steps:
-                self._spend(bar)
-        if done == self.steps and not self.val_split:
-            self._keep({"step": done})
-        self.logs.write(row)
+        with self._unreported():
+            if validate and self.val_split and self._has_time_to_validate(done):
+                self.stops.check()
+                row.update(self._validate(done, bar))
+                if done < self.steps:
+                    self._spend(bar)
+            if done == self.steps and not self.val_split:
+                self._keep({"step": done})
+            self.logs.write(row)
         self.window.restart()
         best = f"best {next(iter(self.validation.scores.values()))}"
         bar.set_postfix({**shown, best: f"{max(0, float(self.best)):.3f}"})
         if validate:
             self.logs.plot()
+
+    @contextlib.contextmanager
+    def _unreported(self):
+        """Within it, what is raised leaves best score and patience as they were: the next process validates again."""
+        best, waited = float(self.best), int(self.waited)
+        try:
+            yield
+        except Exception:
+            self.best.assign(best)
+            self.waited.assign(waited)
+            raise
 
     def _expected_steps(self):
         """How many there will be at the pace of the last ones."""

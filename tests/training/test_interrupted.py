@@ -197,6 +197,29 @@ def test_weights_that_were_kept_without_their_scores_are_not_taken_for_those_bef
     assert selection.steps_of_best(RunFolder(run)) == (6, 6)
 
 
+@pytest.mark.parametrize("failing", ["write", "plot"])
+def test_a_validation_counts_once_where_its_log_can_not_be_written(make, tmp_path, monkeypatch, failing):
+    """It is made again where its row is not there. Two after the best have none that is better."""
+    call = getattr(logs.Logs, failing)
+
+    def fail(self, *given):
+        if trainer.done == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        call(self, *given)
+
+    monkeypatch.setitem(SCORES, 6, 0.4)
+    monkeypatch.setitem(SCORES, 8, 0.3)
+    with monkeypatch.context() as patch:
+        patch.setattr(logs.Logs, failing, fail)
+        trainer = make(tmp_path / "run", checkpoint_every=2)
+        with pytest.raises(OSError, match="No space left"):
+            trainer.fit()
+    assert checkpoints.saved_steps(tmp_path / "run" / "checkpoints")[-1].name == "step_00000003.npz"
+    trainer = make(tmp_path / "run", checkpoint_every=2)
+    assert trainer.fit() == 0.5 and int(trainer.waited) == 2
+    assert [row["val_told"] for row in rows(tmp_path / "run") if row["val_told"]] == ["0.5", "0.4", "0.3"]
+
+
 def test_data_that_vanish_leave_a_checkpoint_of_the_steps_that_were_made(make, whole, tmp_path):
     trainer = make(tmp_path / "run")
     batches = trainer._batches
