@@ -48,6 +48,8 @@ flags.DEFINE_integer("trials", 1000, "How many at most.", lower_bound=1)
 FLAGS = flags.FLAGS
 
 POLL = 1.0
+RECORD = 60.0
+"""Seconds of search that a kill may leave uncounted."""
 FAILURES = 3
 """Trials in a row that fail before the search gives up."""
 
@@ -150,15 +152,20 @@ def _check_folder(folder):
 def _search(study):
     while _goes_on(study):
         trial = study.next()
+        # Refused as at the start where the experiment was edited meanwhile: a trial reads it anew.
+        _study(study.path, study.ranges, cli.resolve(FLAGS.experiment, RunFolder(os.devnull), cli.config_arguments()))
         print(f"trial {trial.number}: {_settings(study, trial)}", flush=True)
         began, before = time.monotonic(), study.seconds
         run = _run(study, trial)
         with _process(study, trial, run) as process:
             while process.poll() is None:
                 time.sleep(POLL)
-                study.seconds = before + time.monotonic() - began
+                was, study.seconds = study.seconds, before + time.monotonic() - began
+                if study.seconds // RECORD > was // RECORD:
+                    study.write()
                 if _look(study, trial, run):
-                    trial.state = PRUNED
+                    trial.state, trial.value = PRUNED, max(trial.scores.values())
+                    study.write()  # first: stopping takes a while, and whoever goes on after a kill leaves it out
                     trying.stop(process)
         _look(study, trial, run)
         _conclude(study, trial, run, process.returncode)

@@ -1,5 +1,6 @@
 """`did_tf search`: trials are runs; it goes on, ends in time and says what was best."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ import pytest
 from absl.testing import flagsaver
 
 from did_tf.common.files import write_json
+from did_tf.planning import trying
 from did_tf.runs.run_folder import RunFolder
-from did_tf.search.study import RUNNING, Study
+from did_tf.search import space
+from did_tf.search.study import PRUNED, RUNNING, Study
 
 TINY = (
     "--config.model.units=(1,1,1,1)",
@@ -157,6 +160,71 @@ def test_a_record_without_settings_goes_on_with_a_note(edited, tmp_path):
     done = edited("c.train.ema = 0.9")
     assert done.returncode == 0 and f"note: {record} is of a version that recorded no settings" in done.stdout
     assert "note:" not in edited("c.train.ema = 0.9").stdout
+
+
+def test_an_experiment_that_is_edited_while_it_searches_is_refused(monkeypatch, tmp_path):
+    pytest.importorskip("optuna")
+    file, runs = tmp_path / "e.py", []
+
+    def begin(arguments, out, errors):
+        """Stands for a training, within which the file is edited."""
+        (folder,) = (one.partition("=")[2] for one in arguments if one.startswith("--run="))
+        runs.append(RunFolder(folder))
+        write_json(runs[-1].config, {"model": {}, "train": {"steps": 4, "extend": 0}})
+        runs[-1].metrics.write_text("step,val_miou\n4,0.5\n")
+        file.write_text(EXPERIMENT % "c.train.ema = 0.9")
+        return types.SimpleNamespace(poll=lambda: 0, returncode=0)
+
+    monkeypatch.setattr(trying, "begin", begin)
+    monkeypatch.setattr(trying, "stop", lambda process: None)
+    file.write_text(EXPERIMENT % "")
+    done = program.launch_here("search", f"--experiment={file}", f"--run={tmp_path / 'run'}", *SEARCH[1:])
+    assert done.returncode == 2 and "of a search with other settings: train.ema (0.0, now 0.9)" in done.stderr
+    assert len(runs) == 1 and "trial 0: done, 50.0" in done.stdout
+
+
+@pytest.fixture
+def killed(monkeypatch, tmp_path):
+    """Gives the record of a search that is killed in its first trial, whose training is never told to have ended."""
+    pytest.importorskip("optuna")
+    program.launch_here("search")  # defines the flags
+    search = sys.modules["did_tf.programs.search"]
+
+    def kill(*given):
+        raise KeyboardInterrupt
+
+    def record(**parts):
+        study = Study(tmp_path / "search.json", [space.parse("model.growth=2,4")], {"seed": 0}, {}, {})
+        process = types.SimpleNamespace(poll=lambda: None)
+        given = {"POLL": 0.0, "_study": lambda *given: None, "_process": lambda *given: contextlib.nullcontext(process)}
+        for name, value in {**given, **parts}.items():
+            monkeypatch.setattr(search, name, value)
+        monkeypatch.setattr(search.cli, "resolve", lambda *given: {})
+        monkeypatch.setattr(trying, "stop", kill)
+        with flagsaver.flagsaver(hours=0.0, trial_hours=0.0), pytest.raises(KeyboardInterrupt):
+            search._search(study)
+        return json.loads(study.path.read_text())
+
+    return record
+
+
+def test_a_trial_that_is_ended_early_is_recorded_before_it_stops(killed, monkeypatch):
+    """Which takes a while: whoever goes on after a kill would train it on."""
+    monkeypatch.setattr(Study, "is_hopeless", lambda study, trial: True)
+    (trial,) = killed(_validations=lambda run: [(2, 0.125), (3, 0.25)])["trials"]
+    assert (trial["state"], trial["value"]) == (PRUNED, 0.25)
+
+
+def test_time_is_recorded_within_a_trial(killed):
+    """Also where no validation comes for long."""
+
+    def ticks():
+        yield from (0.0, 30.0, 70.0)
+        raise KeyboardInterrupt
+
+    time = types.SimpleNamespace(monotonic=ticks().__next__, sleep=lambda seconds: None)
+    found = killed(_validations=lambda run: [], time=time)
+    assert found["seconds"] == 70.0 and found["trials"][0]["state"] == RUNNING
 
 
 @pytest.mark.parametrize(
