@@ -17,7 +17,7 @@ import did_tf
 from data_pipelines.inside import is_inside
 from data_pipelines.own_data.pseudo import RECORD
 from data_pipelines.spec import DatasetSpec
-from data_pipelines.writing import beside, sweep
+from data_pipelines.writing import beside, naming, sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.inference.outputs import KINDS, legend, write_legend
@@ -110,6 +110,8 @@ class Predictions:
             paths = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
             for path in paths:
                 (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+                with naming(self.folder / path), open(partial / path, "r+b") as file:
+                    os.fsync(file.fileno())  # before the record says that it is done; TIFFs are not yet
                 os.replace(partial / path, self.folder / path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +18,7 @@ from rasterio.errors import RasterioError, RasterioIOError
 
 from data_pipelines.reading.places import Place
 from data_pipelines.spec import IGNORE, DatasetSpec
+from data_pipelines.writing import naming
 from did_tf.common import visualize
 from did_tf.common.readout import CLASSES, Readout, readout_of
 from did_tf.inference import areas, polygons, strips
@@ -269,10 +272,30 @@ def _write_measure(path, values, place):
     if place:
         _write_rows(f"{path}.tif", values, lambda rows: rows[..., None], place, np.nan)
         return
-    array = np.lib.format.open_memmap(f"{path}.npy", "w+", np.float32, values.shape)  # type: ignore[no-untyped-call]
+    array = _npy(f"{path}.npy", values.shape)
     for rows in strips.parts(*values.shape):
         array[rows] = values[rows]
     array.flush()
+
+
+def _npy(path, shape):
+    """A .npy of float32 to write into, whose room on the disk is taken: else a full one is no error later, but SIGBUS.
+
+    Raises OSError.
+    """
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)  # type: ignore[no-untyped-call]
+    if hasattr(os, "posix_fallocate"):
+        with naming(path), open(path, "r+b") as file:
+            _take_room(file)
+    return array
+
+
+def _take_room(file):
+    try:
+        os.posix_fallocate(file.fileno(), 0, os.path.getsize(file.name))
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without it
+            raise
 
 
 def _thinned(image, step):
@@ -318,7 +341,7 @@ def probability_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     if place is None:
         shape = (*size, len(spec.logits))
-        array = np.lib.format.open_memmap(f"{path}.npy", "w+", np.float32, shape)  # type: ignore[no-untyped-call]
+        array = _npy(f"{path}.npy", shape)
         yield array.__setitem__
         array.flush()
         return

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import pytest
 
@@ -54,6 +56,18 @@ def test_an_image_is_there_wholly_or_not_at_all(tmp_path):
             raise RuntimeError
     assert files(tmp_path) == {"day/x_label.png", "day/x_color.png", "legend.png", "predictions.json"}
     assert not opened(tmp_path).has("y", "1", [])
+
+
+def test_results_are_on_the_disk_before_they_are_in_their_places(tmp_path, monkeypatch):
+    def broken(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    predictions = opened(tmp_path)
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="cannot write: Input/output error: '.*day/x_label.png'"):
+        write(predictions, kinds=("label",))
+    assert files(tmp_path) == {"legend.png", "predictions.json"}
+    assert not predictions.has("day/x", "1", ["label"])
 
 
 def test_results_of_what_an_image_was_before_are_removed(tmp_path):

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -150,6 +153,26 @@ def test_probabilities_of_a_picture(tmp_path):
     values = np.load(tmp_path / "day" / "a_probabilities.npy")
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, np.where(mask[..., None], np.nan, np.eye(3)[IDS]))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="a system that takes no room in advance")
+def test_a_disk_without_room_for_an_array_is_told_before_it_is_written(tmp_path, monkeypatch):
+    """Once it is mapped into memory, the process would be killed by a signal."""
+    failing = {}
+
+    def take(*_):
+        raise OSError(failing["number"], os.strerror(failing["number"]))
+
+    monkeypatch.setattr(os, "posix_fallocate", take)
+    failing["number"] = errno.ENOSPC
+    with pytest.raises(OSError, match="cannot write: No space left on device: '.*a_probabilities.npy'"):
+        outputs.probability_file(tmp_path, "a", IDS.shape, SPEC, None).__enter__()
+    measured = {"margin": np.ones(IDS.shape, np.float32)}
+    with pytest.raises(OSError, match="cannot write: No space left on device: '.*a_margin.npy'"):
+        outputs.write_results(tmp_path, "a", picture(40, 60), {"main": IDS}, SPEC, None, ("margin",), measured)
+    failing["number"] = errno.ENOTSUP  # as some file systems say
+    outputs.write_results(tmp_path, "a", picture(40, 60), {"main": IDS}, SPEC, None, ("margin",), measured)
+    np.testing.assert_array_equal(np.load(tmp_path / "a_margin.npy"), measured["margin"])
 
 
 def test_void_has_a_colour_that_no_class_has(tmp_path):
