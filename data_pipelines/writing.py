@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import time
 import zlib
@@ -16,9 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from data_pipelines.spec import DataError
 
 _END = ".partial"
+_NAME = re.compile(r"\.[0-9a-f]{8}\.(\d{1,9})" + re.escape(_END))
 
 
 def write_file(path: str | Path, data: bytes | memoryview) -> None:
@@ -56,14 +60,27 @@ def beside(path: str | Path) -> Path:
 def sweep(folder: str | Path, *names: str, idle: float = 0.0) -> None:
     """Deletes what killed processes have left half written in `folder`: of these names, or of all where there are none.
 
-    For whoever alone writes these files, or into this folder; others give seconds, `idle`, that nothing was written for
-    to what is deleted. Raises OSError.
+    What another living process of this machine is writing stays. That can't be told of another machine, nor of another
+    container, whose process may have the number of this one: so this is for whoever alone writes these files, or into
+    this folder; others give seconds, `idle`, that nothing was written for to what is deleted. Raises OSError.
     """
     patterns = [f"{_begin(name)}*" for name in names] or [f"*{_END}"]
     for part in [part for pattern in patterns for part in Path(folder).glob(pattern)]:
         with contextlib.suppress(FileNotFoundError):  # another process has finished or swept it
-            if time.time() - part.stat().st_mtime >= idle:
+            if time.time() - part.stat().st_mtime >= idle and not _is_of_another(part):
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _is_of_another(part):
+    """Whether a living process but this one writes what is called as `beside` says."""
+    match = _NAME.fullmatch(part.name)
+    number = int(match[1]) if match else os.getpid()
+    try:
+        return number != os.getpid() and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextlib.contextmanager

@@ -109,6 +109,7 @@ def write(
         raise ConfigError(f"{path} exists and is no {form.title}: delete it or pass another --output")
     partial = beside(path)
     try:
+        _put_back(path)  # a process may have been killed when it had moved it away
         sweep(path.parent, path.name)
         partial.mkdir(parents=True)
         _convert(form, gate.network, partial)
@@ -167,13 +168,23 @@ def _seconds(served, image):
 
 def _move(partial, path):
     """Puts the folder `partial` in the place of `path`; where that fails, what was there is put back."""
-    old = path.with_name(f".{path.name}.old")
+    old = _old(path)
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(path, old)
     try:
         os.replace(partial, path)
     finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
+        _put_back(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(path):
+    """Puts what was at `path` in its place again, where nothing has come to it since `_move` has moved it away."""
+    old = _old(path)
+    if old.exists() and not path.exists():
+        os.replace(old, path)
+
+
+def _old(path):
+    return path.with_name(f".{path.name}.old")

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -45,6 +47,18 @@ def test_what_killed_processes_have_left_is_swept(tmp_path, names, stay):
     (tmp_path / writing.beside("b")).touch()
     writing.sweep(tmp_path, *names)
     assert {path.name for path in tmp_path.iterdir()} == stay
+
+
+def test_what_a_living_process_is_writing_stays(tmp_path):
+    """As of two that prepare the same folder."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as other:
+        name = writing.beside("a").name.replace(f".{os.getpid()}.", f".{other.pid}.")
+        (tmp_path / name).touch()
+        writing.sweep(tmp_path, "a")
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        other.communicate(b"\n")
+    writing.sweep(tmp_path, "a")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_there_may_be_no_folder_to_sweep(tmp_path):

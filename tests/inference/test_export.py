@@ -258,6 +258,20 @@ def test_failed_move_puts_the_old_one_back(network, images, served_here, monkeyp
     assert (old / "saved_model.pb").read_text() == "old"
 
 
+def test_one_that_a_killed_process_had_moved_away_is_put_back(network, images, monkeypatch, old):
+    """Between its two renames; the next one fails."""
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    old.rename(old.with_name(".saved_model.old"))
+    monkeypatch.setattr(export, "_convert", full_disk)
+    with pytest.raises(export.ExportFailed, match="No space left"):
+        export.export(*network[1:], old, images[:1])
+    assert content(old.parent) == {"saved_model", "saved_model/saved_model.pb"}
+    assert (old / "saved_model.pb").read_text() == "old"
+
+
 def test_other_folders_are_left_alone(network, images, tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ConfigError, match=r"is no SavedModel: delete it or pass another --output"):
