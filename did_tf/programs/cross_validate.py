@@ -169,6 +169,7 @@ def _do_one(config, run, found, protocol):
     local.end_with_starter()
     if not found.file.is_file() or not 1 <= FLAGS.fold <= found.read().count:
         raise ConfigError(f"--fold={FLAGS.fold}: {found.folder} has no such fold; without --fold all are trained")
+    run.check(config, {}, made=None)  # the experiment may have been edited while others were trained
     _do_fold(wiring.of_fold(config, found, FLAGS.fold), run, found, FLAGS.fold, protocol)
 
 
@@ -191,6 +192,8 @@ def _do_fold(config, run, found, number, protocol):
     own, config = FoldRun(found.run(number), run.experiment, run.defaults, first), _like(first, config)
     with lock.held(own.folder):
         _train(config, own)
+        found.held_out(number).unlink(missing_ok=True)  # labels of another way take the place of its own
+        found.report.unlink(missing_ok=True)
         weights, used, counts = _score(config, own, found, protocol)
     facts = {"weights": weights.digest, "way": _way(config, protocol), "protocol": used}
     write_json(found.held_out(number), {**facts, "images": counts})

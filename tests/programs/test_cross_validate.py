@@ -23,7 +23,7 @@ from data_pipelines import load, memory
 from data_pipelines.writing import beside
 from did_tf import wiring
 from did_tf.common.files import write_json
-from did_tf.inference import export
+from did_tf.inference import export, outputs
 from did_tf.inference.memory import Fitting
 from did_tf.planning import trying
 from did_tf.runs.folds import CrossValidation, FoldRun
@@ -314,6 +314,25 @@ def test_a_fold_is_compared_with_one_that_has_learnt_what_it_holds_out(done, tmp
     assert notes == [f"note: {runs[1].folder} has learnt 3 of the 3 images: its figures are favourable"], ended.stderr
 
 
+def test_stopped_while_they_are_scored_again_folds_have_no_figures_of_before(done, data, tmp_path, monkeypatch):
+    """Their labels are in part of another way already."""
+    copy = CrossValidation(shutil.copytree(done[0].folder, tmp_path / "run"))
+    write, written = outputs.write_results, []
+
+    def stopped(folder, name, *given, **more):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(name)
+        write(folder, name, *given, **more)
+
+    monkeypatch.setattr(outputs, "write_results", stopped)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fitted", [])
+    ended = launch_here("cross-validate", *arguments(copy.folder, data, evaluate__flip=True), f"--folds={FOLDS}")
+    assert ended.returncode == 130
+    assert copy.counts(1)["way"]["flip"] and not copy.held_out(2).exists() and not copy.report.exists()
+
+
 def test_a_cross_validation_has_no_temperature(done):
     with pytest.raises(did_tf.ConfigError, match="its folds have learnt what a temperature is fitted on"):
         did_tf.load(done[0].folder, calibrated=True)
@@ -326,6 +345,9 @@ def test_one_fold_alone_is_what_a_process_of_its_own_does(done, data, tmp_path, 
     monkeypatch.setattr(wiring, "make_trainer", Untrained)
     monkeypatch.setattr(Untrained, "fitted", [])
     given = [*arguments(copy.folder, data), f"--folds={FOLDS}"]
+    others = arguments(copy.folder, data, train__steps=7)
+    edited = launch_here("cross-validate", *others, f"--folds={FOLDS}", "--fold=2")
+    assert edited.returncode == 2 and "other settings: train.steps (6, now 7)" in edited.stderr and not Untrained.fitted
     assert launch_here("cross-validate", *given, "--fold=2").returncode == 0
     assert Untrained.fitted == ["fold-2"] and copy.held_out(2).read_text() == scored
     ended = launch_here("cross-validate", *given, "--fold=3")
