@@ -221,6 +221,8 @@ def _walk(top):
     for root, folders, files in os.walk(top, followlinks=True, onerror=fail):
         real = os.path.realpath(root)
         folders[:] = [] if real in visited else [name for name in folders if not name.startswith(".")]
+        # A folder that is linked beside itself is called by its own name, whatever order the disk has.
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(root, name)), name))
         paths += [] if real in visited else [Path(root, name) for name in files if not name.startswith(".")]
         visited.add(real)
     for path in paths:

@@ -190,14 +190,19 @@ def first_images(load: Callable[[], Dataset], splits: Iterable[str], count: int)
 
 
 def _below(source):
-    """What a folder has, less hidden files; and files of folders that are linked there, less what it has itself."""
+    """What a folder has, less hidden files; and files of folders that are linked there, less its own folders."""
     own = [path for path in source.rglob("*") if not _is_hidden(path.relative_to(source))]
     linked = [path for link in own if link.is_symlink() and link.is_dir() for _, path in files_below(link)]
-    # Links within linked folders lead to a file by many names, of which the last here, the nearest, stays.
+    # Links within linked folders lead to a folder by many names, of which the last here, the nearest, stays.
     linked.sort(key=lambda path: (len(path.parts), path), reverse=True)
-    nearest = {os.path.realpath(path): path for path in linked}
-    there = set(map(os.path.realpath, own)) if linked else set()
-    return [*own, *(path for real, path in nearest.items() if real not in there)]
+    nearest = {_entry(path): path for path in linked}
+    there = set(map(_entry, own)) if linked else set()
+    return [*own, *(path for entry, path in nearest.items() if entry not in there)]
+
+
+def _entry(path):
+    """(folder, name), the same by whichever links to folders it is reached. Links to files are files of their own."""
+    return os.path.realpath(path.parent), path.name
 
 
 def _is_hidden(path):

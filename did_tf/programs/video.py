@@ -95,14 +95,20 @@ def _labelling(model: api.Model, frames: video.Frames) -> Callable[[np.ndarray],
     """Gives the classes [H, W] of the frame that came last, 255 without data; smoothed where that is asked for."""
     smoothing = video.Smoothing(FLAGS.smooth or 0, readout_of(model.spec))
 
+    def filled(frame: np.ndarray) -> np.ndarray:
+        """What the network sees: the mean where there is no data, as of the images that it has learnt from."""
+        if frames.void is None:
+            return frame
+        return np.where(frames.void[..., None], model.spec.filling, frame).astype(frame.dtype)
+
     def smoothed(frame: np.ndarray) -> np.ndarray:
-        found = model.predict(frame, probabilities=True)
+        found = model.predict(filled(frame), probabilities=True)
         if frames.void is not None:
             found[frames.void] = np.nan
         return smoothing(found)
 
     def alone(frame: np.ndarray) -> np.ndarray:
-        return voided(model.see(*model.measured(frame)), frames.void)
+        return voided(model.see(*model.measured(filled(frame))), frames.void)
 
     return smoothed if FLAGS.smooth else alone
 

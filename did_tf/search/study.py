@@ -169,7 +169,7 @@ class Study:
         other = [key for key, value in self.facts.items() if found.get(key) != value]
         if other:
             raise ConfigError(
-                f"{self.path} is of a search with another {other[0]}, {found.get(other[0])!r}: give another --run=dir"
+                f"{self.path} is of another search, whose {other[0]} is {found.get(other[0])!r}: give another --run=dir"
             )
         try:
             self.seconds = float(found["seconds"])

@@ -50,6 +50,18 @@ def test_linked_folders_are_searched_too_and_no_file_has_two_names(folder, tmp_p
     assert names == ["a.jpg", "a.png", "b", "day/a", "more/c", "night/a"]
 
 
+def test_links_to_one_file_are_images_of_their_own(tmp_path):
+    visualize.save_png(tmp_path / "store" / "x.png", picture(4, 5))
+    for number in (1, 2):
+        (tmp_path / f"L{number}").mkdir()
+        (tmp_path / f"L{number}" / "a.png").symlink_to(tmp_path / "store" / "x.png")
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"n{number}").symlink_to(tmp_path / f"L{number}")
+    (tmp_path / "in" / "pick.png").symlink_to(tmp_path / "store" / "x.png")
+    names = [image.name for image in inputs.find_images(tmp_path / "in", tmp_path / "out", SPEC)]
+    assert names == ["n1/a", "n2/a", "pick"]
+
+
 def test_a_single_image(folder):
     (image,) = inputs.find_images(str(folder / "b.TIFF"), folder, SPEC)
     assert image.name == "b"

@@ -97,11 +97,13 @@ def test_what_is_transparent_has_no_class(smooth, run, tmp_path, monkeypatch):
     frame = np.dstack([picture(34, 46, 1), np.full((34, 46), 255, np.uint8)])
     frame[:20, :30, 3] = 0
     cv2.imwrite(str(tmp_path / "frames" / "1.png"), frame)
-    seen = []
+    seen, given, measured = [], [], api.Model.measured
     monkeypatch.setitem(video.SHOWN, "color", lambda frame, classes, spec: seen.append(classes) or frame)
+    monkeypatch.setattr(api.Model, "measured", lambda model, image: given.append(image) or measured(model, image))
     done = label(run, tmp_path / "frames", tmp_path / "out.mkv", "--show=color", *smooth)
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(seen[0] == 255, frame[..., 3] == 0)
+    assert (given[0][:20, :30] == api.load(run).spec.filling).all()  # as in an image that `predict` reads
 
 
 @pytest.mark.parametrize(
