@@ -116,9 +116,9 @@ def test_the_median_of_the_others_is_what_ends_a_trial(optuna, tmp_path):
 def test_a_record_of_another_search_is_refused(optuna, tmp_path):
     path = tmp_path / "search.json"
     searched(path, 1)
-    with pytest.raises(ConfigError, match="another experiment, 'e'"):
+    with pytest.raises(ConfigError, match="another search, whose experiment is 'e'"):
         Study(path, [RATE, GROWTH], {**FACTS, "experiment": "f"}, {}, {})
-    with pytest.raises(ConfigError, match="another over"):
+    with pytest.raises(ConfigError, match="another search, whose over is"):
         Study(path, [RATE], FACTS, {}, {})
     path.write_text(json.dumps({**json.loads(path.read_text()), "trials": [{"number": "x"}]}))
     with pytest.raises(ConfigError, match="no record of a search"):
