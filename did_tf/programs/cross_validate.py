@@ -59,7 +59,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
       Failure: a training went wrong.
       SystemExit: a signal stopped it; the status is 128 plus the signal's number.
     """
-    protocol = FLAGS.protocol or config["evaluate"]["protocols"][0]
+    protocol = _protocol(config)
     if protocol not in settings.PROTOCOLS:
         raise ConfigError(f"unknown protocol {protocol!r}; known: {', '.join(settings.PROTOCOLS)}")
     found = CrossValidation(run.folder)
@@ -263,10 +263,15 @@ def _report(config, found, folds, protocol):
     print(f"report: {found.report}; labels: {found.predictions}/NAME_label.png")
 
 
+def _protocol(config):
+    """The one that folds are scored by: that of --protocol, or the first of the settings."""
+    return FLAGS.protocol or config["evaluate"]["protocols"][0]
+
+
 def _used(config):
     """`config` as folds use it, which are not validated, and scored by one protocol."""
-    protocol = FLAGS.protocol or config["evaluate"]["protocols"][0]
-    dataset, evaluate = {**config["dataset"], "val_split": ""}, {**config["evaluate"], "protocols": [protocol]}
+    evaluate = {**config["evaluate"], "protocols": [_protocol(config)]}
+    dataset = {**config["dataset"], "val_split": ""}
     return {**config, "dataset": dataset, "evaluate": evaluate}
 
 

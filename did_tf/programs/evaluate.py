@@ -76,10 +76,10 @@ def main(config: wiring.Config, run: RunFolder) -> None:
         calibration.check(dataset.spec)
     if FLAGS.crf and FLAGS.calibration:
         raise ConfigError("calibration is of the network's own probabilities: --calibration goes without --crf")
-    if FLAGS.calibration and _fits(config):
-        calibration.check_labelled(dataset, dataset.samples(FLAGS.split)[: FLAGS.limit])
-    refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     segments, samples = dataset.spec.task == "segmentation", dataset.samples(FLAGS.split)[: FLAGS.limit]
+    if FLAGS.calibration and _fits(config):
+        calibration.check_labelled(dataset, samples)
+    refiner = cli.make_refiner(config, dataset.spec, FLAGS.crf)
     crop = tuple(config["data"]["crop"])
     sizes = memory.sizes_of(dataset, samples) if segments else {sample.name: crop for sample in samples}
     protocols = [FLAGS.protocol] if FLAGS.protocol else config["evaluate"]["protocols"]
