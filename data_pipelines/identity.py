@@ -20,7 +20,7 @@ WITHOUT_MEANING = ("name", "palette", "splits")
 """What a `DatasetSpec` says that changes neither pixels nor labels: names, colours of pictures, how many there are."""
 LATER = (
     *("aliases", "rest", "labels_soft", "masks_overlap", "nodata_rule", "nodata_tags"),  # since version 0.4.0
-    *("shapes", "label_property", "regions"),
+    *("shapes", "label_property", "regions", "combinations"),
 )
 """What it did not always say. Left out where it is as it was before, so that older runs and records go on."""
 BAND = b"<PAMRasterBand"

@@ -68,11 +68,13 @@ class DatasetSpec:
         with the lower id has what is below; "": values are what they are.
       masks_overlap: where masks or shapes of several classes overlap, whether the last of these counts; else masks are
         refused, and of shapes the one counts that lies above in its file.
+      combinations: (class, the classes whose masks or shapes a pixel of it is in) of each that stands for several.
+        Empty: a pixel is in one.
       shapes: (name in files of annotations, class or `IGNORE`) where labels are such files, and not images.
       label_property: by which property of a shape it has its name, in files that have several.
       regions: (name, its classes) of each set of classes that is learnt by itself, in the order in which they are
-        painted: a pixel has the class of the last that it is in. Empty: classes are learnt, of which each pixel has
-        one.
+        painted: a pixel has the class of the last that it is in, see also `sets`. Empty: classes are learnt, of which
+        each pixel has one.
 
     Raises:
       ValueError: two of these contradict each other, or `task` or `dtype` is unknown.
@@ -98,6 +100,7 @@ class DatasetSpec:
     rest: int | None = None
     labels_soft: str | float = ""
     masks_overlap: bool = False
+    combinations: tuple[tuple[int, tuple[int, ...]], ...] = ()
     shapes: tuple[tuple[str, int], ...] = ()
     label_property: str = ""
     regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -125,8 +128,8 @@ class DatasetSpec:
             raise ValueError(f"{self.name}: unknown nodata_rule {self.nodata_rule!r} or tags {self.nodata_tags!r}")
         if len(self.band_names) not in (0, len(self.mean)):
             raise ValueError(f"{self.name}: {len(self.mean)} bands but {len(self.band_names)} band names")
-        apart, known = [len(own) == 1 for own in self._own], {*range(len(self.classes))}
-        if self.regions and not (all(apart) and {*self._outside, *self._inside} == known and len(self._outside) < 2):
+        apart = len({*self._regions_of}) == self.num_classes and all(own_classes([part for _, part in self.regions]))
+        if self.regions and not (apart and self._inside <= {*range(self.num_classes)}):
             raise ValueError(f"{self.name}: the regions don't tell which class a pixel has")
 
     @property
@@ -134,16 +137,14 @@ class DatasetSpec:
         return [value for value, _ in self.aliases]
 
     @property
-    def _own(self):
-        return own_classes([classes for _, classes in self.regions])
-
-    @property
     def _inside(self):
         return {number for _, classes in self.regions for number in classes}
 
     @property
-    def _outside(self):
-        return sorted({*range(self.num_classes)} - self._inside)
+    def _regions_of(self):
+        """Of each class, whether each region has it."""
+        regions = [frozenset(classes) for _, classes in self.regions]
+        return [tuple(number in classes for classes in regions) for number in range(self.num_classes)]
 
     @property
     def logits(self) -> tuple[str, ...]:
@@ -154,10 +155,23 @@ class DatasetSpec:
     def painting(self) -> tuple[int, ...]:
         """The class beneath all regions, then that which each of them paints, in their order.
 
-        Beneath is the class that no region has; or that of the first region, where each class is in one.
+        A region paints the class that no later one has, of several that which the fewest have. Beneath is the class
+        that no region has; or that of the first region, where each class is in one.
         """
-        painted = tuple(number for own in self._own for number in own)
-        return (*(self._outside or painted[:1]), *painted)
+        own, regions_of = own_classes([classes for _, classes in self.regions]), self._regions_of
+        painted = tuple(min(sorted(one), key=lambda number: sum(regions_of[number])) for one in own)
+        outside = {*range(self.num_classes)} - self._inside
+        return (*(outside or painted[:1]), *painted)
+
+    @property
+    def sets(self) -> tuple[tuple[int, tuple[bool, ...]], ...]:
+        """(class, whether each region has it) of all, those in few regions first, where not all classes are painted.
+
+        A pixel then has the class whose regions are the likeliest to be there, and no others. Empty: they are painted.
+        """
+        if len({*self.painting}) == self.num_classes:
+            return ()
+        return tuple(sorted(enumerate(self._regions_of), key=lambda one: sum(one[1])))
 
     @property
     def output_ids(self) -> tuple[int, ...]:

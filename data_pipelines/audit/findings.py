@@ -157,16 +157,25 @@ def _class_notes(spec, found):
     for other in found:
         if train is None or other is train or not other.counts.pixels.any():
             continue
-        known, met = train.counts.pixels > 0, other.counts.pixels > 0
-        if unknown := _names(spec, met & ~known):
+        known, met = _shown(spec, train.counts.pixels), _shown(spec, other.counts.pixels)
+        if unknown := [name for name in met if name not in known]:
             notes.append(f"{other.split} shows {some(unknown)}, which {train.split} never does: no model can learn it")
-        if unmet := _names(spec, known & ~met):
+        if unmet := [name for name in known if name not in met]:
             notes.append(f"{other.split} never shows {some(unmet)}: it says nothing about how well that is learned")
         if difference(train.counts, other.counts) > DIFFERENT:
             notes.append(_spread(spec, train, other))
-    if train and (never := _names(spec, sum(one.counts.pixels for one in found) == 0)):
+    shown = _shown(spec, sum(one.counts.pixels for one in found))
+    if train and (never := [name for name in _shown(spec, np.ones(spec.num_classes)) if name not in shown]):
         notes.append(f"no split shows {some(never)}{_white(spec, never, found)}")
     return notes
+
+
+def _shown(spec, pixels):
+    """Names of what `pixels` [C] show: classes; where a pixel may have several labels, these, each by itself."""
+    if not spec.combinations:
+        return _names(spec, pixels > 0)
+    apart = [(name, (number,)) for number, name in enumerate(spec.classes) if number not in dict(spec.combinations)]
+    return [name for name, part in dict([*apart, *spec.regions]).items() if any(pixels[number] for number in part)]
 
 
 def _white(spec, never, found):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-
-import numpy as np
 
 from data_pipelines.drafting.contents import each
 from data_pipelines.drafting.label_looks import labels_of
@@ -24,6 +23,7 @@ from data_pipelines.drafting.naming import (
 from data_pipelines.own_data.matching import IMAGES, LABELS, places
 from data_pipelines.reading.decoding import label_values
 from data_pipelines.reading.labels import opaque
+from data_pipelines.reading.several_labels import SeveralLabels
 from data_pipelines.spec import DataError
 
 KNOWN = ({0, 1}, {0, 255})  # values of masks
@@ -75,10 +75,10 @@ def masks_beside(images: Path, labels: Path, affixes: Sequence[Affix]) -> Masks 
     files = {f"{one.prefix}*{one.suffix}": _by_name(of_labels, one) for one in affixes}
     masks = Masks(naming.images[0], Affix("", ""), files)
     try:
-        *_, twice = looked_at(files)
+        *_, meeting = looked_at(files)
     except DataError:
         return None
-    return None if twice else masks
+    return None if meeting else masks
 
 
 def _in_folders_of_classes(images, labels, folder):
@@ -111,10 +111,13 @@ def _fitting(masks, images, least=1):
     return masks if known and all(len(known & files.keys()) >= least for files in masks.files.values()) else None
 
 
-def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float, int, int, int]:
-    """(keys, share of pixels in no mask, number of values between 0 and 255, pixels half transparent, in two masks).
+def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float, int, int, Counter[tuple[str, ...]]]:
+    """What masks hold.
 
-    Where masks overlap, the keys stand in the order of their pixels, the fewest last: what is small lies on top.
+    Returns:
+      (keys, where masks overlap in the order of their pixels, the fewest last, as what is small lies on top; share of
+      pixels in no mask; number of values between 0 and 255; pixels half transparent; {keys: pixels in the masks of just
+      these} of those that are in several, the most first).
 
     Raises:
       DataError: a file can't be read, is no mask, or the masks of an image differ in size.
@@ -128,29 +131,29 @@ def looked_at(files: Mapping[str, Mapping[str, Path]]) -> tuple[list[str], float
                 f"{key} is one of several kinds of labels, but holds more than masks of 0 and 255: name the folder of "
                 "one as --labels=dir"
             )
-    sums = np.zeros(3 + len(files), np.int64)
-    for _, found in each(lambda path: _overlaps(files, first[path]), list(first), "putting masks together"):
-        sums += found
-    none, of, twice, *sizes = sums.tolist()
+    met: Counter[tuple[str, ...]] = Counter()
+    for _, found in each(lambda path: _met(files, first[path]), list(first), "putting masks together"):
+        met += found
+    sizes = [sum(pixels for keys, pixels in met.items() if key in keys) for key in files]
+    meeting = Counter({keys: pixels for keys, pixels in met.most_common() if len(keys) > 1})
     soft, half = {value for one in looks.values() for value in one.soft}, sum(one.half for one in looks.values())
     by_size = [key for _, key in sorted(zip(sizes, files), reverse=True)]
-    return by_size if twice else list(files), none / of, len(soft), half, twice
+    return by_size if meeting else list(files), met[()] / met.total(), len(soft), half, meeting
 
 
 def _by_name(files, affix):
     return {PurePosixPath(name).as_posix(): found[0].path for name, found in keys_of(files, affix).items()}
 
 
-def _overlaps(files, name):
-    """[pixels in no mask, pixels, pixels in two masks, pixels in the mask of each class] of an image."""
-    paths = [found.get(name) for found in files.values()]
-    masks = [_inside(path) if path else None for path in paths]
-    there = [mask for mask in masks if mask is not None]
-    if len({mask.shape for mask in there}) > 1:
+def _met(files, name):
+    """{keys: pixels of an image that are in the masks of these, and of no other}."""
+    keys, several = [*files], SeveralLabels()
+    masks = {number: _inside(files[key][name]) for number, key in enumerate(keys) if name in files[key]}
+    if len({mask.shape for mask in masks.values()}) > 1:
         raise DataError(f"the masks of {name!r} ({', '.join(files)}) differ in size: they must be equal")
-    times = np.sum(there, axis=0)
-    sizes = [0 if mask is None else np.count_nonzero(mask) for mask in masks]
-    return np.array([np.count_nonzero(times == 0), times.size, np.count_nonzero(times > 1), *sizes])
+    for number, mask in masks.items():
+        several.add(mask, number)
+    return Counter({tuple(keys[n] for n in sorted(one)): pixels for one, pixels in several.counts().items()})
 
 
 def _inside(path):

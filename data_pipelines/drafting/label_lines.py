@@ -13,7 +13,7 @@ BACKGROUND = "background"
 REST = f"rest: {BACKGROUND}  # or void: others, where that has no class"
 EVEN = 2  # ids are evenly spread where no gap is wider than so many times the narrowest
 NAMED = 5  # values in a line
-MANY = 20  # ids from 1 on without a gap: more may count objects
+MANY = 20  # ids from 1 on without a gap: more may count objects; sets of classes that are listed
 
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
@@ -29,7 +29,9 @@ def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
     return lines + (_colours(labels) if labels.colours else _ids(labels)), told
 
 
-def mask_lines(keys: Sequence[str], share: float, soft: int, half: int, overlap: int) -> tuple[list[str], list[str]]:
+def mask_lines(
+    keys: Sequence[str], share: float, soft: int, half: int, meeting: Mapping[tuple[str, ...], int]
+) -> tuple[list[str], list[str]]:
     """As `label_lines`, where every class has masks of its own.
 
     Args:
@@ -37,7 +39,7 @@ def mask_lines(keys: Sequence[str], share: float, soft: int, half: int, overlap:
       share: of the pixels that are in no mask.
       soft: how many values of masks lie between 0 and 255.
       half: pixels that are half transparent.
-      overlap: pixels that are in two masks.
+      meeting: pixels that are in several masks, by the keys of these, the most first.
     """
     told = [f"a mask per class: {', '.join(keys)}; {share:.2%} of the pixels are in none of them"]
     lines = ["labels_hold: masks"]
@@ -47,13 +49,24 @@ def mask_lines(keys: Sequence[str], share: float, soft: int, half: int, overlap:
         told.append(_half(half))
     if soft or half:
         lines.append("labels_soft: nearest")
-    if overlap:
-        told.append(f"masks overlap in {overlap} pixels: there the last in classes counts, as yet the smallest")
-        lines.append("masks_overlap: last")
+    if meeting:
+        pixels = sum(meeting.values())
+        told.append(f"masks overlap in {pixels} pixels: there the last in classes counts, as yet the smallest")
+        lines += ["masks_overlap: last", *_several(meeting)]
     where = "file" if "*" in keys[0] else "folder"
     lines += [f"classes:  # {where}: name", *(f"  {quoted(key)}: {quoted(_said(key))}" for key in keys)]
     rest = REST if share else "void: others  # of which there are none"
     return [*(f"# {line}" for line in told), *lines, rest], told
+
+
+def _several(meeting):
+    """What to write in place of `masks_overlap: last`, in a comment."""
+    named = [tuple(dict.fromkeys(map(_said, keys))) for keys in meeting]
+    sets = dict.fromkeys(tuple(name for name in names if name != BACKGROUND) for names in named)
+    found = {" + ".join(one): [*one] for one in sets if len(one) > 1}
+    told = quoted(dict([*found.items()][:MANY]))
+    more = f", and {len(found) - MANY} sets more" if len(found) > MANY else ""
+    return [f"# or, where a pixel may be all of these at once{more}:", f"# masks_overlap: {told}"] if found else []
 
 
 def _said(key):

@@ -131,7 +131,7 @@ def _overlaps(pixels, share):
     most = max(hidden, key=lambda name: hidden[name])
     return [
         f"{share:.2%} of the pixels are in shapes of two classes or more; hidden most: {as_name(most)}, "
-        f"{hidden[most]:.2%} of its own (masks_overlap: last puts the later of classes above)"
+        f"{hidden[most]:.2%} of its own (masks_overlap: last puts the later of classes above, a map keeps both)"
     ]
 
 

@@ -1,7 +1,13 @@
-"""What a dataset.yaml says about labels: labels_hold, classes, label_colours, palette, void, rest, labels_soft."""
+"""What a dataset.yaml says about labels: labels_hold, classes, label_colours, palette, void, rest, labels_soft.
+
+Where masks or shapes overlap, the last counts; or several classes are one that is added to `classes`:
+
+    masks_overlap: {shaded roof: [roof, shadow]}
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -27,6 +33,9 @@ def read_classes(content: dict[str, Any]) -> dict[str, Any]:
     keys, named, names = _named(content["classes"], holds, content.get("rest"))
     rest, names = _rest(content, holds, names)
     numbers = [names.index(name) for name in named]
+    last, several = _overlap(content, holds)
+    drawn, names = names, _few((*names, *several))
+    combinations = _combinations(several, drawn, {*numbers}, rest)
     pictures = _colours_of(content, "palette", names)
     known = pictures
     if holds == COLOURS and "label_colours" in content:
@@ -44,7 +53,8 @@ def read_classes(content: dict[str, Any]) -> dict[str, Any]:
         "label_property": _label_property(content, holds),
         "rest": rest,
         **_void(content, holds),
-        "masks_overlap": _overlap(content, holds),
+        "masks_overlap": last,
+        "combinations": combinations,
     }
     if holds == IDS:
         found |= _ids(keys or tuple(range(len(names))), numbers, bool(keys))
@@ -65,9 +75,7 @@ def _named(classes, holds, rest):
     if holds == COLOURS and isinstance(classes, dict):
         raise DataError(f"classes has ids, but labels_hold is {COLOURS}: make it a list of names")
     given = [values.name(name, "classes") for name in (classes.values() if isinstance(classes, dict) else classes)]
-    names = tuple(dict.fromkeys(given))
-    if len(names) > MOST_CLASSES:
-        raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
+    names = _few(tuple(dict.fromkeys(given)))
     if isinstance(classes, list):
         values.refuse_repeats(given, "classes")
         folders = tuple(name for name in names if name != rest)
@@ -75,6 +83,12 @@ def _named(classes, holds, rest):
     keys = tuple(READ_KEY.get(holds, values.label_id)(key, "classes") for key in classes)
     values.refuse_repeats(keys, "the ids of classes")
     return keys, given, names
+
+
+def _few(names):
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{len(names)} classes: there can be {MOST_CLASSES} at most")
+    return names
 
 
 def _mask_key(key, what):
@@ -186,9 +200,46 @@ def _soft(content, holds, found):
 
 
 def _overlap(content, holds):
-    if "masks_overlap" in content and holds not in DRAWN:
+    """(whether the last class counts where masks overlap, {name of a class: those that it stands for} else)."""
+    if "masks_overlap" not in content:
+        return False, {}
+    given = content["masks_overlap"]
+    if holds not in DRAWN:
         raise DataError(f"masks_overlap is given, but labels_hold is {holds}: leave it out")
-    return "masks_overlap" in content and values.choice(content["masks_overlap"], (LAST,), "masks_overlap") == LAST
+    if given == LAST:
+        return True, {}
+    if not isinstance(given, dict) or not given:
+        raise DataError(
+            f"masks_overlap must be {LAST}, or a map of what several classes are together, as {{shaded roof: [roof, "
+            f"shadow]}}; got {given!r:.100}"
+        )
+    return False, {values.name(name, "masks_overlap"): part for name, part in given.items()}
+
+
+def _combinations(several, names, drawn, rest):
+    """`DatasetSpec.combinations` of {name of a class: names of those that it stands for}, which are `drawn`."""
+    for name in several:
+        if name in names:
+            raise DataError(f"masks_overlap names {name!r}, which is a class: give what several are a name of its own")
+    known = {names[number]: number for number in sorted(drawn - {rest})}
+    found = {name: _members(part, f"masks_overlap.{name}", known, names) for name, part in several.items()}
+    for one, other in itertools.combinations(found, 2):
+        if found[one] == found[other]:
+            raise DataError(f"masks_overlap names {one!r} and {other!r}, which are the same classes: leave one out")
+    return tuple(enumerate(found.values(), start=len(names)))
+
+
+def _members(part, key, known, names):
+    """Numbers of two classes or more, of the `known`."""
+    given = [values.text(one, key) for one in values.entries(part, key)]
+    values.refuse_repeats(given, key)
+    for one in given:
+        if one not in known:
+            why = "rest: what has another label is no rest" if one in names else "no class that masks or shapes have"
+            raise DataError(f"{key} names {one!r}, which is {why}{values.nearest(one, known)}")
+    if len(given) < 2:
+        raise DataError(f"{key} must list two classes or more, got {part!r}")
+    return tuple(sorted(known[one] for one in given))
 
 
 def _shapes(content, keys, numbers):

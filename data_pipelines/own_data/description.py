@@ -24,7 +24,7 @@
     void: [0, 255]                    # ids (or colours) that have no class; 255 is void unless it is a class; or others
     rest: road                        # class of what is in none: other ids or colours, transparent, in no mask or shape
     labels_soft: nearest              # edges are soft: a value is the nearest class's; or where the upper of two begins
-    masks_overlap: last               # the last class counts where masks or shapes overlap
+    masks_overlap: last               # the last class counts where masks or shapes overlap, or what several are there
     splits: {train: 0.8, val: 0.2}    # shares; or files of names, or names: {train: train.txt, val: [day/a, day/b]};
                                       # or what lies in folders of such a name: {train: folder, val: folder}
     group: folder                     # frames of a subfolder stay together; or a regular expression, by what it finds;
@@ -49,7 +49,7 @@ from data_pipelines.own_data import values
 from data_pipelines.own_data.classes import KEYS, read_classes
 from data_pipelines.own_data.parsing import parse
 from data_pipelines.own_data.parts import Part
-from data_pipelines.own_data.regions import read_regions
+from data_pipelines.own_data.regions import read_regions, regions_of_labels
 from data_pipelines.spec import COLOURS, DTYPES, NODATA_RULES, NODATA_TAGS, DataError
 
 NAMES = ("dataset.yaml", "dataset.yml", "dataset.json")
@@ -80,7 +80,7 @@ class Description:
       labels: folder of the labels, or the file of annotations of all images.
       label_suffix, label_prefix: what ends and begins their names.
       classes, palette, label_ids, label_colours, void_ids, void_colours, aliases, rest, labels_soft, masks_overlap,
-        nodata, nodata_rule, nodata_tags, shapes, label_property, regions: as of a `DatasetSpec`.
+        combinations, nodata, nodata_rule, nodata_tags, shapes, label_property, regions: as of a `DatasetSpec`.
       masks: (folder below `labels`, or with a star for the name, class) of each, where every class has own masks.
       splits: name -> share, or `FOLDER`, or text that names a list file, or tuple of names; not both shares and lists.
       group: "" (every image by itself), `FOLDER`, `REGION`, or a regular expression.
@@ -104,6 +104,7 @@ class Description:
     rest: int | None
     labels_soft: str | float
     masks_overlap: bool
+    combinations: tuple[tuple[int, tuple[int, ...]], ...]
     masks: tuple[tuple[str, int], ...]
     shapes: tuple[tuple[str, int], ...]
     label_property: str
@@ -190,7 +191,7 @@ def _checked(path, content):
         label_suffix=values.affix(content.get("label_suffix", ""), "label_suffix"),
         label_prefix=values.affix(content.get("label_prefix", ""), "label_prefix"),
         **labels,
-        regions=read_regions(content["regions"], labels["classes"]) if "regions" in content else (),
+        regions=_regions(content, labels),
         nodata=values.nodata(content["nodata"], {part.dtype for part in parts}) if "nodata" in content else None,
         nodata_rule=values.choice(content.get("nodata_rule", NODATA_RULES[0]), NODATA_RULES, "nodata_rule"),
         nodata_tags=values.choice(content.get("nodata_tags", NODATA_TAGS[0]), NODATA_TAGS, "nodata_tags"),
@@ -199,6 +200,10 @@ def _checked(path, content):
         pseudo=_pseudo(here, content["pseudo"]) if "pseudo" in content else None,
         **_windows(content),
     )
+
+
+def _regions(content, labels):
+    return read_regions(content["regions"], labels["classes"]) if "regions" in content else regions_of_labels(labels)
 
 
 def _extra(here, entry, key):

@@ -245,6 +245,7 @@ def _spec(description, statistics, counts):
         rest=description.rest,
         labels_soft=description.labels_soft,
         masks_overlap=description.masks_overlap,
+        combinations=description.combinations,
         shapes=description.shapes,
         label_property=description.label_property,
         regions=description.regions,

@@ -4,16 +4,21 @@
     regions: {whole: [oedema, core], core: [core]}
 
 Labels stay as they are, a class for each pixel. What is predicted is painted in the order of the map: where whole is,
-oedema, which no later region has; over it, where core is, core; and ground, which is in no region, where none is.
+oedema, which no later region has; over it, where core is, core; and ground, which is in no region, where none is. A
+class that none paints is where just its regions are.
+
+Where a pixel may have several labels (masks_overlap: {shaded roof: [roof, shadow]}), each of them is a region unless
+others are said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipelines.own_data import values
-from data_pipelines.spec import DataError, own_classes
+from data_pipelines.spec import IGNORE, DataError, own_classes
 
 
 def read_regions(given: Any, names: Sequence[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -24,22 +29,45 @@ def read_regions(given: Any, names: Sequence[str]) -> tuple[tuple[str, tuple[int
     if not isinstance(given, dict) or not given:
         raise DataError(f"regions must be a map of name to classes, as {{whole: [oedema, core]}}, got {given!r}")
     found = {values.name(name, "regions"): _numbers(part, f"regions.{name}", names) for name, part in given.items()}
-    outside = [name for number, name in enumerate(names) if not any(number in part for part in found.values())]
-    if len(outside) > 1:
-        raise DataError(
-            f"regions leave out {_listed(outside):.200}: of classes in no region there can be one, to paint over"
-        )
+    _check_apart(found, names)
     for name, own in zip(found, own_classes([*found.values()])):
         if not own:
             raise DataError(
                 f"regions.{name} is hidden: later regions have all of its classes; put it after them, or leave it out"
             )
-        if len(own) > 1:
-            alike = _listed(names[number] for number in sorted(own))
-            raise DataError(
-                f"regions.{name}: no later region tells {alike:.200} apart; add one of all but one after {name}"
-            )
     return tuple(found.items())
+
+
+def regions_of_labels(labels: Mapping[str, Any]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """`DatasetSpec.regions` where a pixel may have several labels: one for each of these; else none.
+
+    `labels` is of `classes.read_classes`.
+    """
+    if not labels["combinations"]:
+        return ()
+    drawn = dict.fromkeys(number for _, number in (*labels["masks"], *labels["shapes"]))
+    return tuple(
+        (labels["classes"][number], (number, *(one for one, parts in labels["combinations"] if number in parts)))
+        for number in drawn
+        if number not in (labels["rest"], IGNORE)
+    )
+
+
+def _check_apart(found, names):
+    """Refuses regions of which two classes have the same."""
+    alike = defaultdict(list)
+    for number, name in enumerate(names):
+        alike[tuple(region for region, part in found.items() if number in part)].append(name)
+    for regions, classes in alike.items():
+        if len(classes) > 1 and not regions:
+            raise DataError(
+                f"regions leave out {_listed(classes):.200}: of classes in no region there can be one, to paint over"
+            )
+        if len(classes) > 1:
+            raise DataError(
+                f"regions.{regions[-1]}: no other region tells {_listed(classes):.200} apart; add one of all but one "
+                f"after {regions[-1]}"
+            )
 
 
 def _numbers(part, key, names):

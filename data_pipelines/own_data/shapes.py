@@ -17,9 +17,11 @@ from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.values import nearest
 from data_pipelines.reading.images import size_of
 from data_pipelines.reading.places import place_of
+from data_pipelines.reading.several_labels import SeveralLabels
 from data_pipelines.reading.shapes import Shape, draw
 from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 
+OUTSIDE, INSIDE, UNKNOWN = 0, 1, 2  # of one class
 PROJECTED = 8
 """Files whose corners are kept as they are in the CRS of rasters, for each window of these needs them."""
 FILES = {".geojson", ".json", ".xml"}
@@ -66,7 +68,9 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
       path: of the file of annotations.
       image: path; the label has its size, and the names of files in the former are never opened.
       spec: of the data set, by whose `shapes` names become classes, and what lies in none `rest`. With `masks_overlap`
-        what has the later of these names lies above, void ones highest and crowds lowest; else later shapes do.
+        what has the later of these names lies above, void ones highest and crowds lowest; else later shapes do. With
+        `combinations` nothing lies above: a pixel is in all classes that cover it, and void in void ones, or in a crowd
+        of what it is not.
       window: part to draw; None for all. Beyond the image lies `IGNORE`.
 
     Raises:
@@ -83,14 +87,34 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
         if shape.name not in classes:
             hint = nearest(shape.name, classes)
             raise DataError(f"{path} has a shape called {shape.name!r:.100}, which is no name in classes or void{hint}")
-    valued = [(shape, IGNORE if shape.void else classes[shape.name]) for shape in entry.shapes]
-    if spec.masks_overlap:
-        heights = {name: height for height, name in enumerate(classes)}
-        valued.sort(key=lambda one: -1 if one[0].void else heights[one[0].name])
+    window = window or Window(0, 0, *size)
     try:
-        return draw(valued, size, IGNORE if spec.rest is None else spec.rest, window or Window(0, 0, *size))
+        if spec.combinations:
+            return _all_of(entry.shapes, classes, size, window).label(spec, lambda _: f"{path}, {image.name}")
+        return draw(_valued(entry.shapes, classes, spec), size, IGNORE if spec.rest is None else spec.rest, window)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise error if isinstance(error, DataError) else DataError(f"{path}, {image.name}: {error}") from None
+
+
+def _valued(shapes, classes, spec):
+    """Each shape with its value, what lies above others behind them."""
+    valued = [(shape, IGNORE if shape.void else classes[shape.name]) for shape in shapes]
+    heights = {name: height for height, name in enumerate(classes)}
+    above = (lambda one: -1 if one[0].void else heights[one[0].name]) if spec.masks_overlap else (lambda one: 0)
+    return sorted(valued, key=above)
+
+
+def _all_of(shapes, classes, size, window):
+    """The `SeveralLabels` of what each class covers."""
+    beyond = draw([], size, OUTSIDE, window) != OUTSIDE
+    found = SeveralLabels()
+    found.add(np.zeros_like(beyond), IGNORE, void=beyond)
+    for number in dict.fromkeys(classes[shape.name] for shape in shapes):
+        own = [(shape, not shape.void and number != IGNORE) for shape in shapes if classes[shape.name] == number]
+        ordered = sorted(own, key=lambda one: one[1])  # crowds lie below
+        drawn = draw([(shape, INSIDE if known else UNKNOWN) for shape, known in ordered], size, OUTSIDE, window)
+        found.add(drawn == INSIDE, number, void=drawn == UNKNOWN)
+    return found
 
 
 def drawn_on(path: Path, image: Path, by: str) -> tuple[Shape, ...]:

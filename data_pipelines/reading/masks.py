@@ -10,9 +10,10 @@ import numpy as np
 
 from data_pipelines.reading.images import read_label, size_of
 from data_pipelines.reading.labels import distances
+from data_pipelines.reading.several_labels import SeveralLabels
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError, DatasetSpec, Window
 
-NOWHERE = 254  # in no mask so far; there are fewer classes
+NOWHERE = IGNORE  # in no mask so far; which pixels are void is known apart
 OUTSIDE, INSIDE = 0, 1  # of the class, as the classes of a mask
 
 
@@ -24,32 +25,61 @@ def read_masks(
     A pixel in no mask has `spec.rest`; one that is void in a mask is void. What is transparent is outside of the class.
 
     Args:
-      masks: (path, class) of each; where they overlap, the last counts if `spec.masks_overlap` says so.
+      masks: (path, class) of each; where they overlap, the last counts if `spec.masks_overlap` says so, and
+        `spec.combinations` which class stands for several.
       spec: of the data set.
       window, orientation: as for `read_label`.
 
     Raises:
       DataError: an unreadable file, other values than those, masks of different sizes, or that overlap.
     """
-    label, void = np.zeros(0, np.uint8), np.zeros(0, bool)
+    found = _read(masks, spec, window, orientation)
+    if not spec.combinations:
+        return _above_each_other(found, spec)
+    return _all_of(found).label(spec, lambda numbers: " and ".join(str(p) for p, number in masks if number in numbers))
+
+
+def _read(masks, spec, window, orientation):
+    """(path, class, mask) of each, all of one size."""
+    first, shape = masks[0][0], ()
     for path, number in masks:
         mask = read_label(path, _spec_of_mask(spec), window, orientation, clear=OUTSIDE)
+        # A window is as large whatever it is cut from.
+        if shape and (mask.shape != shape or window and size_of(path) != size_of(first)):
+            raise _different(first, path)
+        shape = mask.shape
+        yield path, number, mask
+
+
+def _all_of(found):
+    classes = SeveralLabels()
+    for _, number, mask in found:
+        classes.add(mask == INSIDE, number, void=mask == IGNORE)
+    return classes
+
+
+def _above_each_other(found, spec):
+    label, void = np.zeros(0, np.uint8), np.zeros(0, bool)
+    for path, number, mask in found:
         if not label.size:
             label, void = np.full(mask.shape, NOWHERE, np.uint8), mask == IGNORE
-        # A window is as large whatever it is cut from.
-        elif mask.shape != label.shape or window and size_of(path) != size_of(masks[0][0]):
-            raise _different(masks[0][0], path)
         inside = mask == INSIDE
         taken = label[inside & (label != NOWHERE) & (label != number)]
         if taken.size and not spec.masks_overlap:
-            raise DataError(
-                f"mask {path} overlaps that of {spec.classes[taken[0]]!r} in {taken.size} pixels: mend them, or "
-                "where the last of classes shall count, say so in the data set (masks_overlap: last)"
-            )
+            raise _meeting(path, spec, taken, number)
         label[inside] = number
         void = void | (mask == IGNORE)
     label[label == NOWHERE], label[void] = IGNORE if spec.rest is None else spec.rest, IGNORE
     return label
+
+
+def _meeting(path, spec, taken, number):
+    one, other = spec.classes[taken[0]], spec.classes[number]
+    both = "" if spec.rest in (taken[0], number) else f", or what both are (masks_overlap: {{both: [{one}, {other}]}})"
+    return DataError(
+        f"mask {path} overlaps that of {one!r} in {taken.size} pixels: mend them, or where the last of classes shall "
+        f"count, say so in the data set (masks_overlap: last){both}"
+    )
 
 
 def mask_distances(masks: Sequence[tuple[Path, int]], spec: DatasetSpec) -> np.ndarray:
@@ -72,4 +102,5 @@ def _spec_of_mask(spec):
     """Of a file of two values; what is soft lies between 0 and 255."""
     aliases = () if spec.labels_soft else tuple((value, INSIDE) for value in (1, LARGEST_ID))
     facts = {"classes": ("outside", "inside"), "palette": ((0, 0, 0),) * 2, "label_ids": (0, 255), "aliases": aliases}
-    return dataclasses.replace(spec, name="a mask", void_ids=(), label_colours=(), void_colours=(), rest=None, **facts)
+    facts |= dict.fromkeys(("void_ids", "label_colours", "void_colours", "combinations", "regions"), ())
+    return dataclasses.replace(spec, name="a mask", rest=None, **facts)

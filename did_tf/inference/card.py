@@ -111,8 +111,11 @@ def _output(network: Network, form: Format) -> Iterator[str]:
     yield f"- `probabilities`: float32 {places}, {len(spec.logits)}]; {told}, or are 0 where there is"
     yield "  no data."
     if spec.regions:
-        yield "- A pixel's class is that of the last region whose probability is above 0.5:"
-        yield f"  {_painted(spec)}."
+        if spec.sets:
+            yield "- A pixel's class is the one whose regions are the likeliest to be there, and no others:"
+        else:
+            yield "- A pixel's class is that of the last region whose probability is above 0.5:"
+        yield f"  {_of_sets(spec) if spec.sets else _painted(spec)}."
     if network.temperature != 1:
         yield f"- Logits are divided by {network.temperature:.4g} for probabilities: a temperature that was fitted on"
         yield "  validation images, so that the network is as sure as it is often right. Classes are the same without."
@@ -123,6 +126,14 @@ def _painted(spec):
     """What each region paints, in their order, and what is beneath them."""
     beneath, *painted = (spec.classes[number] for number in spec.painting)
     return ", ".join(f"{name} -> {own}" for name, own in zip(("none", *spec.logits), (beneath, *painted)))
+
+
+def _of_sets(spec):
+    told = []
+    for number, regions in spec.sets:
+        names = [name for name, there in zip(spec.logits, regions) if there]
+        told.append(f"{' and '.join(names) or 'none'} -> {spec.classes[number]}")
+    return ", ".join(told)
 
 
 def _scores(form, result, gate, run, split):

@@ -1,6 +1,7 @@
 """Logits of classes and of regions: against each pixel by itself, and against each other in NumPy and TensorFlow."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ SPEC = {"splits": {}, "mean": (0.0,), "std": (1.0,)}
 NESTED = {"whole": (1, 2, 3), "core": (2, 3), "active": (3,)}
 CROSSING = {"wet": (0, 2), "built": (1, 2), "bridge": (2,)}
 EACH = {name: (number,) for number, name in enumerate("abcd")}
-SOME = [(NESTED, 4, (0, 1, 2, 3)), (CROSSING, 4, (3, 0, 1, 2)), (EACH, 4, (0, 0, 1, 2, 3))]
+LABELS = {"roof": (0, 4, 6, 7), "shadow": (1, 4, 5, 7), "snow": (2, 5, 6, 7)}  # a class for each set of several
+SOME = [
+    (NESTED, 4, (0, 1, 2, 3)),
+    (CROSSING, 4, (3, 0, 1, 2)),
+    (EACH, 4, (0, 0, 1, 2, 3)),
+    (LABELS, 8, (3, 0, 1, 2)),
+    ({"roof": (0, 4, 5), "shadow": (1, 4), "snow": (2, 5)}, 6, (3, 0, 1, 2)),  # for two sets of several alone
+]
 every_kind = pytest.mark.parametrize(("regions", "count", "painting"), SOME)
 
 
@@ -27,8 +35,14 @@ def logits(shape, seed=0):
     return np.random.default_rng(seed).normal(0, 2, shape).astype(np.float32)
 
 
-def painted(probabilities, painting):
-    """The class of one pixel, as nnU-Net paints it: region after region."""
+def class_of(probabilities, painting, regions, count):
+    """Of one pixel: the likeliest, where not all classes are painted; else as nnU-Net paints them, one by one."""
+    if len({*painting}) < count:
+        of = [
+            math.prod(p if n in part else 1 - p for p, part in zip(probabilities.astype(float), regions.values()))
+            for n in range(count)
+        ]
+        return of.index(max(of))
     found = painting[0]
     for number, p in enumerate(probabilities):
         found = painting[number + 1] if p > 0.5 else found
@@ -49,11 +63,11 @@ def test_labels_are_painted_back_as_they_were(regions, count, painting):
 @every_kind
 def test_what_is_likelier_than_not_is_painted_in_order(regions, count, painting):
     readout, values = readout_of(spec_of(regions, count)), logits((5, 7, len(regions)))
-    values[0, 0] = 0  # as likely as not
+    values[0, 0] = 0 if len({*painting}) == count else -1  # as likely as not
     probabilities = readout.probabilities(tf.constant(values)).numpy()
     np.testing.assert_allclose(probabilities, scipy.special.expit(values), atol=1e-6)
     np.testing.assert_allclose(readout.probabilities_of(values), probabilities, atol=1e-6)
-    expected = [[painted(pixel, painting) for pixel in row] for row in probabilities]
+    expected = [[class_of(pixel, painting, regions, count) for pixel in row] for row in probabilities]
     np.testing.assert_array_equal(readout.classes(probabilities), expected)
     np.testing.assert_array_equal(readout.classes(values, ZERO), expected)
     found = readout.classes_of(tf.constant(values))
@@ -89,13 +103,30 @@ def test_other_classes_are_as_far_off_as_the_nearest_decision():
     np.testing.assert_allclose(CLASSES.lead(values, np.array([0, 1])), [0, 0.3], atol=1e-6)
 
 
+def test_a_set_that_no_class_has_is_the_likeliest_class():
+    """Of two labels that have no class together; sure values too, and sums of several outputs."""
+    readout = readout_of(spec_of({"roof": (0, 4), "shadow": (1, 4), "snow": (2,)}, 5))
+    values = np.array([[0.9, 0.6, 0.8], [0.6, 0.9, 0.95], [1, 1, 0], [0, 0, 0], [1, 0, 1], [0.9, 0.1, 0.4]], np.float32)
+    assert readout.classes(values).tolist() == [4, 2, 4, 3, 0, 0]
+    assert readout.classes(3 * values, 1.5).tolist() == [4, 2, 4, 3, 0, 0]
+    logits = np.log(values.clip(1e-6, 1 - 1e-6) / (1 - values.clip(1e-6, 1 - 1e-6)))
+    assert readout.classes_of(tf.constant(logits)).numpy().tolist() == [4, 2, 4, 3, 0, 0]
+    near = np.array([[0.7, 0.3, 0.7001]], np.float32)
+    assert readout.classes(near).tolist() == [2]
+    assert readout.lead(near, np.array([2])).tolist() == [0]
+    np.testing.assert_allclose(readout.lead(near, np.array([0])), [1e-4 / 0.21], rtol=1e-2)
+    np.testing.assert_allclose(readout.lead(near, np.array([4])), [0.2], rtol=1e-2)
+
+
 def test_regions_that_do_not_tell_the_classes_apart_are_none():
-    """Every set of two regions of three classes: they are taken if, and only if, painting gives each class again."""
+    """Every set of two regions of three classes: they are taken if, and only if, they give each class again.
+
+    That is where no two classes are in the same of them, and neither has no class but those of later ones.
+    """
     sets = [part for size in (1, 2, 3) for part in itertools.combinations(range(3), size)]
     for first, second in itertools.product(sets, sets):
-        # A class is told by the last region that it is in.
-        last = [2 if number in second else 1 if number in first else 0 for number in range(3)]
-        if len({*last}) == 3:
+        regions_of = {(number in first, number in second) for number in range(3)}
+        if len(regions_of) == 3 and {*first} - {*second}:
             readout = readout_of(spec_of({"a": first, "b": second}, 3))
             assert readout.classes(readout.targets(tf.range(3), 2).numpy()).tolist() == [0, 1, 2]
         else:

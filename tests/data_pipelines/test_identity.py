@@ -157,6 +157,7 @@ CHANGES = {
     "rest": 255,
     "labels_soft": "nearest",
     "masks_overlap": True,
+    "combinations": ((1, (0, 1)),),
     "nodata_rule": "any",
     "nodata_tags": "images",
     "shapes": (("pole", 1),),

@@ -126,3 +126,12 @@ def test_values_of_tiffs_with_a_scale_are_measurements(gate, tmp_path, monkeypat
     spec = dataclasses.replace(gate.network.spec, dtype="float32")
     monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, spec=spec))
     assert told in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
+
+
+def test_it_says_which_class_is_of_which_regions(gate, tmp_path, monkeypatch):
+    regions = (("roof", (1, 3)), ("shadow", (2, 3)), ("snow", (4,)))
+    spec = dataclasses.replace(gate.network.spec, regions=regions)
+    monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, spec=spec))
+    text = card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
+    assert "whose regions are the likeliest to be there, and no others:\n" in text
+    assert "  none -> a, roof -> b, shadow -> c, snow -> e, roof and shadow -> d.\n" in text

@@ -1,6 +1,7 @@
 """Data whose regions overlap, from training to serving: each logit by itself, and classes again at the end."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -39,6 +40,10 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
+    return untrained(data, tmp_path_factory.mktemp("runs") / "regions")
+
+
+def untrained(data, folder):
     """(`RunFolder` of a network that has learnt nothing, but says of each pixel something else; the network)."""
     chosen = config("did_folders", data, {"evaluate.protocols": ["whole"]})
     keras.utils.set_random_seed(3)
@@ -49,18 +54,22 @@ def run(data, tmp_path_factory):
     kernel, bias = head.get_weights()
     head.set_weights([kernel / logits.std((0, 1, 2)), (bias - logits.mean((0, 1, 2))) / logits.std((0, 1, 2))])
     assert {name: logits.shape[-1] for name, logits in model.output.items()} == dict.fromkeys(model.output, 2)
-    return tiny.save_run(tmp_path_factory.mktemp("runs") / "regions", chosen, model), model
+    return tiny.save_run(folder, chosen, model), model
 
 
 @pytest.fixture(scope="module")
 def scene(data, run):
+    """As of `seen`."""
+    pixels, label, probabilities = seen(data, run)
+    assert {*np.unique(painted(probabilities))} == {0, 1, 2} and np.abs(probabilities.sum(-1) - 1).max() > 0.1
+    return pixels, label, probabilities
+
+
+def seen(data, run):
     """(pixels of the validation image, its label, the network's probabilities)."""
     dataset = load("folders", data)
     pixels, label = dataset.read(dataset.samples("val")[0])
-    logits = run[1](pixels[None].astype(np.float32), training=False)["main"].numpy()[0]
-    probabilities = expit(logits)
-    assert {*np.unique(painted(probabilities))} == {0, 1, 2} and np.abs(probabilities.sum(-1) - 1).max() > 0.1
-    return pixels, label, probabilities
+    return pixels, label, expit(run[1](pixels[None].astype(np.float32), training=False)["main"].numpy()[0])
 
 
 def arguments(run, data):
@@ -105,6 +114,37 @@ def test_predict_paints_and_says_how_sure_it_is(run, data, scene, tmp_path, monk
     label = cv2.imread(f"{tmp_path}/rows/scene03_label.tif", -1)
     np.testing.assert_array_equal(label, painted(in_rows))
     np.testing.assert_array_equal(did_tf.load(run[0].folder).predict(pixels), painted(written))
+
+
+def test_pixels_of_several_labels_are_scored_label_by_label(data, tmp_path):
+    """A mask for each of two labels, which metal has both of: a logit for each, and a class for both."""
+    folder = tmp_path / "data"
+    shutil.copytree(data / "images", folder / "images")
+    for path in (data / "labels").iterdir():
+        label = cv2.imread(str(path), -1)
+        for name, numbers in (("dry", (0, 2)), ("wet", (1, 2))):
+            own_data.write_png(folder / "labels" / name / path.name, np.isin(label, numbers).astype(np.uint8) * 255)
+    shutil.copy(data / "dataset.yaml", folder)
+    several = {"classes": ["dry", "wet"], "void": "others", "masks_overlap": {"both": ["dry", "wet"]}, "regions": None}
+    own_data.edit(folder, labels_hold="masks", **several)
+    run = untrained(folder, tmp_path / "run")
+    _, label, probabilities = seen(folder, run)
+    np.testing.assert_array_equal(label, seen(data, run)[1])
+    dry, wet = np.moveaxis(probabilities, -1, 0)
+    expected = np.where((dry > 0.5) & (wet > 0.5), 2, np.where(wet > dry, 1, 0))  # void: others, so nothing is neither
+    assert {*np.unique(expected)} == {0, 1, 2}
+    told = launch_here("evaluate", *arguments(run, folder))
+    assert told.returncode == 0, told.stderr
+    report = json.loads((run[0].evaluation / "val.json").read_text())
+    for name, numbers in (("dry", (0, 2)), ("wet", (1, 2))):
+        true, there = np.isin(label, numbers), np.isin(expected, numbers)
+        iou = (true & there).sum() / (true | there).sum()
+        assert report["regions"]["regions"][name]["iou"] == pytest.approx(iou)
+    given = [*arguments(run, folder), f"--input={folder / 'images' / 'scene03.tif'}", "--write=label,areas"]
+    told = launch_here("predict", *given, f"--output={tmp_path}")
+    assert told.returncode == 0, told.stderr
+    np.testing.assert_array_equal(cv2.imread(f"{tmp_path}/scene03_label.png", -1), expected)
+    assert "both" in (tmp_path / "scene03_areas.csv").read_text()
 
 
 def test_what_takes_classes_to_exclude_each_other_is_refused(run, data):

@@ -213,6 +213,16 @@ def test_classes_that_a_split_lacks():
     ]
 
 
+def test_of_several_labels_a_split_lacks_labels_and_no_sets_of_them():
+    """a and b are both in d, which val alone shows, and c is nowhere."""
+    regions = (("a", (0, 3)), ("b", (1, 3)), ("c", (2,)))
+    names = {"classes": ("a", "b", "c", "d"), "palette": ((0, 0, 0),) * 4, "regions": regions}
+    train = [(noise(n), halves(first=0, second=1)) for n in range(3)]
+    val = [(noise(n), halves(first=3, second=3)) for n in range(9, 12)]
+    notes = judged(InMemory({"train": train, "val": val}, **names, combinations=((3, (0, 1)),))).notes
+    assert [note for note in notes if "spread" not in note] == ["no split shows c"]
+
+
 @pytest.mark.parametrize("columns, notes", [(18, 0), (21, 1)])
 def test_classes_that_are_spread_otherwise(columns, notes):
     """16 of 32 columns are of the first class in train: with 18 and 21, 6 % and 16 % of the pixels differ."""

@@ -66,6 +66,15 @@ def test_a_folder_of_masks_per_class(text, classes, masks, rest, tmp_path):
     assert described(tmp_path, f"labels_hold: masks\n{text}\nmasks_overlap: last").masks_overlap
 
 
+def test_what_several_classes_are_together_is_a_class(tmp_path):
+    text = "labels_hold: masks\nclasses: {r: red, b: blue, s: red, g: green}\nrest: ground\n"
+    text += "masks_overlap: {violet: [blue, red], white: [red, green, blue]}\npalette: {violet: [9, 0, 9]}"
+    found = described(tmp_path, text)
+    assert found.classes == ("ground", "red", "blue", "green", "violet", "white") and not found.masks_overlap
+    assert found.combinations == ((4, (1, 2)), (5, (1, 2, 3))) and found.palette[4] == (9, 0, 9)
+    assert found.regions == (("red", (1, 4, 5)), ("blue", (2, 4, 5)), ("green", (3, 5)))
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -90,11 +99,37 @@ def test_a_folder_of_masks_per_class(text, classes, masks, rest, tmp_path):
             "'*/a/b' must be a folder, or have one star",
         ),
         ({"masks_overlap": "last"}, "masks_overlap is given, but labels_hold is ids: leave it out"),
-        ({"labels_hold": "masks", "rest": "ground", "masks_overlap": "first"}, "masks_overlap must be one of last"),
     ],
 )
 def test_every_key_is_checked(tmp_path, changes, told):
     edit(describe(tmp_path, 4), **changes)
+    line = complaint(tmp_path)
+    assert line.startswith(f"{tmp_path / 'dataset.yaml'}: ") and told in line
+
+
+@pytest.mark.parametrize(
+    ("overlap", "told"),
+    [
+        ("first", "masks_overlap must be last, or a map of what several classes are together"),
+        ({}, "masks_overlap must be last, or a map of what several classes are together"),
+        ({"water": ["water", "metal"]}, "masks_overlap names 'water', which is a class: give what several are a name"),
+        ({"both": "water"}, "masks_overlap.both must be a list, got 'water'"),
+        ({"both": ["water"]}, "masks_overlap.both must list two classes or more, got ['water']"),
+        (
+            {"both": ["water", "metl"]},
+            "which is no class that masks or shapes have, did you mean 'metal'",
+        ),
+        ({"both": ["water", "ground"]}, "both names 'ground', which is rest: what has another label is no rest"),
+        ({"both": ["water", "water"]}, "masks_overlap.both: 'water' stands there twice"),
+        (
+            {"a": ["water", "metal"], "b": ["metal", "water"]},
+            "names 'a' and 'b', which are the same classes",
+        ),
+        ({f"{n}": ["water", "metal"] for n in range(300)}, "303 classes: there can be 255 at most"),
+    ],
+)
+def test_what_several_classes_are_together_is_checked(overlap, told, tmp_path):
+    edit(describe(tmp_path, 4), labels_hold="masks", rest="ground", masks_overlap=overlap)
     line = complaint(tmp_path)
     assert line.startswith(f"{tmp_path / 'dataset.yaml'}: ") and told in line
 

@@ -129,3 +129,22 @@ def test_previews_in_jpeg_beside_soft_labels_are_none(plain):
     folder = plain("ab", classes={"0": "ground", "255": "metal"}, labels_soft="nearest")
     Image.new("L", (16, 16), 255).save(folder / "labels" / "a.jpg")
     assert not load("folders", folder).read(load("folders", folder).samples("train")[0])[1].any()
+
+
+def test_masks_may_lie_in_each_other_and_be_regions(masks):
+    """A mask is a file of two values, whatever regions the data have."""
+    edit(masks, regions={"wet": ["water", "metal"], "metal": ["metal"]}, masks_overlap="last")
+    dataset = load("folders", masks)
+    label = dataset.read(dataset.samples("train")[0])[1]
+    assert dataset.spec.logits == ("wet", "metal") and {*np.unique(label)} == {1, 2}
+
+
+def test_there_may_be_as_many_masks_as_classes(plain):
+    """255: the last is a class like the others."""
+    names = [f"c{number:03d}" for number in range(255)]
+    folder = plain("a", labels="", labels_hold="masks", classes=names, void="others")
+    label = np.arange(256).reshape(16, 16)
+    for number, name in enumerate(names):
+        write_png(folder / "labels" / name / "a.png", np.uint8(label == number) * 255)
+    dataset = load("folders", folder)
+    np.testing.assert_array_equal(dataset.read(dataset.samples("train")[0])[1], label)

@@ -10,7 +10,7 @@ import annotation_files as tools
 import numpy as np
 import pytest
 from annotation_files import square
-from own_data import complaint, describe, write_png, write_tiff
+from own_data import complaint, describe, edit, write_png, write_tiff
 from rasterio.transform import Affine
 from rasterio.warp import transform
 
@@ -101,6 +101,38 @@ def test_where_the_last_class_counts_void_lies_above_all_and_crowds_below(make, 
     found = labels(make(labels="coco.json", void=["blurred"], masks_overlap="last"))["a"]
     expected = boxes((IGNORE, 8, 0, 6, 6), (1, 3, 3, 4, 4), (2, 0, 0, 10, 10), (IGNORE, 0, 8, 12, 12))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_pixel_in_shapes_of_several_classes_has_the_class_of_all(make, tmp_path):
+    """Whatever lies above; void names hide all, and a crowd what is not surely of its class."""
+    drawn = [
+        ("car", square(3, 3, 4)),
+        ("road", square(0, 0, 10)),
+        ("car", square(8, 0, 6), True),
+        ("car", square(12, 0, 6)),
+        ("blurred", square(0, 8, 12)),
+    ]
+    annotations = [(0, name, [np.ravel(corners).tolist()], *crowd) for name, corners, *crowd in drawn]
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred"])
+    folder = make(labels="coco.json", void=["blurred"], masks_overlap={"car on road": ["road", "car"]})
+    expected = boxes((2, 0, 0, 10, 10), (3, 3, 3, 4, 4), (IGNORE, 8, 0, 6, 6), (1, 12, 0, 6, 6), (IGNORE, 0, 8, 12, 12))
+    np.testing.assert_array_equal(labels(folder)["a"], expected)
+    spec = load("folders", folder).spec
+    assert spec.classes[3] == "car on road" and spec.regions == (("car", (1, 3)), ("road", (2, 3)))
+    edit(folder, patch=8)
+    (folder / "statistics.json").unlink()
+    windows = load("folders", folder)
+    for sample in windows.samples("train"):
+        top, left, height, width = sample.window
+        np.testing.assert_array_equal(windows.read(sample)[1], expected[top : top + height, left : left + width])
+    annotations.append((0, "tree", [np.ravel(square(12, 0, 2)).tolist()]))
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred", "tree"])
+    edit(folder, classes=[*CLASSES, "tree"], patch=None)
+    (folder / "statistics.json").unlink()
+    with pytest.raises(
+        DataError, match=r"coco.json, a.png: masks_overlap doesn't name what are together 'car' and 'tree' \(4 pi"
+    ):
+        labels(folder)
 
 
 def test_files_of_labelme_may_lie_beside_the_images(make, tmp_path):

@@ -450,6 +450,47 @@ def test_a_draft_of_masks_per_class(plain, capsys):
     np.testing.assert_array_equal(label_of(dataset, "a"), masks["one/a.png"] > 0)
 
 
+def test_a_draft_of_masks_says_how_both_may_count(plain, capsys):
+    """Its comment in place of the line above it: one set of masks is a class for each, and they are learnt apart."""
+    whole, none = np.full((16, 16), 255, np.uint8), np.zeros((16, 16), np.uint8)
+    whole[0, 0] = 0
+    masks = {"one/a.png": disc(), "two/a.png": whole, "six/a.png": whole, "one/b.png": disc(), "two/b.png": none}
+    folder = plain("ab", labels="")
+    labels_and_draft(folder, capsys, {**masks, "six/b.png": whole})
+    path = folder / "dataset.yaml"
+    lines = path.read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("# or, where a pixel may be all"))
+    assert lines[at - 1] == "masks_overlap: last"
+    path.write_text("\n".join([*lines[: at - 1], lines[at + 1].removeprefix("# "), *lines[at + 2 :]]))
+    dataset = load("folders", folder)
+    assert dataset.spec.logits == ("six", "two", "one")
+    for name in "ab":
+        label = label_of(dataset, name)
+        for part, classes in dataset.spec.regions:
+            np.testing.assert_array_equal(np.isin(label, classes), masks.get(f"{part}/{name}.png", whole) > 0)
+
+
+@pytest.mark.parametrize(
+    "names", [("background", "one", "two"), ("_red", "red-", "blue"), ('quo"te', "it's: so", "ö {x}")]
+)
+def test_what_a_draft_says_of_masks_that_meet_can_be_put_into_it(names, plain, capsys):
+    """Whatever folders are called: what is background has no other label, and two folders may be one class."""
+    masks = {
+        f"{kind}/{name}.png": np.maximum(disc(), 255 * (n == k))
+        for n, name in enumerate("abc")
+        for k, kind in enumerate(names)
+    }
+    for pixels in masks.values():
+        pixels[0, 0] = 0
+    folder = plain("abc", labels="")
+    labels_and_draft(folder, capsys, {name: np.uint8(pixels) for name, pixels in masks.items()})
+    text = (folder / "dataset.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("# masks_overlap: "))
+    (folder / "dataset.yaml").write_text(text.replace("masks_overlap: last", line.removeprefix("# "), 1))
+    spec = load("folders", folder).spec
+    assert len(spec.combinations) == 1 and len(spec.regions) == len(spec.combinations[0][1])
+
+
 @pytest.mark.parametrize("shape", [(16, 16), (1, 16, 16)])
 def test_a_draft_says_that_channels_come_first(shape, plain, capsys):
     folder = plain("ab", labels="")

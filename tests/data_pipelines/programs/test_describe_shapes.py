@@ -82,7 +82,8 @@ def test_shapes_that_hide_each_other_are_told(photos, tmp_path):
         tools.labelme(photos / f"{name}.json", SIZE, *shapes, ("tree", "rectangle", [[9, 0], [15, 10]]))
     dataset, text, told = drafted(tmp_path / "new", photos, photos)
     share = f"{(16 + 10) / 600:.2%} of the pixels are in shapes of two classes or more"
-    line = f"{share}; hidden most: window, 100.00% of its own (masks_overlap: last puts the later of classes above)"
+    line = f"{share}; hidden most: window, 100.00% of its own "
+    line += "(masks_overlap: last puts the later of classes above, a map keeps both)"
     assert line in told.splitlines() and f"# {line}" in text
     assert not any((label == 3).any() for _, label in samples(dataset)) and dataset.spec.classes[3] == "window"
     with (tmp_path / "new" / "dataset.yaml").open("a") as file:
@@ -113,7 +114,7 @@ def test_coco_where_all_pixels_are_covered(photos, tmp_path):
     assert told.splitlines()[1:] == [
         "1 images that the labels name are not there",
         f"{share} of the pixels are in shapes of two classes or more; hidden most: field, {share} of its own "
-        "(masks_overlap: last puts the later of classes above)",
+        "(masks_overlap: last puts the later of classes above, a map keeps both)",
     ]
 
 

@@ -200,6 +200,15 @@ def test_statistics_of_other_images_are_not_prepared(tmp_path):
         make(load("folders", data), tmp_path / "records")
 
 
+def test_records_of_a_version_that_knew_fewer_facts_go_on(tmp_path):
+    make(Noise(), tmp_path)
+    path = tmp_path / "train.json"
+    whole = json.loads(path.read_text())
+    del whole["spec"]["combinations"], whole["spec"]["regions"]
+    path.write_text(json.dumps(whole))
+    assert make(Noise(), tmp_path)["shards"] == whole["shards"]
+
+
 def test_records_of_an_older_format_are_refused(tmp_path):
     """They say nothing of what the files held."""
     make(Noise(), tmp_path)

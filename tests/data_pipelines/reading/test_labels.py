@@ -249,6 +249,36 @@ def test_masks_that_overlap(tmp_path):
     assert read_masks(masks, spec_of("ground", "red", "blue", rest=0, masks_overlap=True)).tolist() == [[2, 2, 1]]
 
 
+def test_a_pixel_in_several_masks_has_the_class_of_all(tmp_path):
+    """Every set of three masks that is known, against sums of bits; what lies beyond is void."""
+    drawn = np.random.default_rng(0).integers(0, 2, (3, 20, 30)).astype(bool)
+    drawn[2] &= ~drawn[0] | drawn[1]  # the third is with the first where the second is too
+    names = ("ground", "red", "blue", "green", "violet", "cyan", "white")
+    combinations = ((4, (1, 2)), (5, (2, 3)), (6, (1, 2, 3)))
+    stored = dict(zip(names[1:], (np.uint8(mask) * 255 for mask in drawn)))
+    masks, by_bits = masks_of(tmp_path, **stored), np.array([0, 1, 2, 4, 3, IGNORE, 5, 6], np.uint8)
+    expected = by_bits[drawn[0] + 2 * drawn[1] + 4 * drawn[2]]
+    assert {*np.unique(expected)} == {*range(7)}
+    spec = spec_of(*names, rest=0, combinations=combinations)
+    np.testing.assert_array_equal(read_masks(masks, spec), expected)
+    np.testing.assert_array_equal(read_masks(masks[::-1], spec), expected)
+    window = read_masks(masks, spec, Window(15, 25, 10, 10))
+    np.testing.assert_array_equal(window[:5, :5], expected[15:, 25:])
+    assert (window[5:] == IGNORE).all() and (window[:, 5:] == IGNORE).all()
+    with pytest.raises(
+        DataError, match=rf"blue.png and .*green.png: .* are together 'blue' and 'green' \({(expected == 5).sum()} pi"
+    ):
+        read_masks(masks, spec_of(*names[:5], "white", rest=0, combinations=((4, (1, 2)), (5, (1, 2, 3)))))
+
+
+def test_of_several_labels_the_rest_is_what_has_no_other(tmp_path):
+    masks = masks_of(tmp_path, red=[[255, 255, 0, 0]], ground=[[0, 255, 255, 0]])
+    spec = spec_of("nothing", "red", "ground", "both", "violet", rest=2, combinations=((4, (1, 3)),))
+    assert read_masks(masks, spec).tolist() == [[1, 1, 2, 2]]
+    with pytest.raises(DataError, match=r"ground.png overlaps that of 'red' in 1 pixels: .* \(masks_overlap: last\)$"):
+        read_masks(masks, spec_of("nothing", "red", "ground", rest=2))
+
+
 def test_two_masks_of_one_class_may_overlap(tmp_path):
     masks = [(path, 1) for path, _ in masks_of(tmp_path, red=[[0, 255, 255]], rose=[[255, 255, 0]])]
     assert read_masks(masks, spec_of("ground", "red", rest=0)).tolist() == [[1, 1, 1]]
