@@ -4,8 +4,8 @@
     regions: {whole: [oedema, core], core: [core]}
 
 Labels stay as they are, a class for each pixel. What is predicted is painted in the order of the map: where whole is,
-oedema, which no later region has; over it, where core is, core; and ground, which is in no region, where none is. A
-class that none paints is where just its regions are.
+oedema, which no later region has; over it, where core is, core; and ground, which is in no region, where none is. Where
+that gives not every class, a pixel has the likeliest, see `DatasetSpec.sets`.
 
 Where a pixel may have several labels (masks_overlap: {shaded roof: [roof, shadow]}), each of them is a region unless
 others are said.
