@@ -13,7 +13,8 @@ BACKGROUND = "background"
 REST = f"rest: {BACKGROUND}  # or void: others, where that has no class"
 EVEN = 2  # ids are evenly spread where no gap is wider than so many times the narrowest
 NAMED = 5  # values in a line
-MANY = 20  # ids from 1 on without a gap: more may count objects; sets of classes that are listed
+MANY = 20  # ids from 1 on without a gap: more may count objects
+LISTED = 20  # sets of classes
 
 
 def label_lines(labels: Labels) -> tuple[list[str], list[str]]:
@@ -64,8 +65,8 @@ def _several(meeting):
     named = [tuple(dict.fromkeys(map(_said, keys))) for keys in meeting]
     sets = dict.fromkeys(tuple(name for name in names if name != BACKGROUND) for names in named)
     found = {" + ".join(one): [*one] for one in sets if len(one) > 1}
-    told = quoted(dict([*found.items()][:MANY]))
-    more = f", and {len(found) - MANY} sets more" if len(found) > MANY else ""
+    told = quoted(dict([*found.items()][:LISTED]))
+    more = f", and {len(found) - LISTED} sets more" if len(found) > LISTED else ""
     return [f"# or, where a pixel may be all of these at once{more}:", f"# masks_overlap: {told}"] if found else []
 
 

@@ -99,9 +99,10 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
 def _valued(shapes, classes, spec):
     """Each shape with its value, what lies above others behind them."""
     valued = [(shape, IGNORE if shape.void else classes[shape.name]) for shape in shapes]
+    if not spec.masks_overlap:
+        return valued
     heights = {name: height for height, name in enumerate(classes)}
-    above = (lambda one: -1 if one[0].void else heights[one[0].name]) if spec.masks_overlap else (lambda one: 0)
-    return sorted(valued, key=above)
+    return sorted(valued, key=lambda one: -1 if one[0].void else heights[one[0].name])
 
 
 def _all_of(shapes, classes, size, window):

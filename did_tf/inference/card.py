@@ -110,12 +110,12 @@ def _output(network: Network, form: Format) -> Iterator[str]:
     told = f"of {', '.join(spec.logits)}, each by itself" if spec.regions else "they add up to 1"
     yield f"- `probabilities`: float32 {places}, {len(spec.logits)}]; {told}, or are 0 where there is"
     yield "  no data."
-    if spec.regions:
-        if spec.sets:
-            yield "- A pixel's class is the one whose regions are the likeliest to be there, and no others:"
-        else:
-            yield "- A pixel's class is that of the last region whose probability is above 0.5:"
-        yield f"  {_of_sets(spec) if spec.sets else _painted(spec)}."
+    if spec.sets:
+        yield "- A pixel's class is the one whose regions are the likeliest to be there, and no others:"
+        yield f"  {_of_sets(spec)}."
+    elif spec.regions:
+        yield "- A pixel's class is that of the last region whose probability is above 0.5:"
+        yield f"  {_painted(spec)}."
     if network.temperature != 1:
         yield f"- Logits are divided by {network.temperature:.4g} for probabilities: a temperature that was fitted on"
         yield "  validation images, so that the network is as sure as it is often right. Classes are the same without."

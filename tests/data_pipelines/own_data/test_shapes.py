@@ -51,6 +51,12 @@ def boxes(*found, rest=0):
     return label
 
 
+def coco(folder, drawn):
+    """A file for a.png of (name, corners[, whether it is a crowd])."""
+    annotations = [(0, name, [np.ravel(corners).tolist()], *crowd) for name, corners, *crowd in drawn]
+    tools.coco(folder / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred", "tree"])
+
+
 # labelme
 
 
@@ -96,8 +102,7 @@ def test_where_the_last_class_counts_void_lies_above_all_and_crowds_below(make, 
         ("road", square(8, 0, 6), True),
         ("blurred", square(0, 8, 12)),
     ]
-    annotations = [(0, name, [np.ravel(corners).tolist()], *crowd) for name, corners, *crowd in drawn]
-    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred"])
+    coco(tmp_path, drawn)
     found = labels(make(labels="coco.json", void=["blurred"], masks_overlap="last"))["a"]
     expected = boxes((IGNORE, 8, 0, 6, 6), (1, 3, 3, 4, 4), (2, 0, 0, 10, 10), (IGNORE, 0, 8, 12, 12))
     np.testing.assert_array_equal(found, expected)
@@ -112,8 +117,7 @@ def test_a_pixel_in_shapes_of_several_classes_has_the_class_of_all(make, tmp_pat
         ("car", square(12, 0, 6)),
         ("blurred", square(0, 8, 12)),
     ]
-    annotations = [(0, name, [np.ravel(corners).tolist()], *crowd) for name, corners, *crowd in drawn]
-    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred"])
+    coco(tmp_path, drawn)
     folder = make(labels="coco.json", void=["blurred"], masks_overlap={"car on road": ["road", "car"]})
     expected = boxes((2, 0, 0, 10, 10), (3, 3, 3, 4, 4), (IGNORE, 8, 0, 6, 6), (1, 12, 0, 6, 6), (IGNORE, 0, 8, 12, 12))
     np.testing.assert_array_equal(labels(folder)["a"], expected)
@@ -125,8 +129,7 @@ def test_a_pixel_in_shapes_of_several_classes_has_the_class_of_all(make, tmp_pat
     for sample in windows.samples("train"):
         top, left, height, width = sample.window
         np.testing.assert_array_equal(windows.read(sample)[1], expected[top : top + height, left : left + width])
-    annotations.append((0, "tree", [np.ravel(square(12, 0, 2)).tolist()]))
-    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, [*CLASSES, "blurred", "tree"])
+    coco(tmp_path, [*drawn, ("tree", square(12, 0, 2))])
     edit(folder, classes=[*CLASSES, "tree"], patch=None)
     (folder / "statistics.json").unlink()
     with pytest.raises(
