@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from did_tf import models
 from did_tf.common import compat
-from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm
+from did_tf.models.layers import FusedBatchNormalization, frozen_batch_norm, momentum_at_most
 from did_tf.runs import checkpoints
 from did_tf.training import health, optimizers
 from did_tf.training.losses import PixelCrossEntropy
@@ -166,7 +166,7 @@ class TrainStep:
 
     def _replica_step(self, images, labels, step, frozen):
         context = tf.distribute.get_replica_context()
-        with frozen_batch_norm(frozen):
+        with frozen_batch_norm(frozen), momentum_at_most(_memory(step)):
             gradients, losses, mining = self._gradients(images, labels, step)
         gradients = context.all_reduce(_SUM, gradients)
         scale, rate = tf.identity(self.loss_scale.scale), self.schedule(self._updates_made())
@@ -229,9 +229,7 @@ class TrainStep:
             # Whatever the optimizer's rule, its change is what the learning rate scales.
             variable.assign(old + factor * (variable - old))
         if self.averages:
-            done = tf.cast(self._updates_made(), tf.float32)
-            # Short memory at first, or the initial weights would stay in the average.
-            decay = tf.minimum(self.ema_decay, (1 + done) / (10 + done))
+            decay = tf.minimum(self.ema_decay, _memory(self._updates_made()))
             for average, weight in zip(self.averages, self._weights()):
                 average.assign(average * decay + weight * (1 - decay))
 
@@ -240,6 +238,12 @@ class TrainStep:
         moving = self._statistics()
         for variable, mean in zip(moving, context.all_reduce(_MEAN, [tf.identity(v) for v in moving])):
             variable.assign(mean)
+
+
+def _memory(updates):
+    """Largest decay of moving averages after so many updates: short at first, or their initial values would stay."""
+    updates = tf.cast(updates, tf.float32)
+    return (1 + updates) / (10 + updates)
 
 
 def _multipliers(model, factors):

@@ -13,6 +13,7 @@ from did_tf.models.layers import (
     ResizeBilinear,
     frozen_batch_norm,
     gain_of,
+    momentum_at_most,
     random_seed,
 )
 from did_tf.models.placement import PLACEMENTS, Step, interpolation_matrix
@@ -104,10 +105,13 @@ def test_fused_batch_norm_moves_its_statistics_like_keras(policy, shape):
         np.testing.assert_allclose(result, reference, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_moving_variance_is_that_of_the_biased_variance():
+@pytest.mark.parametrize("momentum, limit", [(0.75, None), (0.99, 0.75), (0.75, 0.99)])
+def test_moving_variance_is_that_of_the_biased_variance(momentum, limit):
+    """The momentum is the layer's, or the limit that holds where it is smaller."""
     x = drawn((1, 2, 2, 1))
-    layer = FusedBatchNormalization(momentum=0.75)
-    layer(x, training=True)
+    layer = FusedBatchNormalization(momentum=momentum)
+    with momentum_at_most(limit):
+        layer(x, training=True)
     mean, variance = layer.get_weights()[2:]
     np.testing.assert_allclose(mean, 0.25 * np.mean(x), rtol=1e-5)
     np.testing.assert_allclose(variance, 0.75 + 0.25 * np.var(x), rtol=1e-5)

@@ -204,15 +204,15 @@ def updates():
 KEPT = [{"keep": 3}, {"keep": 5, "scope": "batch"}, {"threshold": 0.2, "keep": 2}]
 
 
-@pytest.mark.parametrize("mining", [{}, *KEPT], ids=str)
-def test_each_micro_batch_moves_the_statistics_once(updates, mining):
+@pytest.mark.parametrize("mining, step, momentum", [*((one, 700, MOMENTUM) for one in ({}, *KEPT)), ({}, 7, 8 / 17)])
+def test_each_micro_batch_moves_the_statistics_once(updates, mining, step, momentum):
     """Choosing the pixels needs a look at all micro-batches first, which must leave no trace."""
-    change, _ = updates(updates.labels, **mining)
+    change, _ = updates(updates.labels, step, **mining)
     features = plain_update.convolved(updates.images, updates.start["stem/kernel"], updates.start["stem/bias"])
     for name, statistic in {"norm/moving_mean": np.mean, "norm/moving_variance": np.var}.items():
         moving = updates.start[name]
         for half in np.split(features, 2):
-            moving = MOMENTUM * moving + (1 - MOMENTUM) * statistic(half, axis=(0, 1, 2))
+            moving = momentum * moving + (1 - momentum) * statistic(half, axis=(0, 1, 2))
         np.testing.assert_allclose(updates.start[name] + change[name], moving, rtol=1e-5, err_msg=name)
 
 

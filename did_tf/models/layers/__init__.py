@@ -2,7 +2,13 @@
 
 from did_tf.models.layers.convolution import Convolution
 from did_tf.models.layers.dropout import Dropout, gain_of, random_seed, seed_again
-from did_tf.models.layers.normalization import FusedBatchNormalization, frozen_batch_norm, only_looking, statistics_to
+from did_tf.models.layers.normalization import (
+    FusedBatchNormalization,
+    frozen_batch_norm,
+    momentum_at_most,
+    only_looking,
+    statistics_to,
+)
 from did_tf.models.layers.pixels import Normalize, Shape, check_size
 from did_tf.models.layers.resizing import DenseUpsampling, ResizeBilinear
 
@@ -14,6 +20,7 @@ __all__ = [
     "only_looking",
     "statistics_to",
     "frozen_batch_norm",
+    "momentum_at_most",
     "Normalize",
     "Convolution",
     "FusedBatchNormalization",

@@ -13,6 +13,7 @@ from did_tf.common.ambient import Ambient
 
 _statistics = Ambient()
 _frozen = Ambient()
+_limit = Ambient()
 
 
 def only_looking() -> AbstractContextManager[None]:
@@ -33,6 +34,11 @@ def frozen_batch_norm(mode: str) -> AbstractContextManager[None]:
     Scales and offsets are trained with "statistics", not with "all"; with "" all is as outside.
     """
     return _frozen.holding(mode)
+
+
+def momentum_at_most(limit: tf.Tensor) -> AbstractContextManager[None]:
+    """Within it, statistics move with a layer's momentum or `limit`, a float32 scalar: whichever is smaller."""
+    return _limit.holding(limit)
 
 
 @keras.utils.register_keras_serializable("did_tf")
@@ -75,9 +81,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
     def move(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        """Moves the moving statistics towards those of a batch, the biased variance among them."""
+        """Moves the moving statistics towards those of a batch, the biased variance among them.
+
+        See `momentum_at_most`.
+        """
+        momentum = self.momentum if _limit.value is None else tf.minimum(self.momentum, _limit.value)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving + (batch - moving) * (1 - self.momentum))
+            moving.assign(moving + (batch - moving) * (1 - momentum))
 
     def _fused(self, inputs, mean, variance, training=False):
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
