@@ -94,6 +94,11 @@ def difference(was: Any, now: Any, key: str = "") -> str:
     return "" if same else f"{key} was {_short(was)} and is {_short(now)}"
 
 
+def without_counts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """A description, or what else has its "spec", without how many samples the splits have."""
+    return {**description, "spec": {key: value for key, value in description["spec"].items() if key != "splits"}}
+
+
 def _is_shard(shard):
     file, records = shard["file"], shard["records"]
     plain = is_inside(file) and PurePath(file).name == file and file.endswith(SHARD)

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from data_pipelines.fetched import fetch, manifests_at
 from data_pipelines.identity import fingerprint
-from data_pipelines.manifests import described, description_in, difference, read_manifest, spec_in
+from data_pipelines.manifests import described, description_in, difference, read_manifest, spec_in, without_counts
 from data_pipelines.memory import check_room
 from data_pipelines.reading.patches import name_of_image
 from data_pipelines.remote import is_remote
@@ -74,14 +74,15 @@ class Prepared(Dataset):
             )
         parts = {split: description_in(manifest) for split, manifest in self._manifests.items()}
         self._described = next(iter(parts.values()))
+        self._pseudo = {name for manifest in self._manifests.values() for name in manifest.get("pseudo", ())}
+        told = dict if self._pseudo else without_counts  # what was a pseudo-label may be scored since, by another name
         for split, part in parts.items():
-            if found := difference(self._described, part):
+            if found := difference(told(self._described), told(part)):
                 raise DataError(
                     f"{self.folder}: the splits {next(iter(parts))} and {split} were prepared with different settings "
                     f"({found}): prepare each into its own --output=dir"
                 )
         self.spec = spec_in(self.folder, self._described)
-        self._pseudo = {name for manifest in self._manifests.values() for name in manifest.get("pseudo", ())}
 
     def is_pseudo(self, sample: Sample) -> bool:
         """As of the data set which the records were made from. Those of earlier versions don't tell."""
@@ -96,7 +97,7 @@ class Prepared(Dataset):
 
         How many samples there are it leaves to `check_files`: of files that are gone nobody knows.
         """
-        if found := difference(*map(_without_counts, (self._described, described(name, options, spec)))):
+        if found := difference(*map(without_counts, (self._described, described(name, options, spec)))):
             raise DataError(
                 f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "
                 "with the same dataset.options, or leave dataset.prepared empty"
@@ -160,10 +161,6 @@ class Prepared(Dataset):
         if self.spec.task == "classification":
             return image, np.array(features["class_id"].int64_list.value[0], np.int32)
         return image, _pixels(features, "label", "uint8", shape[:2])
-
-
-def _without_counts(description):
-    return {**description, "spec": {key: value for key, value in description["spec"].items() if key != "splits"}}
 
 
 def encode(sample: Sample, image: np.ndarray, label: np.ndarray, encoding: str = RAW) -> bytes:

@@ -118,6 +118,7 @@ TOGETHER = [
     ({"loss__terms": {"lovasz": 1.0}, "loss__ohem_threshold": 0.5}, "add one of cross_entropy, focal"),
     ({"loss__ohem_keep": 33 * 33}, "keeps everything: data.crop has 1089 pixels per image"),
     ({"loss__ohem_keep": 4 * 33 * 33, "loss__ohem_scope": "batch"}, "4356 pixels per batch"),
+    ({"data__mixup": 0.5, "loss__ohem_keep": 9, "loss__ohem_scope": "batch"}, "mixup and loss.ohem_scope=batch excl"),
     ({"schedule__warmup": 20}, r"must be less than train.steps=20: shorten it too, as --config.schedule.warmup=2\b"),
     ({"schedule__boundaries": (0.6, 0.3)}, "boundaries must rise"),
     ({"schedule__name": "step", "schedule__warmup": 15}, "begin at step 13 of train.steps=20, within"),

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from data_pipelines import identity
+from data_pipelines.own_data import values
 from data_pipelines.own_data.description import NAMES, REGION, Description, read_description
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.own_data.matching import find_samples
@@ -188,7 +189,7 @@ def _learnable(description: Description, learnt: Collection[str]) -> Sequence[Sa
 
 def _with_whole_paths(content: dict[str, Any], here: Path) -> dict[str, Any]:
     def whole(path):
-        return os.path.abspath(here / path)
+        return os.path.join(here, values.path(path, "folder"))  # with "..": behind a link that is another folder
 
     extras = [{**entry, "folder": whole(entry["folder"])} for entry in content.get("extras", [])]
     paths = {key: whole(content[key]) for key in ("images", "labels")}

@@ -63,7 +63,7 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     if not quiet:
         _tell(others, copies, "as splits have the same image under another name")
         _tell(others, alike - copies, "as a split that is scored has others of their group")
-        note(f"{len(further)} images are learnt with pseudo-labels, of {description.pseudo.labels}")
+        note(f"{len(further)} images of {learnt_split(splits)} have pseudo-labels, of {description.pseudo.labels}")
     return all_of(description, [dataclasses.replace(sample, name=BEFORE + sample.name) for sample in further])
 
 

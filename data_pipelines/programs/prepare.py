@@ -221,7 +221,8 @@ def _known_shards(folder, header):
 def _check_same(folder, old, header):
     """Raises `DataError` where records of other files or options were prepared."""
     old = {**old, **manifests.description_in(old)}  # of an earlier version, which knew fewer facts
-    if found := manifests.difference({key: old.get(key) for key in header}, header):
+    old = {key: old.get(key) for key in header}
+    if found := manifests.difference(*map(manifests.without_counts, (old, header))):
         raise DataError(
             f"{folder} holds records of {header['split']} made from other files or with other options: {found}; take "
             "another --output=dir, or delete this one"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.reading.decoding import in_rows, label_values
 from data_pipelines.reading.images import read_label, size_of
-from data_pipelines.reading.labels import distances
+from data_pipelines.reading.labels import NEAREST, distances
 from data_pipelines.reading.several_labels import SeveralLabels
 from data_pipelines.spec import IGNORE, LARGEST_ID, DataError, DatasetSpec, Window
 
 NOWHERE = IGNORE  # in no mask so far; which pixels are void is known apart
 OUTSIDE, INSIDE = 0, 1  # of the class, as the classes of a mask
+ROWS = 1024  # of a large mask that are looked at together
 
 
 def read_masks(
@@ -23,6 +26,7 @@ def read_masks(
     """Label map [H, W] uint8 as of `read_label`, of a mask per class: 0 where it isn't, else 1 or the largest value.
 
     A pixel in no mask has `spec.rest`; one that is void in a mask is void. What is transparent is outside of the class.
+    Where labels are soft, each file tells whether its values lie between 0 and 1, 255 or 65535.
 
     Args:
       masks: (path, class) of each; where they overlap, the last counts if `spec.masks_overlap` says so, and
@@ -43,7 +47,7 @@ def _read(masks, spec, window, orientation):
     """(path, class, mask) of each, all of one size."""
     first, shape = masks[0][0], ()
     for path, number in masks:
-        mask = read_label(path, _spec_of_mask(spec), window, orientation, clear=OUTSIDE)
+        mask = read_label(path, _spec_of_mask(spec, path), window, orientation, clear=OUTSIDE)
         # A window is as large whatever it is cut from.
         if shape and (mask.shape != shape or window and size_of(path) != size_of(first)):
             raise _different(first, path)
@@ -87,7 +91,7 @@ def mask_distances(masks: Sequence[tuple[Path, int]], spec: DatasetSpec) -> np.n
 
     Raises `DataError` as it does, and where the masks differ in size.
     """
-    found = [distances(path, _spec_of_mask(spec), clear=OUTSIDE) for path, _ in masks]
+    found = [distances(path, _spec_of_mask(spec, path), clear=OUTSIDE) for path, _ in masks]
     for (path, _), one in zip(masks, found):
         if one.shape != found[0].shape:
             raise _different(masks[0][0], path)
@@ -98,9 +102,29 @@ def _different(first, path):
     return DataError(f"masks {first} and {path} differ in size: they must be equal")
 
 
-def _spec_of_mask(spec):
-    """Of a file of two values; what is soft lies between 0 and 255."""
-    aliases = () if spec.labels_soft else tuple((value, INSIDE) for value in (1, LARGEST_ID))
-    facts = {"classes": ("outside", "inside"), "palette": ((0, 0, 0),) * 2, "label_ids": (0, 255), "aliases": aliases}
+def _spec_of_mask(spec, path):
+    """Of a file of two values; what is soft lies between 0 and the one that stands for inside in that file."""
+    inside, soft, aliases = IGNORE, spec.labels_soft, ((1, INSIDE), (LARGEST_ID, INSIDE))
+    if soft:
+        inside, aliases = _value_inside(path, path.stat().st_mtime_ns if path.exists() else 0), ()
+        soft = NEAREST if inside == 1 and soft != NEAREST and soft > 1 else soft  # that is for the files of 0 and 255
+    facts = {"classes": ("outside", "inside"), "palette": ((0, 0, 0),) * 2, "label_ids": (0, inside)}
     facts |= dict.fromkeys(("void_ids", "label_colours", "void_colours", "combinations", "regions"), ())
-    return dataclasses.replace(spec, name="a mask", rest=None, **facts)
+    return dataclasses.replace(spec, name="a mask", rest=None, labels_soft=soft, aliases=aliases, **facts)
+
+
+@functools.lru_cache(maxsize=2**16)
+def _value_inside(path, changed):
+    """1, 255 or 65535, by the largest value of a soft mask that `changed` then. Raises `DataError`.
+
+    That of the whole file: a window may show the rim of what is inside alone. Resampling may go beyond both ends.
+    """
+    tops = range(0, size_of(path)[0], ROWS) if in_rows(path) else ()
+    windows = [Window(top, 0, ROWS, size_of(path)[1]) for top in tops] or [None]
+    most = max(_largest(label_values(path, window, lossy=True)) for window in windows)
+    return 1 if most < 2 else IGNORE if most <= 2 * IGNORE else LARGEST_ID
+
+
+def _largest(stored):
+    values = stored.values[..., 0] if stored.void is None else stored.values[~stored.void.all(axis=-1)][:, 0]
+    return np.fmax.reduce(values, axis=None, initial=0) if values.dtype.kind in "buif" else 0  # others are refused

@@ -1,6 +1,8 @@
 """How sure a network is of each pixel: measures of its probabilities, for one strip of rows or a whole image.
 
-Of data with regions (see `Readout`) they are of the region that it is least sure of: whether a pixel is in it or not.
+Of data with regions (see `Readout`) entropy and margin are of the region that it is least sure of: whether a pixel is
+in it or not. Confidence is the least probability of a region to be as the pixel's class says: where the network is sure
+of a set of regions that no class has, the class that is written is not sure.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import entr
 
+from data_pipelines.spec import IGNORE
 from did_tf.common.readout import CLASSES, Readout
 
 
@@ -37,8 +40,16 @@ def sureness(name: str, probabilities: np.ndarray, readout: Readout = CLASSES) -
     """One of `MEASURES` of probabilities [..., L] float32, as logits were read: [...] float32."""
     if not readout.regions:
         return MEASURES[name](probabilities)
+    if name == "confidence":
+        return _of_the_class(probabilities, readout)
     of_regions = MEASURES[name](np.stack([probabilities, 1 - probabilities], axis=-1))
     return of_regions.max(axis=-1) if name == "entropy" else of_regions.min(axis=-1)
+
+
+def _of_the_class(probabilities, readout):
+    said = np.stack([np.isin(np.arange(IGNORE), part) for part in readout.regions], axis=-1)  # by class and region
+    there = said[readout.classes(probabilities)]
+    return np.where(there, probabilities, 1 - probabilities).min(axis=-1)
 
 
 MEASURES = {"confidence": confidence, "entropy": entropy, "margin": margin}

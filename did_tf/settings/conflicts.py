@@ -67,6 +67,11 @@ def _of_loss(config):
         yield f"loss.class_weights must have one above 0, got {tuple(weights)}"
     if outputs and not any(outputs.values()):
         yield f"loss.output_weights leaves nothing to train: {dict(outputs)}"
+    if config["data"]["mixup"] and keep and loss["ohem_scope"] == "batch":  # they are ranked without what they weigh
+        yield (
+            "data.mixup and loss.ohem_scope=batch exclude each other: the hardest pixels of a batch would be those of "
+            "the labels that weigh least; set loss.ohem_scope=image, or data.mixup=0"
+        )
     images = config["train"]["batch_size"] if loss["ohem_scope"] == "batch" else 1
     if keep and images != "auto" and keep >= (pixels := height * width * images):
         yield f"loss.ohem_keep={keep} keeps everything: data.crop has {pixels} pixels per {loss['ohem_scope']}"

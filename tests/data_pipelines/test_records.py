@@ -243,6 +243,20 @@ def test_splits_of_other_data_do_not_mix(tmp_path):
         Prepared(tmp_path)
 
 
+def test_a_split_that_has_grown_since_the_others_were_prepared(tmp_path):
+    """But for pseudo-labels: an image that had one may be in that split now, by another name."""
+    grown = Noise()
+    grown.spec = dataclasses.replace(grown.spec, splits={"train": 14, "val": 3})
+    prepare(Noise(), "train", tmp_path, SOURCE)
+    prepare(grown, "val", tmp_path, SOURCE)
+    copy = Prepared(tmp_path)
+    assert len(copy.samples("train")) == len(copy.samples("val")) == 2 * COUNT
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pseudo": [copy.samples("train")[0].name]}))
+    with pytest.raises(DataError, match="prepared with different settings .val was None and is 3."):
+        Prepared(tmp_path)
+
+
 def test_records_of_another_data_set_or_options(tmp_path):
     copy, spec = prepared(Noise(), tmp_path), Noise().spec
     copy.check_source("noise", {}, spec)

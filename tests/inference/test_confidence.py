@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from did_tf.common.readout import Readout
+from data_pipelines.spec import DatasetSpec
+from did_tf.common.readout import Readout, readout_of
 from did_tf.inference.confidence import MEASURES, sureness
 
 CERTAIN, EVEN, BETWEEN = (0, 1, 0), (1 / 3, 1 / 3, 1 / 3), (0.5, 0.3, 0.2)
@@ -42,6 +43,18 @@ def test_of_regions_the_least_sure_one_counts():
     assert found["entropy"][:2].tolist() == pytest.approx(entropies, rel=1e-5)
     assert found["margin"][:2].tolist() == pytest.approx([0.1, 0.6], rel=1e-5)
     assert all(np.isnan(part[2]) and part.dtype == np.float32 for part in found.values())
+
+
+def test_confidence_is_that_of_the_class_which_is_written():
+    """Also where the network is sure of what no class says: of core without whole, or of a set that is none."""
+    nested = Readout(((1, 2), (2,)), (1, 2))
+    assert sureness("confidence", np.float32([[0.05, 0.95]]), nested) == pytest.approx([0.05])
+    names = ("ground", "roof", "shadow", "snow", "shaded roof")
+    regions = (("roof", (1, 4)), ("shadow", (2, 4)), ("snow", (3,)))
+    spec = DatasetSpec("drawn", names, ((0, 0, 0),) * 5, {}, (0.0,), (1.0,), regions=regions)
+    values = np.float32([[0.95, 0.95, 0.95], [0.95, 0.95, 0.05], [0.1, 0.2, 0.3], [0.9, 0.4, 0.2]])
+    assert readout_of(spec).classes(values).tolist() == [4, 4, 0, 1]
+    assert sureness("confidence", values, readout_of(spec)) == pytest.approx([0.05, 0.95, 0.7, 0.6])
 
 
 def test_one_class_alone_is_certain():

@@ -91,6 +91,21 @@ def test_the_data_of_a_fold_have_the_same_pixels_and_labels_and_their_own_mean(t
     assert fold.spec.mean != whole.spec.mean
 
 
+@pytest.mark.parametrize(("images", "labels"), [("~/photos", "~/mine/labels"), ("../photos", "labels")])
+def test_paths_of_a_fold_are_those_that_the_description_means(images, labels, tmp_path, monkeypatch):
+    """From the user's own folder; and from where the data lie, not from where a link to them does."""
+    home = tmp_path / "far" / "away"
+    data = own_data.make_five_bands(home / "mine", count=4, images=images, labels=labels)
+    (data / "images").rename(home / "photos")
+    monkeypatch.setenv("HOME", str(home))
+    (tmp_path / "link").symlink_to(data)
+    folds = divide_into_folds(tmp_path / "link", LEARNT, 2, 0)
+    write_fold(tmp_path / "link", folds, 1, tmp_path / "fold")
+    sample = load("folders", tmp_path / "fold").samples("train")[0]
+    assert sample.image.resolve().parent == home.resolve() / "photos"
+    assert sample.label.resolve().parent == data.resolve() / "labels"
+
+
 def test_windows_of_an_image_stay_together(tmp_path):
     data = own_data.make_five_bands(tmp_path / "data", count=4, size=(32, 48), patch=16)
     folds = divide_into_folds(data, LEARNT, 2, 0)

@@ -49,7 +49,7 @@ def test_they_are_learnt_beside_the_labels_and_never_of_an_image_that_a_split_ha
     dataset = load("folders", folder)
     assert names_of(dataset, "train") == ["scene00", "scene01", *(f"pseudo/scene{n:02d}" for n in (3, 4, 5))]
     assert names_of(dataset, "val") == ["scene02"] and dataset.spec.splits == {"train": 5, "val": 1}
-    assert "3 images are learnt with pseudo-labels" in capsys.readouterr().err
+    assert "3 images of train have pseudo-labels, of" in capsys.readouterr().err
     image, label = read(dataset, "pseudo/scene04")
     np.testing.assert_array_equal(label, labels[4])
     np.testing.assert_array_equal(image, (own_data.scene(4)[0] * 40).astype(np.uint16))

@@ -415,6 +415,17 @@ def test_a_draft_of_masks_that_cover_all(plain, capsys):
     assert dataset.spec.classes == ("x", "y") and dataset.spec.rest == IGNORE
 
 
+def test_a_draft_of_masks_of_0_and_1_beside_soft_ones(plain, capsys):
+    """The reader takes for inside what the draft has counted."""
+    soft = cv2.GaussianBlur(disc(), (3, 3), 0)
+    masks = {"x/a.png": (soft < 128).astype(np.uint8), "x/b.png": 1 - disc(1), "y/a.png": soft, "y/b.png": disc()}
+    out, _, dataset = labels_and_draft(plain("ab", labels=""), capsys, masks)
+    assert "look like soft edges" in out and "0.00% of the pixels are in none of them" in out
+    assert dataset.spec.labels_soft == "nearest" and dataset.spec.classes == ("x", "y")
+    np.testing.assert_array_equal(label_of(dataset, "a"), soft >= 128)
+    np.testing.assert_array_equal(label_of(dataset, "b"), disc(1))
+
+
 def test_a_draft_of_masks_per_class_in_folders_of_splits(plain, capsys):
     folder = plain("ab", labels="")
     for split in ("train", "val"):

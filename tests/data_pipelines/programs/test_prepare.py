@@ -1,6 +1,7 @@
 """Preparing: what stands in the folder, stops and goes on, refuses and verifies."""
 
 import contextlib
+import dataclasses
 import json
 import struct
 import subprocess
@@ -120,6 +121,15 @@ def test_a_deleted_shard_is_written_again(tmp_path):
     make(again, tmp_path)
     assert sorted(again.reads) == sorted(record[0] for record in whole["shards"][1]["records"])
     assert content(tmp_path) == before
+
+
+def test_a_deleted_shard_is_written_again_where_another_split_has_grown(tmp_path):
+    make(Noise(), tmp_path)
+    (tmp_path / "train-00001.tfrecord").unlink()
+    grown = Noise()
+    grown.spec = dataclasses.replace(grown.spec, splits={"train": 14, "val": 3})
+    make(grown, tmp_path)
+    assert verify(tmp_path, "train") == []
 
 
 def test_a_shard_that_comes_out_otherwise_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """What the values of a label file mean: further ids, what all else is, soft edges, transparency, a mask per class."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -298,6 +300,41 @@ def test_masks_of_other_values_and_sizes(tmp_path):
             read()
     with pytest.raises(DataError, match=r"red.png and .*x.png differ in size"):
         mask_distances(masks, spec_of("ground", "red", rest=0, labels_soft="nearest"))
+
+
+def test_each_soft_mask_tells_what_is_inside(tmp_path):
+    """Masks of 0 and 1 beside those of 0 and 255 or 65535; of a window the whole file does."""
+    masks = masks_of(tmp_path, red=[[0, 77, 255, 255], [0, 0, 0, 1]], blue=[[1, 1, 0, 0], [1, 1, 1, 0]])
+    spec = spec_of("ground", "red", "blue", rest=0, labels_soft="nearest")
+    assert read_masks(masks, spec).tolist() == [[2, 2, 1, 1], [2, 2, 2, 0]]
+    assert mask_distances(masks, spec).tolist() == [[0, 77, 0, 0], [0, 0, 0, 1]]
+    assert read_masks(masks, spec, Window(1, 2, 1, 2)).tolist() == [[2, 0]]
+    numbers = dataclasses.replace(spec, labels_soft=70)
+    assert read_masks(masks[1:], numbers).tolist() == [[2, 2, 0, 0], [2, 2, 2, 0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([0, 128, 32767, 32768, 65535], "uint16"),
+        ([0, 0.2, 0.5, 0.6, 1.02], "float32"),
+        ([-3, 100, 127, 128, 262], "int16"),
+        ([0, 100, 127, np.nan, 254], "float64"),
+    ],
+)
+def test_soft_masks_of_other_types(values, dtype, tmp_path):
+    path = saved_array(tmp_path / "a.npy", [values], dtype)
+    spec = spec_of("ground", "red", rest=0, labels_soft="nearest")
+    void = np.isnan(values[3])
+    assert read_masks([(path, 1)], spec).tolist() == [[0, 0, 0, IGNORE if void else 1, 1]]
+
+
+def test_what_is_nothing_in_a_soft_mask_is_no_value_of_it(tmp_path):
+    kind = {"driver": "GTiff", "height": 1, "width": 4, "count": 1, "dtype": "uint16", "nodata": 65535}
+    with rasterio.open(tmp_path / "a.tif", "w", **kind) as file:
+        file.write(np.array([[[0, 100, 200, 65535]]], np.uint16))
+    spec = spec_of("ground", "red", rest=0, labels_soft="nearest")
+    assert read_masks([(tmp_path / "a.tif", 1)], spec).tolist() == [[0, 0, 1, IGNORE]]
 
 
 @pytest.mark.parametrize(("rest", "expected"), [(0, 0), (IGNORE, IGNORE)])
