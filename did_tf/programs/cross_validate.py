@@ -33,7 +33,7 @@ from did_tf.inference import memory, outputs
 from did_tf.inference.engines import Engine
 from did_tf.planning import trying
 from did_tf.planning.machine import GIB, LOADED
-from did_tf.runs import lock, manifest
+from did_tf.runs import lock, manifest, selection
 from did_tf.runs.folds import CrossValidation, FoldRun
 from did_tf.runs.run_folder import RunFolder
 from did_tf.scoring import evaluation
@@ -49,6 +49,9 @@ flags.DEFINE_integer("at_once", 1, "Folds that train side by side, on shares of 
 flags.DEFINE_integer("fold", None, "One fold alone, and no report: what --at_once has processes of their own do.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: the first of the settings.")
 FLAGS = flags.FLAGS
+
+UNLIKE = 1.1
+"""So many times the steps of another fold are told, which the same time was good for elsewhere or beside other work."""
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -116,7 +119,24 @@ def _at_once(config, run, found, folds):
     if wanted > fit:
         there = f"a fold takes about {takes / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free"
         raise ConfigError(f"--at_once={wanted}: {there}: {fit} fit")
-    return wanted or max(1, min(fit, cores(), folds.count))
+    count = wanted or max(1, min(fit, cores(), folds.count))
+    return _evenly(count, wanted) if train["hours"] else count
+
+
+def _evenly(count, wanted):
+    """`count` folds at once, or as many fewer as have the same number of cores each: in one time they learn as much.
+
+    Raises `ConfigError` where these are fewer than are `wanted`, unless that is 0.
+    """
+    even = max(n for n in range(1, count + 1) if len({*map(len, trying.shares_of_cores(n))}) == 1)
+    if even == count:
+        return count
+    uneven = f"{cores()} cores can't be shared evenly by {count} folds, of which one on more cores learns more"
+    told = f"--at_once={wanted}: {uneven} within train.hours"
+    if wanted:
+        raise ConfigError(f"{told}: pass --at_once={even}")
+    print(f"note: {told}: {even} at once")
+    return even
 
 
 def _bytes_of(config, run):
@@ -257,10 +277,25 @@ def _report(config, found, folds, protocol):
     used = [*ways.values()]
     facts = {"protocol": used[0] if len({*used}) == 1 else used, "seed": folds.seed}
     facts["weights"] = [of_fold["weights"] for of_fold in scored]
+    facts["steps"] = [_steps(found, number) for number in range(1, folds.count + 1)]
     write_json(found.report, {**facts, **result.report(), "settings": config, **manifest.version()})
     print(f"\n{len(images)} images, {folds.count} folds, protocol {protocols(ways)}: each by the fold without it")
     print(result.table())
+    _tell_unlike(facts["steps"])
     print(f"report: {found.report}; labels: {found.predictions}/NAME_label.png")
+
+
+def _steps(found, number):
+    run = RunFolder(found.run(number))
+    return selection.ended_with(run, run.settings()["train"])
+
+
+def _tell_unlike(steps):
+    """A note where folds have made other numbers of steps."""
+    least, most = min(steps), max(steps)
+    if most > UNLIKE * least:
+        why = "on other cores, or beside other work: their scores differ for that, too"
+        print(f"note: folds made {least} to {most} steps in their time, {why}")
 
 
 def _protocol(config):

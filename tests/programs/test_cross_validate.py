@@ -374,6 +374,30 @@ def test_folds_are_side_by_side_where_there_is_room(data, tmp_path, monkeypatch,
     assert ended.returncode == (2 if told else 130) and told in ended.stderr
 
 
+@pytest.mark.parametrize(("flag", "status"), [("--at_once=2", 2), ("--at_once=0", 130)])
+def test_folds_of_the_same_time_have_as_many_cores_each(data, tmp_path, monkeypatch, flag, status):
+    """Or one makes twice the steps of another: of three cores, one fold after the other has all."""
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**35)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "killed_at", "fold-1")
+    ended = launch_here("cross-validate", *arguments(tmp_path, data, train__hours=1.0), f"--folds={FOLDS}", flag)
+    told = f"{flag}: 3 cores can't be shared evenly by 2 folds, of which one on more cores learns more within"
+    assert ended.returncode == status and told in ended.stdout + ended.stderr
+
+
+def test_folds_that_made_other_numbers_of_steps_are_told(done, data, tmp_path, monkeypatch):
+    """As on another number of cores, in the same time."""
+    found, told = done
+    assert json.loads(found.report.read_text())["steps"] == [6, 6] and "steps in their time" not in told
+    copy = CrossValidation(shutil.copytree(found.folder, tmp_path / "run"))
+    write_json(copy.run(2) / "manifest.json", {"ended": {"step": 3, "reason": "its time is over"}})
+    monkeypatch.setattr(wiring, "make_trainer", None)
+    ended = launch_here("cross-validate", *arguments(copy.folder, data), f"--folds={FOLDS}")
+    assert "note: folds made 3 to 6 steps in their time" in ended.stdout, ended.stderr
+    assert json.loads(copy.report.read_text())["steps"] == [6, 3]
+
+
 @pytest.mark.parametrize(
     ("status", "told"), [(2, "no such band"), (1, "no such band"), (-9, "it ended with status -9")]
 )
