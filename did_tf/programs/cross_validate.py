@@ -21,11 +21,13 @@ from absl import flags
 from tensorflow import keras
 
 from data_pipelines.memory import cores, free_memory
+from data_pipelines.own_data import band_statistics
 from data_pipelines.own_data.folds import HELD_OUT, TRAIN, names_of_images, write_fold
 from data_pipelines.spec import IGNORE
 from did_tf import settings, wiring
 from did_tf.analysis import room
 from did_tf.cluster import local
+from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.failures import BAD_INPUT
 from did_tf.common.files import write_json
@@ -90,6 +92,9 @@ def _begun(config, run, found):
     if found.begun:
         run.check(_tested_as(run, config), {}, made=None)
         found.check(folds)
+    else:  # what an attempt before has measured may be of other images
+        for measured in run.folder.glob(f"fold-*/data/{band_statistics.NAME}"):
+            measured.unlink()
     write_json(run.config, config)
     found.write(folds)
     for number in range(1, folds.count + 1):
@@ -211,12 +216,27 @@ def _do_fold(config, run, found, number, protocol):
     first = found.first
     own, config = FoldRun(found.run(number), run.experiment, run.defaults, first), _like(first, config)
     with lock.held(own.folder):
+        if not found.begun:
+            _check_readable(config)
         _train(config, own)
         found.held_out(number).unlink(missing_ok=True)  # labels of another way take the place of its own
         found.report.unlink(missing_ok=True)
         weights, used, counts = _score(config, own, found, protocol)
     facts = {"weights": weights.digest, "way": _way(config, protocol), "protocol": used}
     write_json(found.held_out(number), {**facts, "images": counts})
+
+
+def _check_readable(config):
+    """Raises `DataError` for images and labels that can't be read: once a fold has learnt they can't be mended.
+
+    Those to learn from are read before that, where they are kept.
+    """
+    dataset, damage = wiring.make_dataset(config), Damage()
+    splits = (HELD_OUT,) if config["data"]["cache"] else (HELD_OUT, TRAIN)
+    for sample in [sample for split in splits for sample in dataset.samples(split)]:
+        with damage.of(sample.name):
+            dataset.read(sample)
+    damage.tell("mend it, or take it out of the data")
 
 
 def _like(first, config):

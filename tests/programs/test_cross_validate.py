@@ -20,6 +20,7 @@ from tensorflow import keras
 
 import did_tf
 from data_pipelines import load, memory
+from data_pipelines.own_data.folds import divide_into_folds
 from data_pipelines.writing import beside
 from did_tf import wiring
 from did_tf.common.files import write_json
@@ -439,6 +440,36 @@ def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypa
     (tmp_path / "manifest.json").write_text("{}")
     ended = launch_here("cross-validate", *arguments(tmp_path, data))
     assert ended.returncode == 2 and "is a run that was trained: pass another --run=dir" in ended.stderr
+
+
+def test_what_an_attempt_before_has_measured_is_measured_anew(data, tmp_path, monkeypatch):
+    """It was of the images of other folds."""
+
+    class Opening(Untrained):
+        def fit(self):
+            wiring.make_dataset(self.config, training=True)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(wiring, "make_trainer", Opening)
+    for folds in (2, 3):
+        ended = launch_here("cross-validate", *arguments(tmp_path, data), f"--folds={folds}")
+        assert ended.returncode == 130, ended.stderr
+    assert (CrossValidation(tmp_path).data(1) / "statistics.json").is_file()
+
+
+@pytest.mark.parametrize(("cache", "unreadable"), [(True, 1), (False, 1), (False, 2)])
+def test_a_label_that_can_not_be_read_is_told_before_a_fold_has_learnt(data, tmp_path, monkeypatch, cache, unreadable):
+    """Once one has, it can't be mended any more, for other content is refused. What is kept is read by the training."""
+    copy = shutil.copytree(data, tmp_path / "data")
+    images = divide_into_folds(copy, ("train", "val"), FOLDS, 0).images
+    name = next(name for name, image in images.items() if image.fold == unreadable)
+    own_data.write_png(copy / "labels" / f"{name}.png", np.full((40, 48), 77, np.uint8))
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fitted", [])
+    given = [*arguments(tmp_path / "run", copy, data__cache=cache), f"--folds={FOLDS}"]
+    ended = launch_here("cross-validate", *given)
+    assert ended.returncode == 2 and f"{name}: " in ended.stderr and "mend it, or take it out" in ended.stderr
+    assert Untrained.fitted == [] and not CrossValidation(tmp_path / "run").begun
 
 
 def test_weights_of_another_training_are_refused(done, tmp_path):
