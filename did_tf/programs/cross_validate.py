@@ -38,6 +38,7 @@ from did_tf.planning.machine import GIB, LOADED
 from did_tf.runs import lock, manifest, selection
 from did_tf.runs.folds import CrossValidation, FoldRun
 from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.weights import digest, in_run
 from did_tf.scoring import evaluation
 from did_tf.scoring.comparison import protocols
 from did_tf.scoring.evaluation import MAIN
@@ -204,7 +205,12 @@ def _way(config, protocol):
 
 
 def _is_finished(config, found, number, protocol):
-    return found.held_out(number).is_file() and found.counts(number)["way"] == _way(config, protocol)
+    """Whether a fold is scored as it is to be, with the weights that it has, if these are still there."""
+    if not found.held_out(number).is_file():
+        return False
+    counts, file = found.counts(number), in_run(found.run(number))
+    same = file is None or digest(file) == counts["weights"]
+    return same and counts["way"] == _way(config, protocol)
 
 
 def _do_fold(config, run, found, number, protocol):

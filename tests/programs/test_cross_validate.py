@@ -472,12 +472,19 @@ def test_a_label_that_can_not_be_read_is_told_before_a_fold_has_learnt(data, tmp
     assert Untrained.fitted == [] and not CrossValidation(tmp_path / "run").begun
 
 
-def test_weights_of_another_training_are_refused(done, tmp_path):
+def test_weights_of_another_training_are_refused_until_they_are_scored(done, data, tmp_path, monkeypatch):
     found, _ = done
     copy = CrossValidation(shutil.copytree(found.folder, tmp_path / "run"))
     shutil.copy(copy.run(1) / "best" / "weights.npz", copy.run(2) / "best" / "weights.npz")
     with pytest.raises(did_tf.ConfigError, match="fold-2 has other weights than held_out.json there is of"):
         did_tf.load(copy.folder)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fit", lambda trainer: None)
+    ended = launch_here("cross-validate", *arguments(copy.folder, data), f"--folds={FOLDS}")
+    assert ended.returncode == 0 and ended.stdout.count("it is finished") == 1, ended.stderr
+    digests = json.loads(copy.report.read_text())["weights"]
+    assert digests == [copy.counts(1)["weights"]] * 2
+    did_tf.load(copy.folder)
     copy.file.write_text('{"count": 3}')
     with pytest.raises(did_tf.ConfigError, match="folds.json is damaged: it has no 'seed'"):
         did_tf.load(copy.folder)
