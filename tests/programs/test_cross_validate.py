@@ -490,6 +490,22 @@ def test_weights_of_another_training_are_refused_until_they_are_scored(done, dat
         did_tf.load(copy.folder)
 
 
+def test_folds_learn_from_windows_of_one_size(tmp_path):
+    """Of one patch and overlap, of which the images themselves say nothing."""
+    data = own_data.make_five_bands(tmp_path / "data", count=2, size=(32, 32), patch=16)
+    found = CrossValidation(tmp_path / "run")
+    found.write(divide_into_folds(data, ("train", "val"), 2, 0))
+    (data / "statistics.json").unlink()
+    own_data.edit(data, patch=8)
+    other = divide_into_folds(data, ("train", "val"), 2, 0)
+    with pytest.raises(did_tf.ConfigError, match=r"another patch or overlap: windows 16x16\+0, and here 8x8\+0; put"):
+        found.check(other)
+    told = json.loads(found.file.read_text())
+    del told["windows"]  # as of a version before
+    write_json(found.file, told)
+    found.check(other)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(memory.cores() < 2, reason="two folds take a core each")
 def test_side_by_side_it_gives_the_figures_of_one_after_the_other_on_as_many_cores(data, tmp_path):
