@@ -188,6 +188,13 @@ def test_they_are_exported_as_one_saved_model(done, unseen, monkeypatch, tmp_pat
     assert taken["image"].dtype == tf.uint16
 
 
+def test_exports_of_a_fold_are_scored_on_what_it_holds_out(done):
+    config = RunFolder(done[0].run(1)).settings()
+    assert wiring.scored_split(config) == "val" and wiring.make_score(config, None, None) is not None
+    learnt = {**config, "dataset": {**config["dataset"], "train_split": "train+val"}}
+    assert wiring.make_score(learnt, None, None) is None
+
+
 def test_what_the_folds_have_learnt_scores_nothing(done):
     found, _ = done
     given = "--experiment=did_folders", f"--run={found.folder}"
