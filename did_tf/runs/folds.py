@@ -130,6 +130,12 @@ def is_in(source: Path | str) -> bool:
     return CrossValidation(source).file.is_file()
 
 
+def data_of(weights: Path) -> Path | None:
+    """Folder of the data of the fold that a weights file is of; None where it is of none."""
+    run = weights.resolve().parent.parent
+    return run / "data" if is_in(run.parent) else None
+
+
 def refuse(source: Path | str, command: str) -> None:
     """Raises `ConfigError` where the folder `source` has a cross-validation, with which `command` does nothing."""
     if is_in(source):
