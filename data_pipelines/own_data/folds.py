@@ -163,8 +163,10 @@ def meaning(spec: DatasetSpec) -> str:
 
 def windows_of(description: Description) -> str:
     """Its patch and overlap, "256x256+0", or "whole"."""
-    height, width = description.patch or (0, 0)
-    return f"{height}x{width}+{description.overlap}" if description.patch else "whole"
+    if description.patch is None:
+        return "whole"
+    height, width = description.patch
+    return f"{height}x{width}+{description.overlap}"
 
 
 def names_of_images(folder: str | Path) -> dict[Path | None, str]:

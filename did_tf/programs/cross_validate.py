@@ -54,7 +54,7 @@ flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. 
 FLAGS = flags.FLAGS
 
 UNLIKE = 1.1
-"""So many times the steps of another fold are told, which the same time was good for elsewhere or beside other work."""
+"""So many times the steps of another fold are told: they are of another training."""
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
