@@ -121,11 +121,12 @@ def check_apart(dataset: Dataset, train_split: str, val_split: str) -> None:
       val_split: another, or empty.
     """
     names = [*train_split.split("+"), *filter(None, [val_split])]
-    samples = [(split, dataset.samples(split)) for split in names]
+    without = "--config.dataset.val_split= trains without validation"
+    samples = [(split, _samples(dataset, split, without if split == val_split else "")) for split in names]
     for (first, some), (second, others) in itertools.combinations(samples, 2):
         if shared := shared_samples(some, others):
             told = f"{len(shared)} of {len(others)} samples of {second!r} are in {first!r} too ({shared[0].name})"
-            way = "--config.dataset.val_split= trains without validation" if second == val_split else "leave one out"
+            way = without if second == val_split else "leave one out"
             raise DataError(f"dataset.train_split={train_split}, dataset.val_split={val_split}: {told}: {way}")
 
 
@@ -224,6 +225,16 @@ def training_labels(loader: Loader, options: Augmentation, seed: int, count: int
     for epoch, some in enumerate(np.split(positions, range(len(loader), count, len(loader)))):
         for position, index in zip(some, _order(len(loader), seed, np.int64(epoch)).numpy()):
             yield label_of(position, index)
+
+
+def _samples(dataset, split, way):
+    """Those of a split; where there is no such split, what is raised ends with a `way` on, if that is given."""
+    try:
+        return dataset.samples(split)
+    except DataError as error:
+        if way and split not in dataset.spec.splits:
+            raise DataError(f"{error}; {way}") from None
+        raise
 
 
 def _shared(elements, batch_size, part, parts):

@@ -35,13 +35,17 @@ def test_score_is_the_miou_of_whole_images_of_validation(limit, made):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"dataset__val_split": ""}, "nothing is scored: no split is held out for validation"),
+        ({"dataset__val_split": "", "dataset__train_split": "train+val"}, "nothing is scored: no split is held out"),
         ({"dataset__name": "camvid", "dataset__folder": "/nonexistent", "dataset__options": {}}, "no CamVid in"),
     ],
 )
 def test_without_validation_there_is_no_score(changes, told, made, capsys):
     assert wiring.make_score(tiny.config(**changes), made[1], None) is None
     assert told in capsys.readouterr().out
+
+
+def test_without_validation_the_score_is_of_a_val_that_was_not_learnt(made):
+    assert wiring.make_score(tiny.config(dataset__val_split=""), made[1], None) is not None
 
 
 def test_calibration_is_of_centres_from_all_over_the_training_split(made):

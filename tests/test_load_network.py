@@ -8,6 +8,7 @@ import tiny
 
 from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_json
 from did_tf.programs import cli
 from did_tf.runs import checkpoints, identity, manifest
 from did_tf.runs.run_folder import RunFolder
@@ -87,6 +88,18 @@ def test_weights_of_other_classes_or_pixels_are_refused(config, arrays, tmp_path
     with pytest.raises(ConfigError, match=message) as error:
         wiring.load_network(config, tmp_path / "w.npz")
     assert "\n" not in str(error.value)
+
+
+def test_weights_of_a_fold_say_where_its_data_are(config, arrays, tmp_path):
+    """Of the data of all folds the mean is another."""
+    write_json(tmp_path / "cross_validation" / "folds.json", {})
+    fold = tmp_path / "fold-1"
+    checkpoints.write(fold / "best" / "weights.npz", arrays, carried(config, mean=[1.0, 2.0, 3.0]))
+    with pytest.raises(ConfigError, match="is of a fold, .*: leave --data out, or pass --data=.*/fold-1/data$"):
+        wiring.load_network(config, fold)
+    (tmp_path / "cross_validation" / "folds.json").unlink()
+    with pytest.raises(ConfigError, match="or train anew$"):
+        wiring.load_network(config, fold)
 
 
 def test_the_run_folder_of_an_older_file_is_asked(config, arrays, tmp_path, capsys):

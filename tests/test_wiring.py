@@ -90,6 +90,13 @@ def test_splits_that_are_apart_are_taken(tmp_path):
     assert wiring.training._splits(tiny.config(dataset__val_split=""), data) == ("train", "")
 
 
+def test_data_without_a_validation_split_say_how_they_are_trained_on(tmp_path):
+    data = load("folders", make_five_bands(tmp_path / "data", count=2, splits={"train": 1.0}))
+    told = "no split 'val'; known: train; --config.dataset.val_split= trains without validation"
+    with pytest.raises(DataError, match=told):
+        wiring.training._splits(tiny.config(), data)
+
+
 def test_no_experiment_validates_on_what_it_trains_on():
     modules = {name: cli.import_experiment(name) for name in cli.experiment_names()}
     for name, module in modules.items():

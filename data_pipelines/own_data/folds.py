@@ -56,6 +56,7 @@ class Folds:
       grouped: whether images stay together by their groups.
       meaning: of the data, see there.
       images: {name: `Image`}.
+      windows: what is learnt of an image, `windows_of` the description; empty where a version before has not told it.
     """
 
     count: int
@@ -63,6 +64,7 @@ class Folds:
     grouped: bool
     meaning: str
     images: Mapping[str, Image]
+    windows: str = ""
 
 
 def divide_into_folds(folder: str | Path, learnt: Collection[str], count: int, seed: int) -> Folds:
@@ -104,7 +106,8 @@ def divide_into_folds(folder: str | Path, learnt: Collection[str], count: int, s
         for sample, seen in zip(identity.with_content(samples, progress=True), pixels)
     }
     _note_the_same(images)
-    return Folds(count, seed, bool(description.group), meaning(Folders.describe(folder)), images)
+    windows = windows_of(description)
+    return Folds(count, seed, bool(description.group), meaning(Folders.describe(folder)), images, windows)
 
 
 def deal(groups: Mapping[str, str], count: int, seed: int) -> dict[str, int]:
@@ -157,6 +160,14 @@ def write_fold(folder: str | Path, folds: Folds, number: int, target: str | Path
 def meaning(spec: DatasetSpec) -> str:
     """`identity.meaning` of the data whatever mean and deviation, which are of each fold's own images."""
     return identity.meaning(dataclasses.replace(spec, mean=(0.0,) * spec.bands, std=(1.0,) * spec.bands))
+
+
+def windows_of(description: Description) -> str:
+    """Its patch and overlap, "256x256+0", or "whole"."""
+    if description.patch is None:
+        return "whole"
+    height, width = description.patch
+    return f"{height}x{width}+{description.overlap}"
 
 
 def names_of_images(folder: str | Path) -> dict[Path | None, str]:

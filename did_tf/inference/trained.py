@@ -8,7 +8,7 @@ from typing import Any
 
 from data_pipelines.spec import DatasetSpec
 from did_tf import models
-from did_tf.runs import identity, manifest, weights
+from did_tf.runs import folds, identity, manifest, weights
 from did_tf.runs.weights import Weights
 
 
@@ -34,5 +34,7 @@ def find(source: str | Path, network: Mapping[str, Any], changes: Mapping[str, A
         return Weights(file, None)
     now, free = models.described({**network, **changes}), {*changes, *models.TRAINING_OPTIONS}
     identity.check_network(file, models.described(found["network"]), now, free, "evaluate.options")
-    identity.check_data(file, found["data"], manifest.facts(spec), spec.name)
+    own = folds.data_of(file)
+    more = f"; it is of a fold, which has data of its own: leave --data out, or pass --data={own}" if own else ""
+    identity.check_data(file, found["data"], manifest.facts(spec), spec.name, more)
     return Weights(file, found)

@@ -251,7 +251,8 @@ def _planned(run_folder):
     """The file of a run's plan. Raises `ConfigError` where it has none."""
     if not run_folder.plan.is_file():
         raise ConfigError(
-            f"{run_folder.name} has no plan: did_tf train --experiment={AUTO} --data=DIR --hours=2 makes one and trains"
+            f"{run_folder.name} has no plan: did_tf train --experiment={AUTO} --data=DIR --hours=2 makes one and "
+            "trains; to cross-validate, did_tf plan --data=DIR --hours=2 and --experiment=plan.py"
         )
     return str(run_folder.plan)
 

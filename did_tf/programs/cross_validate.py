@@ -21,11 +21,13 @@ from absl import flags
 from tensorflow import keras
 
 from data_pipelines.memory import cores, free_memory
+from data_pipelines.own_data import band_statistics
 from data_pipelines.own_data.folds import HELD_OUT, TRAIN, names_of_images, write_fold
 from data_pipelines.spec import IGNORE
 from did_tf import settings, wiring
 from did_tf.analysis import room
 from did_tf.cluster import local
+from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.failures import BAD_INPUT
 from did_tf.common.files import write_json
@@ -33,9 +35,10 @@ from did_tf.inference import memory, outputs
 from did_tf.inference.engines import Engine
 from did_tf.planning import trying
 from did_tf.planning.machine import GIB, LOADED
-from did_tf.runs import lock, manifest
+from did_tf.runs import lock, manifest, selection
 from did_tf.runs.folds import CrossValidation, FoldRun
 from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.weights import digest, in_run
 from did_tf.scoring import evaluation
 from did_tf.scoring.comparison import protocols
 from did_tf.scoring.evaluation import MAIN
@@ -49,6 +52,9 @@ flags.DEFINE_integer("at_once", 1, "Folds that train side by side, on shares of 
 flags.DEFINE_integer("fold", None, "One fold alone, and no report: what --at_once has processes of their own do.")
 flags.DEFINE_string("protocol", None, f"One of {', '.join(settings.PROTOCOLS)}. Default: the first of the settings.")
 FLAGS = flags.FLAGS
+
+UNLIKE = 1.1
+"""So many times the steps of another fold are told: they are of another training."""
 
 
 def main(config: wiring.Config, run: RunFolder) -> None:
@@ -87,6 +93,9 @@ def _begun(config, run, found):
     if found.begun:
         run.check(_tested_as(run, config), {}, made=None)
         found.check(folds)
+    else:  # what an attempt before has measured may be of other images
+        for measured in run.folder.glob(f"fold-*/data/{band_statistics.NAME}"):
+            measured.unlink()
     write_json(run.config, config)
     found.write(folds)
     for number in range(1, folds.count + 1):
@@ -116,7 +125,24 @@ def _at_once(config, run, found, folds):
     if wanted > fit:
         there = f"a fold takes about {takes / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free"
         raise ConfigError(f"--at_once={wanted}: {there}: {fit} fit")
-    return wanted or max(1, min(fit, cores(), folds.count))
+    count = wanted or max(1, min(fit, cores(), folds.count))
+    return _evenly(count, wanted) if train["hours"] else count
+
+
+def _evenly(count, wanted):
+    """`count` folds at once, or as many fewer as have the same number of cores each: in one time they learn as much.
+
+    Raises `ConfigError` where these are fewer than are `wanted`, unless that is 0.
+    """
+    even = max(n for n in range(1, count + 1) if len({*map(len, trying.shares_of_cores(n))}) == 1)
+    if even == count:
+        return count
+    uneven = f"{cores()} cores can't be shared evenly by {count} folds, of which one on more cores learns more"
+    told = f"--at_once={wanted}: {uneven} within train.hours"
+    if wanted:
+        raise ConfigError(f"{told}: pass --at_once={even}")
+    print(f"note: {told}: {even} at once")
+    return even
 
 
 def _bytes_of(config, run):
@@ -179,7 +205,12 @@ def _way(config, protocol):
 
 
 def _is_finished(config, found, number, protocol):
-    return found.held_out(number).is_file() and found.counts(number)["way"] == _way(config, protocol)
+    """Whether a fold is scored as it is to be, with the weights that it has, if these are still there."""
+    if not found.held_out(number).is_file():
+        return False
+    counts, file = found.counts(number), in_run(found.run(number))
+    same = file is None or digest(file) == counts["weights"]
+    return same and counts["way"] == _way(config, protocol)
 
 
 def _do_fold(config, run, found, number, protocol):
@@ -191,12 +222,27 @@ def _do_fold(config, run, found, number, protocol):
     first = found.first
     own, config = FoldRun(found.run(number), run.experiment, run.defaults, first), _like(first, config)
     with lock.held(own.folder):
+        if not found.begun:
+            _check_readable(config)
         _train(config, own)
         found.held_out(number).unlink(missing_ok=True)  # labels of another way take the place of its own
         found.report.unlink(missing_ok=True)
         weights, used, counts = _score(config, own, found, protocol)
     facts = {"weights": weights.digest, "way": _way(config, protocol), "protocol": used}
     write_json(found.held_out(number), {**facts, "images": counts})
+
+
+def _check_readable(config):
+    """Raises `DataError` for images and labels that can't be read: once a fold has learnt they can't be mended.
+
+    Those to learn from are read before that, where they are kept.
+    """
+    dataset, damage = wiring.make_dataset(config), Damage()
+    splits = (HELD_OUT,) if config["data"]["cache"] else (HELD_OUT, TRAIN)
+    for sample in [sample for split in splits for sample in dataset.samples(split)]:
+        with damage.of(sample.name):
+            dataset.read(sample)
+    damage.tell("mend it, or take it out of the data")
 
 
 def _like(first, config):
@@ -257,10 +303,25 @@ def _report(config, found, folds, protocol):
     used = [*ways.values()]
     facts = {"protocol": used[0] if len({*used}) == 1 else used, "seed": folds.seed}
     facts["weights"] = [of_fold["weights"] for of_fold in scored]
+    facts["steps"] = [_steps(found, number) for number in range(1, folds.count + 1)]
     write_json(found.report, {**facts, **result.report(), "settings": config, **manifest.version()})
     print(f"\n{len(images)} images, {folds.count} folds, protocol {protocols(ways)}: each by the fold without it")
     print(result.table())
+    _tell_unlike(facts["steps"])
     print(f"report: {found.report}; labels: {found.predictions}/NAME_label.png")
+
+
+def _steps(found, number):
+    run = RunFolder(found.run(number))
+    return selection.ended_with(run, run.settings()["train"])
+
+
+def _tell_unlike(steps):
+    """A note where folds have made other numbers of steps."""
+    least, most = min(steps), max(steps)
+    if most > UNLIKE * least:
+        why = "on other cores, or beside other work: their scores differ for that, too"
+        print(f"note: folds made {least} to {most} steps in their time, {why}")
 
 
 def _protocol(config):

@@ -44,7 +44,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
             form.check_packages()
     cli.tell_idle(config, None)
     gate, trained = _gate(config, run, chosen)
-    split = config["dataset"]["val_split"] + (f" (first {FLAGS.limit} images)" if FLAGS.limit else "")
+    split = wiring.scored_split(config) + (f" (first {FLAGS.limit} images)" if FLAGS.limit else "")
     describe = functools.partial(card.text, gate=gate, run=trained, split=split)
     if len(chosen) == 1:
         _write(chosen[0], gate, run, describe)

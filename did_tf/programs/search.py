@@ -225,14 +225,19 @@ def _validations(run):
     """(part of the trial, score) of each row with a validation."""
     rows = trying.rows_of(run)
     try:
-        steps = last_step(run.settings()["train"]) if rows else 0  # its own, for they may be what is searched
+        train = run.settings()["train"] if rows else {}  # its own, for they may be what is searched
     except (ConfigError, OSError):  # it is just being written
         return
     for row in rows:
         found = [float(text) for name, text in row.items() if name.startswith("val_") and text]
         if found:
-            share = float(row["hours"]) / FLAGS.trial_hours if FLAGS.trial_hours else int(row["step"]) / steps
-            yield min(PARTS, round(PARTS * share)), found[0]
+            yield min(PARTS, round(PARTS * _share(row, train))), found[0]
+
+
+def _share(row, train):
+    """How far a trial is at a row, by its steps or its time, whichever is further on, as its schedule is."""
+    of_steps, hours = int(row["step"]) / last_step(train), train.get("hours", 0)
+    return max(of_steps, float(row["hours"]) / hours) if hours else of_steps
 
 
 def _conclude(study, trial, run, status):

@@ -52,7 +52,8 @@ class CrossValidation:
 
     def read(self) -> Folds:
         """How the images were dealt. Raises `ConfigError` where folds.json is damaged."""
-        told = read_json(self.file, *(field.name for field in dataclasses.fields(Folds)))
+        asked = (field.name for field in dataclasses.fields(Folds) if field.default is dataclasses.MISSING)
+        told = read_json(self.file, *asked)
         with damage_of(self.file, _WAY):
             return Folds(**{**told, "images": {name: Image(**image) for name, image in told["images"].items()}})
 
@@ -129,6 +130,12 @@ def is_in(source: Path | str) -> bool:
     return CrossValidation(source).file.is_file()
 
 
+def data_of(weights: Path) -> Path | None:
+    """Folder of the data of the fold that a weights file is of; None where it is of none."""
+    run = weights.resolve().parent.parent
+    return run / "data" if is_in(run.parent) else None
+
+
 def refuse(source: Path | str, command: str) -> None:
     """Raises `ConfigError` where the folder `source` has a cross-validation, with which `command` does nothing."""
     if is_in(source):
@@ -161,6 +168,8 @@ def _difference(was: Folds, now: Folds) -> str:
         return f"with seed {was.seed}, and here is {now.seed}"
     if was.meaning != now.meaning or was.grouped != now.grouped:
         return "with another description of the data: classes, regions, bands, void or groups are others"
+    if was.windows not in ("", now.windows):
+        return f"with another patch or overlap: windows {was.windows}, and here {now.windows}"
     if others := sorted(was.images.keys() ^ now.images.keys()):
         return f"with {len(was.images)} images, and here are {len(now.images)}: {others[0]!r} is in one of both alone"
     for name, image in was.images.items():

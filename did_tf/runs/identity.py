@@ -202,12 +202,15 @@ def check_network(
         )
 
 
-def check_data(weights: object, was: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
-    """Raises `ConfigError` where the data of `weights`, `manifest.facts`, are others than those of data set `name`."""
+def check_data(weights: object, was: Mapping[str, Any], now: Mapping[str, Any], name: str, more: str = "") -> None:
+    """Raises `ConfigError` where the data of `weights`, `manifest.facts`, are others than those of data set `name`.
+
+    Its message ends with `more`, what else to do about it.
+    """
     if found := data_difference(was, now):
         raise ConfigError(
             f"{weights} was trained on other data than {name} is: {found}; put the data's description back as it was, "
-            "or train anew"
+            f"or train anew{more}"
         )
 
 

@@ -89,7 +89,7 @@ def of_run(run: RunFolder) -> Selection | None:
     if len(validated) < 2:
         return None
     with damage_of(run.config, "delete it, or use another --run=dir"):
-        split, last = config["dataset"]["val_split"], _last_step(run, config["train"])
+        split, last = config["dataset"]["val_split"], ended_with(run, config["train"])
     saved = {checkpoints.step_of(path): path for path in checkpoints.saved_steps(run.checkpoints)}
     return Selection(split, len(validated), step, last, saved.get(last))
 
@@ -126,8 +126,8 @@ def last_scores(run: RunFolder) -> dict[str, float]:
         return {key[len(VALIDATION) :]: float(text) for key, text in row.items() if key.startswith(VALIDATION) and text}
 
 
-def _last_step(run, train):
-    """The step that the training of a run ends with, by its section `train`, or has ended with before."""
+def ended_with(run: RunFolder, train: Mapping[str, Any]) -> int:
+    """The step that a run ends with by `train` of its settings, or has ended with before. Raises `ConfigError`."""
     ended = read_json(run.manifest).get("ended") if run.manifest.is_file() else None
     return ended["step"] if ended else identity.last_step(train)
 

@@ -1,7 +1,7 @@
 """From a resolved config (a plain dict) to the parts of a run: the one place that knows its sections by name."""
 
 from did_tf.wiring.data import Config, example_images, folder_of, make_augmentation, make_dataset, make_parts, make_spec
-from did_tf.wiring.exporting import make_gate, make_network, make_score
+from did_tf.wiring.exporting import make_gate, make_network, make_score, scored_split
 from did_tf.wiring.folds import make_folds, of_fold
 from did_tf.wiring.networks import (
     averaged_by,
@@ -49,6 +49,7 @@ __all__ = [
     "make_network",
     "make_gate",
     "make_score",
+    "scored_split",
     "open_run",
     "send_runs",
     "set_data",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tensorflow import keras
 
+from data_pipelines.pipeline import shared_samples
 from data_pipelines.spec import DataError, Dataset, DatasetSpec
 from did_tf.inference import inputs
 from did_tf.inference.contract import Network
@@ -55,26 +56,31 @@ def make_network(
     return Network(model, spec, identity, _calibration(config) if calibrate else (), rebuilt, temperature)
 
 
+def scored_split(config: Config) -> str:
+    """The split that exports are scored on: that of validation, or "val" where training had none, as a fold has."""
+    return config["dataset"]["val_split"] or "val"
+
+
 def make_gate(config: Config, network: Network, score: Score | None) -> Gate:
     """The `Gate` of a network: images of the validation or else the training split; noise where there are no data."""
-    splits = config["dataset"]["val_split"], config["dataset"]["train_split"].split("+")[0]
+    splits = scored_split(config), config["dataset"]["train_split"].split("+")[0]
     images = inputs.first_images(lambda: make_dataset(config), splits, 2)
     source = "images of the data set" if images else "random images, for there were no others"
     return Gate(network, images or random_images(network.spec), score, source)
 
 
 def make_score(config: Config, model: keras.Model, limit: int | None) -> Score | None:
-    """mIoU of whole images of the validation split, or accuracy on centre crops where images are classified.
+    """mIoU of whole images of `scored_split`, or accuracy on centre crops where images are classified.
 
-    None, and a line that says so, where there is no such split that can be read.
+    None, and a line that says so, where there is no such split that can be read, or the network has learnt from it.
 
     Args:
       config: resolved settings.
       model: whose probabilities are scored, or those of what it was exported to.
       limit: take the first so many images only.
     """
-    split = config["dataset"]["val_split"]
-    dataset = _readable(config, split, "nothing is scored")
+    split = scored_split(config)
+    dataset = _readable(config, split, "nothing is scored", unseen=not config["dataset"]["val_split"])
     if dataset is None:
         return None
     show = sys.stderr.isatty()
@@ -95,17 +101,22 @@ def make_score(config: Config, model: keras.Model, limit: int | None) -> Score |
     return classes if dataset.spec.task == "classification" else segmentation
 
 
-def _readable(config: Config, split: str, otherwise: str) -> Dataset | None:
-    """The data set, if it has samples of the split."""
+def _readable(config: Config, split: str, otherwise: str, unseen: bool = False) -> Dataset | None:
+    """The data set, if it has samples of the split, of which, where that is `unseen`, the network has learnt none."""
     try:
-        if not split:
-            raise DataError("no split is held out for validation")
         dataset = make_dataset(config)
-        dataset.samples(split)
+        samples = dataset.samples(split)
+        if unseen and shared_samples(_learnt(config, dataset), samples):
+            raise DataError(f"no split is held out for validation, and the network has learnt from {split}")
         return dataset
     except DataError as error:
         print(f"{otherwise}: {error}")
         return None
+
+
+def _learnt(config, dataset):
+    """The samples that the network was trained on."""
+    return [sample for split in config["dataset"]["train_split"].split("+") for sample in dataset.samples(split)]
 
 
 def _calibration(config):

@@ -20,6 +20,7 @@ from tensorflow import keras
 
 import did_tf
 from data_pipelines import load, memory
+from data_pipelines.own_data.folds import divide_into_folds
 from data_pipelines.writing import beside
 from did_tf import wiring
 from did_tf.common.files import write_json
@@ -185,6 +186,13 @@ def test_they_are_exported_as_one_saved_model(done, unseen, monkeypatch, tmp_pat
     np.testing.assert_allclose(alone.predict(pixels, probabilities=True), mean, atol=1e-5)
     taken = tf.saved_model.load(str(tmp_path / "one")).signatures[export.SIGNATURE].structured_input_signature[1]
     assert taken["image"].dtype == tf.uint16
+
+
+def test_exports_of_a_fold_are_scored_on_what_it_holds_out(done):
+    config = RunFolder(done[0].run(1)).settings()
+    assert wiring.scored_split(config) == "val" and wiring.make_score(config, None, None) is not None
+    learnt = {**config, "dataset": {**config["dataset"], "train_split": "train+val"}}
+    assert wiring.make_score(learnt, None, None) is None
 
 
 def test_what_the_folds_have_learnt_scores_nothing(done):
@@ -374,6 +382,30 @@ def test_folds_are_side_by_side_where_there_is_room(data, tmp_path, monkeypatch,
     assert ended.returncode == (2 if told else 130) and told in ended.stderr
 
 
+@pytest.mark.parametrize(("flag", "status"), [("--at_once=2", 2), ("--at_once=0", 130)])
+def test_folds_of_the_same_time_have_as_many_cores_each(data, tmp_path, monkeypatch, flag, status):
+    """Or one makes twice the steps of another: of three cores, one fold after the other has all."""
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**35)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "killed_at", "fold-1")
+    ended = launch_here("cross-validate", *arguments(tmp_path, data, train__hours=1.0), f"--folds={FOLDS}", flag)
+    told = f"{flag}: 3 cores can't be shared evenly by 2 folds, of which one on more cores learns more within"
+    assert ended.returncode == status and told in ended.stdout + ended.stderr
+
+
+def test_folds_that_made_other_numbers_of_steps_are_told(done, data, tmp_path, monkeypatch):
+    """As on another number of cores, in the same time."""
+    found, told = done
+    assert json.loads(found.report.read_text())["steps"] == [6, 6] and "steps in their time" not in told
+    copy = CrossValidation(shutil.copytree(found.folder, tmp_path / "run"))
+    write_json(copy.run(2) / "manifest.json", {"ended": {"step": 3, "reason": "its time is over"}})
+    monkeypatch.setattr(wiring, "make_trainer", None)
+    ended = launch_here("cross-validate", *arguments(copy.folder, data), f"--folds={FOLDS}")
+    assert "note: folds made 3 to 6 steps in their time" in ended.stdout, ended.stderr
+    assert json.loads(copy.report.read_text())["steps"] == [6, 3]
+
+
 @pytest.mark.parametrize(
     ("status", "told"), [(2, "no such band"), (1, "no such band"), (-9, "it ended with status -9")]
 )
@@ -417,15 +449,68 @@ def test_before_a_fold_has_begun_all_may_be_chosen_anew(data, tmp_path, monkeypa
     assert ended.returncode == 2 and "is a run that was trained: pass another --run=dir" in ended.stderr
 
 
-def test_weights_of_another_training_are_refused(done, tmp_path):
+def test_what_an_attempt_before_has_measured_is_measured_anew(data, tmp_path, monkeypatch):
+    """It was of the images of other folds."""
+
+    class Opening(Untrained):
+        def fit(self):
+            wiring.make_dataset(self.config, training=True)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(wiring, "make_trainer", Opening)
+    for folds in (2, 3):
+        ended = launch_here("cross-validate", *arguments(tmp_path, data), f"--folds={folds}")
+        assert ended.returncode == 130, ended.stderr
+    assert (CrossValidation(tmp_path).data(1) / "statistics.json").is_file()
+
+
+@pytest.mark.parametrize(("cache", "unreadable"), [(True, 1), (False, 1), (False, 2)])
+def test_a_label_that_can_not_be_read_is_told_before_a_fold_has_learnt(data, tmp_path, monkeypatch, cache, unreadable):
+    """Once one has, it can't be mended any more, for other content is refused. What is kept is read by the training."""
+    copy = shutil.copytree(data, tmp_path / "data")
+    images = divide_into_folds(copy, ("train", "val"), FOLDS, 0).images
+    name = next(name for name, image in images.items() if image.fold == unreadable)
+    own_data.write_png(copy / "labels" / f"{name}.png", np.full((40, 48), 77, np.uint8))
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fitted", [])
+    given = [*arguments(tmp_path / "run", copy, data__cache=cache), f"--folds={FOLDS}"]
+    ended = launch_here("cross-validate", *given)
+    assert ended.returncode == 2 and f"{name}: " in ended.stderr and "mend it, or take it out" in ended.stderr
+    assert Untrained.fitted == [] and not CrossValidation(tmp_path / "run").begun
+
+
+def test_weights_of_another_training_are_refused_until_they_are_scored(done, data, tmp_path, monkeypatch):
     found, _ = done
     copy = CrossValidation(shutil.copytree(found.folder, tmp_path / "run"))
     shutil.copy(copy.run(1) / "best" / "weights.npz", copy.run(2) / "best" / "weights.npz")
     with pytest.raises(did_tf.ConfigError, match="fold-2 has other weights than held_out.json there is of"):
         did_tf.load(copy.folder)
+    monkeypatch.setattr(wiring, "make_trainer", Untrained)
+    monkeypatch.setattr(Untrained, "fit", lambda trainer: None)
+    ended = launch_here("cross-validate", *arguments(copy.folder, data), f"--folds={FOLDS}")
+    assert ended.returncode == 0 and ended.stdout.count("it is finished") == 1, ended.stderr
+    digests = json.loads(copy.report.read_text())["weights"]
+    assert digests == [copy.counts(1)["weights"]] * 2
+    did_tf.load(copy.folder)
     copy.file.write_text('{"count": 3}')
     with pytest.raises(did_tf.ConfigError, match="folds.json is damaged: it has no 'seed'"):
         did_tf.load(copy.folder)
+
+
+def test_folds_learn_from_windows_of_one_size(tmp_path):
+    """Of one patch and overlap, of which the images themselves say nothing."""
+    data = own_data.make_five_bands(tmp_path / "data", count=2, size=(32, 32), patch=16)
+    found = CrossValidation(tmp_path / "run")
+    found.write(divide_into_folds(data, ("train", "val"), 2, 0))
+    (data / "statistics.json").unlink()
+    own_data.edit(data, patch=8)
+    other = divide_into_folds(data, ("train", "val"), 2, 0)
+    with pytest.raises(did_tf.ConfigError, match=r"another patch or overlap: windows 16x16\+0, and here 8x8\+0; put"):
+        found.check(other)
+    told = json.loads(found.file.read_text())
+    del told["windows"]  # as of a version before
+    write_json(found.file, told)
+    found.check(other)
 
 
 @pytest.mark.slow

@@ -132,10 +132,12 @@ def test_settings_are_those_of_a_plan_that_is_there(monkeypatch, tmp_path):
     assert done.returncode == 2 and "it was read" in done.stderr
 
 
-def test_evaluating_what_was_never_planned_says_so(monkeypatch, tmp_path):
+@pytest.mark.parametrize("command", ["evaluate", "cross-validate"])
+def test_what_was_never_planned_is_told(command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    done = program.launch_here("evaluate", "--experiment=auto")
+    done = program.launch_here(command, "--experiment=auto")
     assert done.returncode == 2 and "runs/auto has no plan" in done.stderr
+    assert "to cross-validate, did_tf plan --data=DIR --hours=2 and --experiment=plan.py" in done.stderr
 
 
 @pytest.mark.slow

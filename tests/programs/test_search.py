@@ -67,8 +67,16 @@ def test_how_far_a_trial_is_goes_by_its_own_steps(tmp_path):
     run = RunFolder(tmp_path)
     write_json(run.config, {"model": {}, "train": {"steps": 40, "extend": 0}})
     run.metrics.write_text("step,hours,val_miou\n8,0.1,0.5\n")
-    with flagsaver.flagsaver(trial_hours=0.0):
-        assert [*search._validations(run)] == [(2, 0.5)]
+    assert [*search._validations(run)] == [(2, 0.5)]
+
+
+def test_how_far_a_trial_is_goes_by_its_time_where_that_is_over_sooner(tmp_path):
+    """As of a plan, whose steps are twice those that it expects."""
+    program.launch_here("search")  # defines the flags
+    run = RunFolder(tmp_path)
+    write_json(run.config, {"model": {}, "train": {"steps": 1000, "extend": 0, "hours": 1.0}})
+    run.metrics.write_text("step,hours,val_miou\n100,0.8,0.5\n960,0.9,0.75\n")
+    assert [*sys.modules["did_tf.programs.search"]._validations(run)] == [(8, 0.5), (10, 0.75)]
 
 
 EXPERIMENT = """
