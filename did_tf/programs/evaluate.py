@@ -55,7 +55,6 @@ OF_PIXELS = ("protocol", "baselines", "details", "surfaces", "calibration")
 """Flags that are of segmentation alone."""
 OFFICIAL, CALIBRATION = "official", "calibration"
 """Entries of the report: scores of the data set's own benchmark, and whether the network is as sure as it is right."""
-TAKEN = "`predict`, `serve` and `export --calibrated` take it"
 NOT_TAKEN = "no command takes it, for it is of another precision than float32, or of some images alone"
 
 
@@ -227,7 +226,14 @@ def _write_calibration(config, run, found, folder, protocol, weights):
         averaged = wiring.averaged_by(config, protocol)
         temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores(), averaged)
         is_taken = path == temperature.file_of(run, protocol, FLAGS.split)
-        print(f"temperature: {path}; {TAKEN if is_taken else NOT_TAKEN}")
+        print(f"temperature: {path}; {_taken(protocol) if is_taken else NOT_TAKEN}")
+
+
+def _taken(protocol):
+    """Which commands take the temperature of a protocol: an exported network sees images whole."""
+    if protocol == "whole":
+        return "`predict`, `serve` and `export` take it with --calibrated"
+    return f"`predict` and `serve` take it with --calibrated --protocol={protocol}"
 
 
 def _main_alone(config, subject, protocol):
