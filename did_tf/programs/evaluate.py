@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -17,7 +18,7 @@ from tensorflow import keras
 
 from data_pipelines.learnable import check_scored
 from data_pipelines.records import Prepared
-from data_pipelines.spec import Dataset
+from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf import settings, wiring
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError, NotFinite, nearest
@@ -119,10 +120,22 @@ class Subject:
     weights: Weights
     engine: Engine
 
+    @property
+    def samples(self) -> list[Sample]:
+        """Those that are scored."""
+        return self.dataset.samples(FLAGS.split)[: FLAGS.limit]
+
     @functools.cached_property
     def content(self) -> dict[str, Any]:
         """What the samples are, see `manifest.content`; after they were read, which tells all that are damaged."""
-        return manifest.content(self.dataset, self.dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
+        return manifest.content(self.dataset, self.samples, FLAGS.split)
+
+    @functools.cached_property
+    def learnt(self) -> str:
+        """A line where the weights have learnt from these samples, or may have, see `selection.learnt`."""
+        with contextlib.suppress(DataError):  # what they were trained on need not be there
+            return selection.learnt(self.weights.file, self.weights, self.dataset, self.samples, FLAGS.split)
+        return ""
 
     @functools.cached_property
     def selection(self) -> Selection | None:
@@ -162,6 +175,8 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     last, chosen = _of_last_step(subject, lambda: _main_alone(config, subject, protocol), report)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
+    if subject.learnt:
+        print(f"note: {subject.learnt}")
     print(evaluation.table(result, dataset.spec.classes, paper, last))
     print(evaluation.told_interval(result.interval()))
     after = ", after the CRF" if refined else ""
@@ -210,8 +225,7 @@ def _further_scores(config, run, subject, protocol):
 def _calibration(config, run, subject, protocol):
     """`Calibration` that fits a temperature on the validation split, and takes the run's own to look at another."""
     given = None if _fits(config) else wiring.temperature_of(config, run, protocol, subject.weights)
-    images = len(subject.dataset.samples(FLAGS.split)[: FLAGS.limit])
-    return Calibration(subject.dataset.spec, images, given)
+    return Calibration(subject.dataset.spec, len(subject.samples), given)
 
 
 def _fits(config):
