@@ -133,7 +133,7 @@ class Subject:
     @functools.cached_property
     def learnt(self) -> str:
         """A line where the weights have learnt from these samples, or may have, see `selection.learnt`."""
-        with contextlib.suppress(DataError):  # what they were trained on need not be there
+        with contextlib.suppress(ConfigError, DataError):  # the run, and what it was trained on, need not be there
             return selection.learnt(self.weights.file, self.weights, self.dataset, self.samples, FLAGS.split)
         return ""
 

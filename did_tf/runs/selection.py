@@ -136,14 +136,15 @@ def learnt(
       trained_on: the splits that they were trained on, joined by "+", where their identity does not say it.
 
     Raises:
+      ConfigError: the manifest of their run is no JSON.
       DataError: not all images of these splits are there.
     """
     was = (found.identity or {}).get("data", {})
     splits = was.get("split", trained_on)
     then = [sample for part in splits.split("+") if part for sample in dataset.samples(part)]
-    if isinstance(dataset, Folders) and was.get("fingerprint", "") not in ("", fingerprint(then)):
+    if isinstance(dataset, Folders) and was.get("fingerprint", "") not in ("", fingerprint(then, progress=True)):
         held_out = _validated_on(RunFolder(found.file.resolve().parent.parent)) or {}
-        if held_out.get("fingerprint") != fingerprint(dataset.samples(split)):
+        if held_out.get("fingerprint") != fingerprint(dataset.samples(split), progress=True):
             now = f"{splits} has other images or labels now than {name} has learnt from"
             return f"{now}: it may have learnt some of {split}"
     seen = len({*map(_place, then)} & {*map(_place, samples)})
