@@ -80,11 +80,11 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
     """
     files = [() if sample.content else _files(sample) for sample in samples]
     there = dict.fromkeys(path for paths in files for path in paths if path)
-    known, notes = content.digests(there, progress), {path: _notes(path) for path in there}
+    known, notes_of = content.digests(there, progress), {path: notes(path) for path in there}
 
     def held(sample, paths):
         classes = [b"%d" % number for _, number in sample.masks]
-        said = [b"%d %s" % (place, note) for place, path in enumerate(paths) if path for note in notes[path]]
+        said = [b"%d %s" % (place, note) for place, path in enumerate(paths) if path for note in notes_of[path]]
         return _digest([known[os.fspath(path)].encode() if path else b"" for path in paths] + classes + said)
 
     return [dataclasses.replace(s, content=held(s, paths)) if paths else s for s, paths in zip(samples, files)]
@@ -97,16 +97,17 @@ def _files(sample):
     return (*files, *filter(os.path.exists, (f"{path}{MASK}" for path in files if path)))
 
 
-def _notes(path):
+def notes(path: str | os.PathLike[str], place: bool = False) -> list[bytes]:
     """What GDAL's notes beside a TIFF say of its pixels; not what programs that only look at it add, as statistics.
 
-    Raises `DataError`.
+    Those beside a file of another format say at most where it lies: they are told where the `place` is wanted. Raises
+    `DataError`.
     """
     if not os.path.exists(f"{path}{NOTES}"):
         return []
     try:
-        with open(path, "rb") as file, open(f"{path}{NOTES}", "rb") as notes:
-            said = [one.strip() for one in OF_PIXELS.findall(notes.read())] if file.read(4) in TIFF else []
+        with open(path, "rb") as file, open(f"{path}{NOTES}", "rb") as beside:
+            said = [one.strip() for one in OF_PIXELS.findall(beside.read())] if place or file.read(4) in TIFF else []
     except OSError as error:
         raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
     followed = zip(said, [*said[1:], BAND])

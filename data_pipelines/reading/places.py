@@ -47,6 +47,12 @@ class Place:
         return np.reshape(self.transform, (2, 3)) @ _corners(height, width)
 
 
+def world_files(path: str | Path) -> list[str]:
+    """Paths of the text files beside a picture that would hold its transform, whether they are there or not."""
+    stem = os.path.splitext(path)[0]
+    return [*(f"{stem}{ending}" for ending in WORLD_FILES), f"{path}w"]
+
+
 def place_of(path: str | Path) -> Place | None:
     """Where a file's pixels lie, by its own tags or a world file beside it; None where nothing says so.
 
@@ -105,9 +111,8 @@ def _corners(height, width):
 
 def _look(path):
     """(place or None, (height, width), which is (0, 0) where nothing says where the file lies)."""
-    stem, extension = os.path.splitext(path)
-    driver = "GTiff" if is_tiff(path) else DRIVERS.get(extension.lower())
-    beside = (*(stem + ending for ending in WORLD_FILES), f"{path}w", f"{path}{NOTES}")
+    driver = "GTiff" if is_tiff(path) else DRIVERS.get(os.path.splitext(path)[1].lower())
+    beside = (*world_files(path), f"{path}{NOTES}")
     if driver is None or driver != "GTiff" and not any(map(os.path.exists, beside)):
         return None, (0, 0)
     try:

@@ -41,7 +41,7 @@ class Row:
 
 
 def write_all(
-    forms: Sequence[Format], gate: Gate, folder: str | Path, card: Callable[[Format, Export], str]
+    forms: Sequence[Format], gate: Gate, folder: str | Path, card: Callable[[Format, Export], str], split: str = ""
 ) -> list[Row]:
     """Writes a network in several formats, each to a folder of its own in `folder`, and a table of them beside.
 
@@ -52,6 +52,7 @@ def write_all(
       gate: what each must pass, of the network.
       folder: of their folders, named `Format.folder`.
       card: makes the text of a format's MODEL_CARD.md.
+      split: that scores are measured on, for people.
 
     Raises:
       OSError: the table can't be written.
@@ -60,8 +61,8 @@ def write_all(
     for form in forms:
         rows.append(_row(form, gate, folder / form.folder, card))
         _tell(rows[-1])
-    write_json(folder / f"{TABLE}.json", _report(rows, gate))
-    write_file(folder / f"{TABLE}.md", _markdown(rows, gate).encode())
+    write_json(folder / f"{TABLE}.json", _report(rows, gate, split))
+    write_file(folder / f"{TABLE}.md", _markdown(rows, gate, split).encode())
     return rows
 
 
@@ -108,9 +109,11 @@ def _cells(row):
     ]
 
 
-def _report(rows, gate):
+def _report(rows, gate, split):
     height, width = gate.image.shape[1:3]
     return {
+        "weights": _weights(gate),
+        "split": split,
         "checkpoint": {"score": _known(gate.score)},
         "score": "miou" if gate.network.segments else "accuracy",
         "image": [height, width],
@@ -127,10 +130,16 @@ def _entry(row):
     return {**entry, "folder": row.form.folder, **figures}
 
 
-def _markdown(rows, gate):
+def _markdown(rows, gate, split):
     head, *rest = (f"| {' | '.join(row)} |\n" for row in table(rows, gate))
+    of = f"\nOf the weights with digest {_weights(gate)}, scored on {split or 'nothing'}.\n"
     why = [f"\n{row.form.folder} was refused: {row.refused}\n" for row in rows if row.refused]
-    return "".join([head, "|---" * head.count(" | "), "|---|\n", *rest, *why])
+    return "".join([head, "|---" * head.count(" | "), "|---|\n", *rest, of, *why])
+
+
+def _weights(gate):
+    """Digest of those of the checkpoint; None where nothing says it."""
+    return gate.network.identity.get("weights", {}).get("digest")
 
 
 def _known(value):

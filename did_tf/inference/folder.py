@@ -141,11 +141,22 @@ class Predictions:
         """Where rows of an image are kept that is not finished yet."""
         return self.folder / _UNFINISHED / name
 
-    def leave_out(self, name: str, reason: str) -> None:
-        """Records that an image can't be predicted; results of what it was before are removed."""
-        self._remove(name)
+    def leave_out(self, name: str, reason: str, content: str = "") -> bool:
+        """Records that an image can't be predicted. Results of what it was before are removed, all others stay.
+
+        Args:
+          name: of the image.
+          reason: why it can't.
+          content: what its files hold; empty where nobody can read them now.
+
+        Returns:
+          Whether results of it are there.
+        """
+        if content and content != self._images.get(name, {}).get("content"):
+            self._remove(name)
         self._damaged[name] = reason
         self._save_soon()
+        return name in self._images
 
     def _remove(self, name):
         for file in self._images.pop(name, {}).get("files", []):

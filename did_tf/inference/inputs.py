@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import sys
 from collections import Counter
@@ -12,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.content import digests
+from data_pipelines.content import LENGTH, digests
+from data_pipelines.identity import notes
 from data_pipelines.own_data.matching import IMAGES as EXTENSIONS
 from data_pipelines.own_data.matching import affixed, files_below, list_files
 from data_pipelines.own_data.parts import Part, part_specs, placed, read_parts
 from data_pipelines.reading.decoding import in_rows
 from data_pipelines.reading.images import read_masked, size_of
-from data_pipelines.reading.places import Place, place_of
-from data_pipelines.spec import DataError, Dataset, DatasetSpec, Window
+from data_pipelines.reading.places import Place, place_of, world_files
+from data_pipelines.spec import MASK, DataError, Dataset, DatasetSpec, Window
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError
 
@@ -76,13 +78,22 @@ class Input:
             return self.window.height, self.window.width
         return size_of(self.files[0]) if self.files else self.read()[0].shape[:2]
 
+    def paths(self) -> list[str]:
+        """Its files, each with the mask and the world files that lie beside it, by which it is read and placed."""
+        beside = {file: [f"{file}{MASK}", *world_files(file)] for file in self.files}
+        return [path for file in self.files for path in (str(file), *filter(os.path.exists, beside[file]))]
+
     def content(self, known: Mapping[str, str] | None = None) -> str:
-        """What tells the image from others of its name: digests of its files; empty for none.
+        """What tells the image from others of its name: digests of its `paths`, and of GDAL's notes; empty for none.
 
         `known` are digests of files that were read already. Raises `DataError`.
         """
-        found = known or digests(self.files)
-        return " ".join([*(found[str(file)] for file in self.files), *map(str, self.window or ())])
+        paths = self.paths()
+        known = known or {}
+        read = digests([path for path in paths if path not in known])
+        said = [notes(file, place=True) for file in self.files]
+        noted = [hashlib.sha256(repr(said).encode()).hexdigest()[:LENGTH]] if any(said) else []
+        return " ".join([*(known.get(path) or read[path] for path in paths), *noted, *map(str, self.window or ())])
 
 
 class ImageInFile:
@@ -167,7 +178,7 @@ def split_images(dataset: Dataset, split: str, count: int) -> list[Input]:
 def contents(images: Sequence[Input], damage: Damage) -> dict[str, str]:
     """{name: content} of the images, but for those that can't be read, which are kept in `damage`."""
     try:
-        known = digests([file for image in images for file in image.files], progress=True)
+        known = digests([path for image in images for path in image.paths()], progress=True)
     except DataError:
         known = {}  # one of them tells it again
     found = {}

@@ -136,12 +136,13 @@ class Task:
                 size, measures = pixels.shape[:2], self.how.measures
                 with outputs.keeping(place, name, size, spec, where, measures) as (measured, keep):
                     seen = self._seen(pixels, mask, keep)
+            last = REFINED if REFINED in seen else MAIN
+            whole = seen[last]  # the image is shown where the network is not sure, too
             if self.how.least:
-                last = REFINED if REFINED in seen else MAIN
-                sure = Sure(seen[last], measured["confidence"], self.how.least)
+                sure = Sure(whole, measured["confidence"], self.how.least)
                 folder.count(name, sure.counts(spec.num_classes))
                 seen = {**seen, last: sure[:]}
-            outputs.write_results(place, name, pixels, seen, spec, where, kinds, measured)
+            outputs.write_results(place, name, pixels, seen, spec, where, kinds, measured, whole)
 
     def _seen(self, pixels: np.ndarray, mask: np.ndarray | None, keep: outputs.Strip) -> dict[str, np.ndarray]:
         refine = self.how.refiner.strips(pixels, mask) if self.how.refiner else None

@@ -111,7 +111,7 @@ def label(
             if least:
                 found[MAIN] = sure = Sure(kept.found[MAIN], kept.found["confidence"], least)
                 folder.count(image.name, sure.counts(spec.num_classes))
-            outputs.write_large(place, image.name, rows, found, spec, image.place(), kinds)
+            outputs.write_large(place, image.name, rows, found, spec, image.place(), kinds, kept.found[MAIN])
     shutil.rmtree(kept.folder)
     with contextlib.suppress(OSError):  # others are unfinished
         for parent in kept.folder.parents:

@@ -145,6 +145,7 @@ def write_results(
     place: Place | None = None,
     kinds: Collection[str] = PICTURES,
     measured: Mapping[str, np.ndarray] = {},
+    whole: np.ndarray | None = None,
 ) -> None:
     """Writes what the network sees in one image, as PNG; label and color as GeoTIFF where the image has a place.
 
@@ -165,6 +166,7 @@ def write_results(
       place: where the image lies; None: nowhere.
       kinds: what is written, of `KINDS` less "probabilities".
       measured: {name: float32 [H, W]} of `measures_for` these kinds.
+      whole: classes [H, W] of all that was measured, where `seen` leaves out some of it; None: it doesn't.
 
     Raises:
       OSError: a file can't be written.
@@ -177,7 +179,7 @@ def write_results(
         pictures = {"label": own_ids, "color": colours}
         for kind in [kind for kind in pictures if kind in kinds]:
             visualize.save_png(f"{path}_{kind}.png", pictures[kind](classes, spec))
-    _write_shown(path, image, seen, spec, kinds)
+    _write_shown(path, image, seen, spec, kinds, whole)
     _write_derived(path, name, classes, measured, spec, place, kinds)
 
 
@@ -189,6 +191,7 @@ def write_large(
     spec: DatasetSpec,
     place: Place | None,
     kinds: Collection[str],
+    whole: Any,
 ) -> None:
     """Writes what the network sees in an image of any size, as `write_results`; but always label and color as TIFF.
 
@@ -200,6 +203,7 @@ def write_large(
       found: {"main": classes [H, W], "probabilities" where wanted: [H, W, classes], a measure: [H, W]}, which give
         their rows, as the image does.
       kinds: of `KINDS`.
+      whole: classes [H, W] of all that was measured, of which "main" may leave out some; likewise.
 
     Raises:
       DataError: the image can't be read.
@@ -210,7 +214,8 @@ def write_large(
     _write_labels(path, classes, spec, place, kinds)
     if {"overlay", "outputs"} & {*kinds}:
         step = -(-max(classes.shape) // SHOWN)
-        _write_shown(path, _thinned(image, step), {MAIN: _thinned(classes, step)}, spec, kinds)
+        seen = {MAIN: _thinned(classes, step)}
+        _write_shown(path, _thinned(image, step), seen, spec, kinds, _thinned(whole, step))
     _write_derived(path, name, classes, found, spec, place, kinds)
     if "probabilities" in kinds:
         with probability_file(folder, name, classes.shape, spec, place) as keep:
@@ -242,12 +247,12 @@ def write_label(path: str, classes: Any, spec: DatasetSpec, place: Place | None)
     _write_rows(path, classes, lambda rows: own_ids(rows, spec)[..., None], place, spec.void_id, table)
 
 
-def _write_shown(path, image, seen, spec, kinds):
+def _write_shown(path, image, seen, spec, kinds, whole):
     """NAME_overlay.png and NAME_outputs.png."""
     if not {"overlay", "outputs"} & {*kinds}:
         return
     classes = seen.get(REFINED, seen[MAIN])
-    rgb = shown(image, classes, spec)
+    rgb = shown(image, classes if whole is None else whole, spec)
     if "overlay" in kinds:
         visualize.save_png(f"{path}_overlay.png", visualize.overlay(rgb, classes, spec.palette))
     if "outputs" in kinds:

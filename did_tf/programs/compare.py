@@ -10,7 +10,6 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
 import functools
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -27,8 +26,9 @@ from did_tf.common.errors import ConfigError, about
 from did_tf.common.readout import readout_of
 from did_tf.common.text import listed
 from did_tf.inference import memory
-from did_tf.runs import folds, manifest, selection
+from did_tf.runs import folds, manifest, selection, weights
 from did_tf.runs.run_folder import apart
+from did_tf.runs.weights import Weights
 from did_tf.scoring import comparison
 from did_tf.scoring.comparison import Comparison
 from did_tf.scoring.evaluation import MAIN
@@ -79,6 +79,7 @@ def main() -> None:
     text = f"{dataset.spec.name} {FLAGS.split}, {len(samples)} images, protocol {ways}\n{found.table()}"
     different, labelled = found.differing
     text += f"\n{100 * different / max(labelled, 1):.1f} % of the labelled pixels differ\n{found.told_intervals()}"
+    text += "".join(f"\nnote: {line}" for line in _tested_otherwise(networks))
     print(f"\n{text}")
     facts = {
         "runs": {name: fact for name, (_, fact) in networks.items()},
@@ -132,30 +133,36 @@ def _facts(config):
 
 
 def _tell_learnt(runs, configs, samples):
-    """A note on each run that has learnt from images that are compared, as far as its data are there."""
-    compared = {_place(sample) for sample in samples if sample.image}
+    """A note on each run that has learnt from images that are compared, or may have, as far as its data are there."""
     for run, config in zip(runs, configs):
+        file = weights.file_of(run.folder)
+        found, trained_on = Weights(file, weights.identity_of(file)), config["dataset"]["train_split"]
         with contextlib.suppress(DataError):
-            dataset, splits = wiring.make_dataset(config), config["dataset"]["train_split"].split("+")
-            learnt = {_place(sample) for split in splits for sample in dataset.samples(split) if sample.image}
-            if seen := len(compared & learnt):
-                print(f"note: {run.folder} has learnt {seen} of the {len(samples)} images: its figures are favourable")
-
-
-def _place(sample):
-    return os.path.realpath(sample.image), sample.window
+            dataset = wiring.make_dataset(config)
+            if told := selection.learnt(run.folder, found, dataset, samples, FLAGS.split, trained_on):
+                print(f"note: {told}")
 
 
 def _networks(names, runs, configs, sizes):
     """{name: (function from an image to its classes, facts of the weights)} of each run, which may have own regions."""
     found = {}
     for name, run, config in zip(names, runs, configs):
-        model, spec, weights = wiring.load_network(config, run.folder)
+        model, spec, loaded = wiring.load_network(config, run.folder)
         fitting = wiring.make_fitting(config, model, spec, FLAGS.protocol, outputs=[MAIN])
         way = fitting.all(sizes)
         label = functools.partial(_labelled, fitting.make(way), readout_of(spec))
-        found[name] = label, {"weights": weights.recorded(run.folder), "protocol": way}
+        facts = {"weights": loaded.recorded(run.folder), "protocol": way, "settings": wiring.averaged_by(config, way)}
+        found[name] = label, facts
     return found
+
+
+def _tested_otherwise(networks):
+    """A line on each network whose probabilities are averaged by other settings than those of the first."""
+    (first, (_, facts)), *others = networks.items()
+    for name, (_, own) in others:
+        both = [(key, value, facts["settings"].get(key, value)) for key, value in own["settings"].items()]
+        if told := ", ".join(f"{key}={value} ({first}: {was})" for key, value, was in both if value != was):
+            yield f"{name} is tested with {told}: its gain is of that too"
 
 
 def _labelled(predictor, readout, image):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -17,7 +18,7 @@ from tensorflow import keras
 
 from data_pipelines.learnable import check_scored
 from data_pipelines.records import Prepared
-from data_pipelines.spec import Dataset
+from data_pipelines.spec import DataError, Dataset, Sample
 from did_tf import settings, wiring
 from did_tf.common import visualize
 from did_tf.common.errors import ConfigError, NotFinite, nearest
@@ -55,7 +56,6 @@ OF_PIXELS = ("protocol", "baselines", "details", "surfaces", "calibration")
 """Flags that are of segmentation alone."""
 OFFICIAL, CALIBRATION = "official", "calibration"
 """Entries of the report: scores of the data set's own benchmark, and whether the network is as sure as it is right."""
-TAKEN = "`predict`, `serve` and `export --calibrated` take it"
 NOT_TAKEN = "no command takes it, for it is of another precision than float32, or of some images alone"
 
 
@@ -120,10 +120,22 @@ class Subject:
     weights: Weights
     engine: Engine
 
+    @property
+    def samples(self) -> list[Sample]:
+        """Those that are scored."""
+        return self.dataset.samples(FLAGS.split)[: FLAGS.limit]
+
     @functools.cached_property
     def content(self) -> dict[str, Any]:
         """What the samples are, see `manifest.content`; after they were read, which tells all that are damaged."""
-        return manifest.content(self.dataset, self.dataset.samples(FLAGS.split)[: FLAGS.limit], FLAGS.split)
+        return manifest.content(self.dataset, self.samples, FLAGS.split)
+
+    @functools.cached_property
+    def learnt(self) -> str:
+        """A line where the weights have learnt from these samples, or may have, see `selection.learnt`."""
+        with contextlib.suppress(ConfigError, DataError):  # the run, and what it was trained on, need not be there
+            return selection.learnt(self.weights.file, self.weights, self.dataset, self.samples, FLAGS.split)
+        return ""
 
     @functools.cached_property
     def selection(self) -> Selection | None:
@@ -163,6 +175,8 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     last, chosen = _of_last_step(subject, lambda: _main_alone(config, subject, protocol), report)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
+    if subject.learnt:
+        print(f"note: {subject.learnt}")
     print(evaluation.table(result, dataset.spec.classes, paper, last))
     print(evaluation.told_interval(result.interval()))
     after = ", after the CRF" if refined else ""
@@ -211,8 +225,7 @@ def _further_scores(config, run, subject, protocol):
 def _calibration(config, run, subject, protocol):
     """`Calibration` that fits a temperature on the validation split, and takes the run's own to look at another."""
     given = None if _fits(config) else wiring.temperature_of(config, run, protocol, subject.weights)
-    images = len(subject.dataset.samples(FLAGS.split)[: FLAGS.limit])
-    return Calibration(subject.dataset.spec, images, given)
+    return Calibration(subject.dataset.spec, len(subject.samples), given)
 
 
 def _fits(config):
@@ -227,7 +240,14 @@ def _write_calibration(config, run, found, folder, protocol, weights):
         averaged = wiring.averaged_by(config, protocol)
         temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores(), averaged)
         is_taken = path == temperature.file_of(run, protocol, FLAGS.split)
-        print(f"temperature: {path}; {TAKEN if is_taken else NOT_TAKEN}")
+        print(f"temperature: {path}; {_taken(protocol) if is_taken else NOT_TAKEN}")
+
+
+def _taken(protocol):
+    """Which commands take the temperature of a protocol: an exported network sees images whole."""
+    if protocol == "whole":
+        return "`predict`, `serve` and `export` take it with --calibrated"
+    return f"`predict` and `serve` take it with --calibrated --protocol={protocol}"
 
 
 def _main_alone(config, subject, protocol):

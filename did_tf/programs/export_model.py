@@ -49,7 +49,7 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     if len(chosen) == 1:
         _write(chosen[0], gate, run, describe)
     else:
-        _write_all(chosen, gate, FLAGS.output or run.folder / "exports", describe)
+        _write_all(chosen, gate, FLAGS.output or run.folder / "exports", describe, split)
 
 
 def _gate(config, run, chosen):
@@ -69,7 +69,7 @@ def _gate(config, run, chosen):
     needs_images = any(form.precision == "int8" for form in chosen)
     network = wiring.make_network(config, model, spec, depends, needs_images, temperature)
     score = wiring.make_score(config, model, FLAGS.limit) if is_scored else None
-    return wiring.make_gate(config, network, score), RunFolder(weights.file.resolve().parents[1])
+    return wiring.make_gate(config, network, score), RunFolder(weights.file.resolve().parent.parent)
 
 
 def _write(form, gate, run, describe):
@@ -78,8 +78,8 @@ def _write(form, gate, run, describe):
     print(exports.told(form, result))
 
 
-def _write_all(chosen, gate, folder, describe):
-    rows = exports.write_all(chosen, gate, folder, describe)
+def _write_all(chosen, gate, folder, describe, split):
+    rows = exports.write_all(chosen, gate, folder, describe, split)
     print(f"\n{aligned(exports.table(rows, gate), ruled=(1,))}\n\ntable: {Path(folder) / exports.TABLE}.json and .md")
     if refused := [row.form.folder for row in rows if row.result is None]:
         raise Failure(f"{len(refused)} of {len(rows)} formats were refused, see above: {', '.join(refused)}")

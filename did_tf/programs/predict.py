@@ -10,6 +10,7 @@ from __future__ import annotations
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +81,16 @@ def main(config: wiring.Config, run: RunFolder) -> None:
     files.check_output(output)
     names = [image.name for image in images]
     with lock.held(output, "--output=dir"), Predictions(output, depends, spec, names, engine.told) as folder:
-        tasks = _tasks(how, _left(images, sizes, folder, damage, kinds), sizes, damage)
+        contents = inputs.contents(images, damage)
+        tasks = _tasks(how, _left(images, sizes, folder, contents, kinds), sizes, damage)
+        if FLAGS.calibrated:
+            _tell_other_ways(tasks)
         done = _do(tasks, folder, damage)
-        for name, reason in damage.reasons.items():
-            folder.leave_out(name, reason)
+        found = damage.reasons.items()
+        kept = [name for name, reason in found if folder.leave_out(name, reason, contents.get(name, ""))]
     _tell(output, spec, done, len(images) - len(damage.reasons) - done, kinds)
+    if kept:
+        print(f"note: {len(kept)} images that were left out keep the results that they have, such as {kept[0]}")
     if least:
         _tell_sure(folder, names, spec, least)
     damage.tell("all others are done: mended, the same command does the rest")
@@ -132,9 +138,8 @@ def _depends(config, run, weights, spec, predictor, engine, temperature):
     return {**api.depends_on(config, weights, spec, FLAGS.protocol, predictor, engine), **more}
 
 
-def _left(images, sizes, folder, damage, kinds):
+def _left(images, sizes, folder, contents, kinds):
     """{image: what its files hold} of what isn't done yet and can be read."""
-    contents = inputs.contents(images, damage)
     readable = [image for image in images if image.name in contents and image.name in sizes]
     return {
         image: contents[image.name] for image in readable if not folder.has(image.name, contents[image.name], kinds)
@@ -150,6 +155,14 @@ def _tasks(how, left, sizes, damage):
     for way in {task.way for task in tasks if not task.is_large} - {""}:
         how.ways.make(way)  # once, before several threads ask for it
     return sorted(tasks, key=lambda task: task.is_large)
+
+
+def _tell_other_ways(tasks):
+    """A note on images that memory, or their size, lets go by another protocol than the temperature is of."""
+    others = Counter(task.way for task in tasks if task.way not in ("", FLAGS.protocol))
+    for way, count in others.items():
+        which = f"{count} images go by protocol {way}, and the temperature is of {FLAGS.protocol}"
+        print(f"note: {which}: --protocol={way} takes its own")
 
 
 def _do(tasks, folder, damage):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorflow import keras
 
+from data_pipelines.identity import fingerprint
+from data_pipelines.own_data.folders import Folders
+from data_pipelines.spec import Dataset, Sample
 from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.run_folder import RunFolder, damage_of, read_json, read_metrics
+from did_tf.runs.weights import Weights
 
 VALIDATION = "val_"
 """What the columns of metrics.csv with scores of validation begin with."""
@@ -71,11 +76,11 @@ def of(file: Path, dataset: str, content: Mapping[str, Any], partial: bool = Fal
     Raises:
       ConfigError: a file of the run is no JSON.
     """
-    run = RunFolder(file.resolve().parents[1])
+    run = RunFolder(file.resolve().parent.parent)  # of one in the root of the file system, that itself
     found = of_run(run) if file.resolve().parent == run.best.resolve() else None
     if found is None or found.split != content["split"] or read_json(run.config)["dataset"]["name"] != dataset:
         return None
-    validated = (read_json(run.manifest).get("validation") if run.manifest.is_file() else None) or content
+    validated = _validated_on(run) or content
     return found if partial or validated["fingerprint"] == content["fingerprint"] else None
 
 
@@ -109,13 +114,41 @@ def steps_of_best(run: RunFolder) -> tuple[int, int]:
 
 def held_out_otherwise(runs: Sequence[RunFolder]) -> Iterator[str]:
     """A line on each run that other images were held out for than for the first, where both say which."""
-    first, *others = (read_json(run.manifest).get("validation") if run.manifest.is_file() else None for run in runs)
+    first, *others = map(_validated_on, runs)
     for run, validated in zip(runs[1:], others):
         if first and validated and validated["fingerprint"] != first["fingerprint"]:
             yield (
                 f"{run.folder} was validated on other images than {runs[0].folder}: it may have been trained on "
                 "some of those that are compared"
             )
+
+
+def learnt(
+    name: object, found: Weights, dataset: Dataset, samples: Sequence[Sample], split: str, trained_on: str = ""
+) -> str:
+    """A line where weights have learnt from images that they are scored on, or may have; empty where nothing says so.
+
+    Args:
+      name: of the weights, for people.
+      found: whose identity says what they were trained on.
+      dataset: theirs, as it is now; splits of a user's own may be others than they were.
+      samples: that they are scored on, of `split`.
+      trained_on: the splits that they were trained on, joined by "+", where their identity does not say it.
+
+    Raises:
+      ConfigError: the manifest of their run is no JSON.
+      DataError: not all images of these splits are there.
+    """
+    was = (found.identity or {}).get("data", {})
+    splits = was.get("split", trained_on)
+    then = [sample for part in splits.split("+") if part for sample in dataset.samples(part)]
+    if isinstance(dataset, Folders) and was.get("fingerprint", "") not in ("", fingerprint(then, progress=True)):
+        held_out = _validated_on(RunFolder(found.file.resolve().parent.parent)) or {}
+        if held_out.get("fingerprint") != fingerprint(dataset.samples(split), progress=True):
+            now = f"{splits} has other images or labels now than {name} has learnt from"
+            return f"{now}: it may have learnt some of {split}"
+    seen = len({*map(_place, then)} & {*map(_place, samples)})
+    return f"{name} has learnt {seen} of the {len(samples)} images: its figures are favourable" if seen else ""
 
 
 def last_scores(run: RunFolder) -> dict[str, float]:
@@ -130,6 +163,17 @@ def ended_with(run: RunFolder, train: Mapping[str, Any]) -> int:
     """The step that a run ends with by `train` of its settings, or has ended with before. Raises `ConfigError`."""
     ended = read_json(run.manifest).get("ended") if run.manifest.is_file() else None
     return ended["step"] if ended else identity.last_step(train)
+
+
+def _validated_on(run):
+    """What a run was validated on, as of `manifest.content`; None where nothing says it."""
+    return read_json(run.manifest).get("validation") if run.manifest.is_file() else None
+
+
+def _place(sample):
+    """What tells the pixels of a sample from those of others of its data set."""
+    source = os.path.realpath(sample.image) if sample.image else (sample.name, sample.content)
+    return source, sample.window
 
 
 def _validations(run):

@@ -28,16 +28,18 @@ def write(
     write_json(path, {"split": split, "protocol": protocol, "weights": digest, "settings": settings, **scores})
 
 
-def read(path: Path, digest: str, settings: Mapping[str, Any] = {}, alone: bool = False) -> float:
+def read(
+    path: Path, digest: str, settings: Mapping[str, Any] = {}, alone: bool = False, protocol: str = "whole"
+) -> float:
     """The temperature for the weights with a `digest`, by `settings` of testing, {name: value} as from JSON.
 
-    Of a network `alone`, as it is exported, these can't be others, and the message says so.
+    Of a network `alone`, as it is exported, these can't be others, and the message says so. It names the `protocol`.
 
     Raises:
       ConfigError: there is none, it is of other weights or settings, or the file is damaged. Older files don't tell
         settings.
     """
-    again = "`did_tf evaluate --calibration` on the validation split measures it"
+    again = f"`did_tf evaluate --calibration --protocol={protocol}` on the validation split measures it"
     if not path.is_file():
         raise ConfigError(f"there is no temperature of this run, {path}: {again}")
     found = read_json(path, "temperature", "weights")

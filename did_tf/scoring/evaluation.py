@@ -173,6 +173,8 @@ def write_report(
     scores = [score for _, score in evaluation.images]
     ranked = sorted((i for i, score in enumerate(scores) if not np.isnan(score)), key=lambda i: -scores[i])
     for kind, chosen in (("best", ranked[:pictures]), ("worst", ranked[::-1][:pictures])):
+        for old in folder.glob(f"{split}_{kind}_[0-9]*.png"):  # an earlier report may have had more
+            old.unlink()
         for number, i in enumerate(chosen, 1):
             panels = _panels(dataset, samples[i], predictor, scores[i], refine)
             visualize.save_png(folder / f"{split}_{kind}_{number}.png", panels)

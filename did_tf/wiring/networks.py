@@ -214,7 +214,7 @@ def temperature_of(config: Config, run: RunFolder, protocol: str, weights: Weigh
     split = config["dataset"]["val_split"] or "val"
     file, averaged = temperature.file_of(run, protocol, split), averaged_by(config, protocol)
     averaged |= {"evaluate.flip": False, "evaluate.turns": False} if alone else {}
-    return temperature.read(file, weights.digest, averaged, alone)
+    return temperature.read(file, weights.digest, averaged, alone, protocol)
 
 
 def averaged_by(config: Config, protocol: str) -> dict[str, Any]:

@@ -36,9 +36,13 @@ def written(tmp_path_factory):
     network = exported.network("fcrn")
     gate = exported.gate(network, lambda probabilities: float(probabilities(np.zeros((1, 20, 20, 3), "uint8")).mean()))
     gate.score = 0.9
+
+    def card(form, result):
+        return f"card of {form.title}"
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "Served", ServedHere)
-        rows = exports.write_all([GOOD, WRONG, MISSING], gate, folder, lambda form, result: f"card of {form.title}")
+        rows = exports.write_all([GOOD, WRONG, MISSING], gate, folder, card, "val (first 2 images)")
     return folder, rows, gate
 
 
@@ -64,12 +68,14 @@ def test_the_files_say_it_too(written):
     folder, rows, _ = written
     told = json.loads((folder / "formats.json").read_text(), parse_constant=pytest.fail)
     assert told["checkpoint"] == {"score": 0.9} and told["image"] == [72, 101] and told["score"] == "miou"
+    assert (told["weights"], told["split"]) == ("d", "val (first 2 images)")
     good, *refused = told["formats"]
     assert good["milliseconds"] == 500 and good["bytes"] == rows[0].result.bytes and good["refused"] is None
     assert [entry["refused"] for entry in refused] == [row.refused for row in rows[1:]]
     lines = (folder / "formats.md").read_text().splitlines()
     assert lines[0].startswith("| format | MB") and lines[1] == "|---" * 7 + "|"
     assert lines[-1] == f"onnx was refused: {rows[2].refused}"
+    assert "Of the weights with digest d, scored on val (first 2 images)." in lines
 
 
 def test_what_was_not_measured_is_no_number():
@@ -95,6 +101,7 @@ def test_command_writes_several_and_its_status_says_whether_one_was_refused(run,
     assert "checkpoint" in done.stdout and {path.name for path in (run.folder / "exports").iterdir()} == {
         *("saved_model", "formats.json", "formats.md"),
     }
+    assert json.loads((run.folder / "exports" / "formats.json").read_text())["split"] == "val (first 2 images)"
     card = (run.folder / "exports" / "saved_model" / "MODEL_CARD.md").read_text()
     assert "mIoU on split val (first 2 images), whole images" in card
 

@@ -76,9 +76,18 @@ def test_results_of_what_an_image_was_before_are_removed(tmp_path):
         write(predictions, content="2", kinds=("label",))
         assert (tmp_path / "day" / "x_label.png").read_text() == "2 label"
         assert files(tmp_path / "day") == {"x_label.png"}
-        predictions.leave_out("day/x", "damaged")
+        assert not predictions.leave_out("day/x", "damaged", "3")
         assert not files(tmp_path / "day")
     assert json.loads((tmp_path / "predictions.json").read_text())["damaged"] == {"day/x": "damaged"}
+
+
+def test_results_of_an_image_that_is_as_it_was_stay_where_it_is_left_out(tmp_path):
+    with opened(tmp_path) as predictions:
+        write(predictions, "y", kinds=("label",))
+        assert predictions.leave_out("y", "there is no memory for it", "1")
+        assert predictions.leave_out("y", "it can't be read"), "and nobody knows what it is now"
+        assert not predictions.leave_out("day/x", "damaged", "1")
+    assert opened(tmp_path).has("y", "1", ["label"])
 
 
 @pytest.mark.parametrize("order", [1, -1])

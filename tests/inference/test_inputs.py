@@ -76,6 +76,36 @@ def test_content_tells_a_changed_image(folder):
     assert image.content() != before
 
 
+def noted(content):
+    """GDAL's notes with statistics of a band, and what else they hold."""
+    band = '<PAMRasterBand band="1"><Metadata><MDI key="STATISTICS_MEAN">5</MDI></Metadata></PAMRasterBand>'
+    return f"<PAMDataset>{content}{band}</PAMDataset>"
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "text"),
+    [
+        ("a.png", "a.pgw", "2\n0\n0\n-2\n5\n9\n"),
+        ("a.png", "a.png.msk", "mask"),
+        ("a.png", "a.png.aux.xml", noted("<GeoTransform>5, 2, 0, 9, 0, -2</GeoTransform>")),
+        ("b.TIFF", "b.TIFF.aux.xml", noted("<SRS>EPSG:32633</SRS>")),
+    ],
+)
+def test_what_lies_beside_an_image_is_of_its_content(folder, name, beside, text):
+    (image,) = inputs.find_images(folder / name, folder / "out", SPEC)
+    before = image.content()
+    (folder / beside).write_text(text)
+    assert image.content() != before and inputs.contents([image], Damage()) == {image.name: image.content()}
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.TIFF"])
+def test_what_programs_note_that_only_look_at_an_image_is_not(folder, name):
+    (image,) = inputs.find_images(folder / name, folder / "out", SPEC)
+    before = image.content()
+    (folder / f"{name}.aux.xml").write_text(noted(""))
+    assert image.content() == before
+
+
 def test_contents_of_many_but_for_what_is_gone(folder):
     images, damage = inputs.find_images(folder, folder / "out", SPEC), Damage()
     expected = {image.name: image.content() for image in images}

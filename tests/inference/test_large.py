@@ -122,7 +122,7 @@ class OneWay:
 
 
 @pytest.mark.parametrize("way", ["whole", "tiles", "rows"])
-@pytest.mark.parametrize("kinds", [("label", "color"), ("label", "probabilities")])
+@pytest.mark.parametrize("kinds", [("label", "color", "overlay"), ("label", "probabilities")])
 def test_what_is_not_sure_has_no_class_whichever_way_an_image_goes(tmp_path, scene, model, predictor, way, kinds):
     seeing = Predictor(model) if way == "whole" else predictor
     in_rows = ("tiles_once", lambda: seeing) if way == "rows" else None
@@ -139,6 +139,10 @@ def test_what_is_not_sure_has_no_class_whichever_way_an_image_goes(tmp_path, sce
     classes, sure = probabilities.argmax(axis=-1), probabilities.max(axis=-1) >= np.float32(0.8)
     with rasterio.open(tmp_path / "out" / "scene_label.tif") as file:
         np.testing.assert_array_equal(file.read(1), np.where(void | ~sure, 7, np.array([4, 5, 6])[classes]))
+    if "overlay" in kinds:
+        overlay = cv2.imread(str(tmp_path / "out" / "scene_overlay.png"))[..., ::-1]
+        alone = outputs.shown(pixels, np.where(void, np.uint8(255), 0), SPEC)
+        np.testing.assert_array_equal(overlay[~sure | void], alone[~sure | void])
     counts = [np.bincount(classes[there], minlength=3) for there in (~void, ~void & sure)]
     assert (np.array(counts[1]) < counts[0]).all() and (counts[1] > 0).all()
     again = Predictions(tmp_path / "out", {}, SPEC, [image.name])  # of another process

@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 import tiny
-from program import PROJECT
+from program import PROJECT, launch_here
 
-from did_tf import wiring
+from did_tf import models, wiring
 from did_tf.common.files import write_json
+from did_tf.runs import checkpoints
 from did_tf.scoring import evaluation
 
 # One process, for each import of TensorFlow takes seconds.
@@ -87,3 +88,27 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
     expected = [None if np.isnan(gain) else pytest.approx(gain) for gain in ious[1] - ious[0]]
     assert list(report["gains"]["b ü"].values()) == expected
     assert (output / "val.txt").read_text().strip() in done.stdout
+
+
+def test_what_runs_are_tested_by_and_what_they_have_learnt_is_told(tmp_path):
+    config = tiny.config()
+    model = wiring.make_model(config, wiring.make_spec(config))
+    a, b = (
+        tiny.save_run(tmp_path / name, tiny.config(evaluate__flip=flip), model)
+        for name, flip in (("a", False), ("b", True))
+    )
+    learnt = {"network": models.described(config["model"]), "data": {"split": "train+val"}}
+    checkpoints.write(b.best / "weights.npz", checkpoints.model_state(model), learnt)
+    for run in (a, b):
+        write_json(run.manifest, {"experiment": "did_synthetic"})
+    done = launch_here("compare", f"--runs={a.folder},{b.folder}", "--pictures=0", "--limit=1")
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        f"note: {b.folder} has learnt 1 of the 1 images: its figures are favourable",
+        "note: b is tested with evaluate.flip=True (a: False): its gain is of that too",
+    ]
+    report = a.folder / "comparison" / "b" / "first_1" / "val"
+    assert notes[1] in report.with_suffix(".txt").read_text()
+    of_runs = json.loads(report.with_suffix(".json").read_text())["runs"]
+    assert [of_runs[name]["settings"]["evaluate.flip"] for name in "ab"] == [False, True]

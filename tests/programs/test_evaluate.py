@@ -11,7 +11,7 @@ from program import launch_here
 from tensorflow import keras
 
 from data_pipelines.spec import DataError
-from did_tf import wiring
+from did_tf import models, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
 from did_tf.inference.engines import Engine
@@ -98,6 +98,18 @@ def test_report_of_each_protocol(evaluated, protocol, folder):
     assert "weights of step 12, the best of 2 validations on val: slightly favourable; the last step is 20" in printed
 
 
+def test_images_that_the_network_has_learnt_from_are_told(evaluated, tmp_path):
+    config, (model, _), _, printed = evaluated
+    assert "has learnt" not in printed
+    run = tiny.save_run(tmp_path / "run", config, model)
+    learnt = {"network": models.described(config["model"]), "data": {"split": "train+val"}}
+    checkpoints.write(run.best / "weights.npz", checkpoints.model_state(model), learnt)
+    given = "--experiment=did_synthetic", f"--run={run.folder}", "--protocol=whole", "--limit=2"
+    done = launch_here("evaluate", *given)
+    told = f"note: {run.best / 'weights.npz'} has learnt 2 of the 2 images: its figures are favourable\n"
+    assert done.returncode == 0 and told in done.stdout, done.stderr
+
+
 def test_auto_tells_what_it_takes_and_the_report_what_has_computed(evaluated):
     _, _, run, printed = evaluated
     told = read(run.evaluation / "tiles" / "first_2" / "test.json")["protocol"]
@@ -169,7 +181,11 @@ def test_a_temperature_is_fitted_on_val_and_kept_with_what_it_is_of(evaluated, p
     settings |= json.loads(json.dumps({f"evaluate.{key}": config["evaluate"][key] for key in of_tiles}))
     settings |= {"data.crop": [*config["data"]["crop"]]} if protocol == "tiles" else {}
     assert read(path) == {"split": "val", "protocol": protocol, "weights": digest, "settings": settings, **found}
-    assert path.with_suffix(".png").is_file() and f"temperature: {path}; {evaluate.TAKEN}" in printed
+    taken = {
+        "whole": "`predict`, `serve` and `export` take it with --calibrated\n",
+        "tiles": "`predict` and `serve` take it with --calibrated --protocol=tiles\n",
+    }
+    assert path.with_suffix(".png").is_file() and f"temperature: {path}; {taken[protocol]}" in printed
     assert f"temperature {found['temperature']:.3f}, fitted on all images" in printed
 
 

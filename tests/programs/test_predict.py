@@ -17,6 +17,8 @@ from did_tf import wiring
 from did_tf.common import files
 from did_tf.common.errors import ConfigError
 from did_tf.inference import large
+from did_tf.inference.labelling import Task
+from did_tf.inference.memory import Fitting
 from did_tf.inference.predictor import Predictor
 from did_tf.runs import temperature, weights
 from did_tf.scoring.calibration import at_temperature
@@ -58,6 +60,10 @@ def test_a_network_without_weights(tmp_path):
         wiring.load_network(tiny.config(), tmp_path)
 
 
+def refuse(task):
+    raise DataError("there is no memory for it")
+
+
 def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder, tmp_path):
     # No data set is needed where images are given.
     config = tiny.config(dataset__name="camvid", dataset__folder="/nonexistent", dataset__options={})
@@ -85,6 +91,11 @@ def test_a_folder_is_predicted_but_for_what_is_damaged_and_later_the_rest(folder
         **dict.fromkeys(("a.jpg", "a.png", "b", "night/a"), "tensorflow"),
         "day/a": "openvino",
     }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "check", refuse)
+        scarce = launch_here("predict", *arguments, "--write=label,areas")
+    told = "note: 5 images that were left out keep the results that they have, such as "
+    assert scarce.returncode == 2 and told in scarce.stdout, scarce.stderr
     arguments.append("--probabilities")
     more = launch_here("predict", *arguments)
     assert more.returncode == 0 and f"5 predicted: {output}" in more.stdout
@@ -144,11 +155,13 @@ def test_confidence_is_at_the_runs_temperature_and_labels_are_the_same(tmp_path)
     assert labels[0] == labels[1] and np.abs(after - before).max() > 0.01
 
     least, label = float(np.median(after.max(axis=-1))), read(tmp_path / "plain" / "scene_label.png")
-    given = [*arguments, f"--output={tmp_path / 'sure'}", "--write=label", "--calibrated"]
+    given = [*arguments, f"--output={tmp_path / 'sure'}", "--write=label,overlay", "--calibrated"]
     sure = launch_here("predict", *given, f"--least_confidence={least}")
     assert sure.returncode == 0 and "(0 to 10; 11 where there is no data, or it is not sure)" in sure.stdout
     expected = np.where(after.max(axis=-1) < np.float32(least), 11, label)
     np.testing.assert_array_equal(read(tmp_path / "sure" / "scene_label.png"), expected)
+    overlay, unsure = read(tmp_path / "sure" / "scene_overlay.png"), expected == 11
+    np.testing.assert_array_equal(overlay[unsure], picture(40, 30, 4)[unsure])
     shares = [(np.sum(label == n), 100 * np.mean(expected[label == n] == n)) for n in np.unique(label)]
     rows = {line.split()[0]: line.split()[1:] for line in sure.stdout.splitlines() if len(line.split()) == 3}
     assert all([str(pixels), f"{kept:.1f}"] in rows.values() for pixels, kept in shares)
@@ -159,6 +172,12 @@ def test_confidence_is_at_the_runs_temperature_and_labels_are_the_same(tmp_path)
     assert "0 predicted (1 more were there)" in again.stdout
     assert again.stdout.partition("pixels of each class")[2] == sure.stdout.partition("pixels of each class")[2]
     assert launch_here("predict", *given).returncode == 2, "labels of other pixels are not mixed in"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fitting, "each", lambda fitting, sizes: dict.fromkeys(sizes, "tiles_once"))
+        tiled = launch_here("predict", *arguments, f"--output={tmp_path / 'tiled'}", "--write=label", "--calibrated")
+    told = "note: 1 images go by protocol tiles_once, and the temperature is of whole: --protocol=tiles_once takes its"
+    assert tiled.returncode == 0 and told in tiled.stdout, tiled.stderr
 
 
 def test_a_large_image_is_labelled_in_rows_with_what_is_asked_for(tmp_path, monkeypatch):

@@ -1,14 +1,18 @@
 """How weights were chosen, from what a run leaves on disk, and the last step's weights beside them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from own_data import edit, make_rgbd
 from tensorflow import keras
 
-from did_tf.runs import checkpoints, selection
+from data_pipelines import load
+from did_tf.runs import checkpoints, manifest, selection
 from did_tf.runs.run_folder import RunFolder
 from did_tf.runs.selection import Selection
+from did_tf.runs.weights import Weights
 
 CONTENT = {"split": "val", "samples": 3, "fingerprint": "abc", "meaning": "m"}
 
@@ -90,6 +94,7 @@ def test_other_files_than_the_best_were_not_chosen(tmp_path):
     run = record(tmp_path / "run", {10: 0.6, 20: 0.5}, 10, saved=(20,))
     assert selection.of(run.checkpoints / "step_00000020.npz", "camvid", CONTENT) is None
     assert selection.of(tmp_path / "weights.npz", "camvid", CONTENT) is None
+    assert selection.of(Path("/best.npz"), "camvid", CONTENT) is None, "a file in the root has no run"
 
 
 def test_a_run_from_before_there_was_a_record_of_its_validation(tmp_path):
@@ -130,3 +135,49 @@ def test_the_step_is_that_of_the_weights_where_a_killed_process_has_not_written_
     run = record(tmp_path / "run", {10: 0.3, 20: 0.5}, 10)
     checkpoints.write(run.best / "weights.npz", {"model/kernel": np.zeros(2)}, {"network": {}, "step": 20})
     assert selection.of_run(run).step == 20
+
+
+# What weights have learnt from
+
+NAMES = [f"scene{number:02d}" for number in range(8)]
+
+
+def trained_on(data, split, validated=""):
+    """`Weights` of a run that was trained, and maybe validated, on splits of the data as they are in the folder now."""
+    dataset, run = load("folders", data), RunFolder(data / "run")
+    validation = manifest.content(dataset, dataset.samples(validated), validated) if validated else None
+    run.folder.mkdir()
+    run.manifest.write_text(json.dumps({"validation": validation}))
+    samples = [sample for part in split.split("+") for sample in dataset.samples(part)]
+    return Weights(run.best / "weights.npz", {"data": manifest.content(dataset, samples, split)})
+
+
+def told(found, data):
+    dataset = load("folders", data)
+    return selection.learnt("w", found, dataset, dataset.samples("val"), "val")
+
+
+def test_images_that_weights_have_learnt_from_are_told(tmp_path):
+    data = make_rgbd(tmp_path)
+    found = trained_on(data, "train+val")
+    assert told(found, data) == "w has learnt 2 of the 2 images: its figures are favourable"
+    assert not told(Weights(found.file, None), data), "nothing says what these were trained on"
+
+
+def test_where_the_lists_have_changed_since_it_may_have_learnt_what_is_scored(tmp_path):
+    data = make_rgbd(tmp_path)
+    found = trained_on(data, "train")
+    assert not told(found, data)
+    edit(data, splits={"train": NAMES[1:6], "val": [*NAMES[6:], NAMES[0]]})
+    assert told(found, data) == (
+        "train has other images or labels now than w has learnt from: it may have learnt some of val"
+    )
+
+
+def test_what_a_run_was_validated_on_it_has_not_learnt_whatever_else_has_changed(tmp_path):
+    data = make_rgbd(tmp_path, splits={"train": NAMES[:5], "val": NAMES[6:]})
+    found = trained_on(data, "train", "val")
+    edit(data, splits={"train": NAMES[:6], "val": NAMES[6:]})
+    assert not told(found, data)
+    edit(data, splits={"train": NAMES[:6], "val": NAMES[7:]})
+    assert told(found, data).endswith("it may have learnt some of val")

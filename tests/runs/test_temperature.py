@@ -12,6 +12,8 @@ def test_a_temperature_is_read_for_the_weights_that_it_is_of(tmp_path):
     assert tiles == run.evaluation / "tiles" / "val_calibration.json"
     with pytest.raises(ConfigError, match="no temperature of this run, .*val_calibration.json: `did_tf evaluate --cal"):
         temperature.read(whole, "a")
+    with pytest.raises(ConfigError, match="evaluate --calibration --protocol=tiles` on the validation split"):
+        temperature.read(tiles, "a", protocol="tiles")
     temperature.write(whole, "val", "whole", "a", {"temperature": 1.25})
     assert temperature.read(whole, "a") == 1.25
     with pytest.raises(ConfigError, match="is of other weights than these"):

@@ -164,7 +164,9 @@ def test_the_interval_is_over_images_or_those_that_windows_are_cut_from(problem,
     found = evaluation.interval()
     assert found.count == 6, "the third has no labels, nor has its copy"
     assert found.miou[0] < evaluation.matrices["main"].mean_iou() < found.miou[1]
+    (tmp_path / "val_worst_3.png").touch()  # of an earlier report
     write_report(evaluation, dataset, oracle, tmp_path, "val", {}, pictures=0)
+    assert not (tmp_path / "val_worst_3.png").exists()
     told = json.loads((tmp_path / "val.json").read_text())["interval"]
     assert told == json.loads(json.dumps(found.report(dataset.spec.classes)))
     assert str(found) == told_interval(found) and "5 images" in told_interval(None)
