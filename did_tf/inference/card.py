@@ -99,7 +99,8 @@ def _input(network: Network, form: Format) -> Iterator[str]:
     yield f"- Pixel values as they are in files{measured}: the network normalises, by"
     yield f"  mean {_listed(spec.mean)} and deviation {_listed(spec.std)}."
     if spec.nodata is not None:
-        yield f"- {spec.nodata:g} stands for no data; a pixel is void where {spec.nodata_rule} of its bands have it."
+        value = repr(spec.nodata).removesuffix(".0")  # all its digits: it is to be put into images
+        yield f"- {value} stands for no data; a pixel is void where {spec.nodata_rule} of its bands have it."
 
 
 def _output(network: Network, form: Format) -> Iterator[str]:

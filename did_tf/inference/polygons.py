@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from data_pipelines.reading.places import Place
@@ -30,6 +31,7 @@ _WGS_84 = "EPSG:4326"
 _LOCAL = ("LOCAL_CS", "ENGCRS")  # how the WKT of a building site begins, or of what GeoTIFF had no code for
 _DECIMALS = 8  # of degrees: a millimetre
 _SPAN = 256  # pixels: a longer edge gets points in between, as what is straight in one projection is not in another
+_FAR, _FAR_DEGREES = 1e6, 90  # metres and degrees: the ends of a longer edge do not tell which way round it goes
 
 
 class Written(NamedTuple):
@@ -72,7 +74,7 @@ def write(
 
     Raises:
       OSError: the file can't be written.
-      DataError: the place's CRS can't be brought to longitude and latitude.
+      DataError: the place's CRS can't be brought to longitude and latitude, or a region goes round a pole.
       ValueError: strips of several widths.
     """
     if place and place.crs.startswith(_LOCAL):
@@ -99,8 +101,10 @@ def _features(found, spec, place, tolerance):
         rings = simplified([ring for region in regions for ring in region.rings], tolerance)
         left = iter(_placed(rings, place))
         for region in regions:
-            outlines = (_closed(next(left), not at) for at in range(len(region.rings)))
-            texts = (f"{', ' if at else ''}{json.dumps(ring)}" for at, ring in enumerate(outlines))
+            outlines = [next(left) for _ in region.rings]
+            outlines = _joined(outlines) if place and place.crs else outlines
+            closed = (_closed(ring, not at) for at, ring in enumerate(outlines))
+            texts = (f"{', ' if at else ''}{json.dumps(ring)}" for at, ring in enumerate(closed))
             yield json.dumps(_properties(region, spec, area), ensure_ascii=False), texts
 
 
@@ -119,19 +123,26 @@ def _placed(rings, place):
     """Rings [N, 2], all brought to the coordinates of the place at once."""
     if place is None or not rings:
         return rings
-    rings = [_divided(ring) for ring in rings] if place.crs else rings
+    span = _span(place) if place.crs else 0
+    rings = [_divided(ring, span) for ring in rings] if span else rings
     a, b, c, d, e, f = place.transform
     x, y = np.concatenate(rings).T.astype(np.float64)
     points = np.stack([a * x + b * y + c, d * x + e * y + f])
     points = _on_earth(points, place.crs) if place.crs else points
-    parts = np.split(points.T, np.cumsum([len(ring) for ring in rings])[:-1])
-    return [_joined(ring) for ring in parts] if place.crs else parts
+    return np.split(points.T, np.cumsum([len(ring) for ring in rings])[:-1])
 
 
-def _divided(ring):
-    """A ring with points in between, so that no edge is longer than `_SPAN`."""
+def _span(place):
+    """Pixels of the longest edge: `_SPAN`, or fewer where the image shows much of the earth."""
+    crs, (a, b, _, d, e, _) = CRS.from_wkt(place.crs), place.transform
+    far = _FAR / crs.linear_units_factor[1] if crs.is_projected else _FAR_DEGREES
+    return int(np.clip(far / max(map(abs, (a, b, d, e, 1e-9))), 1, _SPAN))
+
+
+def _divided(ring, span):
+    """A ring with points in between, so that no edge is longer than `span`."""
     ways = np.roll(ring, -1, axis=0) - ring
-    counts = -(-np.abs(ways).max(axis=1) // _SPAN)
+    counts = -(-np.abs(ways).max(axis=1) // span)
     if (counts == 1).all():
         return ring
     edge = np.repeat(np.arange(len(ring)), counts)
@@ -147,12 +158,36 @@ def _on_earth(points, crs):
         raise DataError(f"no polygons: the image's CRS has no longitude and latitude ({error})") from None
     if not np.isfinite(degrees).all():
         raise DataError("no polygons: parts of the image have no longitude and latitude in its CRS")
+    degrees[0] -= 360 * np.round(degrees[0] / 360)  # where both are degrees, all are taken as they are
     return np.round(degrees, _DECIMALS)
 
 
-def _joined(ring):
-    """A ring that crosses the antimeridian goes on beyond 180 degrees, not all the way round."""
-    return ring if np.ptp(ring[:, 0]) < 180 else ring + np.outer(ring[:, 0] < 0, (360, 0))
+def _joined(rings):
+    """Rings of a region, the outer one first, along whose points longitudes go on where they would jump by 360 degrees.
+
+    The outer one begins in the west, at -180 or more; holes lie within it.
+    """
+    if np.ptp(rings[0][:, 0]) < 180:
+        return rings
+    outer, *holes = map(_unwound, rings)
+    outer -= (360 * np.floor((outer[:, 0].min() + 180) / 360), 0)
+    holes = [hole + (360 * np.round((_middle(outer) - _middle(hole)) / 360), 0) for hole in holes]
+    return [np.round(ring, _DECIMALS) for ring in (outer, *holes)]
+
+
+def _unwound(ring):
+    """A ring in which all steps are of less than 180 degrees. Raises `DataError` where they lead round a pole."""
+    longitudes = np.unwrap(np.append(ring[:, 0], ring[0, 0]), period=360)
+    if abs(longitudes[-1] - longitudes[0]) > 180:
+        raise DataError(
+            "no polygons: a region goes round a pole, which longitudes and latitudes can't enclose; cut the image "
+            "there, or do without polygons"
+        )
+    return np.stack([longitudes[:-1], ring[:, 1]], axis=1)
+
+
+def _middle(ring):
+    return (ring[:, 0].min() + ring[:, 0].max()) / 2
 
 
 def _closed(ring, outer):

@@ -272,8 +272,8 @@ def _parse_and_run(main, program):
     logging.set_verbosity(logging.ERROR)
     _check_places(getattr(program, "REMOTE", REMOTE))
     _check_run()
-    main()
-    wiring.send_runs()
+    with wiring.runs_sent():
+        main()
 
 
 def _check_places(allowed):

@@ -123,6 +123,8 @@ def _void(labels):
 def _write_crops(output, crops, loader):
     """Writes sheets of crops beside their labels; returns their paths."""
     spec, paths = loader.dataset.spec, []
+    for old in output.glob("crops_*-*.png"):  # an earlier call may have shown more
+        old.unlink()
     for first in range(0, len(crops), COLUMNS * ROWS):
         part, tiles = crops[first : first + COLUMNS * ROWS], []
         for number, crop in enumerate(part, start=first + 1):

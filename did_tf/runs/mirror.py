@@ -32,6 +32,8 @@ _UNMARKED = "unmarked"
 _HALF = (".partial", ".part")
 _OF_FOLDERS = ("lock", "mirror")
 """Beginnings of names at the top of a run folder that are not of the run."""
+_TRAINED = ("checkpoints/", "best/", "tensorboard/", "metrics.csv", "curves.png", "config.json", "manifest.json")
+"""Beginnings of names of what trainings write, and they alone send, under a new mark."""
 
 
 class Diverged(Failure):
@@ -59,7 +61,6 @@ class Mirror:
         self._state_file = self._base / "state.json"
         self._last, self._next = "", ""  # marks: at the place when it was last seen, and of a sending under way
         self._sent: dict[str, list[int]] = {}
-        self._unsent: dict[str, list[int]] = {}
         self._wanted, self._ended = threading.Event(), threading.Event()
         self._problem: Diverged | None = None
 
@@ -75,14 +76,13 @@ class Mirror:
                 self._fetch()
             else:
                 self._read_state()
-        self._unsent = self._changed()
-        steps = [name for name in self._unsent if name.startswith("checkpoints/")]
+        steps = [name for name in self._changed() if name.startswith("checkpoints/")]
         if own and steps:
             print(f"{self.folder} is further than {self.place}, with {PurePosixPath(steps[-1]).name}: it counts")
 
     def send(self) -> None:
-        """Sends what this process has written since `fetch`, without training. Raises `Failure` where it can't."""
-        if self._changed().items() <= self._unsent.items():
+        """Sends reports, predictions and whatever else no training has written. Raises `Failure` where it can't."""
+        if self._problem or not self._written():
             return
         with self._owned() as own:
             if own and self._read_state():
@@ -110,7 +110,7 @@ class Mirror:
             except BaseException as error:
                 self._end(threads)
                 if error is not self._problem:
-                    with _told():
+                    with told():
                         self._finish()
                 raise
             self._end(threads)
@@ -127,8 +127,8 @@ class Mirror:
             self._wanted.clear()
             try:
                 self._sending(self._send_trained, self._ended.wait)
-            except Diverged as error:
-                self._problem = error
+            except Diverged:
+                pass  # `publish` raises it
             except Failure as error:
                 print(f"note: {error}. Training goes on; the next checkpoint tries again", file=sys.stderr, flush=True)
 
@@ -236,30 +236,35 @@ class Mirror:
         """Sends all of a training, under a new mark. Raises OSError or `Diverged`."""
         there = self._mark()
         if there != self._last and (not there or there not in (self._next, _UNMARKED)):
-            raise Diverged(f"another process has trained {self.place}: the run of this one is in {self.folder}")
+            what = f"another process has trained {self.place}: the run of this one is in {self.folder}"
+            self._problem = Diverged(what)
+            raise self._problem
         if there == self._last and not self._changed() and not self._gone():
             return
         self._last, self._next = there, uuid.uuid4().hex
         self._write_state()
-        self._send({})
+        self._send(self._changed())
         remote.write(f"{self.place}/{MARK}", self._next.encode())
         self._last, self._next = self._next, ""
-        self._delete()
+        self._delete(self._gone())
 
     def _send_written(self):
         """Sends what was written without training, under the same mark. Raises OSError."""
-        self._send(self._unsent)
-        self._delete()
+        self._send(self._written())
+        self._delete(name for name in self._gone() if not name.startswith(_TRAINED))
 
-    def _send(self, without):
-        for name, stamp in self._changed().items():
-            if without.get(name) != stamp:
-                remote.send(self.folder / name, f"{self.place}/{name}")
-                self._sent[name] = stamp
+    def _written(self):
+        """Those of `_changed` that no training has written."""
+        return {name: stamp for name, stamp in self._changed().items() if not name.startswith(_TRAINED)}
 
-    def _delete(self):
+    def _send(self, stamps):
+        for name, stamp in stamps.items():
+            remote.send(self.folder / name, f"{self.place}/{name}")
+            self._sent[name] = stamp
+
+    def _delete(self, gone):
         """Deletes at the place what is gone here: after what takes its place was sent."""
-        for name in self._gone():
+        for name in gone:
             remote.remove(f"{self.place}/{name}")
             del self._sent[name]
         self._write_state()
@@ -290,7 +295,7 @@ def _stamp(path):
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Within it, a failure is told in a line, for something else ends the program."""
     try:
         yield

@@ -114,6 +114,8 @@ class TrainStep:
           ConfigError: XLA is to compile it, and can't.
         """
         frozen = self._freezes if int(step) >= self._freezes_from else ""
+        if frozen and int(step) == self._freezes_from > 0 and self.strategy.num_replicas_in_sync > 1:
+            self.average_batch_norm()  # replicas normalise by them from here on, wherever the run is stopped
         with refusals() if self._compiles else contextlib.nullcontext():
             # TensorFlow keeps a tensor for ever for each number of Python's that it has seen, but none for NumPy's.
             return self._update_of(batch, tf.constant(np.int32(step)), frozen)

@@ -15,7 +15,7 @@ from did_tf.wiring.networks import (
     make_validation,
     temperature_of,
 )
-from did_tf.wiring.places import open_run, send_runs, set_data, weights_of
+from did_tf.wiring.places import open_run, runs_sent, set_data, weights_of
 from did_tf.wiring.resolved import resolved
 from did_tf.wiring.training import (
     make_pixel_loss,
@@ -51,7 +51,7 @@ __all__ = [
     "make_score",
     "scored_split",
     "open_run",
-    "send_runs",
+    "runs_sent",
     "set_data",
     "weights_of",
     "resolved",

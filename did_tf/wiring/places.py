@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_pipelines.remote import is_remote
 from did_tf.runs import weights
-from did_tf.runs.mirror import Mirror
+from did_tf.runs.mirror import Mirror, told
 from did_tf.runs.run_folder import RunFolder
 from did_tf.wiring.data import Config
 
@@ -23,8 +25,22 @@ def open_run(path: Path | str) -> RunFolder:
     return RunFolder(mirror.folder, mirror=mirror)
 
 
-def send_runs() -> None:
-    """Sends what this process has written into runs at remote places that it has opened. Raises `Failure`."""
+@contextlib.contextmanager
+def runs_sent() -> Iterator[None]:
+    """After it, also where an error or Ctrl-C ends it, what was written into opened runs at remote places is sent.
+
+    Raises `Failure` where it can't be; where something else ends it, that is told in a line.
+    """
+    try:
+        yield
+    except BaseException:
+        with told():
+            _send()
+        raise
+    _send()
+
+
+def _send():
     while _opened:
         _opened.pop().send()
 

@@ -128,6 +128,15 @@ def test_values_of_tiffs_with_a_scale_are_measurements(gate, tmp_path, monkeypat
     assert told in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
 
 
+@pytest.mark.parametrize(
+    "nodata, told", [(-9999999.0, "-9999999"), (-3.4028234663852886e38, "-3.4028234663852886e+38"), (0.0, "0")]
+)
+def test_the_value_of_no_data_has_all_its_digits(gate, tmp_path, monkeypatch, nodata, told):
+    spec = dataclasses.replace(gate.network.spec, dtype="float32", nodata=nodata)
+    monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, spec=spec))
+    assert f"\n- {told} stands for no data; a" in card.text(LITERT, RESULT, gate, RunFolder(tmp_path), "val")
+
+
 def test_it_says_which_class_is_of_which_regions(gate, tmp_path, monkeypatch):
     regions = (("roof", (1, 3)), ("shadow", (2, 3)), ("snow", (4,)))
     spec = dataclasses.replace(gate.network.spec, regions=regions)

@@ -118,10 +118,54 @@ def test_confidence_is_the_mean_and_small_regions_are_counted(tmp_path):
 
 
 def test_over_the_antimeridian_a_polygon_goes_on(tmp_path):
-    east = Place(rasterio.CRS.from_epsg(4326).to_wkt(), (0.5, 0.0, 179.0, 0.0, -0.5, 10.0))
-    _, content = written(tmp_path, np.zeros((2, 6), np.uint8), east)
+    _, content = written(tmp_path, np.zeros((2, 6), np.uint8), world(0.5, 179.0, 10.0))
     longitudes = [point[0] for point in content["features"][0]["geometry"]["coordinates"][0]]
     assert (min(longitudes), max(longitudes)) == (179, 182)
+
+
+def world(step, left, top):
+    return Place(rasterio.CRS.from_epsg(4326).to_wkt(), (step, 0.0, left, 0.0, -step, top))
+
+
+def rings_of(content):
+    """[N + 1, 2] of each ring of all polygons."""
+    return [np.array(ring) for feature in content["features"] for ring in feature["geometry"]["coordinates"]]
+
+
+@pytest.mark.parametrize(
+    "place, size, longitudes",
+    [(world(1.0, -100.0, 10.0), (2, 200), (-100, 100)), (world(0.5, -180.0, 90.0), (360, 720), (-180, 180))],
+)
+def test_a_polygon_may_be_wider_than_half_of_the_earth(tmp_path, place, size, longitudes):
+    (ring,) = rings_of(written(tmp_path, np.zeros(size, np.uint8), place)[1])
+    (x, y), (height, width) = ring.T, size
+    assert (x.min(), x.max()) == longitudes
+    area = np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) / 2
+    assert area == pytest.approx(height * width * place.transform[0] ** 2)
+
+
+def test_longitudes_of_a_map_from_0_to_360_are_those_of_others(tmp_path):
+    classes = np.array([[0, 0, 255, 1]], np.uint8)
+    rings = rings_of(written(tmp_path, classes, world(90.0, 0.0, 45.0), tolerance=0)[1])
+    assert sorted((ring[:, 0].min(), ring[:, 0].max()) for ring in rings) == [(-90, 0), (0, 180)]
+
+
+def test_holes_lie_in_the_polygon_that_goes_on(tmp_path):
+    fiji = Place(rasterio.CRS.from_epsg(32601).to_wkt(), (20000.0, 0.0, 100000.0, 0.0, -20000.0, 5000000.0))
+    classes = np.zeros((5, 20), np.uint8)
+    classes[2, 12:14] = 255
+    outer, hole = rings_of(written(tmp_path, classes, fiji)[1])
+    assert 177 < outer[:, 0].min() < 180 < hole[:, 0].min() < hole[:, 0].max() < outer[:, 0].max() < 184
+
+
+def test_about_a_pole(tmp_path):
+    polar = Place(rasterio.CRS.from_epsg(3413).to_wkt(), (1e6, 0.0, -2.5e6, 0.0, -1e6, 2.5e6))
+    classes = np.zeros((5, 5), np.uint8)
+    with pytest.raises(DataError, match="no polygons: a region goes round a pole"):
+        written(tmp_path, classes, polar)
+    classes[2, 2:] = 255  # open to one side, with the pole
+    (ring,) = rings_of(written(tmp_path, classes, polar, tolerance=0)[1])
+    assert np.ptp(ring[:, 0]) > 300 and np.abs(np.diff(ring[:, 0])).max() < 180
 
 
 def test_nothing_is_written_where_the_crs_has_no_degrees(tmp_path):

@@ -73,6 +73,20 @@ def test_a_run_whose_name_is_no_text_is_refused(monkeypatch, capsys, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+def test_what_was_written_goes_to_a_remote_run_though_an_error_ends_the_command(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("DID_TF_CACHE", str(tmp_path / "cache"))
+
+    def program(config, run):
+        run.folder.mkdir()
+        (run.folder / "report.csv").write_text("of the others")
+        raise DataError("a photo is damaged")
+
+    given = "--experiment=did_synthetic", f"--run=file://{tmp_path}/run", *TINY
+    status, told = in_process(monkeypatch, capsys, *given, program=program)
+    assert (status, told) == (2, ["error: a photo is damaged"])
+    assert (tmp_path / "run" / "report.csv").read_text() == "of the others"
+
+
 @pytest.mark.parametrize("program", ["evaluate", "predict", "export", "search-crf"])
 def test_a_run_that_is_not_there_is_told_before_its_data(program, tmp_path):
     """Whose description would be missed else, by a user who has mistyped the name of the run alone."""

@@ -113,6 +113,9 @@ def test_void_has_a_colour_that_no_class_has(tmp_path):
 
 def test_classification_shows_the_class(monkeypatch, capsys, tmp_path):
     make_imagenet(tmp_path / "data")
+    (tmp_path / "seen").mkdir()
+    for name in ("crops_13-24.png", "crops.png"):  # of an earlier call, and of somebody else
+        (tmp_path / "seen" / name).touch()
     arguments = ("--experiment=sunet_imagenet", f"--data={tmp_path / 'data'}", f"--output={tmp_path / 'seen'}")
     assert program.run(monkeypatch, show_data, *arguments, "--count=12", "--config.data.crop=(24,24)") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -121,6 +124,7 @@ def test_classification_shows_the_class(monkeypatch, capsys, tmp_path):
         assert name.split("_")[0].endswith(shown_class)
     assert lines[13] == f"picture: {tmp_path / 'seen' / 'crops_1-12.png'}"
     assert read(tmp_path / "seen" / "draws.png").shape[1] > 4 * 160
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"crops_1-12.png", "draws.png", "crops.png"}
 
 
 @pytest.mark.parametrize("side, size", [(1, 160), (33, 165), (160, 160), (400, 400), (1000, 400)])

@@ -8,6 +8,7 @@ import pytest
 
 from data_pipelines import remote
 from data_pipelines.spec import DataError
+from did_tf import wiring
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.runs import lock, mirror
 from did_tf.runs.mirror import Diverged, Mirror
@@ -148,7 +149,10 @@ def test_a_training_ends_where_another_machine_has_taken_the_run(bucket):
     with pytest.raises(Diverged, match="another process has trained"), run.trained():
         run.folder.mkdir(parents=True)
         (run.folder / "metrics.csv").write_text("row\n")
+        (run.folder / "report.csv").write_text("of weights that are not there")
         (bucket / "run" / "mirror.json").write_text("another")
+    run.send()
+    assert content(bucket) == {}
 
 
 def test_what_a_program_writes_beside_goes_up_without_a_training(bucket, tmp_path, monkeypatch):
@@ -161,6 +165,43 @@ def test_what_a_program_writes_beside_goes_up_without_a_training(bucket, tmp_pat
     reader.send()
     assert (bucket / "run/evaluation/val.csv").read_text() == "1"
     assert (bucket / "run/mirror.json").read_text() == mark
+
+
+def test_what_a_command_has_left_unsent_goes_up_with_the_next_one(bucket, tmp_path, monkeypatch):
+    """But nothing of a training, which sends it under a mark of its own."""
+    train(bucket, 1)
+    on(monkeypatch, tmp_path, "there")
+    for name in ("a", "b"):
+        run = Mirror(place(bucket))
+        run.fetch()
+        (run.folder / "predictions").mkdir(exist_ok=True)
+        (run.folder / f"predictions/{name}.csv").write_text(name)
+    (run.folder / "checkpoints/step_00000001.npz").rename(run.folder / "checkpoints/step_00000002.npz")
+    run.send()
+    assert content(bucket / "run") == {
+        "checkpoints/step_00000001.npz": "row\n",
+        "metrics.csv": "row\n",
+        "predictions/a.csv": "a",
+        "predictions/b.csv": "b",
+    }
+
+
+@pytest.mark.parametrize("error", [DataError("a photo is damaged"), KeyboardInterrupt()])
+def test_what_a_command_has_written_goes_up_though_an_error_ends_it(bucket, error):
+    train(bucket, 1)
+    with pytest.raises(type(error)), wiring.runs_sent():
+        (wiring.open_run(place(bucket)).folder / "report.csv").write_text("1")
+        raise error
+    assert (bucket / "run/report.csv").read_text() == "1"
+
+
+def test_an_error_is_told_beside_what_can_not_be_sent(bucket, monkeypatch, capsys):
+    train(bucket, 1)
+    monkeypatch.setattr(remote, "send", broken)
+    with pytest.raises(DataError, match="a photo is damaged"), wiring.runs_sent():
+        (wiring.open_run(place(bucket)).folder / "report.csv").write_text("1")
+        raise DataError("a photo is damaged")
+    assert capsys.readouterr().err.startswith(f"error: {place(bucket)} can't be written: no network")
 
 
 def test_a_claim_without_signs_of_life_is_taken_over_and_another_is_not(bucket, monkeypatch):

@@ -139,6 +139,16 @@ def test_unsynchronised_devices_differ_from_one(updates):
     assert not np.allclose(updates["two, averaged"][name], updates["one"][name], rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
+def test_where_a_run_is_stopped_changes_nothing_that_is_trained_with_frozen_statistics():
+    """Each device has statistics of its own before, which a stop averages."""
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
+    command = [sys.executable, str(TESTS / "frozen_replicas.py")]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    apart, apart_otherwise = json.loads(done.stdout.splitlines()[-1])
+    assert apart < 1e-6 < 1e-4 < apart_otherwise
+
+
 def test_each_of_several_workers_has_one_cpu(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
     with pytest.raises(ConfigError, match=r"train\.devices=cpu\*2 is for one process"):

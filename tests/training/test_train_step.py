@@ -367,6 +367,26 @@ def test_batch_norm_is_frozen_from_its_step_on(frozen, moving, precision):
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 
+class Pair:
+    """Stands for a strategy of two replicas, which it has not."""
+
+    num_replicas_in_sync = 2
+
+    def __getattr__(self, name):
+        return getattr(STRATEGY, name)
+
+
+@pytest.mark.parametrize("first, averaged", [(0, []), (2, [2])])
+def test_replicas_have_the_same_statistics_from_where_batch_norm_is_frozen(monkeypatch, first, averaged):
+    train = {"freeze_batch_norm": "statistics", "freeze_batch_norm_from": first}
+    train_step = step_of(normalised, outputs={"main": 1.0}, train=train)
+    train_step.strategy, found = Pair(), []
+    monkeypatch.setattr(train_step, "average_batch_norm", lambda: found.append(step))
+    for step in range(4):
+        took(train_step, *batch(), step)
+    assert found == averaged
+
+
 STILL = {"multipliers": {"encoder": 0, "head": 0}}
 
 
