@@ -1,7 +1,7 @@
 """Program: what stops change in a training on two devices whose batch norm is frozen from the third update on.
 
-A stop averages the statistics. Prints, as JSON, how far weights lie apart of trainings without a stop and with one before
-each update, and how far where nothing else averages the statistics.
+A stop averages the statistics. Prints, as JSON, how far weights lie apart of trainings without a stop and with one
+before each update, and how far where nothing else averages the statistics.
 """
 
 import json
