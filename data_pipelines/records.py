@@ -97,7 +97,8 @@ class Prepared(Dataset):
 
         How many samples there are it leaves to `check_files`: of files that are gone nobody knows.
         """
-        if found := difference(*map(without_counts, (self._described, described(name, options, spec)))):
+        wanted = described(name, options, spec)
+        if found := difference(without_counts(self._described), without_counts(wanted)):
             raise DataError(
                 f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "
                 "with the same dataset.options, or leave dataset.prepared empty"

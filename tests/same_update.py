@@ -120,6 +120,7 @@ def make_train_step(
     """A `TrainStep` of plain SGD at rate 1: what it adds to the weights is the gradient."""
     train = {"accumulate": accumulate, "parts": parts, "ema": rule.ema, "precision": precision, "recompute": recompute}
     train |= {"jit_compile": False, "sync_batch_norm": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
+    train |= {"init": "", "encoder": ""}
     settings = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": rule.weight_decay}
     settings |= {key: getattr(rule, key) for key in ("clip_norm", "undecayed", "multipliers")}
     schedule = Schedule("constant", 1.0, 1000)

@@ -222,7 +222,7 @@ def _check_same(folder, old, header):
     """Raises `DataError` where records of other files or options were prepared."""
     old = {**old, **manifests.description_in(old)}  # of an earlier version, which knew fewer facts
     old = {key: old.get(key) for key in header}
-    if found := manifests.difference(*map(manifests.without_counts, (old, header))):
+    if found := manifests.difference(manifests.without_counts(old), manifests.without_counts(header)):
         raise DataError(
             f"{folder} holds records of {header['split']} made from other files or with other options: {found}; take "
             "another --output=dir, or delete this one"

@@ -6,10 +6,11 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data_pipelines.reading.decoding import in_rows, label_values
+from data_pipelines.reading.decoding import in_rows, is_jpeg, label_values
 from data_pipelines.reading.images import read_label, size_of
 from data_pipelines.reading.labels import NEAREST, distances
 from data_pipelines.reading.several_labels import SeveralLabels
@@ -104,13 +105,15 @@ def _different(first, path):
 
 def _spec_of_mask(spec, path):
     """Of a file of two values; what is soft lies between 0 and the one that stands for inside in that file."""
-    inside, soft, aliases = IGNORE, spec.labels_soft, ((1, INSIDE), (LARGEST_ID, INSIDE))
+    inside, soft = IGNORE, spec.labels_soft
+    aliases = () if soft else tuple((value, INSIDE) for value in (1, LARGEST_ID))
     if soft:
-        inside, aliases = _value_inside(path, path.stat().st_mtime_ns if path.exists() else 0), ()
+        inside = _value_inside(path, path.stat().st_mtime_ns if path.exists() else 0)
         soft = NEAREST if inside == 1 and soft != NEAREST and soft > 1 else soft  # that is for the files of 0 and 255
-    facts = {"classes": ("outside", "inside"), "palette": ((0, 0, 0),) * 2, "label_ids": (0, inside)}
+    facts: dict[str, Any] = {"classes": ("outside", "inside"), "palette": ((0, 0, 0),) * 2, "label_ids": (0, inside)}
+    facts |= {"aliases": aliases, "labels_soft": soft}
     facts |= dict.fromkeys(("void_ids", "label_colours", "void_colours", "combinations", "regions"), ())
-    return dataclasses.replace(spec, name="a mask", rest=None, labels_soft=soft, aliases=aliases, **facts)
+    return dataclasses.replace(spec, name="a mask", rest=None, **facts)
 
 
 @functools.lru_cache(maxsize=2**16)
@@ -120,9 +123,9 @@ def _value_inside(path, changed):
     That of the whole file: a window may show the rim of what is inside alone. Resampling may go beyond both ends.
     """
     tops = range(0, size_of(path)[0], ROWS) if in_rows(path) else ()
-    windows = [Window(top, 0, ROWS, size_of(path)[1]) for top in tops] or [None]
+    windows: list[Window | None] = [Window(top, 0, ROWS, size_of(path)[1]) for top in tops] or [None]
     most = max(_largest(label_values(path, window, lossy=True)) for window in windows)
-    return 1 if most < 2 else IGNORE if most <= 2 * IGNORE else LARGEST_ID
+    return 1 if 0 < most < 2 and not is_jpeg(path) else IGNORE if most <= 2 * IGNORE else LARGEST_ID
 
 
 def _largest(stored):

@@ -52,7 +52,7 @@ def write_all(
       gate: what each must pass, of the network.
       folder: of their folders, named `Format.folder`.
       card: makes the text of a format's MODEL_CARD.md.
-      split: that scores are measured on, for people.
+      split: that scores are measured on, for people; not told where nothing is scored.
 
     Raises:
       OSError: the table can't be written.
@@ -61,6 +61,7 @@ def write_all(
     for form in forms:
         rows.append(_row(form, gate, folder / form.folder, card))
         _tell(rows[-1])
+    split = "" if math.isnan(gate.score) else split
     write_json(folder / f"{TABLE}.json", _report(rows, gate, split))
     write_file(folder / f"{TABLE}.md", _markdown(rows, gate, split).encode())
     return rows

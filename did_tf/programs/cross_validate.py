@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from tensorflow import keras
+from tqdm import tqdm
 
 from data_pipelines.memory import cores, free_memory
 from data_pipelines.own_data import band_statistics
@@ -239,7 +240,8 @@ def _check_readable(config):
     """
     dataset, damage = wiring.make_dataset(config), Damage()
     splits = (HELD_OUT,) if config["data"]["cache"] else (HELD_OUT, TRAIN)
-    for sample in [sample for split in splits for sample in dataset.samples(split)]:
+    samples = [sample for split in splits for sample in dataset.samples(split)]
+    for sample in tqdm(samples, desc="can all be read", unit="sample", leave=False, disable=None):
         with damage.of(sample.name):
             dataset.read(sample)
     damage.tell("mend it, or take it out of the data")

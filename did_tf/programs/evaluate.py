@@ -175,8 +175,6 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     last, chosen = _of_last_step(subject, lambda: _main_alone(config, subject, protocol), report)
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
-    if subject.learnt:
-        print(f"note: {subject.learnt}")
     print(evaluation.table(result, dataset.spec.classes, paper, last))
     print(evaluation.told_interval(result.interval()))
     after = ", after the CRF" if refined else ""
@@ -286,11 +284,13 @@ def _of_last_step(subject, score, figures):
 
 
 def _tell(subject, paper):
-    """A line on how the weights were chosen, and one where the paper's figures are of other images."""
+    """Lines on how the weights were chosen, whether they know the images, and which the paper's are of."""
     if subject.selection:
         print(subject.selection)
     if paper and paper["split"] != FLAGS.split:
         print(f"the paper's figures are of {paper['split']}, which has other images than {FLAGS.split}")
+    if subject.learnt:
+        print(f"note: {subject.learnt}")
 
 
 def _classify(config, run, subject):

@@ -141,14 +141,24 @@ def learnt(
     """
     was = (found.identity or {}).get("data", {})
     splits = was.get("split", trained_on)
-    then = [sample for part in splits.split("+") if part for sample in dataset.samples(part)]
-    if isinstance(dataset, Folders) and was.get("fingerprint", "") not in ("", fingerprint(then, progress=True)):
-        held_out = _validated_on(RunFolder(found.file.resolve().parent.parent)) or {}
-        if held_out.get("fingerprint") != fingerprint(dataset.samples(split), progress=True):
-            now = f"{splits} has other images or labels now than {name} has learnt from"
-            return f"{now}: it may have learnt some of {split}"
+    then = sharing(dataset, splits, split)
+    own = isinstance(dataset, Folders) and was.get("fingerprint")
+    if own and not _held_out(found, dataset.samples(split)) and own != fingerprint(then, progress=True):
+        now = f"{splits} has other images or labels now than {name} has learnt from"
+        return f"{now}: it may have learnt some of {split}"
     seen = len({*map(_place, then)} & {*map(_place, samples)})
     return f"{name} has learnt {seen} of the {len(samples)} images: its figures are favourable" if seen else ""
+
+
+def sharing(dataset: Dataset, splits: str, split: str) -> list[Sample]:
+    """Samples of those of `splits`, joined by "+", that may have some of `split`: to list others may take minutes.
+
+    Raises `DataError` where they are not there.
+    """
+    own = isinstance(dataset, Folders)  # whose lists may be any
+    near = {split, *(one for pair in dataset.overlapping if split in pair for one in pair)}
+    parts = [part for part in splits.split("+") if part and (own or part in near)]
+    return [sample for part in parts for sample in dataset.samples(part)]
 
 
 def last_scores(run: RunFolder) -> dict[str, float]:
@@ -168,6 +178,12 @@ def ended_with(run: RunFolder, train: Mapping[str, Any]) -> int:
 def _validated_on(run):
     """What a run was validated on, as of `manifest.content`; None where nothing says it."""
     return read_json(run.manifest).get("validation") if run.manifest.is_file() else None
+
+
+def _held_out(found, samples):
+    """Whether the run of some weights was validated on these samples, as they are now."""
+    validated = _validated_on(RunFolder(found.file.resolve().parent.parent)) or {}
+    return validated.get("fingerprint") == fingerprint(samples, progress=True)
 
 
 def _place(sample):

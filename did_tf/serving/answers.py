@@ -132,7 +132,7 @@ FORMS = {
     "image": Form("image/png", _image, "the image as it was read, in red, green and blue", sees=False),
     "npy": Form(NPY, _npy, "numbers of the classes, counted from 0, as a NumPy array; 255 without data"),
     "confidence": Form(
-        NPY, _confidence, "the largest probability as a NumPy array, NaN without data", measures=("confidence",)
+        NPY, _confidence, "how probable the class is, as a NumPy array, NaN without data", measures=("confidence",)
     ),
 }
 """By the name that `?format=` has."""

@@ -67,6 +67,8 @@ class TrainStep:
         self._freezes, self._freezes_from = train["freeze_batch_norm"], train["freeze_batch_norm_from"]
         for layer in self._batch_norms():
             layer.synchronized = train["sync_batch_norm"]
+            brought = train["init"] or train["encoder"] and models.part(layer.name) == "encoder"
+            layer.begins_anew = not brought
             # What is fixed from the start has no slots in the optimizer and no averages.
             layer.trainable = self._freezes != "all" or self._freezes_from > 0
         self.multipliers = _multipliers(model, settings["multipliers"])

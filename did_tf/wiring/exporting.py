@@ -15,6 +15,7 @@ from did_tf.inference import inputs
 from did_tf.inference.contract import Network
 from did_tf.inference.export import random_images
 from did_tf.inference.gate import Gate, Score
+from did_tf.runs import selection
 from did_tf.scoring import classification, evaluation
 from did_tf.scoring.classification import Classifier
 from did_tf.scoring.evaluation import MAIN
@@ -106,17 +107,13 @@ def _readable(config: Config, split: str, otherwise: str, unseen: bool = False) 
     try:
         dataset = make_dataset(config)
         samples = dataset.samples(split)
-        if unseen and shared_samples(_learnt(config, dataset), samples):
+        learnt = selection.sharing(dataset, config["dataset"]["train_split"], split) if unseen else []
+        if shared_samples(learnt, samples):
             raise DataError(f"no split is held out for validation, and the network has learnt from {split}")
         return dataset
     except DataError as error:
         print(f"{otherwise}: {error}")
         return None
-
-
-def _learnt(config, dataset):
-    """The samples that the network was trained on."""
-    return [sample for split in config["dataset"]["train_split"].split("+") for sample in dataset.samples(split)]
 
 
 def _calibration(config):

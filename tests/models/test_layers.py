@@ -105,11 +105,14 @@ def test_fused_batch_norm_moves_its_statistics_like_keras(policy, shape):
         np.testing.assert_allclose(result, reference, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("momentum, limit", [(0.75, None), (0.99, 0.75), (0.75, 0.99)])
-def test_moving_variance_is_that_of_the_biased_variance(momentum, limit):
-    """The momentum is the layer's, or the limit that holds where it is smaller."""
+@pytest.mark.parametrize(
+    "momentum, limit, anew", [(0.75, None, True), (0.99, 0.75, True), (0.75, 0.99, True), (0.75, 0.5, False)]
+)
+def test_moving_variance_is_that_of_the_biased_variance(momentum, limit, anew):
+    """The momentum is the layer's, or the limit that holds where it is smaller and what was there means nothing."""
     x = drawn((1, 2, 2, 1))
     layer = FusedBatchNormalization(momentum=momentum)
+    layer.begins_anew = anew
     with momentum_at_most(limit):
         layer(x, training=True)
     mean, variance = layer.get_weights()[2:]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +163,16 @@ def test_images_that_weights_have_learnt_from_are_told(tmp_path):
     found = trained_on(data, "train+val")
     assert told(found, data) == "w has learnt 2 of the 2 images: its figures are favourable"
     assert not told(Weights(found.file, None), data), "nothing says what these were trained on"
+
+
+def test_splits_that_can_not_have_what_is_scored_are_not_listed():
+    """To list COCO's for a score on VOC takes minutes and gigabytes, and records of others would be fetched."""
+    listed = []
+    pairs = ("train", "trainval"), ("val", "trainval")
+    dataset = SimpleNamespace(overlapping=pairs, samples=lambda split: listed.append(split) or [split])
+    assert selection.sharing(dataset, "train+trainval+coco", "val") == ["trainval"]
+    assert selection.sharing(dataset, "train+val", "val") == ["val"]
+    assert listed == ["trainval", "val"]
 
 
 def test_where_the_lists_have_changed_since_it_may_have_learnt_what_is_scored(tmp_path):

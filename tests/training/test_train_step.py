@@ -32,6 +32,7 @@ SETTINGS = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": 0.0, "c
 SETTINGS |= {"undecayed": ("head",), "multipliers": {}}
 TRAIN = {"accumulate": 1, "parts": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
 TRAIN |= {"recompute": False, "jit_compile": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
+TRAIN |= {"init": "", "encoder": ""}
 
 
 def network():
@@ -385,6 +386,11 @@ def test_replicas_have_the_same_statistics_from_where_batch_norm_is_frozen(monke
     for step in range(4):
         took(train_step, *batch(), step)
     assert found == averaged
+
+
+@pytest.mark.parametrize("train, anew", [({}, True), ({"init": "run"}, False), ({"encoder": "imagenet"}, False)])
+def test_statistics_that_were_brought_are_not_forgotten(train, anew):
+    assert step_of(normalised, outputs={"main": 1.0}, train=train).model.get_layer("stem.bn").begins_anew is anew
 
 
 STILL = {"multipliers": {"encoder": 0, "head": 0}}

@@ -37,7 +37,7 @@ def frozen_batch_norm(mode: str) -> AbstractContextManager[None]:
 
 
 def momentum_at_most(limit: tf.Tensor) -> AbstractContextManager[None]:
-    """Within it, statistics move with a layer's momentum or `limit`, a float32 scalar: whichever is smaller."""
+    """Within it, statistics that began anew move with a layer's momentum or `limit`, a float32 scalar: the smaller."""
     return _limit.holding(limit)
 
 
@@ -52,11 +52,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Attributes:
       synchronized: whether replicas share the batch's statistics. Set by the trainer before the first trace. Without
         it each replica keeps moving statistics of its own part; the trainer averages them before they are used.
+      begins_anew: whether its moving statistics began as zeros and ones, which mean nothing. Set likewise.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.synchronized = False
+        self.synchronized, self.begins_anew = False, True
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras'; each replica has its own statistics, which Keras 2 would average whenever they are read."""
@@ -85,7 +86,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
         See `momentum_at_most`.
         """
-        momentum = self.momentum if _limit.value is None else tf.minimum(self.momentum, _limit.value)
+        limited = self.begins_anew and _limit.value is not None
+        momentum = tf.minimum(self.momentum, _limit.value) if limited else self.momentum
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving + (batch - moving) * (1 - momentum))
 

@@ -31,6 +31,11 @@ def saved_array(path, values, dtype):
     return path
 
 
+def compressed(path, pixels):
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path, quality=100)
+    return path
+
+
 def refusal(path, spec):
     with pytest.raises(DataError) as error:
         read_label(path, spec)
@@ -310,6 +315,7 @@ def test_each_soft_mask_tells_what_is_inside(tmp_path):
     assert mask_distances(masks, spec).tolist() == [[0, 77, 0, 0], [0, 0, 0, 1]]
     assert read_masks(masks, spec, Window(1, 2, 1, 2)).tolist() == [[2, 0]]
     numbers = dataclasses.replace(spec, labels_soft=70)
+    assert read_masks([(compressed(tmp_path / "b.jpg", [[1] * 16]), 1)], spec).tolist() == [[0] * 16], "near 0"
     assert read_masks(masks[1:], numbers).tolist() == [[2, 2, 0, 0], [2, 2, 2, 0]]
 
 
@@ -335,6 +341,15 @@ def test_what_is_nothing_in_a_soft_mask_is_no_value_of_it(tmp_path):
         file.write(np.array([[[0, 100, 200, 65535]]], np.uint16))
     spec = spec_of("ground", "red", rest=0, labels_soft="nearest")
     assert read_masks([(tmp_path / "a.tif", 1)], spec).tolist() == [[0, 0, 1, IGNORE]]
+
+
+def test_what_is_inside_a_soft_mask_can_not_be_no_value(tmp_path):
+    """Else all that is inside would be void, without a word."""
+    kind = {"driver": "GTiff", "height": 1, "width": 3, "count": 1, "dtype": "uint8", "nodata": 255}
+    with rasterio.open(tmp_path / "a.tif", "w", **kind) as file:
+        file.write(np.array([[[0, 255, 255]]], np.uint8))
+    with pytest.raises(DataError, match="a.tif"):
+        read_masks([(tmp_path / "a.tif", 1)], spec_of("ground", "red", rest=0, labels_soft="nearest"))
 
 
 @pytest.mark.parametrize(("rest", "expected"), [(0, 0), (IGNORE, IGNORE)])

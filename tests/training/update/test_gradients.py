@@ -23,6 +23,7 @@ SETTINGS = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": 1e-4, "
 SETTINGS |= {"undecayed": (), "multipliers": {}}
 TRAIN = {"accumulate": 1, "parts": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
 TRAIN |= {"recompute": False, "jit_compile": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
+TRAIN |= {"init": "", "encoder": ""}
 
 
 def network(extra=None):

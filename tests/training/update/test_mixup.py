@@ -19,6 +19,7 @@ SETTINGS = {"name": "sgd", "options": {}, "decay": "l2", "weight_decay": 0.0, "c
 SETTINGS |= {"undecayed": (), "multipliers": {}}
 TRAIN = {"accumulate": 1, "parts": 1, "ema": 0.0, "precision": "float32", "sync_batch_norm": False}
 TRAIN |= {"recompute": False, "jit_compile": False, "freeze_batch_norm": "", "freeze_batch_norm_from": 0}
+TRAIN |= {"init": "", "encoder": ""}
 WEIGHTS = np.float32([0.0, 0.4, 0.1, 0.5])
 
 
