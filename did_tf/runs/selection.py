@@ -142,8 +142,8 @@ def learnt(
     was = (found.identity or {}).get("data", {})
     splits = was.get("split", trained_on)
     then = sharing(dataset, splits, split)
-    own = isinstance(dataset, Folders) and was.get("fingerprint")
-    if own and not _held_out(found, dataset.samples(split)) and own != fingerprint(then, progress=True):
+    mark = was.get("fingerprint") if isinstance(dataset, Folders) else None
+    if mark and not _held_out(found, dataset.samples(split)) and mark != fingerprint(then, progress=True):
         now = f"{splits} has other images or labels now than {name} has learnt from"
         return f"{now}: it may have learnt some of {split}"
     seen = len({*map(_place, then)} & {*map(_place, samples)})
