@@ -111,14 +111,17 @@ class Readout:
             found[part] = numbers[self._likelihoods(flat[part], half).argmax(axis=-1)]
         return found.reshape(values.shape[:-1])
 
+    @property
+    def members(self) -> np.ndarray:
+        """[256, L] bool: whether the region of each logit has a class, by its number. Void is in none."""
+        table = np.zeros((IGNORE + 1, len(self.regions)), bool)
+        for number, classes in enumerate(self.regions):
+            table[list(classes), number] = True
+        return table
+
     def targets(self, ids: tf.Tensor, count: int) -> tf.Tensor:
         """What the `count` logits are to say of pixels of the classes `ids`, int32 [...]: float32 [..., L], 1 or 0."""
-        if not self.regions:
-            return tf.one_hot(ids, count)
-        table = np.zeros((IGNORE + 1, count), np.float32)
-        for number, classes in enumerate(self.regions):
-            table[list(classes), number] = 1
-        return tf.gather(table, ids)
+        return tf.gather(self.members.astype(np.float32), ids) if self.regions else tf.one_hot(ids, count)
 
     def mean(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
         """Logits whose probabilities are the mean of those of several, of one shape and float32."""

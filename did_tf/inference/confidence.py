@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import entr
 
-from data_pipelines.spec import IGNORE
 from did_tf.common.readout import CLASSES, Readout
 
 
@@ -47,8 +46,7 @@ def sureness(name: str, probabilities: np.ndarray, readout: Readout = CLASSES) -
 
 
 def _of_the_class(probabilities, readout):
-    said = np.stack([np.isin(np.arange(IGNORE), part) for part in readout.regions], axis=-1)  # by class and region
-    there = said[readout.classes(probabilities)]
+    there = readout.members[readout.classes(probabilities)]
     return np.where(there, probabilities, 1 - probabilities).min(axis=-1)
 
 

@@ -18,7 +18,7 @@ from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned
 from did_tf.inference import card, export, exports, formats
 from did_tf.runs import folds, manifest
-from did_tf.runs.run_folder import RunFolder
+from did_tf.runs.run_folder import RunFolder, run_of
 
 flags.DEFINE_list("format", "saved_model", f"Some of {', '.join(formats.NAMES)}, or {formats.ALL}.")
 flags.DEFINE_list("precision", [], "Some of float32, float16, bfloat16, int8. Default: float32; of all formats, all.")
@@ -69,7 +69,7 @@ def _gate(config, run, chosen):
     needs_images = any(form.precision == "int8" for form in chosen)
     network = wiring.make_network(config, model, spec, depends, needs_images, temperature)
     score = wiring.make_score(config, model, FLAGS.limit) if is_scored else None
-    return wiring.make_gate(config, network, score), RunFolder(weights.file.resolve().parent.parent)
+    return wiring.make_gate(config, network, score), run_of(weights.file)
 
 
 def _write(form, gate, run, describe):

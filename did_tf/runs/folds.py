@@ -13,7 +13,7 @@ from data_pipelines.spec import Sample
 from data_pipelines.writing import sweep
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_json
-from did_tf.runs.run_folder import RunFolder, damage_of, read_json
+from did_tf.runs.run_folder import RunFolder, damage_of, read_json, run_of
 
 _FOLDER = "cross_validation"
 _WAY = "put it back as it was, or use another --run=dir"
@@ -132,7 +132,7 @@ def is_in(source: Path | str) -> bool:
 
 def data_of(weights: Path) -> Path | None:
     """Folder of the data of the fold that a weights file is of; None where it is of none."""
-    run = weights.resolve().parent.parent
+    run = run_of(weights).folder
     return run / "data" if is_in(run.parent) else None
 
 

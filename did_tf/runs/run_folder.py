@@ -160,6 +160,11 @@ class RunFolder:
         return {**was, "continued": [*was.get("continued", []), continuation(manifest, step)]}
 
 
+def run_of(file: Path) -> RunFolder:
+    """The run whose best/ or checkpoints/ a file lies in, if it is one; of a file in the root, the root itself."""
+    return RunFolder(file.resolve().parent.parent)
+
+
 def apart(folder: Path, protocol: str, limit: int | None) -> Path:
     """Where in a `folder` of scores those under a protocol go, of the first `limit` images alone or of all (None).
 

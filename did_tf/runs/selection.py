@@ -15,7 +15,7 @@ from data_pipelines.identity import fingerprint
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.spec import Dataset, Sample
 from did_tf.runs import checkpoints, identity, weights
-from did_tf.runs.run_folder import RunFolder, damage_of, read_json, read_metrics
+from did_tf.runs.run_folder import RunFolder, damage_of, read_json, read_metrics, run_of
 from did_tf.runs.weights import Weights
 
 VALIDATION = "val_"
@@ -76,7 +76,7 @@ def of(file: Path, dataset: str, content: Mapping[str, Any], partial: bool = Fal
     Raises:
       ConfigError: a file of the run is no JSON.
     """
-    run = RunFolder(file.resolve().parent.parent)  # of one in the root of the file system, that itself
+    run = run_of(file)
     found = of_run(run) if file.resolve().parent == run.best.resolve() else None
     if found is None or found.split != content["split"] or read_json(run.config)["dataset"]["name"] != dataset:
         return None
@@ -182,7 +182,7 @@ def _validated_on(run):
 
 def _held_out(found, samples):
     """Whether the run of some weights was validated on these samples, as they are now."""
-    validated = _validated_on(RunFolder(found.file.resolve().parent.parent)) or {}
+    validated = _validated_on(run_of(found.file)) or {}
     return validated.get("fingerprint") == fingerprint(samples, progress=True)
 
 

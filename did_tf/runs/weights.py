@@ -16,7 +16,7 @@ from did_tf.common import compat
 from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints, older
 from did_tf.runs.checkpoints import AVERAGE, MODEL
-from did_tf.runs.run_folder import RunFolder, read_json
+from did_tf.runs.run_folder import read_json, run_of
 
 _KINDS = (MODEL, AVERAGE)
 
@@ -84,8 +84,7 @@ def identity_of(file: Path) -> dict[str, Any] | None:
     they have; None where there is no such folder. Raises `ConfigError` where a file is unreadable.
     """
     found = checkpoints.read_identity(file) if file.suffix == ".npz" else None
-    folder = file.resolve().parent
-    run = RunFolder(folder.parent)
+    folder, run = file.resolve().parent, run_of(file)
     if found:
         return {**found, "network": older.network(found["network"])}
     if folder not in (run.best, run.checkpoints) or not run.config.is_file():
