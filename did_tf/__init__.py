@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.20.0"
+__version__ = "0.21.0"
 
 _FROM = {
     "load": "did_tf.api",

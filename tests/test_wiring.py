@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tiny
 from in_memory import InMemory, noise
-from own_data import make_five_bands
+from own_data import make_five_bands, write_png
 
 from data_pipelines import load
 from data_pipelines.datasets.synthetic import Synthetic
@@ -95,6 +95,18 @@ def test_data_without_a_validation_split_say_how_they_are_trained_on(tmp_path):
     told = "no split 'val'; known: train; --config.dataset.val_split= trains without validation"
     with pytest.raises(DataError, match=told):
         wiring.training._splits(tiny.config(), data)
+
+
+def test_a_label_of_val_that_can_not_be_read_is_told_before_the_first_step(tmp_path, monkeypatch):
+    """The first validation may be the last thing that a run does. One that goes on has read them."""
+    folder, run = make_five_bands(tmp_path / "data"), RunFolder(tmp_path / "run")
+    write_png(folder / "labels" / "scene07.png", np.full((64, 80), 77, np.uint8))  # no class; that of 06 has some
+    config = tiny.config(dataset__name="folders", dataset__folder=str(folder), dataset__options={})
+    with pytest.raises(DataError, match="^scene07: .*scene07.png.*; mend it, or take it out of the data$"):
+        wiring.make_trainer(config, run)
+    assert not run.folder.exists()
+    monkeypatch.setattr(wiring.training, "saved_steps", lambda folder: [folder / "step_00000006.npz"])
+    assert wiring.make_trainer(config, run).steps == config["train"]["steps"]
 
 
 def test_no_experiment_validates_on_what_it_trains_on():

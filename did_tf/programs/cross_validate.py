@@ -19,7 +19,6 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from tensorflow import keras
-from tqdm import tqdm
 
 from data_pipelines.memory import cores, free_memory
 from data_pipelines.own_data import band_statistics
@@ -28,7 +27,6 @@ from data_pipelines.spec import IGNORE
 from did_tf import settings, wiring
 from did_tf.analysis import room
 from did_tf.cluster import local
-from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.failures import BAD_INPUT
 from did_tf.common.files import write_json
@@ -47,6 +45,7 @@ from did_tf.scoring.metrics import ConfusionMatrix
 from did_tf.scoring.out_of_fold import HeldOut, OutOfFold
 from did_tf.search import study
 from did_tf.training.health import TrainingFailed
+from did_tf.training.readiness import check_readable
 
 flags.DEFINE_integer("folds", 5, "How many parts the images are dealt to.")
 flags.DEFINE_integer("at_once", 1, "Folds that train side by side, on shares of the cores; 0: as many as fit.")
@@ -234,17 +233,8 @@ def _do_fold(config, run, found, number, protocol):
 
 
 def _check_readable(config):
-    """Raises `DataError` for images and labels that can't be read: once a fold has learnt they can't be mended.
-
-    Those to learn from are read before that, where they are kept.
-    """
-    dataset, damage = wiring.make_dataset(config), Damage()
-    splits = (HELD_OUT,) if config["data"]["cache"] else (HELD_OUT, TRAIN)
-    samples = [sample for split in splits for sample in dataset.samples(split)]
-    for sample in tqdm(samples, desc="can all be read", unit="sample", leave=False, disable=None):
-        with damage.of(sample.name):
-            dataset.read(sample)
-    damage.tell("mend it, or take it out of the data")
+    """Raises `DataError` for what can't be read. What folds learn from is read before that, where it is kept."""
+    check_readable(wiring.make_dataset(config), (HELD_OUT,) if config["data"]["cache"] else (HELD_OUT, TRAIN))
 
 
 def _like(first, config):

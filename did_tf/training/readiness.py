@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
+from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.learnable import classes_in, nothing_labelled, shows_one
-from data_pipelines.pipeline import Loader, training_labels
+from data_pipelines.pipeline import THREADS, Loader, training_labels
+from data_pipelines.spec import Dataset
 from did_tf import models
 from did_tf.common import compat
+from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
 from did_tf.models.layers import check_size
 from did_tf.training.losses import PixelCrossEntropy
@@ -34,6 +38,27 @@ def check_model(model: keras.Model, crop: Sequence[int], multipliers: Mapping[st
         check_size((None, *crop), model.get_layer("normalize").minimum)
     if all(multipliers.get(models.part(compat.path(variable))) == 0 for variable in model.trainable_variables):
         raise ConfigError(f"optimizer.multipliers leaves nothing to train: {dict(multipliers)}")
+
+
+def check_readable(dataset: Dataset, splits: Sequence[str], progress: bool = True) -> None:
+    """Raises `DataError` for images and labels that can't be read: mended after the first step, they are other data.
+
+    Args:
+      dataset: for segmentation.
+      splits: those that are not read before the first step anyway.
+      progress: shows a bar, where stderr is a terminal.
+    """
+    damage, samples = Damage(), [sample for split in splits for sample in dataset.samples(split)]
+
+    def read(sample):
+        with damage.of(sample.name):
+            dataset.read(sample)
+
+    hidden = None if progress else True  # None: shown on terminals
+    with ThreadPool(min(THREADS, len(samples))) as pool:
+        for _ in tqdm(pool.imap(read, samples), "can all be read", len(samples), leave=False, disable=hidden):
+            pass
+    damage.tell("mend it, or take it out of the data")
 
 
 def check_learnable(

@@ -14,6 +14,7 @@ from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch, o
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
 from did_tf.common.readout import readout_of
+from did_tf.runs.checkpoints import saved_steps
 from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
 from did_tf.settings import check, check_loss
@@ -27,7 +28,7 @@ from did_tf.training.distribution import (
 )
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
-from did_tf.training.readiness import check_learnable, check_model
+from did_tf.training.readiness import check_learnable, check_model, check_readable
 from did_tf.training.schedules import Schedule, Timed
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
@@ -74,6 +75,8 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     train = config["train"]
     if val_split:
         check_scored(dataset, val_split)
+        if dataset.spec.task == "segmentation" and not saved_steps(run.checkpoints):
+            check_readable(dataset, [val_split], train["progress"])
     loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
     pixel_loss = make_pixel_loss(config, loader)
     check_learnable(loader, augmentation, config["seed"], supervision, pixel_loss)
