@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from folders import write_image
 from in_memory import SPEC, noise
+from inria_folder import make_inria
 
 from data_pipelines import load
 from data_pipelines.audit.survey import survey
@@ -47,6 +48,16 @@ def test_the_lines_that_are_printed_can_be_used(folder, capsys):
     np.testing.assert_allclose(given, counts.median_frequency_weights(), rtol=1e-6)
     np.testing.assert_allclose(balance, counts.balance_weights(), rtol=1e-6)
     assert np.abs(given / balance - 1).max() > 0.1
+
+
+def test_weights_of_images_that_are_cut_are_of_their_windows(tmp_path):
+    make_inria(tmp_path, size=(60, 60))
+    given = ["--dataset", "inria_aerial", "--folder", str(tmp_path), "--output", str(tmp_path / "audit")]
+    audit.main([*given, "--splits", "train", "--option", "patch=25"])
+    report = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    counts = Loader(load("inria_aerial", tmp_path, patch=25), "train", progress=False).class_counts()
+    assert [*report["class_weights"].values()] == pytest.approx(counts.median_frequency_weights())
+    assert [*report["class_balance_1"].values()] == pytest.approx(counts.balance_weights())
 
 
 OWN_IDS = dataclasses.replace(

@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import os
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from typing import Any, NamedTuple
 
 import cv2
@@ -39,6 +39,7 @@ class Survey:
       void: [N] float32, share of the pixels without a class; NaN where there is no label map.
       prints: `Fingerprints` of all that have contrast: images of one value are all alike.
       counts: of the classes.
+      of_samples: of the classes too, in the samples rather than the images, as training counts them.
       moved: of pixels whose value in the label is that of no class (`DatasetSpec.labels_soft`).
       taken: [256] int64, pixels per value of the labels that are void because the image has no data there.
       problems: one line each: whatever would spoil a training.
@@ -55,6 +56,7 @@ class Survey:
     void: np.ndarray
     prints: duplicates.Fingerprints
     counts: ClassCounts
+    of_samples: ClassCounts
     moved: np.ndarray
     taken: np.ndarray
     problems: list[str]
@@ -78,6 +80,7 @@ class Facts(NamedTuple):
       contrast: as of `Survey`.
       print: `duplicates.fingerprint`; None where there is no contrast.
       label: pixels per value [256], or the class of the whole image; None where there is no label.
+      windows: pixels per value [256] of each window that is a sample; empty where the image is one.
       moved: as of `Survey`; zeros where labels are as they are.
       taken: as of `Survey`, or None.
     """
@@ -86,6 +89,7 @@ class Facts(NamedTuple):
     contrast: float
     print: tuple[np.ndarray, np.ndarray] | None
     label: np.ndarray | int | None
+    windows: list[np.ndarray]
     moved: tuple[float, float, float, float]
     taken: np.ndarray | None
 
@@ -120,11 +124,13 @@ def survey(dataset: Dataset, split: str, progress: bool = False) -> Survey:
         void=np.full(len(images), np.nan, np.float32),
         prints=duplicates.Fingerprints(len(images)),
         counts=ClassCounts(dataset.spec.num_classes),
+        of_samples=ClassCounts(dataset.spec.num_classes),
         moved=np.zeros((len(images), 4)),
         taken=np.zeros(IGNORE + 1, np.int64),
         problems=problems,
     )
-    look = functools.partial(_look, dataset, labelled)
+    windows = {} if dataset.windows_apart else _windows(samples)
+    look = functools.partial(_look, dataset, labelled, windows)
     bar = tqdm(_in_order(look, images), split, len(images), unit="image", disable=None if progress else True)
     for index, (facts, found) in enumerate(bar):
         problems += found
@@ -145,8 +151,21 @@ def _whole(samples):
     """The images that `samples` are, or are windows of: each once."""
     if not any(sample.window for sample in samples):
         return samples
-    files = {(sample.image, sample.label, sample.extras): sample for sample in samples}
+    files = {_files(sample): sample for sample in samples}
     return [dataclasses.replace(sample, name=sample.image.stem, window=None) for sample in files.values()]
+
+
+def _windows(samples):
+    """{files of an image: its windows} of samples that are windows."""
+    windows = defaultdict(list)
+    for sample in samples:
+        if sample.window:
+            windows[_files(sample)].append(sample.window)
+    return windows
+
+
+def _files(sample):
+    return sample.image, sample.label, sample.extras
 
 
 def _enter(result, index, facts):
@@ -156,9 +175,12 @@ def _enter(result, index, facts):
         result.prints[index] = facts.print
     if isinstance(facts.label, np.ndarray):
         result.counts.add(facts.label)
+        for values in facts.windows or [facts.label]:
+            result.of_samples.add(values)
         result.void[index] = facts.label[IGNORE] / facts.label.sum()
     elif facts.label is not None:
         result.counts.add_image(facts.label)
+        result.of_samples.add_image(facts.label)
     if facts.taken is not None:
         result.taken[:] += facts.taken
 
@@ -206,8 +228,8 @@ def _in_order(function, items):
             yield under_way.popleft().result()
 
 
-def _look(dataset, labelled, sample):
-    """(`Facts` of an image, or None where it is of no use; problems)."""
+def _look(dataset, labelled, windows, sample):
+    """(`Facts` of an image, or None where it is of no use; problems); `windows` are as of `_windows`."""
     files = [("image", sample.image), *(("image", extra) for extra in sample.extras), ("label", sample.label)]
     missing = [f"{kind} {path} is missing" for kind, path in files if path and not path.exists()]
     if missing:
@@ -227,9 +249,18 @@ def _look(dataset, labelled, sample):
         return None, problems
     contrast = _contrast(image, dataset.spec)
     prints = duplicates.fingerprint(image) if contrast >= CONSTANT else None
+    parts = [_values_in(label, window) for window in windows.get(_files(sample), ())] if labelled else []
     if label is not None:
         label = values if np.ndim(label) else int(label)
-    return Facts(image.shape[:2], contrast, prints, label, moved, taken), []
+    return Facts(image.shape[:2], contrast, prints, label, parts, moved, taken), []
+
+
+def _values_in(label, window):
+    """Pixels per value [256] of a window of a label map; beyond the map all is void."""
+    part = label[window.inside(*label.shape)]
+    values = np.bincount(part.ravel(), minlength=IGNORE + 1)
+    values[IGNORE] += window.height * window.width - part.size
+    return values
 
 
 def _summed(distances):

@@ -55,7 +55,8 @@ written to --output:
 
 Shares of the classes are of the labelled pixels, that of void is of all. Weights: median frequency balancing as in
 SegNet (a class's frequency is its share of the pixels of the images that show it), which training has with
-loss.class_frequency=segnet; beside it, what it has without (shares of the pixels of all images).
+loss.class_frequency=segnet; beside it, what it has without (shares of the pixels of all images). Where images are cut
+into windows, weights are of these, as training counts them, and all other figures are of whole images.
 
 exit status: 0 nothing is wrong; 1 a failure while running; 2 there are problems (listed on stderr)
 """
@@ -168,7 +169,7 @@ def _weights(spec, found):
     ready = "--config.loss.class_balance=1"
     if spec.task == "classification":
         return ["", f"to weigh the classes of {train.split} equally: {ready}"]
-    weights = (train.counts.median_frequency_weights(), train.counts.balance_weights())
+    weights = (train.of_samples.median_frequency_weights(), train.of_samples.balance_weights())
     columns = [[f"{weight:.4g}" for weight in column] for column in weights]
     rows = [[f"weights of {train.split}", "segnet", "all"]]
     rows += [[f"  {index} {name}", *cells] for index, (name, *cells) in enumerate(zip(spec.classes, *columns))]
@@ -184,8 +185,8 @@ def _write_report(path, spec, found, verdict):
         "notes": verdict.notes,
         "splits": {one.split: _split_report(spec, one) for one in found},
         "weights_of": train.split if train else None,
-        "class_weights": _by_class(spec, train.counts.median_frequency_weights()) if train else None,
-        "class_balance_1": _by_class(spec, train.counts.balance_weights()) if train else None,
+        "class_weights": _by_class(spec, train.of_samples.median_frequency_weights()) if train else None,
+        "class_balance_1": _by_class(spec, train.of_samples.balance_weights()) if train else None,
         "pairs": [
             {"splits": pair.splits, "images": [sample.name for sample in pair.samples], "distance": pair.distance}
             for pair in verdict.pairs

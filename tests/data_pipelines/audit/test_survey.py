@@ -13,6 +13,7 @@ from in_memory import InMemory, halves, noise, pairs
 from data_pipelines import IGNORE, Dataset, DatasetSpec, Sample
 from data_pipelines.audit.survey import survey
 from data_pipelines.datasets.files import FileDataset
+from data_pipelines.pipeline import Loader
 from data_pipelines.spec import AbsentSplit, Window
 
 
@@ -118,6 +119,7 @@ class Tiles(FileDataset):
     spec = DatasetSpec("tiles", ("a", "b"), ((0, 0, 0), (9, 9, 9)), {"train": 12}, mean=(99.0,) * 3, std=(50.0,) * 3)
     title = layout = "tiles"
     reads = ()
+    rows = (0, 12)
 
     def places(self, split):
         return [self.folder / "images", self.folder / "labels"]
@@ -127,7 +129,7 @@ class Tiles(FileDataset):
         return [
             Sample(f"{path.stem}_{top}_{left}", path, labels / path.name, window=Window(top, left, 12, 16))
             for path in sorted(images.iterdir())
-            for top in (0, 12)
+            for top in self.rows
             for left in (0, 16)
         ]
 
@@ -149,6 +151,22 @@ def test_images_are_read_once_however_they_are_cut(tmp_path):
     for expected, problems in ((3, []), (4, ["train has 3 samples, expected 4"])):
         dataset.spec = dataclasses.replace(dataset.spec, splits={"train": expected})
         assert survey(dataset, "train").problems == problems
+
+
+def test_classes_are_counted_in_windows_as_training_counts_them(tmp_path):
+    """Of windows that overlap twice, and what lies beyond the image as void."""
+    for number in range(2):
+        label = np.zeros((24, 32), np.uint8)
+        label[:4, :5] = number
+        write_image(tmp_path / "images" / f"{number}.png", noise(number))
+        write_image(tmp_path / "labels" / f"{number}.png", label)
+    dataset = Tiles(tmp_path)
+    dataset.rows = (0, 8, 16)
+    found, learnt = survey(dataset, "train"), Loader(dataset, "train", progress=False).class_counts()
+    assert found.counts.pixels.tolist() == [2 * 24 * 32 - 20, 20] and found.counts.around.tolist()[1] == 24 * 32
+    for key in ("pixels", "images", "around", "void"):
+        np.testing.assert_array_equal(getattr(found.of_samples, key), getattr(learnt, key))
+    assert learnt.around.tolist()[1] == 12 * 16 and learnt.void == 2 * 2 * 4 * 16
 
 
 def test_images_are_not_kept_and_few_are_under_way(monkeypatch):
