@@ -120,7 +120,12 @@ def _size(text):
 
 
 def _image_size(config):
-    """((height, width), whose it is): of the first image to be scored, or the training crop where there are no data."""
+    """((height, width), whose it is): of the first image to be scored, or the training crop where there are no data.
+
+    What is scored of an image that is classified is a crop.
+    """
+    if wiring.make_spec(config).task == "classification":
+        return tuple(config["data"]["crop"]), "the centre crop that is scored"
     split = config["dataset"]["val_split"] or "val"
     try:
         dataset = wiring.make_dataset(config)

@@ -5,6 +5,7 @@ import json
 import program
 import pytest
 import tiny
+from folders import make_imagenet
 
 from did_tf import wiring
 from did_tf.analysis import cost as counts
@@ -48,6 +49,13 @@ def test_what_is_counted(monkeypatch, capsys, model):
     assert inference["memory"] is None and memory["total"] == sum(shares) and min(shares) > 0
     assert memory["optimizer"] == 2 * 4 * measures.parameters(model)
     assert crop.training < sum(by_layer.values()) < memory["update"]
+
+
+def test_of_what_is_classified_the_centre_crop_is_scored(monkeypatch, capsys, tmp_path):
+    make_imagenet(tmp_path, size=(40, 60))
+    given = [f"--data={tmp_path}", "--config.data.crop=(33,33)", "--config.model.width=4"]
+    found = report(monkeypatch, capsys, *given, experiment="imagenet:resnet50")["inference"]
+    assert (found["size"], found["source"]) == ([33, 33], "the centre crop that is scored")
 
 
 def test_size_and_batch_can_be_others(monkeypatch, capsys, model):
