@@ -20,7 +20,8 @@ class Field:
 
     Attributes:
       layer: its name.
-      stride: (rows, columns) places of the source that the output has one for, as in the middle of a large image.
+      stride: (rows, columns) places of the source that the output has one more for in a larger image; infinite where it
+        has as many places in any.
       size: (height, width) of the box around all places of the source that a path leads from to the centre; 0 where
         none does, infinite where the layer depends on the whole image.
     """
@@ -45,16 +46,23 @@ def fields(model: keras.Model, source: str | None = None) -> list[Field]:
     if source and source not in names:
         raise ConfigError(f"no layer {source!r}{nearest(source, names)}; fields.csv of `draw` without it has all names")
     sizes: list[dict[str, tuple[float, ...]]] = []
+    places: list[dict[str, tuple[int, ...]]] = []
     for side in SIDES:
         graph = Graph(model, side, side)
         start = source or image_of(graph)
+        places.append(graph.sizes)
         axes = [{name: _at_centre(span) for name, span in spans(graph, start, axis)} for axis in (0, 1)]
         sizes.append({name: tuple(along[name] for along in axes) for name in axes[0]})
         if sizes[:-1] and sizes[-1] == sizes[-2]:
             break
     found = {name: tuple(map(_settled, size, sizes[-2][name])) for name, size in sizes[-1].items()}
-    strides = {name: tuple(graph.sizes[start][a] / graph.sizes[name][a] for a in (1, 2)) for name in found}
-    return [Field(name, strides[name], found[name]) for name in found]
+    return [Field(name, _stride(start, name, *places[-2:]), found[name]) for name in found]
+
+
+def _stride(start, name, before, last):
+    """`Field.stride`, by the sizes of all layers in two images; it is exact, for `SIDES` differ by multiples of it."""
+    grown = ([last[layer][a] - before[layer][a] for a in (1, 2)] for layer in (start, name))
+    return tuple(of_start / own if own else math.inf for of_start, own in zip(*grown))
 
 
 def _settled(size, before):
