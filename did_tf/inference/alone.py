@@ -64,10 +64,15 @@ def litert(folder: str) -> dict[str, Run]:
     """By LiteRT on the CPU."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(f"{folder}/network.tflite", num_threads=os.cpu_count())
+    interpreter = Interpreter(f"{folder}/network.tflite", num_threads=_cores())
     run = interpreter.get_signature_runner("serving_default")
     dtype = run.get_input_details()["image"]["dtype"]
     return {PLAIN: lambda images: run(image=images.astype(dtype))}
+
+
+def _cores():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 KINDS = {"saved_model": saved_model, "onnx": onnx, "openvino": openvino, "litert": litert}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.memory import cores
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
 from did_tf.common.files import write_file, write_json
@@ -118,7 +118,7 @@ def _report(rows, gate, split):
         "checkpoint": {"score": _known(gate.score)},
         "score": "miou" if gate.network.segments else "accuracy",
         "image": [height, width],
-        "machine": {"processor": processor.name(), "cores": os.cpu_count()},
+        "machine": {"processor": processor.name(), "cores": cores()},
         "formats": [_entry(row) for row in rows],
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import did_tf
 from data_pipelines.augment import DRAWS
 from data_pipelines.identity import identity
+from data_pipelines.memory import cores
 from data_pipelines.spec import Dataset, DatasetSpec, Sample
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-addons", "numpy", "opencv-python")
@@ -67,7 +67,7 @@ def here(devices: Sequence[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {"did_tf": did_tf.__version__, **packages},  # a checkout was installed as an older version
         "git_commit": git_commit(),
-        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        "machine": {"system": platform.platform(), "cores": cores()},
         "devices": devices,
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import exported
 import numpy as np
@@ -11,7 +12,7 @@ from program import launch_here
 from served_here import ServedHere
 
 from did_tf import wiring
-from did_tf.inference import export, exports
+from did_tf.inference import alone, export, exports
 from did_tf.inference.formats import SAVED_MODEL, Format, tensorflow_model
 
 
@@ -76,6 +77,12 @@ def test_the_files_say_it_too(written):
     assert lines[0].startswith("| format | MB") and lines[1] == "|---" * 7 + "|"
     assert lines[-1] == f"onnx was refused: {rows[2].refused}"
     assert "Of the weights with digest d, scored on val (first 2 images)." in lines
+
+
+def test_cores_are_those_that_the_process_may_use(written, monkeypatch):
+    _, rows, gate = written
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    assert exports._report(rows, gate, "")["machine"]["cores"] == alone._cores() == 1
 
 
 def test_what_was_not_measured_is_no_number():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 
 import pytest
@@ -59,6 +60,12 @@ def other(value):
 def all_settings():
     """Every setting of every model, flat, with keys of the groups that take any."""
     return {**OPEN, **{key: value for name in models.names() for key, value in flatten(cli.defaults(name)).items()}}
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    """A fold of several at once has a share of the machine's."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    assert manifest.here([])["machine"]["cores"] == 1
 
 
 # One table
