@@ -158,7 +158,8 @@ def _reports(run: RunFolder, identity: Mapping[str, Any]) -> Iterator[str]:
     """
     exported = identity.get("weights", {}).get("digest")
     best, chosen = run.best / "metrics.json", run.best / "weights.npz"
-    if best.is_file() and _is_of(digest(chosen) if chosen.is_file() else None, exported):
+    own = digest(chosen) if chosen.is_file() else None
+    if best.is_file() and _is_of(own, exported) and (own is None or len({*selection.steps_of_best(run)}) == 1):
         told = read_json(best)
         figures = [f"{key} {percent(told[key])} %" for key in told if key != "step"]
         averaged = _averaged(run.settings().get("evaluate", {}) if run.config.is_file() else {})
@@ -174,7 +175,8 @@ def _reports(run: RunFolder, identity: Mapping[str, Any]) -> Iterator[str]:
         if path.parent.name.startswith("first_") or not is_same:
             continue
         figures = report["outputs"].get("main", {})
-        score = next((f"{key} {percent(figures[key])} %" for key in ("miou", "top1_error") if figures.get(key)), "")
+        scores = [key for key in ("miou", "top1_error") if figures.get(key) is not None]
+        score = next((f"{key} {percent(figures[key])} %" for key in scores), "")
         how = f"protocol {protocol.get('name', 'centre crops')}{_averaged(protocol)}"
         yield f"{path.relative_to(run.folder).as_posix()}, {how}: {score}"
 

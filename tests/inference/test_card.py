@@ -104,6 +104,24 @@ def test_the_best_validation_is_not_of_another_checkpoint(gate, tmp_path, monkey
         assert ("best validation in training" in card.text(LITERT, RESULT, gate, run, "val")) == is_told
 
 
+def test_the_best_validation_is_not_of_a_checkpoint_before_the_weights(gate, tmp_path, monkeypatch):
+    """As a process leaves them that is killed between writing the one and the other."""
+    run = RunFolder(tmp_path)
+    arrays = {f"{checkpoints.MODEL}a": np.zeros(3, np.float32)}
+    checkpoints.write(run.best / "weights.npz", arrays, {"network": {"name": "fcrn"}, "step": 600})
+    exported_weights = {"weights": {"digest": weights.digest(run.best / "weights.npz")}}
+    monkeypatch.setattr(gate, "network", dataclasses.replace(gate.network, identity=exported_weights))
+    for step, is_told in ((600, True), (300, False)):
+        write_json(run.best / "metrics.json", {"step": step, "miou": 0.5238})
+        assert ("best validation in training" in card.text(LITERT, RESULT, gate, run, "val")) == is_told
+
+
+def test_an_error_of_nothing_is_told(gate, tmp_path):
+    run = RunFolder(tmp_path)
+    write_json(run.evaluation / "val.json", {"outputs": {"main": {"top1_error": 0.0}}, "protocol": {}})
+    assert "protocol centre crops: top1_error 0.0 %." in card.text(LITERT, RESULT, gate, run, "val")
+
+
 def test_it_says_at_which_temperature_probabilities_are(gate, tmp_path, monkeypatch):
     def told():
         return "Logits are divided by 1.5 for probabilities" in card.text(
