@@ -95,7 +95,7 @@ def _soft(labels):
     what = "colours" if labels.colours else "ids"
     if not labels.soft:
         return [_half(labels.half)]
-    total, count = sum(labels.counts.values()), len(labels.soft)
+    share, count = sum(labels.soft.values()) / _total(labels), len(labels.soft)
     values = ", ".join(map(str, sorted(labels.soft)))
     which = f" ({values})" if count <= NAMED else ""
     if labels.colours:
@@ -104,7 +104,7 @@ def _soft(labels):
         between = f"between {min(labels.counts)} and {max(labels.counts)}"
     jpeg = ", and JPEG changes values" if labels.jpeg else ""
     return [
-        f"{count} further values{which} {between} look like soft edges, {sum(labels.soft.values()) / total:.2%} of the "
+        f"{count} further values{which} {between} look like soft edges, {share:.2%} of the "
         f"pixels{jpeg}: each is taken for the nearest of the {len(labels.counts)} {what}"
     ]
 
@@ -117,7 +117,7 @@ def _thin(labels):
     thin = sorted(labels.scattered)
     if not thin or len(thin) > NAMED:
         return []
-    share = sum(labels.counts[value] for value in thin) / sum(labels.counts.values())
+    share = sum(labels.counts[value] for value in thin) / _total(labels)
     them = f"{', '.join(map(str, thin))} {'is' if len(thin) == 1 else 'are'}"
     return [
         f"{them} in thin lines or single pixels alone, {share:.2%} of all: a class, or borders that belong to void?"
@@ -127,8 +127,7 @@ def _thin(labels):
 def _clear(labels):
     if not labels.clear:
         return []
-    share = labels.clear / (sum(labels.counts.values()) + labels.clear + labels.nothing)
-    return [f"{share:.2%} of the pixels are transparent: a class of their own, {BACKGROUND}"]
+    return [f"{labels.clear / _total(labels):.2%} of the pixels are transparent: a class of their own, {BACKGROUND}"]
 
 
 def _kept_tag(labels):
@@ -148,7 +147,7 @@ def _kept_tag(labels):
 def _nothing(labels):
     if not labels.nothing:
         return []
-    share = labels.nothing / (sum(labels.counts.values()) + labels.clear + labels.nothing)
+    share = labels.nothing / _total(labels)
     return [f"{share:.2%} of the pixels have no value (their nodata, transparent in a raster, or NaN) and are void"]
 
 
@@ -202,8 +201,13 @@ def _colours(labels):
 
 
 def _share(labels, value):
-    total = sum(labels.counts.values()) + labels.clear
+    total = _total(labels)
     if value not in labels.counts:
         return f"# transparent: {labels.clear / total:.2%} of the pixels"
     thin = ", thin or scattered" if value in labels.scattered else ""
     return f"# {labels.counts[value] / total:.2%} of the pixels{thin}"
+
+
+def _total(labels):
+    """All pixels, those without a value too."""
+    return sum(labels.counts.values()) + labels.clear + labels.nothing

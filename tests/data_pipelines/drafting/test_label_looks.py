@@ -312,6 +312,14 @@ def test_which_ids_are_drafted_as_void(ids, void):
     assert void_ids(dict.fromkeys(ids, 1)) == void
 
 
+def test_shares_are_of_all_pixels_those_without_a_value_too(tmp_path):
+    label = np.ones((40, 40), np.float32)
+    label[20:] = np.nan
+    lines, told = label_lines(looks(tmp_path, [label], "npy"))
+    assert "  1: class_1  # 50.00% of the pixels" in lines
+    assert any(line.startswith("50.00% of the pixels have no value") for line in told)
+
+
 @pytest.mark.parametrize("void", [255, 65535])
 def test_how_much_of_the_pixels_drafted_void_takes(void, tmp_path):
     lines, _ = label_lines(looks(tmp_path, [np.array([[0, 1], [1, void]], np.uint16).repeat(20, 0).repeat(20, 1)]))
