@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -49,7 +50,7 @@ async def _predict(request: Request) -> Response:
     form = chosen(request.query_params.get("format"), request.headers.get("accept", ""))
     with service.admitted():
         async with uploads.received(request, service.folder, service.limits) as path:
-            with service.metrics.seconds.time():
+            with service.metrics.seconds.time() if form.sees else contextlib.nullcontext():
                 body = await service.answer(path, form, request.is_disconnected)
         return await _packed(Response(body, media_type=form.media, headers=SECURE), request)
 

@@ -13,7 +13,7 @@ class Metrics:
 
     Attributes:
       requests: by path and status; 499: the client had gone, or was too slow.
-      seconds: of predictions, from the last byte of the image on.
+      seconds: of predictions, from the last byte of the image on; an answer that needs no network is none.
       pixels: of their images.
       under_way: requests for predictions.
     """

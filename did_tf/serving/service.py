@@ -105,7 +105,8 @@ class Service:
             if await is_gone():
                 raise Refused(499, "the client is gone")
             found = await loop.run_in_executor(self._threads, self._answer, upload, form)
-        self.metrics.pixels.inc(upload.pixels)
+        if form.sees:
+            self.metrics.pixels.inc(upload.pixels)
         return found
 
     def fault(self, error: Exception) -> Refused:

@@ -100,10 +100,12 @@ def test_metrics_count_answers_by_path_and_status(server):
     def count(line):
         return float(re.search(rf"^{re.escape(line)} (\S+)$", server.ask("GET", "/metrics").body.decode(), re.M)[1])
 
-    pixels = count("did_tf_pixels_total")
+    pixels, predictions = count("did_tf_pixels_total"), count("did_tf_predict_seconds_count")
     server.predict(png(IMAGE))
+    server.predict(png(IMAGE), "image")  # which labels nothing
     server.ask("GET", "/../nowhere")
     assert count("did_tf_pixels_total") == pixels + 600
+    assert count("did_tf_predict_seconds_count") == predictions + 1
     assert count('did_tf_requests_total{path="other",status="404"}') >= 1
     assert count('did_tf_requests_total{path="/predict",status="200"}') >= 1
     assert count("process_resident_memory_bytes") > 1e6
