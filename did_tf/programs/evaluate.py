@@ -176,7 +176,7 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     print(f"\n{dataset.spec.name} {FLAGS.split}, {images} images, protocol {protocol!r}{_unusual(told)}")
     _tell(subject, paper)
     print(evaluation.table(result, dataset.spec.classes, paper, last))
-    print(evaluation.told_interval(result.interval()))
+    print(evaluation.told_interval(result.interval(), result.matrices))
     after = ", after the CRF" if refined else ""
     for name, scores in others.items():
         print(f"\n{scores.title}{after}\n{scores.table(paper) if name == OFFICIAL else scores.table()}")

@@ -217,9 +217,10 @@ def table(
     return aligned(beside(cells, of_paper(paper), [*figures, *[None] * len(accuracies)]), ruled=(1, 1 + len(classes)))
 
 
-def told_interval(found: Interval | None) -> str:
-    """A line to print."""
-    return str(found) if found else f"no 95 % interval of the mIoU: it takes {bootstrap.TAKES}"
+def told_interval(found: Interval | None, outputs: Collection[str] = (MAIN,)) -> str:
+    """A line to print, which says that it is of "main" where there are other `outputs`."""
+    line = str(found) if found else f"no 95 % interval of the mIoU: it takes {bootstrap.TAKES}"
+    return line.replace("of the mIoU", f"of {MAIN}'s mIoU") if len(outputs) > 1 else line
 
 
 def coarse_to_fine(outputs: Collection[str]) -> list[str]:

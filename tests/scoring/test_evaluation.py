@@ -170,6 +170,7 @@ def test_the_interval_is_over_images_or_those_that_windows_are_cut_from(problem,
     told = json.loads((tmp_path / "val.json").read_text())["interval"]
     assert told == json.loads(json.dumps(found.report(dataset.spec.classes)))
     assert str(found) == told_interval(found) and "5 images" in told_interval(None)
+    assert told_interval(found, ["main", "main+crf"]).startswith("95 % interval of main's mIoU: ")
 
     windows = [Sample(f"val{n}", Path(f"{n // 2}.tif"), window=Window(0, n % 2, 30, 40)) for n in range(8)]
     monkeypatch.setattr(dataset, "samples", lambda split: windows)
