@@ -250,7 +250,7 @@ def _conclude(study, trial, run, status):
     study.write()
     if trial.value is not None:
         _show_in_tensorboard(study, trial, run)
-    told = f"{percent(trial.value)} %" if trial.value is not None else trial.why
+    told = trial.why if trial.state == FAILED or trial.value is None else f"{percent(trial.value)} %"
     print(f"trial {trial.number}: {trial.state}, {told}", flush=True)
 
 
@@ -292,7 +292,8 @@ def _tell(study):
         print("none is done: give more --hours")
         return
     best = study.ranked()[0]
-    print(f"the best of {len(study.ranked())}, chosen on val, whose score is favourable for that; with its settings:")
+    of, split = len(study.ranked()), study.settings.get("dataset.val_split", "validation")
+    print(f"the best of {of}, chosen on {split}, whose score is favourable for that; with its settings:")
     given = [f"--data={FLAGS.data}"] if FLAGS.data else []
     settings = [f"--config.{key}={text}" for key, text in study.texts(best).items()]
     print(

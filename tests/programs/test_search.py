@@ -17,7 +17,7 @@ from did_tf.common.files import write_json
 from did_tf.planning import trying
 from did_tf.runs.run_folder import RunFolder
 from did_tf.search import space
-from did_tf.search.study import PRUNED, RUNNING, Study
+from did_tf.search.study import DONE, PRUNED, RUNNING, Study, Trial
 
 TINY = (
     "--config.model.units=(1,1,1,1)",
@@ -253,6 +253,25 @@ def test_a_trial_begins_where_its_time_is_left(hours, trial_hours, seconds, goes
         assert sys.modules["did_tf.programs.search"]._goes_on(study) == goes_on
         study.trials = [types.SimpleNamespace(state=RUNNING)]
         assert sys.modules["did_tf.programs.search"]._goes_on(study)
+
+
+def test_a_trial_that_fails_after_a_validation_says_why(monkeypatch, capsys):
+    program.launch_here("search")  # defines the flags
+    search = sys.modules["did_tf.programs.search"]
+    monkeypatch.setattr(search, "_last_line", lambda run, status: "error: no space left (exit status 1)")
+    monkeypatch.setattr(search, "_show_in_tensorboard", lambda *given: None)
+    search._conclude(types.SimpleNamespace(write=lambda: None), Trial(3, {}, scores={1: 0.582}), None, 1)
+    assert capsys.readouterr().out == "trial 3: failed, error: no space left (exit status 1)\n"
+
+
+def test_the_split_that_the_best_is_chosen_on_is_told(capsys):
+    program.launch_here("search")  # defines the flags
+    best = Trial(0, {}, DONE, value=0.5)
+    study = types.SimpleNamespace(ranges=[], trials=[best], seconds=0, path="search.json")
+    study.settings, study.ranked, study.texts = {"dataset.val_split": "fifth"}, lambda: [best], lambda trial: {}
+    with flagsaver.flagsaver(experiment="did_synthetic", data=None):
+        sys.modules["did_tf.programs.search"]._tell(study)
+    assert "the best of 1, chosen on fifth, whose score" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["train", "cross-validate"])
