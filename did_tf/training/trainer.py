@@ -234,7 +234,8 @@ class Trainer:
         if self.budget.hours:
             row["hours"] = f"{self.budget.spent() / HOUR:.7g}"
             shown["left"] = tqdm.format_interval(self.budget.left())
-            bar.total = self._expected_steps()
+            if pace := self.window.pace():  # of a process that has made steps since the last row
+                bar.total = min(self.steps, self.done + round(self.budget.left() * pace[0]))
         self._tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in shown.items()), bar)
         with self._unreported():
             if validate and self.val_split and self._has_time_to_validate(done):
@@ -261,11 +262,6 @@ class Trainer:
             self.best.assign(best)
             self.waited.assign(waited)
             raise
-
-    def _expected_steps(self):
-        """How many there will be at the pace of the last ones."""
-        pace, _ = self.window.pace() or (0.0, 0.0)
-        return min(self.steps, self.done + round(self.budget.left() * pace))
 
     def _has_time_to_validate(self, done):
         """Whether the validation at the end does not come as soon as this one is made."""

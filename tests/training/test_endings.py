@@ -1,6 +1,7 @@
 """Trainings that end before all of their steps are made: by the time, or where nothing gets better any more."""
 
 import shutil
+import types
 
 import by_hand
 import numpy as np
@@ -112,6 +113,18 @@ def test_time_is_carried_on_and_what_lies_between_does_not_count(undisturbed, tm
     assert trainer.done == 70 and trainer.validation.steps[-1] == 70
     np.testing.assert_allclose(rates(trainer), rates(undisturbed), rtol=1e-5)
     np.testing.assert_allclose(rates(trainer, "hours"), rates(undisturbed, "hours"))
+
+
+def test_a_process_that_has_made_no_step_yet_expects_no_other_number(tmp_path):
+    """Stopped between the last step and its validation, which the next process makes first."""
+    clock = Clock()
+    with pytest.raises(SystemExit):
+        training(tmp_path / "run", clock, stop_at=20).fit()
+    trainer = training(tmp_path / "run", clock)
+    bar = types.SimpleNamespace(disable=True, total=1000, set_postfix=lambda told: None)
+    assert trainer._is_unreported()
+    trainer._report(trainer.done, False, bar)
+    assert bar.total == 1000
 
 
 def test_a_run_whose_time_is_over_makes_no_more_updates(undisturbed, tmp_path):
