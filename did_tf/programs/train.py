@@ -108,8 +108,16 @@ def _gentler(config, trainer, checkpoint):
         changes.update({"train.init": checkpoint, "train.encoder": ""})
     settings.update({f"--config.{key}": f"--config.{key}={value}" for key, value in changes.items()})
     data = [f"--data={FLAGS.data}"] if FLAGS.data else []
-    flags = [f"--experiment={FLAGS.experiment}", f"--run={_another(trainer.run)}", *data]
+    name = trainer.run.plan if cli.is_auto(FLAGS.experiment) else FLAGS.experiment  # the other run has no plan
+    flags = [f"--experiment={name}", f"--run={_another(trainer.run)}", *data, *_workers()]
     return shlex.join(["did_tf", "train", *flags, *settings.values()])
+
+
+def _workers():
+    """The flag --workers as it was given: of this host's workers each has one of its own, which says 1."""
+    place = places.of_tensorflow(os.environ)
+    given = len(place.addresses) if place and local.STARTED_BY in os.environ else FLAGS.workers
+    return [f"--workers={given}"] if given else []
 
 
 def _another(run):

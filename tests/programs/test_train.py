@@ -2,15 +2,19 @@
 
 import shlex
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny
 from absl.testing import flagsaver
 
+from did_tf.cluster import places
 from did_tf.common.errors import NotFinite
 from did_tf.inference.predictor import Predictor
 from did_tf.programs import cli, train
 from did_tf.runs import checkpoints
+from did_tf.runs.run_folder import RunFolder
 
 VAL = 2
 """Images of the validation split."""
@@ -112,6 +116,30 @@ def test_the_advice_starts_from_the_last_good_checkpoint(trained, tmp_path, monk
     advised = shlex.split(command)[2:]
     assert f"--config.train.init={good}" in advised and "--config.schedule.learning_rate=0.001" in advised
     assert trained(*advised) == (0, [])
+
+
+def advised(monkeypatch, run, **given):
+    """Words of the command that is advised where training has failed, with such flags."""
+    monkeypatch.setattr(sys, "argv", ["did_tf train"])
+    trainer = SimpleNamespace(run=run, settings={"precision": "float32"})
+    with flagsaver.flagsaver(**given):
+        return shlex.split(train._gentler(tiny.config(), trainer, None))
+
+
+def test_the_advice_for_a_planned_run_names_its_plan(monkeypatch, tmp_path):
+    """The other run has none, and `auto` would be refused."""
+    words = advised(monkeypatch, RunFolder(tmp_path / "auto"), experiment="auto", data="mine")
+    assert words[2:5] == [f"--experiment={tmp_path}/auto/plan.py", f"--run={tmp_path}/auto_2", "--data=mine"]
+
+
+def test_the_advice_has_as_many_workers(monkeypatch, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    assert not [word for word in advised(monkeypatch, run, experiment="mine") if "workers" in word]
+    assert "--workers=slurm" in advised(monkeypatch, run, experiment="mine", workers="slurm")
+    monkeypatch.setenv(places.VARIABLE, places.on_this_host([1, 2, 3])[0].text())
+    assert "--workers=1" in advised(monkeypatch, run, experiment="mine", workers="1")
+    monkeypatch.setenv(train.local.STARTED_BY, "7")
+    assert "--workers=3" in advised(monkeypatch, run, experiment="mine", workers="1")
 
 
 @pytest.mark.slow
