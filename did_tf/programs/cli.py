@@ -45,6 +45,8 @@ REMOTE = ("run", "runs", "data", "weights")
 """Flags that may be remote places. A program that has others says so likewise."""
 AUTO = "auto"
 """Experiment that `did_tf plan` writes: AUTO for a user's own data, AUTO:DATASET for others."""
+SETTINGS = True
+"""Whether there are settings, which --help lists with the experiments. A program that takes none says so likewise."""
 REMOTE_SETTINGS = ("config.dataset.prepared", "config.train.init", "config.train.encoder")
 """Settings that may be, whatever the program."""
 
@@ -265,7 +267,8 @@ def _parse_and_run(main, program):
     help_flags = {"--help", "-h"}
     arguments = FLAGS([a for a in sys.argv if a not in {*help_flags, *config_arguments()}])
     if len(arguments) > 1:
-        raise ConfigError(f"unexpected argument {arguments[1]!r}: settings are given as --config.KEY=VALUE")
+        way = "settings are given as --config.KEY=VALUE" if _takes_settings(program) else "--help says what goes where"
+        raise ConfigError(f"unexpected argument {arguments[1]!r}: {way}")
     if help_flags & {*sys.argv}:
         print(_help(program))
         return
@@ -294,9 +297,11 @@ def _check_run():
 
 
 def _help(program):
-    """The program's words and flags, then the settings of the experiment that is given, or those of all."""
+    """The program's words and flags, then, if it takes any, the settings of the experiment given, or those of all."""
     parts = [program.__doc__, FLAGS.module_help(program), FLAGS.module_help(__name__)]
-    if FLAGS.experiment:
+    if not _takes_settings(program):
+        return "\n".join(parts)
+    if FLAGS.experiment and not is_auto(FLAGS.experiment):  # whose settings no plan has said yet
         parts.append(f"Settings of {FLAGS.experiment} (experiments/base.py explains them, did_tf/models/ the model's):")
         return "\n".join([*parts, *_listed(load_experiment(FLAGS.experiment))])
     parts += ["Experiments:", f"  {AUTO:30} Planned for your data, this machine and your --hours: see did_tf plan."]
@@ -307,6 +312,10 @@ def _help(program):
         options = " ".join(f"{key}={value}".replace(" ", "") for key, value in models.own_options(name).items())
         parts.append(textwrap.fill(f"{name}: {options}", 100, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(parts)
+
+
+def _takes_settings(program):
+    return getattr(program, "SETTINGS", SETTINGS)
 
 
 def _described(experiment):

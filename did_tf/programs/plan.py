@@ -34,6 +34,8 @@ flags.DEFINE_float("seconds", 20.0, "Of training for each measurement; 0: speed 
 flags.DEFINE_bool("planning_counts", False, "Take what planning takes off the hours.")
 flags.DEFINE_bool("overwrite", False, "Replace an --output that is there.")
 FLAGS = flags.FLAGS
+SETTINGS = False
+"""See `cli.SETTINGS`."""
 
 MOST_HOURS = 10_000
 

@@ -33,6 +33,8 @@ flags.DEFINE_float("send_seconds", 30.0, "In which a request must have been sent
 flags.DEFINE_float("wait_seconds", 60.0, "That an image waits for its turn.")
 flags.DEFINE_integer("grace_seconds", 30, "In which what is under way is finished at the end.")
 FLAGS = flags.FLAGS
+SETTINGS = False
+"""See `cli.SETTINGS`."""
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ flags.DEFINE_string("protocol", "whole", f"One of {', '.join(settings.PROTOCOLS)
 flags.DEFINE_string("engine", "tensorflow", f"What computes the network: one of {', '.join(ENGINES)}.")
 flags.DEFINE_string("precision", "float32", f"Of the network's features: one of {', '.join(PRECISIONS)}.")
 FLAGS = flags.FLAGS
+SETTINGS = False
+"""See `cli.SETTINGS`."""
 
 
 def main() -> None:

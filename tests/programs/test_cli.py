@@ -428,6 +428,19 @@ def test_help_on_an_experiment(monkeypatch, capsys):
     assert "model.growth" not in output and "config.paper" not in output
 
 
+def test_help_on_what_is_planned_has_the_settings_of_all():
+    """No plan is there yet: this was an unknown experiment."""
+    told = launch_here("train", "--experiment=auto:camvid", "--help")
+    assert told.returncode == 0 and "--config.model.name=did\n" in told.stdout
+
+
+@pytest.mark.parametrize("name", ["plan", "serve", "table", "video"])
+def test_the_help_of_what_takes_no_settings_has_none(name):
+    told = launch_here(name, "--help")
+    assert told.returncode == 0 and ("--output" in told.stdout or "--port" in told.stdout)
+    assert "did_synthetic" not in told.stdout and "--config." not in told.stdout
+
+
 def test_settings_of_the_crf_without_it_are_told_and_it_is_not_for_classification(monkeypatch, capsys):
     config, spec = tiny.config(), data_pipelines.spec_of("synthetic")
     monkeypatch.setattr(sys, "argv", ["did_tf", "--config.crf.iterations=5", "--config.evaluate.flip=True"])

@@ -51,7 +51,7 @@ def refused(*arguments):
 def test_without_a_run_or_with_none(tmp_path):
     assert "no run given: did_tf serve RUN" in refused()
     assert "is no folder" in refused(tmp_path / "nowhere", "--port=0")
-    assert "unexpected argument 'b'" in refused("a", "b")
+    assert "unexpected argument 'b': --help says" in refused("a", "b")
 
 
 @pytest.mark.parametrize("given", ["--config.evaluate.flip=True", "--experiment=did_synthetic", "--data=there"])

@@ -42,6 +42,8 @@ flags.DEFINE_string(
 FLAGS = flags.FLAGS
 REMOTE = ()
 """See `cli.REMOTE`."""
+SETTINGS = False
+"""See `cli.SETTINGS`."""
 
 TITLES = {
     results.MIOU: "mIoU, %",
