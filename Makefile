@@ -94,7 +94,7 @@ video: setup ## segment the video or the frames INPUT by RUN into the video OUTP
 	$(WITH_ARGS) $(RUN_IN) -m did_tf video $(call option,--run,RUN) $(call option,--input,INPUT) $(call option,--output,OUTPUT)
 
 export: setup ## write a run as a SavedModel, or as FORMAT: onnx, openvino, litert, all, or several with commas
-	$(WITH_ARGS) $(RUN_IN) -m did_tf export $(COMMON) $(call option,--format,FORMAT)
+	$(WITH_ARGS) $(RUN_IN) -m did_tf export $(COMMON) $(call option,--format,FORMAT) $(call option,--output,OUTPUT)
 
 serve: setup ## label images that come by HTTP with the network of RUN, a run or a SavedModel; a page to try it on
 	$(WITH_ARGS) $(RUN_IN) -m did_tf serve $(call option,--run,RUN)
@@ -146,7 +146,7 @@ draw: setup ## pictures of EXP's network: its blocks, what each layer sees, and 
 tensorboard: setup ## curves and pictures of RUN (default all of runs/)
 	$(WITH_ARGS) $(VENV)/bin/tensorboard --logdir $(if $(value RUN),$(call quoted,RUN),runs)
 
-test: lint ## lint and the fast tests, on two cores under ten minutes
+test: lint ## lint and the fast tests, on two cores about a quarter of an hour
 	$(WITH_ARGS) $(RUN_IN) -m pytest -q -n 2 --dist=worksteal -m "not slow"
 
 test-slow: setup ## the tests that take minutes or need the real CamVid (DID_TF_CAMVID=dir)

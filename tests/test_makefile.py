@@ -107,7 +107,7 @@ def test_args_of_the_environment_arrive_as_given(make):
         "train": {"EXP": "--experiment", "DATA": "--data", "RUN": "--run"},
         "evaluate": {"EXP": "--experiment", "SPLIT": "--split"},
         "predict": {"INPUT": "--input", "OUTPUT": "--output"},
-        "export": {"RUN": "--run", "FORMAT": "--format"},
+        "export": {"RUN": "--run", "FORMAT": "--format", "OUTPUT": "--output"},
         "serve": {"RUN": "--run"},
         "submit": {"SPLIT": "--split", "OUTPUT": "--output"},
         "data": {"DATASET": "--dataset", "DATA": "--folder"},
