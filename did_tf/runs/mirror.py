@@ -68,7 +68,8 @@ class Mirror:
         """Fetches what the copy lacks, or all of the run where another copy was trained since.
 
         Raises:
-          ConfigError: both were trained, or there is none at the place any more.
+          ConfigError: both were trained, or the copy has results that were not sent; or there is none at the place any
+            more.
           Failure: the place can't be read.
         """
         with self._owned() as own:
@@ -86,7 +87,7 @@ class Mirror:
             return
         with self._owned() as own:
             if own and self._read_state():
-                self._sending(self._send_written)
+                self._sending(self._send_written, "the next command on this run sends it")
                 print(f"sent to {self.place}")
             else:
                 print(f"{self.folder} is in use: what was written goes to {self.place} with the next checkpoint")
@@ -126,7 +127,7 @@ class Mirror:
         while self._wanted.wait() and not self._ended.is_set():
             self._wanted.clear()
             try:
-                self._sending(self._send_trained, self._ended.wait)
+                self._sending(self._send_trained, pause=self._ended.wait)
             except Diverged:
                 pass  # `publish` raises it
             except Failure as error:
@@ -148,9 +149,8 @@ class Mirror:
             raise self._problem
         self._sending(self._send_trained)
 
-    def _sending(self, action, pause=time.sleep):
-        way = f"; what is not there is in {self.folder}: the same did_tf train goes on and sends it"
-        self._attempt(action, "written", way, pause)
+    def _sending(self, action, way="the same did_tf train goes on and sends it", pause=time.sleep):
+        self._attempt(action, "written", f"; what is not there is in {self.folder}: {way}", pause)
 
     def _attempt(self, action: Callable[[], Any], how: str = "read", way: str = "", pause: Any = time.sleep) -> Any:
         """What `action` gives, at the first time or a later one. Raises `Failure`."""
@@ -185,7 +185,7 @@ class Mirror:
             self._attempt(self._complete)
             return
         if known and (not there or self._changed()):
-            what = "was trained elsewhere since, and here too" if there else "is gone"
+            what = f"was trained elsewhere since, and {self._here()}" if there else "is gone"
             raise ConfigError(
                 f"the run at {self.place} {what}: delete the copy here, {self._base}, to go on with what is there, or "
                 "use another --run"
@@ -194,6 +194,12 @@ class Mirror:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._last, self._next, self._sent = there, "", {}
         self._attempt(self._complete)
+
+    def _here(self):
+        """What has changed in the copy, for people."""
+        if any(name.startswith(_TRAINED) for name in self._changed()):
+            return "here too"
+        return "what other commands have written here was not sent (keep what you need of it)"
 
     def _complete(self):
         """Fetches what is at the place and not in the copy. Raises OSError."""

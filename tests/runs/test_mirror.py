@@ -136,6 +136,23 @@ def test_two_machines_that_both_trained_are_refused(bucket, tmp_path, monkeypatc
     assert (bucket / "run/checkpoints/step_00000003.npz").is_file()
 
 
+def test_results_that_were_not_sent_are_not_called_a_training(bucket, tmp_path, monkeypatch):
+    """Nor deleted for what was trained elsewhere since."""
+    train(bucket, 1)
+    run = Mirror(place(bucket))
+    run.fetch()
+    (run.folder / "report.csv").write_text("1")
+    with monkeypatch.context() as patch, pytest.raises(Failure, match="the next command on this run sends it"):
+        patch.setattr(remote, "send", broken)
+        run.send()
+    on(monkeypatch, tmp_path, "there")
+    train(bucket, 2)
+    on(monkeypatch, tmp_path, "here")
+    with pytest.raises(ConfigError, match="what other commands have written here was not sent .keep.*: delete the"):
+        Mirror(place(bucket)).fetch()
+    assert (run.folder / "report.csv").is_file()
+
+
 def test_a_run_that_is_gone_from_its_place_is_refused_and_the_copy_stays(bucket):
     run = train(bucket, 1)
     shutil.rmtree(bucket / "run")
