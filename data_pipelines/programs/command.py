@@ -91,4 +91,4 @@ def _option(text):
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise DataError(f"option {text!r}: expected KEY=VALUE")
-    return key, literal(value)
+    return key, literal(os.path.expanduser(value) if value.startswith("~/") else value)

@@ -10,6 +10,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import contextlib
 import functools
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -52,7 +53,7 @@ def main() -> None:
       ConfigError, DataError: fewer than two runs, runs of different data, no weights, or images can't be read.
       OSError: a file can't be written.
     """
-    runs = [wiring.open_run(run) for run in listed(FLAGS.runs or "")]
+    runs = [wiring.open_run(os.path.expanduser(run)) for run in listed(FLAGS.runs or "")]
     if len(runs) < 2:
         raise ConfigError('compare takes two or more run folders: --runs="runs/a runs/b" (make: RUNS="runs/a runs/b")')
     if FLAGS.experiment or FLAGS.run:

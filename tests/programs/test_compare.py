@@ -112,3 +112,8 @@ def test_what_runs_are_tested_by_and_what_they_have_learnt_is_told(tmp_path):
     assert notes[1] in report.with_suffix(".txt").read_text()
     of_runs = json.loads(report.with_suffix(".json").read_text())["runs"]
     assert [of_runs[name]["settings"]["evaluate.flip"] for name in "ab"] == [False, True]
+
+
+def test_each_of_the_runs_may_be_below_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"error: {tmp_path}/a is no run that was trained" in launch_here("compare", "--runs=~/a ~/b").stderr

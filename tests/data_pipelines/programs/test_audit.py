@@ -17,6 +17,7 @@ from rasterio.transform import from_origin
 from data_pipelines import DataError, load
 from data_pipelines.audit.survey import survey
 from data_pipelines.datasets.camvid import CamVid
+from data_pipelines.programs import command
 from data_pipelines.programs.audit import main
 
 PLACE = {"crs": "EPSG:32633", "transform": from_origin(500000, 5000000, 10, 10)}
@@ -214,6 +215,11 @@ def test_voc_without_the_augmented_annotations(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "note: pascal_voc split 'trainaug': no file" in out
     assert f"problem: image {tmp_path}/JPEGImages/2008_val00.jpg is missing" in err
+
+
+def test_an_option_may_be_a_path_below_the_users_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert command.options(["sbd=~/SBD", "prefix=~x"]) == {"sbd": "/home/me/SBD", "prefix": "~x"}
 
 
 def test_splits_and_options_can_be_chosen(tmp_path, capsys):
