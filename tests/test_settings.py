@@ -311,6 +311,15 @@ def test_what_is_for_segmentation_is_told_where_images_are_classified():
             ["train.precision has no effect: it is for training", "data.hue has no effect: it is for training"],
         ),
         ({}, None, ["--config.loss.terms.dice=1.0"], ["loss.terms.dice has no effect"]),
+        ({}, ["whole"], ["--config.seed=3"], ["seed has no effect: it is for training"]),
+        (
+            {"dataset__prepared": "records"},
+            ["whole"],
+            ["--config.dataset.prepared=records"],
+            ["dataset.prepared has no effect: it is for training"],
+        ),
+        ({"dataset__prepared": "gs://B/records"}, ["whole"], ["--config.dataset.prepared=gs://B/records"], []),
+        ({}, ["whole"], ["--config.dataset.prepared="], []),
     ],
 )
 def test_testing_tells_what_its_protocol_ignores(changes, protocols, given, told, capsys, monkeypatch):

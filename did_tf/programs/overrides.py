@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from data_pipelines.programs.command import literal
+from data_pipelines.remote import is_remote
 from did_tf import models, settings
 from did_tf.common.errors import ConfigError, nearest
 from did_tf.runs import older
@@ -53,8 +54,7 @@ def idle_in_testing(
       given: settings of the command line.
       task: of the data set.
     """
-    trained = [key for key in given if key.startswith(_OF_TRAINING) and key not in _OF_BOTH]
-    told = [f"{key} has no effect: it is for training" for key in trained]
+    told = [f"{key} has no effect: it is for training" for key in given if _is_of_training(key, config)]
     testing = [key for key in settings.OF_SEGMENTATION if key.startswith("evaluate.")]
     if protocols is None:
         unused = [key for key in given if key in testing or key.startswith("crf.")]
@@ -68,6 +68,14 @@ def idle_in_testing(
     if "evaluate.protocols" in given and task == "segmentation" and not {*wanted} <= {*protocols}:
         told.append(f"evaluate.protocols={wanted}: used here is {', '.join(protocols)}; --protocol=NAME says another")
     return told
+
+
+def _is_of_training(key, config):
+    """Whether a setting is of training alone. Testing reads files; but records where they are at a remote place."""
+    prepared = config["dataset"]["prepared"]
+    if key == "dataset.prepared":
+        return bool(prepared) and not is_remote(prepared)
+    return key == "seed" or key.startswith(_OF_TRAINING) and key not in _OF_BOTH
 
 
 def _enter(texts, config):
