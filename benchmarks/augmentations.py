@@ -32,7 +32,7 @@ def main(argv=None):
     parser.add_argument("runs", help="folder of the runs and the table")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)} (default: all); none always")
     small_budget.add_arguments(parser)
-    given = parser.parse_args(argv)
+    given = parser.parse_intermixed_args(argv)
     data = small_budget.data_of(parser, given)
     if unknown := {*given.names} - {*ROWS}:
         parser.error(f"no augmentation {min(unknown)!r}")

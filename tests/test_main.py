@@ -155,6 +155,14 @@ def test_a_program_speaks_of_itself_as_the_command(name):
     assert "python -m did_tf." not in source and "python -m data_pipelines" not in source
 
 
+def test_a_demo_at_a_remote_place_is_refused(call, monkeypatch, tmp_path):
+    """It was trained into a local folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    told = "error: --run=gs://B/x: the run of a demo is a folder of this machine\n"
+    assert call("demo", "--run=gs://B/x") == (2, "", told)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_help_version_and_data_commands_do_without_tensorflow():
     program = """
 import contextlib, sys

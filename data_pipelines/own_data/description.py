@@ -141,7 +141,7 @@ def find_description(folder: str | Path) -> Path:
         raise DataError(
             f"no {NAMES[0]} in {Path(folder).resolve()}: "
             f"`did_tf describe-data --images=dir --labels=dir --folder={folder}` "
-            "drafts one; elsewhere, pass --data=dir"
+            "drafts one; elsewhere, pass --data=dir (with --dataset=folders: --folder=dir)"
         )
     if len(found) > 1:
         raise DataError(f"{found[0]} and {found[1].name} both describe the data: delete one")

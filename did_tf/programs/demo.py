@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import data_pipelines
+from data_pipelines.remote import is_remote
 from did_tf.common import visualize
 
 EXPERIMENT = "did_synthetic"
@@ -36,7 +37,10 @@ def main() -> None:
     """Runs the steps one after the other. Raises SystemExit, with the status of a step that fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", default="runs/demo", help="run folder (default: %(default)s)")
-    run = Path(parser.parse_args().run)
+    given = parser.parse_args().run
+    if is_remote(given):
+        parser.exit(2, f"error: --run={given}: the run of a demo is a folder of this machine\n")
+    run = Path(given)
     common = [f"--experiment={EXPERIMENT}", f"--run={run}"]
     _program("train", *common)
     _program("evaluate", *common, "--baselines")

@@ -50,3 +50,9 @@ def test_minutes_that_no_training_can_have_are_refused(name, minutes, tmp_path, 
         module.main([str(tmp_path), *([] if name == "more_bands" else ["--data=none"]), f"--minutes={minutes}"])
     assert stopped.value.code == 2 and not [*tmp_path.iterdir()]
     assert f"argument --minutes: {minutes!r}: give 1 or more; to start" in capsys.readouterr().err
+
+
+def test_names_may_stand_behind_flags(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        importlib.import_module("benchmarks.augmentations").main([str(tmp_path), "--data=none", "nothing", "--seeds=2"])
+    assert "no augmentation 'nothing'" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def test_no_description(tmp_path):
     assert f"no dataset.yaml in {tmp_path}: `did_tf describe-data --images=dir --labels=dir --folder=" in complaint(
         tmp_path
     )
-    with pytest.raises(DataError, match="no dataset.yaml in .*pass --data=dir"):
+    with pytest.raises(DataError, match="no dataset.yaml in .*pass --data=dir .with .*--folder=dir"):
         spec_of("folders", tmp_path / "nowhere")
 
 
