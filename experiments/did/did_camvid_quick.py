@@ -1,4 +1,4 @@
-"""DID on CamVid in about an hour on two CPU cores: the paper's network with growth 32 instead of 48.
+"""DID on CamVid in 65 to 85 minutes on two CPU cores: the paper's network with growth 32 instead of 48.
 
 Measured figures: docs/explanation/measured.md. No paper figure: it sees 27,200 crops of train alone, the paper 4.0M.
 What differs from `did_camvid` and why: a narrower network, smaller crops, a small batch whose halves are computed side
