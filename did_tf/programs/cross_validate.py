@@ -296,10 +296,14 @@ def _report(config, found, folds, protocol):
     facts = {"protocol": used[0] if len({*used}) == 1 else used, "seed": folds.seed}
     facts["weights"] = [of_fold["weights"] for of_fold in scored]
     facts["steps"] = [_steps(found, number) for number in range(1, folds.count + 1)]
+    runs = [RunFolder(found.run(number)) for number in range(1, folds.count + 1)]
+    facts["versions"] = [selection.versions(run) for run in runs]
     write_json(found.report, {**facts, **result.report(), "settings": config, **manifest.version()})
     print(f"\n{len(images)} images, {folds.count} folds, protocol {protocols(ways)}: each by the fold without it")
     print(result.table())
     _tell_unlike(facts["steps"])
+    if told := selection.of_several_versions("folds", runs):
+        print(f"note: {told}")
     print(f"report: {found.report}; labels: {found.predictions}/NAME_label.png")
 
 

@@ -28,9 +28,9 @@ from did_tf import settings, wiring
 from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned, percent
 from did_tf.planning import trying
-from did_tf.runs import folds, lock
+from did_tf.runs import folds, lock, selection
 from did_tf.runs.identity import flatten, last_step
-from did_tf.runs.run_folder import RunFolder, default_run
+from did_tf.runs.run_folder import RunFolder, default_run, read_json
 from did_tf.search import space
 from did_tf.search.study import DONE, FAILED, FILE, PARTS, PRUNED, RUNNING, Study, Trial
 
@@ -209,16 +209,42 @@ def _log(run):
 
 
 def _look(study: Study, trial: Trial, run: RunFolder) -> bool:
-    """Enters what the run has reached. Returns whether that is new and hopeless."""
+    """Enters what the run has reached. Returns whether that is new and hopeless. Raises as `_check_data`."""
     scores: dict[int, float] = {}
     best = 0.0
     for part, score in _validations(run):
         scores[part] = best = max(best, score)
     if scores == trial.scores:
         return False
+    _check_data(study, trial, run)
     trial.scores = scores
     study.write()
     return study.is_hopeless(trial)
+
+
+def _check_data(study, trial, run):
+    """Raises `ConfigError` where a trial learns from, or is validated on, other data than those before, which count.
+
+    Its settings may say so themselves where those of the data are searched.
+    """
+    if any(one.key.startswith("dataset.") for one in study.ranges) or not run.manifest.is_file():
+        return
+    runs = (_run(study, one) for one in study.trials if one is not trial and one.state in (DONE, PRUNED))
+    if not (first := next((one for one in runs if one.manifest.is_file()), None)):
+        return
+    was, now = _data(first), _data(run)
+    if others := [what for what in now if was[what] != now[what]]:
+        raise ConfigError(
+            f"{run.folder}: the {others[0]} data are not those of {first.folder}, with which it would be compared: put "
+            f"them back and delete {run.folder}, or give another --run=dir"
+        )
+
+
+def _data(run):
+    """{what: what tells the data of a run from others}."""
+    found = read_json(run.manifest)
+    parts = {"training": found.get("data") or {}, "validation": found.get("validation") or {}}
+    return {what: (part.get("fingerprint"), part.get("meaning")) for what, part in parts.items()}
 
 
 def _validations(run):
@@ -288,6 +314,8 @@ def _tell(study):
         rows.append([str(trial.number), trial.state, score, *study.texts(trial).values()])
     print(f"\n{len(study.trials)} trials in {study.seconds / 3600:.2f} hours, recorded in {study.path}")
     print(aligned(rows))
+    if told := selection.of_several_versions("trials", [_run(study, trial) for trial in study.trials]):
+        print(f"note: {told}")
     if not study.ranked():
         print("none is done: give more --hours")
         return

@@ -175,6 +175,26 @@ def ended_with(run: RunFolder, train: Mapping[str, Any]) -> int:
     return ended["step"] if ended else identity.last_step(train)
 
 
+def versions(run: RunFolder) -> list[str]:
+    """Versions of did_tf that have trained a run, each with its commit where that is known; none where nothing says it.
+
+    Raises `ConfigError` where its manifest is no JSON.
+    """
+    was = read_json(run.manifest) if run.manifest.is_file() else {}
+    told = ((one.get("packages", {}).get("did_tf"), one.get("git_commit")) for one in (was, *was.get("continued", [])))
+    found = dict.fromkeys((version, commit) for version, commit in told if version)
+    return [f"{version} ({commit})" if commit else version for version, commit in found]
+
+
+def of_several_versions(what: str, runs: Sequence[RunFolder]) -> str:
+    """A line where not all of `runs`, which are compared as `what`, were trained by one version; else empty.
+
+    Raises `ConfigError` as `versions`.
+    """
+    found = sorted({version for run in runs for version in versions(run)})
+    return f"{what} were trained by did_tf {' and '.join(found)}, which may learn otherwise" if len(found) > 1 else ""
+
+
 def _validated_on(run):
     """What a run was validated on, as of `manifest.content`; None where nothing says it."""
     return read_json(run.manifest).get("validation") if run.manifest.is_file() else None

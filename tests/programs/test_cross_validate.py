@@ -406,6 +406,18 @@ def test_folds_that_made_other_numbers_of_steps_are_told(done, data, tmp_path, m
     assert json.loads(copy.report.read_text())["steps"] == [6, 3]
 
 
+def test_folds_of_several_versions_are_told(done, data, tmp_path, monkeypatch):
+    found, told = done
+    assert json.loads(found.report.read_text())["versions"] == [[], []] and "trained by" not in told
+    copy = CrossValidation(shutil.copytree(found.folder, tmp_path / "run"))
+    for number in (1, 2):
+        write_json(copy.run(number) / "manifest.json", {"packages": {"did_tf": f"0.{number}.0"}, "git_commit": None})
+    monkeypatch.setattr(wiring, "make_trainer", None)
+    ended = launch_here("cross-validate", *arguments(copy.folder, data), f"--folds={FOLDS}")
+    assert "note: folds were trained by did_tf 0.1.0 and 0.2.0, which may learn" in ended.stdout, ended.stderr
+    assert json.loads(copy.report.read_text())["versions"] == [["0.1.0"], ["0.2.0"]]
+
+
 @pytest.mark.parametrize(
     ("status", "told"), [(2, "no such band"), (1, "no such band"), (-9, "it ended with status -9")]
 )

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,64 @@ def test_an_experiment_that_is_edited_while_it_searches_is_refused(monkeypatch, 
     done = program.launch_here("search", f"--experiment={file}", f"--run={tmp_path / 'run'}", *SEARCH[1:])
     assert done.returncode == 2 and "of a search with other settings: train.ema (0.0, now 0.9)" in done.stderr
     assert len(runs) == 1 and "trial 0: done, 50.0" in done.stdout
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path):
+    """Searches by trainings of which each leaves a manifest, as a function of its number gives it."""
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(trying, "stop", lambda process: None)
+
+    def search(manifest, *given):
+        runs = []
+
+        def begin(arguments, out, errors):
+            (folder,) = (one.partition("=")[2] for one in arguments if one.startswith("--run="))
+            run = RunFolder(folder)
+            write_json(run.config, {"model": {}, "train": {"steps": 4, "extend": 0}})
+            write_json(run.manifest, manifest(len(runs)))
+            run.metrics.write_text("step,val_miou\n4,0.5\n")
+            runs.append(run)
+            return types.SimpleNamespace(poll=lambda: 0, returncode=0)
+
+        monkeypatch.setattr(trying, "begin", begin)
+        return program.launch_here("search", f"--run={tmp_path / 'run'}", *SEARCH[:1], *given, "--hours=0")
+
+    return search
+
+
+@pytest.mark.parametrize("part, what", [("data", "training"), ("validation", "validation")])
+@pytest.mark.parametrize("fact", ["fingerprint", "meaning"])
+def test_trials_of_other_data_are_not_compared(trained, tmp_path, part, what, fact):
+    data = {"fingerprint": "f", "meaning": "m", "samples": 4}
+
+    def manifest(number):
+        return {"data": data, "validation": data, part: {**data, fact: str(number)}}
+
+    done = trained(manifest, SEARCH[1])
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"trial_001: the {what} data are not those of {tmp_path / 'run' / 'trial_000'}" in done.stderr
+    record = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert [(trial["state"], trial["value"]) for trial in record["trials"]] == [("done", 0.5), ("running", None)]
+    shutil.rmtree(tmp_path / "run" / "trial_001")
+    done = trained(lambda number: manifest(0), SEARCH[1])
+    assert done.returncode == 0 and "3 trials" in done.stdout and "trained by" not in done.stdout, "they were put back"
+
+
+def test_searched_settings_may_say_that_the_data_are_others(trained):
+    over = "--over=dataset.options.sizes={'train':4,'val':2,'test':2},{'train':2,'val':2,'test':2}"
+    done = trained(lambda number: {"data": {"fingerprint": str(number)}}, over)
+    assert done.returncode == 0 and "2 trials" in done.stdout, done.stderr
+
+
+def test_trials_of_several_versions_are_told(trained):
+    by = {"packages": {"did_tf": "0.2.0"}}
+
+    def manifest(number):
+        return {"packages": {"did_tf": "0.1.0"}, "git_commit": "abc", "continued": [by] if number == 1 else []}
+
+    done = trained(manifest, SEARCH[1])
+    assert "note: trials were trained by did_tf 0.1.0 (abc) and 0.2.0, which may" in done.stdout, done.stderr
 
 
 @pytest.fixture
