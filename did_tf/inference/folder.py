@@ -23,6 +23,8 @@ from did_tf.common.files import write_json
 from did_tf.inference.outputs import KINDS, legend, write_legend
 from did_tf.runs.run_folder import damage_of, read_json
 
+RESULTS = 2
+"""Of the way in which results are made of what the network gives: one more with each change that alters any of them."""
 LEGEND = "legend.png"
 """The classes' ids, names and colours."""
 SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
@@ -64,12 +66,15 @@ class Predictions:
         self.folder, self.record, self._told = Path(folder), Path(folder, RECORD), told
         depends = json.loads(json.dumps(depends))
         known = self._known(depends, names)
-        self._images: dict[str, dict[str, Any]] = known.get("images", {})
+        of_all = {"did_tf": known["did_tf"]} if "did_tf" in known else {}  # as older records tell it
+        self._images: dict[str, dict[str, Any]] = {
+            name: {**of_all, **entry} for name, entry in known.get("images", {}).items()
+        }
         with damage_of(self.record, _WAY):
             self._counts: dict[str, list[list[int]]] = dict(known.get("counts", {}))
         self._damaged: dict[str, str] = {}
         self.depends = depends
-        self._head = {**_ids(spec), "did_tf": did_tf.__version__, "depends": depends}
+        self._head = {**_ids(spec), "depends": depends}
         self._saved = time.monotonic()
         sweep(self.folder, _RESULTS)
         self._save()  # first: it says that the legend is a result
@@ -82,10 +87,11 @@ class Predictions:
         self._save()
 
     def has(self, name: str, content: str, wanted: Sequence[str]) -> bool:
-        """Whether all `wanted` kinds of results of image `name` are there, made from files of that `content`."""
+        """Whether all `wanted` kinds of results of image `name` are there, made from files of that `content` as now."""
         entry = self._images.get(name, {})
         files = entry.get("files", [])
-        found = content and entry.get("content") == content and all((self.folder / file).is_file() for file in files)
+        same = content and entry.get("content") == content and entry.get("results", 1) == RESULTS
+        found = same and all((self.folder / file).is_file() for file in files)
         return bool(found) and all(any(file.startswith(f"{name}_{kind}.") for file in files) for kind in wanted)
 
     @contextlib.contextmanager
@@ -105,7 +111,7 @@ class Predictions:
         partial = beside(self.folder / _RESULTS)
         try:
             yield partial
-            same = {"content": content, **facts}
+            same = {"content": content, "results": RESULTS, **facts}
             before = self._of_same(name, same)
             paths = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
             for path in paths:
@@ -120,7 +126,8 @@ class Predictions:
         for path in again.difference(paths):  # a label of another format
             (self.folder / path).unlink(missing_ok=True)
         files = before - again | {*paths}
-        self._images[name] = {**same, **self._told(), "files": sorted(path.as_posix() for path in files)}
+        made_by = {"did_tf": did_tf.__version__, **self._told()}
+        self._images[name] = {**same, **made_by, "files": sorted(path.as_posix() for path in files)}
         self._save_soon()
 
     def count(self, name: str, counts: list[list[int]]) -> None:

@@ -21,7 +21,7 @@ from did_tf.common.files import write_json
 from did_tf.common.readout import readout_of
 from did_tf.inference import outputs
 from did_tf.inference.confidence import MEASURES, sureness
-from did_tf.inference.folder import Predictions
+from did_tf.inference.folder import RESULTS, Predictions
 from did_tf.inference.inputs import Input
 from did_tf.inference.memory import IN_TILES, Need, Size
 from did_tf.inference.predictor import Predictor
@@ -97,7 +97,7 @@ def label(
     rows = image.rows()
     assert rows is not None
     of_rows = {"protocol": protocol, "tile": predictor.tile, "depends": folder.depends}
-    depends = {"content": content, **of_rows, "version": 1}
+    depends = {"content": content, **of_rows, "version": RESULTS}
     measures = outputs.measures_for(kinds, least > 0)
     with _Unfinished(folder.unfinished(image.name), rows.shape, spec, kinds, measures, depends) as kept:
         with tqdm(

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+import did_tf
 from data_pipelines import DatasetSpec
 from data_pipelines.writing import beside
 from did_tf.common.errors import ConfigError
+from did_tf.inference import folder
 from did_tf.inference.folder import Predictions
 
 SPEC = DatasetSpec("two", ("a", "b"), ((9, 9, 9), (0, 9, 0)), {}, (0.0,) * 3, (1.0,) * 3, label_ids=(7, 300))
@@ -39,6 +41,33 @@ def test_what_is_done_is_known_to_the_next_process(tmp_path):
     assert not again.has("day/x", "1", ["label", "probabilities"]), "more is wanted"
     (tmp_path / "day" / "x_color.png").unlink()
     assert not again.has("day/x", "1", ["label"]), "a file is missing"
+
+
+def test_what_was_made_in_another_way_is_not_taken_for_done(tmp_path, monkeypatch):
+    """As by an older version, whose results don't stay beside those of now."""
+    with opened(tmp_path) as first:
+        write(first)
+        write(first, name="y")
+    monkeypatch.setattr(folder, "RESULTS", folder.RESULTS + 1)
+    monkeypatch.setattr(did_tf, "__version__", "999")
+    with opened(tmp_path) as again:
+        assert not again.has("day/x", "1", ["label"])
+        write(again, kinds=("label",))
+        assert again.has("day/x", "1", ["label"])
+    assert "day/x_color.png" not in files(tmp_path)
+    record = json.loads((tmp_path / "predictions.json").read_text())
+    assert "did_tf" not in record and record["images"]["day/x"]["did_tf"] == "999" != record["images"]["y"]["did_tf"]
+
+
+def test_of_an_older_record_each_image_keeps_what_has_made_it(tmp_path):
+    with opened(tmp_path) as first:
+        write(first)
+    record = json.loads((tmp_path / "predictions.json").read_text())
+    del record["images"]["day/x"]["results"], record["images"]["day/x"]["did_tf"]
+    (tmp_path / "predictions.json").write_text(json.dumps({**record, "did_tf": "0.1.0"}))
+    with opened(tmp_path) as again:
+        assert not again.has("day/x", "1", ["label"])
+    assert json.loads((tmp_path / "predictions.json").read_text())["images"]["day/x"]["did_tf"] == "0.1.0"
 
 
 def test_images_without_files_are_never_done(tmp_path):
