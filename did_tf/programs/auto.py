@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 
+from data_pipelines.remote import is_remote
 from did_tf.cluster import local
 from did_tf.common.errors import ConfigError
 from did_tf.programs import cli
@@ -24,12 +27,16 @@ def ensure_plan(experiment: str, run: RunFolder, data: str | None, hours: float 
 
     Raises:
       ConfigError: there is no plan and no `hours`, or the command line has a setting that there isn't or that can't
-        have its value; the plan that is there is for other hours; or the run was trained without one, or is at a remote
-        place.
+        have its value; the plan that is there is for other hours, or for other data, and nothing was trained by it; or
+        the run was trained without one, or is at a remote place.
       SystemExit: planning failed, with its status; it has said why.
     """
     if run.plan.is_file():
         _check_hours(run, hours)
+        if not run.config.is_file():  # else the content of the data is compared
+            _check_data(run, data)
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.plan.stat().st_mtime))
+            print(f"by the plan of {made}, {run.plan}: delete it to plan anew")
         return
     if hours is None:
         raise ConfigError(f"how long do you have? --hours=2 (make: HOURS=2) plans {run.name} before it is trained")
@@ -49,4 +56,15 @@ def _check_hours(run, hours):
         raise ConfigError(
             f"{run.plan} is a plan for {planned} hours, not {hours:g}: leave --hours out to go on with it, or give "
             "another --run=dir"
+        )
+
+
+def _check_data(run, data):
+    if not data or is_remote(data):  # records, which know what they were made from
+        return
+    planned = cli.load_experiment(str(run.plan)).dataset.folder
+    if planned and os.path.realpath(data) != os.path.realpath(planned):
+        raise ConfigError(
+            f"{run.plan} is a plan for {planned}, not {data}, and nothing was trained by it: delete it to plan anew, "
+            "or give another --run=dir"
         )

@@ -11,8 +11,10 @@ import program
 import psutil
 import pytest
 
+from did_tf.common.errors import ConfigError
+from did_tf.common.files import write_file, write_json
 from did_tf.planning import choices
-from did_tf.programs import cli
+from did_tf.programs import auto, cli
 from did_tf.runs.run_folder import RunFolder
 
 
@@ -130,6 +132,24 @@ def test_settings_are_those_of_a_plan_that_is_there(monkeypatch, tmp_path):
     (tmp_path / "plan.py").write_text("HOURS = 2.0\n\n\ndef get_config():\n    raise ValueError('it was read')\n")
     done = program.launch_here("train", "--experiment=auto", f"--run={tmp_path}", "--config.model.width=8")
     assert done.returncode == 2 and "it was read" in done.stderr
+
+
+def test_a_plan_is_not_taken_for_other_data(monkeypatch, tmp_path, capsys):
+    """Where it was trained by it, their content is compared."""
+    monkeypatch.chdir(tmp_path)
+    run, folder = RunFolder(tmp_path / "run"), tmp_path / "a"
+    text = "from experiments.did import did_folders\n\nHOURS = 2.0\n\n\ndef get_config():\n"
+    text += f"    c = did_folders.get_config()\n    c.dataset.folder = {str(folder)!r}\n    return c\n"
+    write_file(run.plan, text.encode())
+    for data in ("a", "./b/../a", str(folder), "gs://bucket/records", None):
+        auto.ensure_plan("auto", run, data, 2.0)
+        told = capsys.readouterr().out
+        assert told.startswith("by the plan of 2") and told.endswith(f"{run.plan}: delete it to plan anew\n")
+    with pytest.raises(ConfigError, match="plan.py is a plan for .*/a, not b, and nothing was trained by it"):
+        auto.ensure_plan("auto", run, "b", None)
+    write_json(run.config, {})
+    auto.ensure_plan("auto", run, "b", None)
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["evaluate", "cross-validate"])
