@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
+from tensorflow import keras
 
 from data_pipelines import identity
 from data_pipelines.own_data.parts import Part
@@ -37,6 +38,7 @@ from did_tf.runs.weights import Weights
 from did_tf.scoring.evaluation import MAIN
 from experiments import base
 
+FAST = "float32_fast"
 KEYWORDS = ("scales", "overlap", "flip", "turns", "blend", "average")
 """Settings of testing that `load` takes."""
 
@@ -172,6 +174,9 @@ class Model:
 class OfRun(Model):
     """The network of a run, see `load`."""
 
+    is_fast: bool | None = None
+    """Whether those of this process multiply as "float32_fast" says, which is of all or none; None before the first."""
+
     def __init__(
         self,
         config: wiring.Config,
@@ -186,7 +191,14 @@ class OfRun(Model):
         chosen = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
         self._engine = dataclasses.replace(chosen, together=together)
         precision = self._engine.precision_of_model
-        self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
+        if OfRun.is_fast not in (None, fast := precision == FAST):
+            raise ConfigError(f"precision {FAST} is of the whole process: load others in another process")
+        policy = keras.mixed_precision.global_policy()
+        try:
+            self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
+        finally:
+            keras.mixed_precision.set_global_policy(policy)  # of whatever else the process makes
+        OfRun.is_fast = fast
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
         tell_half(config)
         # An unknown protocol is refused now.
@@ -252,8 +264,9 @@ def load(
 
     Raises:
       ConfigError: that is no such folder, it is damaged, its weights are of another network; an unknown protocol,
-        engine or precision, or a setting that there isn't, that is out of range or that the protocol doesn't use; or
-        there is no temperature.
+        engine or precision, or a setting that there isn't, that is out of range or that the protocol doesn't use;
+        there is no temperature; or the precision is "float32_fast", and that of another run in this process was not,
+        or the other way round.
       DataError: the description of its data is missing or damaged.
     """
     if is_remote(path):

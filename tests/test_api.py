@@ -11,11 +11,12 @@ import pytest
 import rasterio
 import tiny
 from photos import picture
+from tensorflow import keras
 
 import data_pipelines
 import did_tf
 from data_pipelines import DataError
-from did_tf import wiring
+from did_tf import api, wiring
 from did_tf.common.errors import ConfigError
 from did_tf.inference import outputs
 from did_tf.inference.export import export
@@ -163,6 +164,21 @@ def test_what_is_no_run(made, tmp_path):
         did_tf.load(made[0].folder, protocol="hole")
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         did_tf.lod  # noqa: B018
+
+
+def test_other_layers_of_the_process_stay_as_they_were(made):
+    """Keras makes them by a policy of all."""
+    policy = keras.mixed_precision.global_policy().name
+    model = did_tf.load(made[0].folder, precision="bfloat16")
+    assert keras.mixed_precision.global_policy().name == policy == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in model._network.layers}
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_what_is_of_the_whole_process_is_not_mixed(made, monkeypatch, fast):
+    monkeypatch.setattr(api.OfRun, "is_fast", fast)
+    with pytest.raises(ConfigError, match="precision float32_fast is of the whole process: load others"):
+        did_tf.load(made[0].folder, precision="float32" if fast else "float32_fast")
 
 
 def test_what_is_imported_without_asking():
