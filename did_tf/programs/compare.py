@@ -11,6 +11,7 @@ from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 import contextlib
 import functools
 import os
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -196,12 +197,18 @@ def _write(found, output, text, facts, dataset, samples):
     visualize.save_figure(output / f"{FLAGS.split}_gains.png", found.figure())
     names = [*comparison.MEANINGS, *spec.classes]
     visualize.save_png(output / "legend.png", visualize.legend(names, [*comparison.COLOURS, *spec.palette]))
-    for old in output.glob(f"{FLAGS.split}_[0-9]*.png"):  # an earlier comparison may have had more
-        old.unlink()
+    _delete_pictures(output, FLAGS.split)  # an earlier comparison may have had more
     for place, (number, predictions) in enumerate(found.most_different(), 1):
         picture = found.picture(*dataset.read(samples[number]), predictions, samples[number].name)
         visualize.save_png(output / f"{FLAGS.split}_{place}.png", picture)
     print(f"{output}/{FLAGS.split}.txt, {FLAGS.split}.json, {FLAGS.split}_gains.png, legend.png and pictures")
+
+
+def _delete_pictures(output, split):
+    """Deletes the pictures of images of a split, and not those of a split whose name only begins so."""
+    for old in output.glob("*.png"):
+        if re.fullmatch(rf"{re.escape(split)}_[0-9]+\.png", old.name):
+            old.unlink()
 
 
 def launch() -> None:

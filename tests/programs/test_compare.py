@@ -90,6 +90,15 @@ def test_runs_are_compared_and_those_of_other_data_refused(tmp_path):
     assert (output / "val.txt").read_text().strip() in done.stdout
 
 
+def test_pictures_of_another_split_stay(tmp_path):
+    launch_here("compare")  # defines the flags
+    own, others = ["val_1.png", "val_12.png"], ["val_2_1.png", "val_2_gains.png", "val_gains.png", "legend.png"]
+    for name in (*own, *others):
+        (tmp_path / name).touch()
+    sys.modules["did_tf.programs.compare"]._delete_pictures(tmp_path, "val")
+    assert {path.name for path in tmp_path.iterdir()} == {*others}
+
+
 def test_what_runs_are_tested_by_and_what_they_have_learnt_is_told(tmp_path):
     config = tiny.config()
     model = wiring.make_model(config, wiring.make_spec(config))
