@@ -27,7 +27,7 @@ from did_tf.inference import memory
 from did_tf.inference.engines import ENGINES, PRECISIONS, USUAL, Engine
 from did_tf.inference.refining import RefinedScores
 from did_tf.runs import folds, manifest, selection, temperature
-from did_tf.runs.run_folder import RunFolder, apart
+from did_tf.runs.run_folder import RunFolder, apart, read_json
 from did_tf.runs.selection import Selection
 from did_tf.runs.weights import Weights
 from did_tf.scoring import baselines, calibration, classification, evaluation, official, surfaces
@@ -54,6 +54,7 @@ FLAGS = flags.FLAGS
 
 OF_PIXELS = ("protocol", "baselines", "details", "surfaces", "calibration")
 """Flags that are of segmentation alone."""
+CALIBRATION_PICTURE = "{}_calibration.png"
 OFFICIAL, CALIBRATION = "official", "calibration"
 """Entries of the report: scores of the data set's own benchmark, and whether the network is as sure as it is right."""
 NOT_TAKEN = "no command takes it, for it is of another precision than float32, or of some images alone"
@@ -194,6 +195,8 @@ def _evaluate(config, run, subject, predictor, protocol, baselines, refiner):
     evaluation.write_report(result, dataset, predictor, folder, FLAGS.split, details, paper, refine=refiner, **more)
     if FLAGS.calibration:
         _write_calibration(config, run, further[CALIBRATION], folder, protocol, subject.weights)
+    else:
+        _sweep_calibration(folder, subject.weights)
     print(f"report: {folder / FLAGS.split}.json and pictures beside it")
 
 
@@ -232,13 +235,20 @@ def _fits(config):
 
 
 def _write_calibration(config, run, found, folder, protocol, weights):
-    visualize.save_figure(folder / f"{FLAGS.split}_calibration.png", found.figure())
+    visualize.save_figure(folder / CALIBRATION_PICTURE.format(FLAGS.split), found.figure())
     if found.measured.halves:
         path = folder / temperature.name_of(FLAGS.split)
         averaged = wiring.averaged_by(config, protocol)
         temperature.write(path, FLAGS.split, protocol, weights.digest, found.scores(), averaged)
         is_taken = path == temperature.file_of(run, protocol, FLAGS.split)
         print(f"temperature: {path}; {_taken(protocol) if is_taken else NOT_TAKEN}")
+
+
+def _sweep_calibration(folder, weights):
+    """Deletes the picture of an earlier calibration, unless the temperature beside it is of the weights."""
+    path = folder / temperature.name_of(FLAGS.split)
+    if not path.is_file() or read_json(path).get("weights") != weights.digest:
+        (folder / CALIBRATION_PICTURE.format(FLAGS.split)).unlink(missing_ok=True)
 
 
 def _taken(protocol):

@@ -195,6 +195,20 @@ def test_a_temperature_is_not_of_what_a_crf_makes(evaluated, program, flag):
     assert done.returncode == 2 and f"the network's own probabilities: {flag} goes without --crf" in done.stderr
 
 
+def test_a_picture_of_the_calibration_of_other_weights_does_not_stay_beside_a_report(tmp_path):
+    picture = tmp_path / "val_calibration.png"
+    for written, stays in (("same", True), ("other", False), (None, False)):
+        picture.touch()
+        if written:
+            write_json(tmp_path / "val_calibration.json", {"weights": written})
+        else:
+            (tmp_path / "val_calibration.json").unlink()
+        with flagsaver.flagsaver(split="val"):
+            evaluate.FLAGS.mark_as_parsed()
+            evaluate._sweep_calibration(tmp_path, Weights(tmp_path / "w.npz", None, "same"))
+        assert picture.is_file() == stays
+
+
 def test_nothing_is_built_where_no_temperature_can_be_fitted(monkeypatch):
     """All was scored, and lost, where one image alone had labels."""
     void, config = np.full((24, 32), 255, np.uint8), tiny.config()
