@@ -36,8 +36,13 @@ class Weights:
     digest: str = ""
 
     def loaded_into(self, model: keras.Model) -> Weights:
-        """The same with their digest, after they were loaded into `model`, see `load`. Raises `ConfigError`."""
-        return dataclasses.replace(self, digest=load(model, self.file))
+        """The same with their digest, after they were loaded into `model`, see `load`. Raises `ConfigError`.
+
+        Where a training has written others meanwhile, these are loaded, and the identity is theirs.
+        """
+        found = dataclasses.replace(self, digest=load(model, self.file))
+        now = identity_of(self.file)
+        return found if now == self.identity else dataclasses.replace(self, identity=now).loaded_into(model)
 
     def recorded(self, run: Path) -> dict[str, Any]:
         """What goes into whatever is made with them, as JSON: "file", "digest", "own" and all of `identity`.

@@ -93,6 +93,24 @@ def test_the_run_stands_in_for_a_file_that_says_nothing(model, tmp_path, place):
     assert found == (None if place == "weights.npz" else {"network": {"name": "did"}, "data": {"classes": ["a"]}})
 
 
+def test_weights_that_are_written_while_they_are_loaded_have_their_own_identity(model, tmp_path, monkeypatch):
+    """As those of a training beside an evaluation."""
+    file, load, steps = tmp_path / "w.npz", weights.load, [5, 4]
+    checkpoints.write(file, state(model, 3.0), ABOUT)
+
+    def loading(model, file):
+        if steps:
+            step = steps.pop()
+            checkpoints.write(file, state(model, step), {**ABOUT, "step": step})
+        return load(model, file)
+
+    monkeypatch.setattr(weights, "load", loading)
+    found = weights.Weights(file, ABOUT).loaded_into(model)
+    assert (found.identity["step"], found.digest) == (5, weights.digest(file)) and not steps
+    monkeypatch.undo()
+    assert weights.Weights(file, found.identity).loaded_into(model) == found
+
+
 def test_a_digest_is_of_the_weights_alone(model, tmp_path):
     variants = {
         "a": (state(model), None),
