@@ -33,7 +33,7 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     """The images with pseudo-labels, or windows of them; nothing where the description has none.
 
     Images of the data's own splits are left out, and copies of them: those to learn have labels, and the others are not
-    learnt. So are images of a group that is scored.
+    learnt. So are images of a group that is scored, and those whose files are others than those that were labelled.
 
     Args:
       description: that says where they are.
@@ -53,9 +53,11 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     found = _found(description, quiet)
     others = [sample for sample in found if sample.image and os.path.realpath(sample.image) not in own]
     copies, alike = _copies(others, samples), _of_scored_groups(description, splits, others)
-    further = [sample for sample in others if sample.name not in copies | alike]
+    changed = _changed(description, [sample for sample in others if sample.name not in copies | alike])
+    further = [sample for sample in others if sample.name not in copies | alike | changed]
     if not further:
         also = " or whose groups are scored" if alike else ""
+        also += " or that were others when they were labelled" if changed else ""
         raise DataError(
             f"{description.path}: pseudo.labels {description.pseudo.labels} are of images alone that splits "
             f"have{also}: predict others, or leave pseudo out"
@@ -63,6 +65,7 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     if not quiet:
         _tell(others, copies, "as splits have the same image under another name")
         _tell(others, alike - copies, "as a split that is scored has others of their group")
+        _tell(others, changed, "as they were others when they were labelled (predict again)")
         note(f"{len(further)} images of {learnt_split(splits)} have pseudo-labels, of {description.pseudo.labels}")
     return all_of(description, [dataclasses.replace(sample, name=BEFORE + sample.name) for sample in further])
 
@@ -110,7 +113,7 @@ def _check_classes(description, record):
     try:
         was = {entry["id"]: entry["name"] for entry in json.loads(record.read_text("utf-8"))["classes"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{record} is damaged ({type(error).__name__}): label the images anew") from None
+        raise _damaged(record, error) from None
     now = dict(zip(description.label_ids or range(len(description.classes)), description.classes))
     for number in sorted({*was, *now}, key=str):
         if was.get(number) != now.get(number):
@@ -132,6 +135,33 @@ def _copies(found, samples):
         common = {marks[path] for path in further} & {marks[path] for path in own}
         further, own = ({path for path in part if marks[path] in common} for part in (further, own))
     return {sample.name for sample in found if sample.image and os.fspath(sample.image) in further}
+
+
+def _changed(description, samples):
+    """Names of those of which no file is as it was when they were labelled, where a record of predictions says it."""
+    held: dict[str, set[str]] = {}
+    for folder, _ in places(description.pseudo.labels):
+        held.update(_held(folder))
+    told = {sample.name: held.get(str(sample.label.with_suffix("")).removesuffix(LABEL), set()) for sample in samples}
+    files = {s.name: [os.fspath(path) for path in (s.image, *s.extras)] for s in samples if told[s.name]}
+    now = digests([path for paths in files.values() for path in paths])
+    return {name for name, paths in files.items() if told[name].isdisjoint(now[path] for path in paths)}
+
+
+def _held(folder):
+    """{path of a label without its end: digests of what it was made of}, as the record of predictions tells them."""
+    record = folder / RECORD
+    if not record.is_file():
+        return {}
+    try:
+        images = json.loads(record.read_text("utf-8")).get("images", {})
+        return {str(folder / name): {*entry.get("content", "").split()} for name, entry in images.items()}
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise _damaged(record, error) from None
+
+
+def _damaged(record, error):
+    return DataError(f"{record} is damaged ({type(error).__name__}): label the images anew")
 
 
 def _sizes(paths):

@@ -208,6 +208,48 @@ def test_labels_of_other_classes_are_refused(folder, classes, told):
     assert "predictions.json is damaged (TypeError): label the images anew" in complaint(folder)
 
 
+def test_an_image_that_was_another_when_it_was_labelled_is_not_learnt(folder, capsys):
+    """What else lies beside it, and an image of which nothing is known, do no harm."""
+    images = folder / "images"
+    known = digests([images / "scene03.tif", images / "scene04.tif"])
+    content = {f"scene{n:02d}": f"{known[str(images / f'scene{n:02d}.tif')]} 0f" for n in (3, 4)}
+    for number in (3, 4, 5):
+        predict(folder, number)
+    edit(folder, pseudo=PSEUDO)
+    classes = [{"id": n, "name": name} for n, name in enumerate(own_data.CLASSES)]
+
+    def record(**others):
+        told = {name: {"content": held, "files": []} for name, held in {**content, **others}.items()}
+        (folder / "predictions" / "predictions.json").write_text(json.dumps({"classes": classes, "images": told}))
+        capsys.readouterr()
+
+    record()
+    assert names_of(load("folders", folder), "train")[2:] == ["pseudo/scene03", "pseudo/scene04", "pseudo/scene05"]
+    assert "when they were labelled" not in capsys.readouterr().err
+    record(scene04="0" * 32)
+    assert names_of(load("folders", folder), "train")[2:] == ["pseudo/scene03", "pseudo/scene05"]
+    assert "left out, as they were others when they were labelled (predict again): scene04" in capsys.readouterr().err
+    record(scene03="0", scene04="0", scene05="0")
+    assert "or that were others when they were labelled: predict others, or" in complaint(folder)
+    record(scene04=7)
+    assert "predictions.json is damaged (AttributeError): label the images anew" in complaint(folder)
+
+
+def test_of_several_files_one_that_is_as_it_was_will_do(tmp_path):
+    """A network of fewer bands may have labelled it."""
+    folder = own_data.make_rgbd(tmp_path / "data", count=4)
+    own_data.make_rgbd(tmp_path / "more", count=6)
+    known = digests(tmp_path / "more" / part / "scene05.png" for part in ("rgb", "depth"))
+    for number in (4, 5):
+        predict(folder, number)
+    edit(folder, pseudo={"images": "../more", "labels": "predictions"})
+    for held, there in ((list(known.values())[1], True), ("0", False)):
+        images = {"scene05": {"content": held}}
+        classes = [{"id": n, "name": name} for n, name in enumerate(own_data.CLASSES)]
+        (folder / "predictions" / "predictions.json").write_text(json.dumps({"classes": classes, "images": images}))
+        assert ("pseudo/scene05" in names_of(load("folders", folder), "train")) == there
+
+
 def test_what_is_no_pseudo_label_is_refused(folder):
     predict(folder, 0)
     edit(folder, pseudo=PSEUDO)
