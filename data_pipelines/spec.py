@@ -269,6 +269,7 @@ class Sample:
       extras: paths of files with further bands, in their order.
       masks: where each class has a mask of its own: (path, class) of those that are there; `label` is the first.
       content: digest of what its files hold; empty where it is not known, or there are no files. See `identity`.
+      soft: `DatasetSpec.labels_soft` where there are masks.
     """
 
     name: str
@@ -279,6 +280,7 @@ class Sample:
     extras: tuple[Path, ...] = ()
     masks: tuple[tuple[Path, int], ...] = ()
     content: str = ""
+    soft: str | float = ""
 
 
 def voided(label: np.ndarray, void: np.ndarray | None) -> np.ndarray:
