@@ -67,8 +67,7 @@ class TrainStep:
         self._freezes, self._freezes_from = train["freeze_batch_norm"], train["freeze_batch_norm_from"]
         for layer in self._batch_norms():
             layer.synchronized = train["sync_batch_norm"]
-            brought = train["init"] or train["encoder"] and models.part(layer.name) == "encoder"
-            layer.begins_anew = not brought
+            layer.begins_anew = not _brought(layer.name, train)
             # What is fixed from the start has no slots in the optimizer and no averages.
             layer.trainable = self._freezes != "all" or self._freezes_from > 0
         self.multipliers = _multipliers(model, settings["multipliers"])
@@ -242,6 +241,12 @@ class TrainStep:
         moving = self._statistics()
         for variable, mean in zip(moving, context.all_reduce(_MEAN, [tf.identity(v) for v in moving])):
             variable.assign(mean)
+
+
+def _brought(layer_name, train):
+    """Whether a layer surely has what `train.init` or `train.encoder` brings: a head is new to other classes."""
+    part = models.part(layer_name)
+    return bool(train["init"]) and part != "head" or bool(train["encoder"]) and part == "encoder"
 
 
 def _memory(updates):

@@ -328,6 +328,14 @@ def normalised(momentum=0.5):
     return keras.Model(image, {"main": keras.layers.Conv2D(CLASSES, 1, name="head.main.conv")(x)})
 
 
+def in_parts():
+    """Batch norm in each part of a network."""
+    x = image = keras.Input(SHAPE[1:])
+    for name in ("stem", "decoder.mix", "head.main"):
+        x = FusedBatchNormalization(name=f"{name}.bn")(keras.layers.Conv2D(CLASSES, 1, name=f"{name}.conv")(x))
+    return keras.Model(image, {"main": x})
+
+
 @pytest.mark.parametrize("synchronised, frozen", [(False, False), (True, True)])
 def test_batch_norm_is_synchronised_and_frozen_as_said(synchronised, frozen):
     train = {"sync_batch_norm": synchronised, "freeze_batch_norm": "all" if frozen else ""}
@@ -388,9 +396,14 @@ def test_replicas_have_the_same_statistics_from_where_batch_norm_is_frozen(monke
     assert found == averaged
 
 
-@pytest.mark.parametrize("train, anew", [({}, True), ({"init": "run"}, False), ({"encoder": "imagenet"}, False)])
+@pytest.mark.parametrize(
+    "train, anew",
+    [({}, [True] * 3), ({"init": "run"}, [False, False, True]), ({"encoder": "run"}, [False, True, True])],
+)
 def test_statistics_that_were_brought_are_not_forgotten(train, anew):
-    assert step_of(normalised, outputs={"main": 1.0}, train=train).model.get_layer("stem.bn").begins_anew is anew
+    """Those of a head are not brought to other classes."""
+    model = step_of(in_parts, outputs={"main": 1.0}, train=train).model
+    assert [model.get_layer(f"{name}.bn").begins_anew for name in ("stem", "decoder.mix", "head.main")] == anew
 
 
 STILL = {"multipliers": {"encoder": 0, "head": 0}}

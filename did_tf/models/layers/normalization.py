@@ -52,7 +52,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Attributes:
       synchronized: whether replicas share the batch's statistics. Set by the trainer before the first trace. Without
         it each replica keeps moving statistics of its own part; the trainer averages them before they are used.
-      begins_anew: whether its moving statistics began as zeros and ones, which mean nothing. Set likewise.
+      begins_anew: whether its moving statistics may have begun as zeros and ones, which mean nothing. Set likewise.
     """
 
     def __init__(self, **kwargs: Any) -> None:
