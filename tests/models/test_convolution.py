@@ -147,6 +147,21 @@ def test_gradients_of_dilated_convolutions_with_a_bias_in_bfloat16(padding, size
         np.testing.assert_allclose(tf.cast(found, tf.float32), expected, atol=0.04 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_filters_with_dilation_learn_without_onednn(monkeypatch, padding):
+    """TensorFlow's own kernel for their gradient refuses dilation; with a `gain` Keras does not part them."""
+    monkeypatch.setattr(processor, "has_onednn", lambda: False)
+    monkeypatch.setattr(convolution.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.raw_ops, "Conv2DBackpropFilter", lambda **_: pytest.fail("it refuses dilation"))
+    layer = Convolution(4, 3, padding=padding, dilation_rate=2, gain=1.25)
+    x = tf.constant(RNG.normal(size=(2, 9, 8, 3)), tf.float32)
+    layer.build(x.shape)
+    outputs, (_, kernel, bias) = gradients(layer, x)
+    slopes = 2 * outputs.numpy()
+    np.testing.assert_allclose(kernel, 1.25 * by_hand(x.numpy(), slopes, (3, 3), padding, (2, 2)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(bias, 1.25 * slopes.sum((0, 1, 2)), rtol=1e-4, atol=1e-4)
+
+
 def test_testing_is_keras_own(monkeypatch):
     monkeypatch.setattr(convolution, "faster_by_products", lambda *what: pytest.fail("it was asked for"))
     Convolution(6, 3)(tf.zeros((1, 9, 9, 3)), training=False)

@@ -114,7 +114,7 @@ def _convolve(
                 )
             else:  # without oneDNN, TensorFlow's own knows no dilation
                 own = _of_features(slopes, filters, options)
-            if products:
+            if products or _has_no_kernel(dilation):
                 return own, filter_gradient(x, slopes, filters.shape[:2], padding, dilation)
             return own, tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=filters.shape, out_backprop=slopes, **options
@@ -123,6 +123,11 @@ def _convolve(
         return forward(x, filters, options), gradients
 
     return convolved(inputs, kernel)
+
+
+def _has_no_kernel(dilation):
+    """Whether TensorFlow has none for the gradient of filters with that dilation: on CPUs oneDNN alone has one."""
+    return dilation != (1, 1) and not processor.has_onednn() and not tf.config.list_physical_devices("GPU")
 
 
 def _of_features(slopes, filters, options):
