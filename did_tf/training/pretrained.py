@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tensorflow import keras
 
+from data_pipelines.spec import COLOURS
 from did_tf import models
 from did_tf.common import compat
 from did_tf.common.errors import ConfigError
@@ -108,7 +109,8 @@ def load_encoder(model: keras.Model, source: Path | str, own: Mapping[str, Any] 
         a .h5 file of that network's weights in `keras.applications`' form; a run folder (its best weights, else the
         latest), or a .npz file of one. Weights of a run are taken as they are: its network saw pixels normalised by
         its own data set. Other bands than its own are as of `transfer.adapt_bands`.
-      own: "network" and "data" of the new run, as of `manifest.make`, to be compared with those of an earlier one.
+      own: "network" and "data" of the new run, as of `manifest.make`, to be compared with those of an earlier one; of
+        data that are not known the pixels are taken for 8 bits wide, and no band has a name.
 
     Returns:
       What was loaded, for the log, and how the encoder that the weights were trained in differs from the model's.
@@ -123,42 +125,53 @@ def load_encoder(model: keras.Model, source: Path | str, own: Mapping[str, Any] 
         fitted = transfer.load_state(model, file, state, own)
         return transfer.and_differences(str(file), _of_encoder(file, own)) + fitted
     family, theirs = _application(model)
-    arrays = _converted(model, family, _their_weights(theirs, source), state)
+    arrays = _converted(model, family, _their_weights(theirs, source), state, own["data"] if own else {})
     told = f"keras.applications.{theirs} ({source})"
     checkpoints.assign(state, arrays, told, f"The encoder must be the original {theirs}, with its 7x7 stem and widths")
     return told
 
 
 def adapt_input(
-    kernel: np.ndarray, mean: Sequence[float] | np.ndarray, std: Sequence[float] | np.ndarray, family: Family
+    kernel: np.ndarray,
+    mean: Sequence[float] | np.ndarray,
+    std: Sequence[float] | np.ndarray,
+    family: Family,
+    colours: Sequence[int] = (0, 1, 2),
+    absolute: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The first kernel for pixels normalised by the data set in place of `family`'s networks' own way.
 
     For RGB the two do the same. (Where the kernel reaches over the border it finds zeros, which stand for the data
     set's mean colour now and stood for ImageNet's: elsewhere the results are equal.) With any other number of bands:
 
-    - With more than three bands the first three are taken for red, green and blue, as above.
+    - With more than three bands `colours` are taken for red, green and blue, as above.
     - Every other band (all, where there are fewer than three) gets the mean of the three colours' kernels, one
       standard deviation of the band standing for one of ImageNet's, and its mean for ImageNet's mean.
+    - Where pixel values are not `absolute`, colours have their own kernels, but stand for ImageNet's in that way too.
     - All kernels are multiplied by 3 / bands, so that the sum over the bands is as large as over three.
 
     Args:
       kernel: [h, w, 3, filters], of their network, for RGB or BGR.
       mean, std: of the data set, in pixel values, one per band.
       family: of the network that the kernel is from.
+      colours: numbers of the bands that are red, green and blue, of three bands or more.
+      absolute: whether pixel values mean what ImageNet's do, from 0 to 255.
 
     Returns:
       (kernel [h, w, bands, filters], what their first convolution has more than this one, [filters]).
     """
     mean, std = np.asarray(mean), np.asarray(std)
     bands = len(mean)
-    colours = 3 if bands >= 3 else 0
     rgb = kernel[:, :, ::-1] if family.bgr else kernel
     per_value = rgb / np.reshape(family.std, (3, 1))
-    other = np.mean(per_value * np.reshape(IMAGENET_STD, (3, 1)), axis=2, keepdims=True)
-    known = per_value[:, :, :colours]
-    adapted = np.concatenate([known * std[:colours, None]] + [other] * (bands - colours), axis=2)
-    offset = np.einsum("hwcf,c->f", known, mean[:colours] - np.asarray(family.mean)[:colours])
+    per_deviation = per_value * np.reshape(IMAGENET_STD, (3, 1))
+    adapted = np.repeat(np.mean(per_deviation, axis=2, keepdims=True), bands, axis=2)
+    offset = np.zeros(kernel.shape[-1])
+    if bands >= 3:
+        places = [*colours]
+        adapted[:, :, places] = per_value * std[places, None] if absolute else per_deviation
+        if absolute:
+            offset = np.einsum("hwcf,c->f", per_value, mean[places] - np.asarray(family.mean))
     return adapted * 3 / bands, offset * 3 / bands
 
 
@@ -230,10 +243,12 @@ def _load(network, source):
     raise ConfigError(f"cannot load {source} into keras.applications.{network}: {problems[0]}")
 
 
-def _converted(model, family, theirs, state):
-    """{name in `state`: array} for what our encoder finds in `theirs`, {layer: {weight: array}}."""
-    normalize = model.get_layer("normalize")
-    kernel, offset = adapt_input(theirs["conv1_conv"]["kernel"], normalize.mean, normalize.std, family)
+def _converted(model, family, theirs, state, facts):
+    """{name in `state`: array} for what our encoder finds in `theirs`, {layer: {weight: array}}, on data of `facts`."""
+    normalize, names = model.get_layer("normalize"), facts.get("band_names") or ()
+    colours = [names.index(name) for name in COLOURS] if {*COLOURS} <= {*names} else (0, 1, 2)
+    statistics, absolute = (normalize.mean, normalize.std), facts.get("dtype", "uint8") == "uint8"
+    kernel, offset = adapt_input(theirs["conv1_conv"]["kernel"], *statistics, family, colours, absolute)
     theirs["conv1_conv"]["kernel"] = kernel
     theirs["conv1_bn"]["moving_mean"] -= offset
     arrays = {}

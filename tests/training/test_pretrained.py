@@ -150,6 +150,43 @@ def test_a_first_kernel_takes_any_number_of_bands(family, bands):
 
 
 @pytest.mark.parametrize(
+@pytest.mark.parametrize("family", pretrained.FAMILIES, ids=lambda family: family.prefix)
+@pytest.mark.parametrize("bands", [2, 3, 7])
+def test_pixels_of_another_range_are_scaled_by_their_deviations(family, bands):
+    """Alike in standard deviations, colours too, they look as ImageNet's would."""
+    random = np.random.default_rng(bands)
+    kernel, spread = random.normal(size=(7, 7, 3, 4)), random.normal(size=(7, 7, 1))
+    rgb, x = np.asarray(MEANS[family.prefix]) + spread * np.asarray(TORCH_STD), 1200 + spread * np.full(bands, 800.0)
+    adapted, offset = pretrained.adapt_input(kernel, [1200.0] * bands, [800.0] * bands, family, absolute=False)
+    found = np.einsum("hwb,hwbf->f", (x - 1200) / 800, adapted) + offset
+    theirs_see = prepared(f"{family.prefix}50", rgb)
+    np.testing.assert_allclose(found, np.einsum("hwb,hwbf->f", theirs_see, kernel), rtol=1e-6, atol=1e-6)
+
+
+BLUE_FIRST = ["blue", "green", "red", "nir"]
+
+
+@pytest.mark.parametrize(
+    "data, places, absolute",
+    [
+        ({"band_names": BLUE_FIRST, "dtype": "uint8"}, (2, 1, 0), True),
+        ({"band_names": BLUE_FIRST, "dtype": "uint16"}, (2, 1, 0), False),
+        ({"band_names": ["nir", "red", "green", "swir"], "dtype": "uint8"}, (0, 1, 2), True),
+        ({"band_names": [], "dtype": "float32"}, (0, 1, 2), False),
+    ],
+)
+def test_colours_are_found_by_their_names_and_scaled_by_what_pixels_mean(data, places, absolute, download):
+    mean, std = (90.0, 95.0, 99.0, 10.0), (50.0, 60.0, 70.0, 5.0)
+    model = ours("DenseNet121", mean, std)
+    pretrained.load_encoder(model, "imagenet", {"data": data})
+    kernel = values(theirs("DenseNet121").get_layer("conv1_conv"))["kernel"].astype(float)
+    expected, _ = pretrained.adapt_input(kernel, mean, std, pretrained.FAMILIES[0], places, absolute)
+    np.testing.assert_allclose(values(model.get_layer("stem.conv1"))["kernel"], expected, rtol=1e-5)
+    for colour, place in enumerate(places):
+        scale = (std[place] if absolute else TORCH_STD[colour]) / TORCH_STD[colour]
+        np.testing.assert_allclose(expected[:, :, place], kernel[:, :, colour] * scale * 3 / 4)
+
+
     "network, bands",
     [
         ("DenseNet121", 1),
