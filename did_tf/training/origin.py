@@ -9,8 +9,11 @@ from tensorflow import keras
 
 from data_pipelines.pipeline import Loader
 from data_pipelines.remote import is_remote
+from did_tf import models
 from did_tf.cluster.workers import Workers
+from did_tf.common import compat
 from did_tf.common.errors import ConfigError, about
+from did_tf.models.layers import FusedBatchNormalization
 from did_tf.runs import checkpoints, manifest, weights
 from did_tf.runs.mirror import Mirror
 from did_tf.runs.run_folder import RunFolder
@@ -42,6 +45,24 @@ def load_weights(model: keras.Model, settings: Mapping[str, Any], manifest: Mapp
         if settings[source]:
             with about(f"train.{source}", ConfigError):
                 print(f"{source} weights from {load(model, _here(settings[source]), *arguments)}")
+
+
+def tell_frozen(model: keras.Model, settings: Mapping[str, Any]) -> None:
+    """Prints a note where the section `train` freezes batch norm for good before anything has moved its statistics."""
+    if not settings["freeze_batch_norm"] or settings["freeze_batch_norm_from"]:
+        return
+    frozen = [layer.name for layer in model.layers if isinstance(layer, FusedBatchNormalization) and _is_new(layer)]
+    if frozen:
+        parts = {models.part(name) for name in frozen}
+        print(
+            f"note: batch norm of {len(frozen)} layers ({', '.join(sorted(parts))}) is frozen as it began, mean 0 and "
+            "variance 1: train.freeze_batch_norm_from=STEP lets it learn first"
+        )
+
+
+def _is_new(layer):
+    mean, variance = (compat.tf_variable(v).numpy() for v in (layer.moving_mean, layer.moving_variance))
+    return not mean.any() and (variance == 1).all()
 
 
 def _here(source):

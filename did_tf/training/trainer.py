@@ -119,6 +119,7 @@ class Trainer:
         else:
             # Where that fails there is no folder yet, which would hold the wrong settings.
             origin.load_weights(self.model, self.settings, self.manifest)
+            origin.tell_frozen(self.model, self.settings)
             self.train_step.start_averages()
         self.workers.share(self._state())
         self.window.load()

@@ -13,6 +13,7 @@ from did_tf.models import densenet, resnet
 from did_tf.models.units import Units, image_input
 from did_tf.runs import checkpoints
 from did_tf.training import pretrained
+from did_tf.training.origin import tell_frozen
 
 MEANS = {"DenseNet": (123.675, 116.28, 103.53), "ResNet": (123.68, 116.779, 103.939)}
 TORCH_STD = (58.395, 57.12, 57.375)
@@ -149,7 +150,6 @@ def test_a_first_kernel_takes_any_number_of_bands(family, bands):
     np.testing.assert_allclose(found, np.einsum("hwb,hwbf->f", theirs_see, kernel), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(
 @pytest.mark.parametrize("family", pretrained.FAMILIES, ids=lambda family: family.prefix)
 @pytest.mark.parametrize("bands", [2, 3, 7])
 def test_pixels_of_another_range_are_scaled_by_their_deviations(family, bands):
@@ -187,6 +187,7 @@ def test_colours_are_found_by_their_names_and_scaled_by_what_pixels_mean(data, p
         np.testing.assert_allclose(expected[:, :, place], kernel[:, :, colour] * scale * 3 / 4)
 
 
+@pytest.mark.parametrize(
     "network, bands",
     [
         ("DenseNet121", 1),
@@ -231,6 +232,19 @@ def test_another_epsilon_makes_no_difference(download):
     expected = values(theirs("ResNet50").get_layer("conv4_block2_1_bn"))["moving_variance"] + 1.001e-5
     found = values(model.get_layer("stage3.unit2.conv1.bn"))["moving_variance"] + 1e-6
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "frozen, first, told", [("all", 0, True), ("statistics", 0, True), ("all", 9, False), ("", 0, False)]
+)
+def test_batch_norm_that_is_frozen_as_it_began_is_told(frozen, first, told, download, capsys):
+    model = models.build("ladder", 5)
+    pretrained.load_encoder(model, "imagenet")
+    tell_frozen(model, {"freeze_batch_norm": frozen, "freeze_batch_norm_from": first})
+    count = sum(models.part(layer.name) == "decoder" and layer.name.endswith(".bn") for layer in model.layers)
+    note = f"note: batch norm of {count} layers (decoder) is frozen as it began, mean 0 and variance 1: "
+    out = capsys.readouterr().out
+    assert (out.startswith(note) and out.count("\n") == 1) if told else not out
 
 
 def test_an_h5_file_with_the_classifier(tmp_path):
