@@ -1,5 +1,6 @@
 """What the parts of a run are made from: splits that are apart, class weights that are what they are called."""
 
+import contextlib
 import math
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from data_pipelines import load
 from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.pipeline import Loader
 from data_pipelines.spec import IGNORE, DataError
-from did_tf import settings, wiring
+from did_tf import models, settings, wiring
 from did_tf.cluster.workers import Workers
 from did_tf.common import processor
 from did_tf.common.errors import ConfigError
@@ -240,6 +241,43 @@ def test_mining_leaves_something_out_of_features(scope, labels):
     check(labels - 1)
     with pytest.raises(ConfigError, match=f"ohem_keep={labels} keeps everything: .* {labels} labels per {scope}$"):
         check(labels)
+
+
+FREEZE = {"train__freeze_batch_norm": "all"}
+ONE = [
+    (1, {"train__parts": 2}),
+    (1, {"train__accumulate": 2}),
+    (2, {}),
+    (2, {"train__batch_size": 4, "train__parts": 2, "train__sync_batch_norm": False}),
+    (1, {"train__batch_size": 1, **FREEZE, "train__freeze_batch_norm_from": 5}),
+]
+SEVERAL = [
+    (1, {}),
+    (2, {"train__sync_batch_norm": True}),
+    (1, {"train__batch_size": 4, "train__parts": 2}),
+    (1, {"train__batch_size": 1, **FREEZE}),
+]
+
+
+@pytest.mark.parametrize("devices, changes, refused", [(*c, True) for c in ONE] + [(*c, False) for c in SEVERAL])
+def test_batch_norm_must_see_more_than_one_position(devices, changes, refused):
+    """The pyramid of a Ladder has a grid of one cell; its crop has 3x3 positions at the network's coarsest stride."""
+    options = {"growth": 4, "units": (1, 1, 1, 2), "width": 8, "context": "spp"}
+    config = tiny.config(**{"data__crop": (129, 129), "train__batch_size": 2, **changes})
+    told = pytest.raises(ConfigError, match="batch norm of decoder.context.grid1.bn would see a single position")
+    with told if refused else contextlib.nullcontext():
+        strategy = SimpleNamespace(num_replicas_in_sync=devices)
+        wiring.training._check_positions(config, strategy, models.build("ladder", 5, (None, None, 3), **options))
+
+
+def test_a_training_on_single_positions_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    """Of a Ladder at stride 64, whose crop is not larger."""
+    monkeypatch.setattr(Synthetic, "read", None)
+    ladder = {"name": "ladder", "growth": 4, "units": (1, 1, 1, 2), "width": 8}
+    config = tiny.config(model=ladder, train__batch_size=2, train__parts=2)
+    with pytest.raises(ConfigError, match="^batch norm of .* would see a single position"):
+        wiring.make_trainer(config, RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 # Protocols

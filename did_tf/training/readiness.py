@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
@@ -18,7 +19,7 @@ from did_tf import models
 from did_tf.common import compat
 from did_tf.common.damage import Damage
 from did_tf.common.errors import ConfigError, about
-from did_tf.models.layers import check_size
+from did_tf.models.layers import FusedBatchNormalization, check_size
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.supervision import Supervision
 
@@ -38,6 +39,38 @@ def check_model(model: keras.Model, crop: Sequence[int], multipliers: Mapping[st
         check_size((None, *crop), model.get_layer("normalize").minimum)
     if all(multipliers.get(models.part(compat.path(variable))) == 0 for variable in model.trainable_variables):
         raise ConfigError(f"optimizer.multipliers leaves nothing to train: {dict(multipliers)}")
+
+
+def tell_absent(model: keras.Model, settings: Mapping[str, Collection[str]]) -> None:
+    """Prints a note for each part of networks that `model` hasn't, and a setting is for.
+
+    Args:
+      model: from `models.build`.
+      settings: {of the section `optimizer`: parts}.
+    """
+    there = {models.part(compat.path(variable)) for variable in model.trainable_variables}
+    for setting, parts in settings.items():
+        for part in sorted({*parts} - there):
+            print(f"note: optimizer.{setting} has no effect on the {part}: {model.name} has none")
+
+
+def check_batch_norm(model: keras.Model, sizes: Mapping[str, Sequence[int]], images: int) -> None:
+    """Raises `ConfigError` where batch norm would normalise a single position, whose variance is 0.
+
+    It would learn nothing of what it takes, and by a moving variance of 0 tests would multiply that by hundreds.
+
+    Args:
+      model: from `models.build`, whose batch norm is not frozen from the start.
+      sizes: {layer: (copies, height, width)} of its output for a training crop.
+      images: that are normalised together.
+    """
+    for layer in model.layers:
+        if isinstance(layer, FusedBatchNormalization) and images * math.prod(sizes[layer.name]) == 1:
+            raise ConfigError(
+                f"batch norm of {layer.name} would see a single position, one image at a time: take a larger "
+                "train.batch_size or data.crop, less of train.parts and train.accumulate, train.sync_batch_norm on "
+                "several devices, or train.freeze_batch_norm"
+            )
 
 
 def check_readable(dataset: Dataset, splits: Sequence[str], progress: bool = True) -> None:

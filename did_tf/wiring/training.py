@@ -10,6 +10,7 @@ from data_pipelines.memory import free_memory
 from data_pipelines.pipeline import Loader, check_apart
 from data_pipelines.spec import IGNORE
 from did_tf import models
+from did_tf.analysis.graph import Graph
 from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch, of_loss
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
@@ -28,7 +29,13 @@ from did_tf.training.distribution import (
 )
 from did_tf.training.losses import PixelCrossEntropy
 from did_tf.training.origin import check_sources, manifest_of
-from did_tf.training.readiness import check_learnable, check_model, check_readable
+from did_tf.training.readiness import (
+    check_batch_norm,
+    check_learnable,
+    check_model,
+    check_readable,
+    tell_absent,
+)
 from did_tf.training.schedules import Schedule, Timed
 from did_tf.training.supervision import Supervision
 from did_tf.training.train_step import TrainStep
@@ -68,10 +75,12 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     with strategy.scope():
         model = make_model(config, dataset.spec, config["train"]["precision"])
     check_model(model, config["data"]["crop"], config["optimizer"]["multipliers"])
+    tell_absent(model, {key: config["optimizer"][key] for key in ("multipliers", "undecayed")})
     supervision = make_supervision(config, strategy, model)
     samples = sum(len(dataset.samples(part)) for part in train_split.split("+"))
     config = _with_room(config, strategy, supervision, workers.count, samples)
     _check_keep(config, supervision)
+    _check_positions(config, strategy, model)
     train = config["train"]
     if val_split:
         check_scored(dataset, val_split)
@@ -185,6 +194,15 @@ def _check_keep(config, supervision):
             f"loss.ohem_keep={loss['ohem_keep']} keeps everything: with loss.resolution=features an output is compared "
             f"with {labels} labels per {loss['ohem_scope']}"
         )
+
+
+def _check_positions(config, strategy, model):
+    """Raises `ConfigError` where batch norm that is trained would see a single position in a pass."""
+    train = config["train"]
+    apart = 1 if train["sync_batch_norm"] else strategy.num_replicas_in_sync
+    images = train["batch_size"] // (apart * train["accumulate"] * train["parts"])
+    if images == 1 and (not train["freeze_batch_norm"] or train["freeze_batch_norm_from"]):
+        check_batch_norm(model, Graph(model, *config["data"]["crop"]).sizes, images)
 
 
 def _splits(config, dataset):

@@ -9,10 +9,11 @@ from in_memory import InMemory, halves, noise
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, training_batches, training_labels
+from did_tf import models
 from did_tf.common.errors import ConfigError
 from did_tf.training import readiness
 from did_tf.training.losses import PixelCrossEntropy
-from did_tf.training.readiness import check_learnable
+from did_tf.training.readiness import check_learnable, tell_absent
 
 VOID = np.full((24, 32), 255, np.uint8)
 CROP = Augmentation((8, 8))
@@ -51,6 +52,17 @@ def dotted(count, size=(24, 32)):
     label = np.full(size, 255, np.uint8)
     label[0, :count], label[1, :count] = 0, 1
     return label
+
+
+def test_a_part_that_a_network_has_not_is_told(capsys):
+    model = models.build("fcrn", 2, depth=14, width=4)
+    tell_absent(model, {"multipliers": {"encoder": 0.2, "decoder": 2.0}, "undecayed": ("decoder",)})
+    assert capsys.readouterr().out == (
+        "note: optimizer.multipliers has no effect on the decoder: fcrn has none\n"
+        "note: optimizer.undecayed has no effect on the decoder: fcrn has none\n"
+    )
+    tell_absent(model, {"multipliers": {}, "undecayed": ["head"]})
+    assert not capsys.readouterr().out
 
 
 def test_the_labels_are_those_of_the_first_batches():
