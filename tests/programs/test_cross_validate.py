@@ -548,7 +548,7 @@ def test_side_by_side_it_gives_the_figures_of_one_after_the_other_on_as_many_cor
         os.sched_setaffinity(process.pid, both)
         said = process.stdout.read().decode()
         assert process.wait() == 0, said
-    assert "fold 1 of 2: finished" in said and "on 1 of 2 cores" in said
+    assert "fold 2 of 2: finished" in said and "on 1 of 2 cores" in said  # the first may have been done before the kill
     for number in (1, 2):
         assert (together.run(number) / "best/weights.npz").read_bytes() == (
             alone.run(number) / "best/weights.npz"
