@@ -27,7 +27,9 @@ RESULTS = 2
 """Of the way in which results are made of what the network gives: one more with each change that alters any of them."""
 LEGEND = "legend.png"
 """The classes' ids, names and colours."""
-SAVE_EVERY = 5.0  # seconds: what is done and not recorded is done again
+SAVE_EVERY = 5.0  # seconds, at least: what is done and not recorded is done again
+SAVE_FOR = 20
+"""How many times as long as it took to write the record it is not written again: it names all images so far."""
 _WAY = "delete it, or pass another --output=dir"
 _UNFINISHED = ".unfinished"
 _RESULTS = "results"
@@ -75,7 +77,6 @@ class Predictions:
         self._damaged: dict[str, str] = {}
         self.depends = depends
         self._head = {**_ids(spec), "depends": depends}
-        self._saved = time.monotonic()
         sweep(self.folder, _RESULTS)
         self._save()  # first: it says that the legend is a result
         write_legend(self.folder / LEGEND, spec)
@@ -203,13 +204,15 @@ class Predictions:
         return next((path.as_posix() for path in there if path.with_suffix("").as_posix() in results), "")
 
     def _save_soon(self):
-        if time.monotonic() - self._saved > SAVE_EVERY:
+        if time.monotonic() - self._saved > self._pause:
             self._save()
 
     def _save(self):
-        self._saved = time.monotonic()
+        begun = time.monotonic()
         counts = {"counts": self._counts} if self._counts else {}
         write_json(self.record, {**self._head, "images": self._images, "damaged": self._damaged, **counts})
+        self._saved = time.monotonic()
+        self._pause = max(SAVE_EVERY, SAVE_FOR * (self._saved - begun))
 
 
 def _files(images):

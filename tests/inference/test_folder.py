@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -149,6 +150,24 @@ def test_counts_are_known_to_the_next_process_and_must_be_there_for_each_image(t
         write(again, "z")
     with pytest.raises(ConfigError, match="predictions.json is damaged: .*delete it, or pass another --output=dir"):
         opened(tmp_path).counted(["day/x", "z"], 2)
+
+
+@pytest.mark.parametrize("seconds, times", [(6, 2), (0.1, 4)])
+def test_a_record_that_takes_long_is_written_seldom(tmp_path, monkeypatch, seconds, times):
+    """It names every image that there is, and would else be written with each; images here take two seconds."""
+    now, written = [0.0], []
+
+    def write_slowly(*given):
+        now[0] += seconds
+        written.append(given)
+
+    monkeypatch.setattr(folder, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(folder, "write_json", write_slowly)
+    with opened(tmp_path) as predictions:
+        for number in range(6):
+            now[0] += 2
+            write(predictions, str(number), kinds=("label",))
+    assert len(written) == times and len(written[-1][1]["images"]) == 6
 
 
 def test_results_of_other_weights_are_not_mixed_in(tmp_path):
