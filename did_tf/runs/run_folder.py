@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -235,17 +236,18 @@ def check_metrics(path: Path, columns: Sequence[str], steps: Sequence[int]) -> N
       ConfigError: it is gone, is something else, or lacks rows.
     """
     there, wrong = _steps_in(path, columns)
+    first = min(there, default=math.inf)
     if not path.is_file() and steps:
         wrong = "is gone, which has the rows of the steps that were made"
-    elif lacking := [step for step in steps if there and step > min(there) and step not in there]:
+    elif lacking := [step for step in steps if step > first and step not in there]:
         wrong = f"has no row of step {lacking[0]}, which was logged"
     if wrong:
         raise ConfigError(
             f"{path} {wrong}: put it back as it was, or give up what it lacks, by `echo step > {path}`; the same "
             "command goes on then"
         )
-    if steps and (not there or min(there) > steps[0]):
-        begins = f"begins with step {min(there)}" if there else "has no rows"
+    if steps and first > steps[0]:
+        begins = f"begins with step {first}" if there else "has no rows"
         print(f"{path} {begins}: those from step {steps[0]} on were given up, and curves lack them")
 
 

@@ -108,6 +108,15 @@ def test_a_log_is_read_once(tmp_path, monkeypatch):
     assert read.call_count == 1
 
 
+def test_the_first_row_of_a_log_is_looked_for_once(tmp_path, monkeypatch):
+    """And not for each step, which are hundreds of thousands."""
+    (tmp_path / "metrics.csv").write_text(LOG)
+    least = Mock(wraps=min)
+    monkeypatch.setattr(run_folder, "min", least, raising=False)
+    check_metrics(tmp_path / "metrics.csv", ["step", "loss"], [2, 4, 6])
+    assert least.call_count == 1
+
+
 @pytest.mark.parametrize("content", ['{"draws": 1, "data": 3}', '{"draws": 1, "data": {}, "continued": 3}', "[]", "{"])
 def test_a_manifest_that_says_nonsense_is_named(tmp_path, content):
     run = RunFolder(tmp_path)
