@@ -177,10 +177,11 @@ def split_images(dataset: Dataset, split: str, count: int) -> list[Input]:
 
 def contents(images: Sequence[Input], damage: Damage) -> dict[str, str]:
     """{name: content} of the images, but for those that can't be read, which are kept in `damage`."""
+    there = [path for image in images for path in image.paths() if os.access(path, os.R_OK)]
     try:
-        known = digests([path for image in images for path in image.paths()], progress=True)
+        known = digests(there, progress=True)
     except DataError:
-        known = {}  # one of them tells it again
+        known = {}  # one of them fails in being read, and tells it again
     found = {}
     for image in images:
         with damage.of(image.name):

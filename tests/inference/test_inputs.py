@@ -1,4 +1,5 @@
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import own_data
@@ -113,6 +114,16 @@ def test_contents_of_many_but_for_what_is_gone(folder):
     (folder / "day" / "a.png").unlink()
     assert inputs.contents(images, damage) == {name: found for name, found in expected.items() if name != "day/a"}
     assert "cannot read" in damage.reasons["day/a"]
+
+
+def test_one_file_that_is_gone_has_no_other_read_by_itself(folder, monkeypatch):
+    images = inputs.find_images(folder, folder / "out", SPEC)
+    (folder / "day" / "a.png").unlink()
+    read = Mock(wraps=inputs.digests)
+    monkeypatch.setattr(inputs, "digests", read)
+    inputs.contents(images, Damage())
+    together, *alone = ([*map(str, call.args[0])] for call in read.call_args_list)
+    assert len(together) == len(images) - 1 and sum(alone, []) == [str(folder / "day" / "a.png")]
 
 
 def test_earlier_results_are_no_input(folder):
