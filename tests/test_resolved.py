@@ -66,7 +66,8 @@ def test_the_batch_size_is_what_there_is_room_for(monkeypatch, network):
     found = with_room(config, on("CPU"))
     assert found["train"]["batch_size"] == 6 and config["train"]["batch_size"] == "auto"
     assert with_room(config, on("GPU")) == found
-    assert asked == [(7, False, 12, 5), (9, True, 12, 0)]
+    assert with_room(config, on("CPU"), kept=3) == found
+    assert asked == [(7, False, 12, 5, 0), (9, True, 12, 0, 0), (7, False, 12, 5, 3)]
     with pytest.raises(ConfigError, match="loss.ohem_keep=9000 keeps everything"):
         with_room(tiny.config(train__batch_size="auto", loss__ohem_keep=9000, loss__ohem_scope="batch"), on("CPU"))
 
@@ -75,8 +76,8 @@ def test_the_batch_size_is_what_there_is_room_for(monkeypatch, network):
 def test_no_room_is_told(monkeypatch, network, device, free, workers):
     """Of what each worker has for its own share."""
 
-    def refuse(need, there, on_gpu):
-        assert (need[0], need[3], there, on_gpu) == ("network", 2, free, device == "GPU")
+    def refuse(need, there, on_gpu, kept):
+        assert (need[0], need[3], there, on_gpu, kept) == ("network", 2, free, device == "GPU", 4)
         assert need[2]["batch_size"] == tiny.config()["train"]["batch_size"] // workers
         raise ConfigError("no room")
 
@@ -84,7 +85,7 @@ def test_no_room_is_told(monkeypatch, network, device, free, workers):
     strategy = on(device)
     strategy.num_replicas_in_sync = workers
     with pytest.raises(ConfigError, match="no room"):
-        wiring.training._with_room(tiny.config(), strategy, network, workers, 12)
+        wiring.training._with_room(tiny.config(), strategy, network, workers, 12, kept=4)
 
 
 @pytest.mark.parametrize(

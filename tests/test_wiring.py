@@ -1,6 +1,7 @@
 """What the parts of a run are made from: splits that are apart, class weights that are what they are called."""
 
 import contextlib
+import json
 import math
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from own_data import make_five_bands, write_png
 from data_pipelines import load
 from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.pipeline import Loader
+from data_pipelines.records import Record
 from data_pipelines.spec import IGNORE, DataError
 from did_tf import models, settings, wiring
 from did_tf.cluster.workers import Workers
@@ -241,6 +243,34 @@ def test_mining_leaves_something_out_of_features(scope, labels):
     check(labels - 1)
     with pytest.raises(ConfigError, match=f"ohem_keep={labels} keeps everything: .* {labels} labels per {scope}$"):
         check(labels)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_what_the_cache_is_going_to_keep_is_known_by_headers(tmp_path, cache):
+    """10 x 20 and 30 x 40 pixels of three bands and a label; what is drawn is as if it were nothing."""
+    for name, size in (("a", (10, 20)), ("b", (30, 40))):
+        write_png(tmp_path / "images" / f"{name}.png", np.zeros((*size, 3), np.uint8))
+        write_png(tmp_path / "labels" / f"{name}.png", np.zeros(size, np.uint8))
+    content = {"images": "images", "labels": "labels", "classes": ["x", "y"], "splits": {"train": ["a"], "more": ["b"]}}
+    (tmp_path / "dataset.yaml").write_text(json.dumps(content))
+    config = tiny.config(data__cache=cache, dataset__train_split="train+more")
+    assert wiring.memory_kept(config, load("folders", tmp_path)) == 4 * (200 + 1200) * cache
+    some = [Record("a", length=50), Record("b", length=7)]
+    records = SimpleNamespace(spec=InMemory({}).spec, samples=lambda split: some, size=lambda sample: None)
+    assert wiring.memory_kept(config, records) == 2 * 57 * cache
+    assert wiring.memory_kept(tiny.config(data__cache=cache), Synthetic()) == 0
+
+
+@pytest.mark.parametrize("devices", ["cpu", "gpu"])
+def test_a_batch_and_the_cache_are_looked_at_together_on_a_cpu(tmp_path, monkeypatch, devices):
+    def stop(*given):
+        raise Asked(given[-1])
+
+    monkeypatch.setattr(wiring.training, "is_on_cpu", lambda strategy: devices == "cpu")
+    monkeypatch.setattr(wiring.training, "memory_kept", lambda config, dataset: 9)
+    monkeypatch.setattr(wiring.training, "_with_room", stop)
+    with pytest.raises(Asked, match="9" if devices == "cpu" else "0"):
+        wiring.make_trainer(tiny.config(), RunFolder(tmp_path))
 
 
 FREEZE = {"train__freeze_batch_norm": "all"}

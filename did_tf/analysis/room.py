@@ -112,7 +112,9 @@ def of_loss(terms: Iterable[str], mixup: bool) -> float:
     return 2 * kept + OF_MIXUP if mixup else kept
 
 
-def largest_batch(need: Need, free: float, on_gpu: bool = False, samples: int = _MOST, spared: float = 0.0) -> int:
+def largest_batch(
+    need: Need, free: float, on_gpu: bool = False, samples: int = _MOST, spared: float = 0.0, kept: float = 0.0
+) -> int:
     """The most crops of an update that fit into memory as a rule, evenly shared by devices, micro-batches and parts.
 
     Prints it in a line, with the reason. Error and further arguments are those of `check_room`.
@@ -126,8 +128,9 @@ def largest_batch(need: Need, free: float, on_gpu: bool = False, samples: int = 
         raise ConfigError("train.batch_size=auto: what is free on this GPU is not known; set a number")
     each = need.devices * train["accumulate"] * train["parts"]
     sizes = range(each, max(each, min(samples, _MOST)) + 1, each)
-    fits = bisect.bisect_right(sizes, free - spared, key=lambda size: _with_margin(need, on_gpu, batch_size=size))
-    there = f"{_gib(free)} that are free" + f", of which {_gib(spared)} are left to other processes" * (spared > 0)
+    left = free - spared - kept
+    fits = bisect.bisect_right(sizes, left, key=lambda size: _with_margin(need, on_gpu, batch_size=size))
+    there = f"{_gib(free)} that are free{_of_which(spared, kept)}"
     if not fits:
         takes = _with_margin(need, on_gpu, batch_size=each)
         raise ConfigError(
@@ -141,20 +144,29 @@ def largest_batch(need: Need, free: float, on_gpu: bool = False, samples: int = 
     return size
 
 
-def check_room(need: Need, free: float, on_gpu: bool = False) -> None:
+def check_room(need: Need, free: float, on_gpu: bool = False, kept: float = 0.0) -> None:
     """Raises `ConfigError` where less memory is free than a training takes, even by `MARGIN` less than is counted.
 
     Args:
       need: of the training.
       free: bytes that are free, of the machine or of a GPU.
       on_gpu: whether they are of a GPU.
+      kept: bytes of these that `data.cache` is going to take.
     """
     takes = _needed(need, on_gpu)
-    if (1 - MARGIN) * takes > free:
+    if (1 - MARGIN) * takes > free - kept:
         raise ConfigError(
             f"train.batch_size={need.train['batch_size']} can't be trained with data.crop={need.crop}: it takes about "
-            f"{_gib(takes)}, and {_gib(free)} are free; {_what_fits(need, free, on_gpu)}"
+            f"{_gib(takes)}, and {_gib(free)} are free{_of_which(0, kept)}; {_what_fits(need, free - kept, on_gpu)}"
         )
+
+
+def _of_which(spared, kept):
+    """What of the memory that is free others are to have, in words."""
+    parts = [f"{_gib(spared)} are left to other processes"] if spared > 0 else []
+    if round(kept / 2**30, 1):
+        parts.append(f"data.cache takes {_gib(kept)} (--config.data.cache=False)")
+    return f", of which {' and '.join(parts)}" if parts else ""
 
 
 def _needed(need, on_gpu, **changes):

@@ -152,9 +152,7 @@ def _bytes_of(config, run):
     supervision = wiring.make_supervision(config, tf.distribute.get_strategy(), model)
     taken = wiring.memory_needed(config, supervision, 1)().total
     keras.backend.clear_session()
-    sizes = memory.sizes_of(dataset, dataset.samples(TRAIN)) if config["data"]["cache"] else {}
-    pixel = dataset.spec.bands * np.dtype(dataset.spec.dtype).itemsize + 1
-    return LOADED + (1 + room.MARGIN) * taken + pixel * sum(height * width for height, width in sizes.values())
+    return LOADED + (1 + room.MARGIN) * taken + wiring.memory_kept(config, dataset)
 
 
 def _do_in_turn(config, run, found, folds, protocol):

@@ -23,6 +23,7 @@ from did_tf.wiring.training import (
     make_supervision,
     make_train_step,
     make_trainer,
+    memory_kept,
     memory_needed,
 )
 
@@ -60,5 +61,6 @@ __all__ = [
     "make_train_step",
     "make_schedule",
     "make_pixel_loss",
+    "memory_kept",
     "memory_needed",
 ]

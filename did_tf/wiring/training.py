@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from data_pipelines.learnable import check_classes, check_scored
 from data_pipelines.memory import free_memory
 from data_pipelines.pipeline import Loader, check_apart
-from data_pipelines.spec import IGNORE
+from data_pipelines.records import Record
+from data_pipelines.spec import IGNORE, Dataset
 from did_tf import models
 from did_tf.analysis.graph import Graph
 from did_tf.analysis.room import Need, check_room, free_on_gpu, largest_batch, of_loss
 from did_tf.cluster.workers import Workers
 from did_tf.common.errors import ConfigError
 from did_tf.common.readout import readout_of
+from did_tf.inference.memory import sizes_of
 from did_tf.runs.checkpoints import saved_steps
 from did_tf.runs.identity import flatten, last_step, may_differ
 from did_tf.runs.run_folder import RunFolder
@@ -78,7 +81,8 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     tell_absent(model, {key: config["optimizer"][key] for key in ("multipliers", "undecayed")})
     supervision = make_supervision(config, strategy, model)
     samples = sum(len(dataset.samples(part)) for part in train_split.split("+"))
-    config = _with_room(config, strategy, supervision, workers.count, samples)
+    kept = memory_kept(config, dataset) if is_on_cpu(strategy) else 0
+    config = _with_room(config, strategy, supervision, workers.count, samples, kept)
     _check_keep(config, supervision)
     _check_positions(config, strategy, model)
     train = config["train"]
@@ -156,13 +160,33 @@ def memory_needed(config: Config, supervision: Supervision, devices: int) -> Nee
     return Need(supervision.network, config["data"]["crop"], config["train"], moments, devices, kept)
 
 
+def memory_kept(config: Config, dataset: Dataset) -> int:
+    """Bytes of the images and labels that `data.cache` keeps, by the headers of their files; 0 without it.
+
+    Records count as on the disk, compressed ones too little; what is drawn, or can't be read, counts as nothing.
+    """
+    if not config["data"]["cache"]:
+        return 0
+    spec, taken = dataset.spec, 0
+    pixel = spec.bands * np.dtype(spec.dtype).itemsize + (spec.task == "segmentation")
+    for part in config["dataset"]["train_split"].split("+"):
+        samples = dataset.samples(part)
+        taken += sum(sample.length for sample in samples if isinstance(sample, Record))
+        sizes = sizes_of(dataset, [sample for sample in samples if sample.image])
+        taken += pixel * sum(height * width for height, width in sizes.values())
+    return taken
+
+
 def _decisive(config):
     """{setting: value} of those that results depend on."""
     return {key: value for key, value in flatten(config).items() if not may_differ(key)}
 
 
-def _with_room(config, strategy, supervision, workers, samples):
-    """`config` with a number for the batch size. Raises `ConfigError` where there is no room for the batch."""
+def _with_room(config, strategy, supervision, workers, samples, kept=0):
+    """`config` with a number for the batch size. Raises `ConfigError` where there is no room for the batch.
+
+    On a CPU the images that are `kept`, so many bytes, take of the same memory, and are read later.
+    """
     train, devices = config["train"], strategy.num_replicas_in_sync // workers
     if train["batch_size"] == AUTO and workers > 1:
         raise ConfigError("train.batch_size=auto is for one process: set a number, of crops of all workers together")
@@ -171,12 +195,13 @@ def _with_room(config, strategy, supervision, workers, samples):
     free = free_memory() if on_cpu else devices * free_on_gpu()
     if train["batch_size"] == AUTO:
         spared = free - free_memory(GROWTH) if on_cpu else 0
-        size = largest_batch(memory_needed(config, supervision, devices), free, not on_cpu, samples, max(0, spared))
+        need = memory_needed(config, supervision, devices)
+        size = largest_batch(need, free, not on_cpu, samples, max(0, spared), kept)
         config = {**config, "train": {**train, "batch_size": size}}
         check(config)
     elif not train["shifted_passes"]:  # which take less than their network in one pass
         share = {**train, "batch_size": train["batch_size"] // workers}  # of each, for its own memory
-        check_room(memory_needed({**config, "train": share}, supervision, devices), free, not on_cpu)
+        check_room(memory_needed({**config, "train": share}, supervision, devices), free, not on_cpu, kept)
     return config
 
 

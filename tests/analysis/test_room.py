@@ -122,6 +122,20 @@ def test_what_other_processes_may_need_is_left_to_them(capsys):
     assert capsys.readouterr().out.endswith("GiB that are free\n")
 
 
+def test_what_the_cache_is_going_to_take_is_not_there_for_the_batch(capsys):
+    fits, cached = 1.2 * takes(8), r"of which data.cache takes 4\.4 GiB \(--config\.data\.cache=False\)"
+    room.check_room(need(), fits)
+    room.check_room(need(), fits, kept=0.2 * takes(8))
+    with pytest.raises(ConfigError, match=f" are free, {cached}; try .*accumulate=2"):
+        room.check_room(need(), fits, kept=0.5 * takes(8))
+    free = 1.11 * takes(5)
+    assert room.largest_batch(need(batch_size="auto"), free, samples=9, kept=1.11 * (takes(5) - takes(3))) == 3
+    assert capsys.readouterr().out.endswith("of which data.cache takes 2.3 GiB (--config.data.cache=False)\n")
+    assert room.largest_batch(need(batch_size="auto"), free, samples=9, spared=1e9, kept=2e9) == 2
+    both = "of which 0.9 GiB are left to other processes and data.cache takes 1.9 GiB (--config.data.cache=False)\n"
+    assert capsys.readouterr().out.endswith(both)
+
+
 def test_not_one_crop():
     told = "2 crops, one for each share, take up to 2.8 GiB of 1.9 GiB that are free: take a smaller data.crop"
     with pytest.raises(ConfigError, match=f"train.batch_size=auto: {told}"):
