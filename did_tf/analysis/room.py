@@ -134,8 +134,8 @@ def largest_batch(
     if not fits:
         takes = _with_margin(need, on_gpu, batch_size=each)
         raise ConfigError(
-            f"train.batch_size=auto: {each} crops, one for each share, take up to {_gib(takes)} of {there}: take a "
-            "smaller data.crop, or give a number"
+            f"train.batch_size=auto: {each} crops, one for each share, take up to {_gib(takes)} of {there}: "
+            f"{_less(kept)}, or give a number"
         )
     size = sizes[fits - 1]
     takes = _needed(need, on_gpu, batch_size=size)
@@ -157,16 +157,25 @@ def check_room(need: Need, free: float, on_gpu: bool = False, kept: float = 0.0)
     if (1 - MARGIN) * takes > free - kept:
         raise ConfigError(
             f"train.batch_size={need.train['batch_size']} can't be trained with data.crop={need.crop}: it takes about "
-            f"{_gib(takes)}, and {_gib(free)} are free{_of_which(0, kept)}; {_what_fits(need, free - kept, on_gpu)}"
+            f"{_gib(takes)}, and {_gib(free)} are free{_of_which(0, kept)}; {_what_fits(need, free, on_gpu, kept)}"
         )
 
 
 def _of_which(spared, kept):
     """What of the memory that is free others are to have, in words."""
     parts = [f"{_gib(spared)} are left to other processes"] if spared > 0 else []
-    if round(kept / 2**30, 1):
-        parts.append(f"data.cache takes {_gib(kept)} (--config.data.cache=False)")
+    parts += [f"data.cache takes {_gib(kept)} (--config.data.cache=False)"] if _is_told(kept) else []
     return f", of which {' and '.join(parts)}" if parts else ""
+
+
+def _less(kept):
+    """What to do where no batch fits, in words."""
+    return "take a smaller data.crop" + ", or no data.cache" * _is_told(kept)
+
+
+def _is_told(kept):
+    """Whether it is more than 0.0 GiB."""
+    return round(kept / 2**30, 1) > 0
 
 
 def _needed(need, on_gpu, **changes):
@@ -178,12 +187,12 @@ def _with_margin(need, on_gpu, **changes):
     return (1 + MARGIN) * _needed(need, on_gpu, **changes)
 
 
-def _what_fits(need, free, on_gpu):
+def _what_fits(need, free, on_gpu, kept):
     """The settings that would fit, in words."""
     train, size, share = need.train, need.train["batch_size"], need.devices * need.train["parts"]
 
     def fits(**changes):
-        return _with_margin(need, on_gpu, **changes) <= free
+        return _with_margin(need, on_gpu, **changes) <= free - kept
 
     found: list[str] = []
     for again in sorted({train["recompute"], True}):
@@ -193,7 +202,7 @@ def _what_fits(need, free, on_gpu):
         batch = next((n for n in range(size - 1, 0, -1) if n % share == 0 and fits(**smaller, batch_size=n)), 0)
         found += [_named(train, way)] if way else []
         found += [_named(train, {**smaller, "batch_size": batch})] if batch and (not way or way != smaller) else []
-    return f"try {' or '.join(dict.fromkeys(found))}" if found else "no batch would fit: take a smaller data.crop"
+    return f"try {' or '.join(dict.fromkeys(found))}" if found else f"no batch would fit: {_less(kept)}"
 
 
 def _named(train, settings):

@@ -128,6 +128,8 @@ def test_what_the_cache_is_going_to_take_is_not_there_for_the_batch(capsys):
     room.check_room(need(), fits, kept=0.2 * takes(8))
     with pytest.raises(ConfigError, match=f" are free, {cached}; try .*accumulate=2"):
         room.check_room(need(), fits, kept=0.5 * takes(8))
+    with pytest.raises(ConfigError, match="; no batch would fit: take a smaller data.crop, or no data.cache$"):
+        room.check_room(need(), fits, kept=1.15 * takes(8))
     free = 1.11 * takes(5)
     assert room.largest_batch(need(batch_size="auto"), free, samples=9, kept=1.11 * (takes(5) - takes(3))) == 3
     assert capsys.readouterr().out.endswith("of which data.cache takes 2.3 GiB (--config.data.cache=False)\n")
