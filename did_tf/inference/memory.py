@@ -10,6 +10,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ more than those in a row. With oneDNN's DID took 1.14 to 1.31 times as much as w
 `make bench ARGS=predict` compares what is estimated with what is measured."""
 FIXED = 300e6
 """Bytes that are added."""
+THREADS = 8
+"""That read headers: they wait for the disk."""
 _SIDE = 1025  # of the image that a graph is counted for
 _ALIASES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "EnsureShape")
 _IN_PLACE = ("Relu", "Relu6", "AddV2", "BiasAdd", "Mul", "Sub", "RealDiv", "Maximum", "Softmax", "FusedBatchNormV3")
@@ -219,15 +222,20 @@ def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
     if without_file:
         largest = max(without_file, key=lambda sample: getattr(sample, "length", 0))
         found = dict.fromkeys([sample.name for sample in without_file], dataset.read_image(largest).shape[:2])
-    for sample in samples:
-        if size := dataset.size(sample):
-            found[sample.name] = size
-        elif sample.window:
-            found[sample.name] = sample.window.height, sample.window.width
-        elif sample.image:
-            with contextlib.suppress(DataError):  # which reading tells
-                found[sample.name] = size_of(sample.image)
-    return found
+    with ThreadPool(THREADS) as pool:
+        sizes = pool.map(lambda sample: _size_of(dataset, sample), samples)
+    return found | {sample.name: size for sample, size in zip(samples, sizes) if size}
+
+
+def _size_of(dataset, sample):
+    """`Size` of a sample, or None where its file can't be read, which reading tells, or there is none."""
+    if size := dataset.size(sample):
+        return size
+    if sample.window:
+        return sample.window.height, sample.window.width
+    with contextlib.suppress(DataError):
+        return size_of(sample.image) if sample.image else None
+    return None
 
 
 def most_in_graph(graph: tf.Graph, results: Sequence[tf.Tensor]) -> int:
