@@ -11,8 +11,10 @@ from typing import Any
 
 from tensorflow import keras
 
+from data_pipelines.datasets.inria_aerial import InriaAerial
 from data_pipelines.identity import fingerprint
 from data_pipelines.own_data.folders import Folders
+from data_pipelines.pipeline import shared_samples
 from data_pipelines.spec import Dataset, Sample
 from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.run_folder import RunFolder, damage_of, read_json, read_metrics, run_of
@@ -131,31 +133,33 @@ def learnt(
     Args:
       name: of the weights, for people.
       found: whose identity says what they were trained on.
-      dataset: theirs, as it is now; splits of a user's own may be others than they were.
-      samples: that they are scored on, of `split`.
+      dataset: theirs, as it is now; splits of a user's own may be others than they were. Where its options divide it
+        otherwise than the weights' run did, that counts which the run had.
+      samples: that they are scored on, of `split`: whole, or windows that need not be those that were learnt.
       trained_on: the splits that they were trained on, joined by "+", where their identity does not say it.
 
     Raises:
-      ConfigError: the manifest of their run is no JSON.
+      ConfigError: the manifest or settings of their run are damaged.
       DataError: not all images of these splits are there.
     """
     was = (found.identity or {}).get("data", {})
     splits = was.get("split", trained_on)
-    then = sharing(dataset, splits, split)
+    then = sharing(_as_divided(found, dataset), splits, split, isinstance(dataset, InriaAerial))
     mark = was.get("fingerprint") if isinstance(dataset, Folders) else None
     if mark and not _held_out(found, dataset.samples(split)) and mark != fingerprint(then, progress=True):
         now = f"{splits} has other images or labels now than {name} has learnt from"
         return f"{now}: it may have learnt some of {split}"
-    seen = len({*map(_place, then)} & {*map(_place, samples)})
+    seen = len(shared_samples(_resolved(then), _resolved(samples)))
     return f"{name} has learnt {seen} of the {len(samples)} images: its figures are favourable" if seen else ""
 
 
-def sharing(dataset: Dataset, splits: str, split: str) -> list[Sample]:
+def sharing(dataset: Dataset, splits: str, split: str, every: bool = False) -> list[Sample]:
     """Samples of those of `splits`, joined by "+", that may have some of `split`: to list others may take minutes.
 
-    Raises `DataError` where they are not there.
+    With `every`, all of them, as where `split` may be of the data set divided otherwise. Raises `DataError` where they
+    are not there.
     """
-    own = isinstance(dataset, Folders)  # whose lists may be any
+    own = every or isinstance(dataset, Folders)  # whose lists may be any
     near = {split, *(one for pair in dataset.overlapping if split in pair for one in pair)}
     parts = [part for part in splits.split("+") if part and (own or part in near)]
     return [sample for part in parts for sample in dataset.samples(part)]
@@ -206,10 +210,21 @@ def _held_out(found, samples):
     return validated.get("fingerprint") == fingerprint(samples, progress=True)
 
 
-def _place(sample):
-    """What tells the pixels of a sample from those of others of its data set."""
-    source = os.path.realpath(sample.image) if sample.image else (sample.name, sample.content)
-    return source, sample.window
+def _as_divided(found, dataset):
+    """`dataset`, or that of the run of some weights where an option has divided it into splits otherwise."""
+    run = run_of(found.file)
+    if not isinstance(dataset, InriaAerial) or not run.config.is_file():
+        return dataset
+    with damage_of(run.config, "put it back as it was"):
+        settings = read_json(run.config, "dataset")["dataset"]
+        same = settings["name"] == dataset.spec.name
+        return InriaAerial(dataset.folder, **settings["options"]) if same else dataset
+
+
+def _resolved(samples):
+    """The samples, with the files in place of links to them: splits may have one image by two names."""
+    files = (sample.image and Path(os.path.realpath(sample.image)) for sample in samples)
+    return [dataclasses.replace(sample, image=file) for sample, file in zip(samples, files)]
 
 
 def _validations(run):

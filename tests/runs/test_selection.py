@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from inria_folder import make_inria
+from kitti_folder import make_kitti
 from own_data import edit, make_rgbd
 from tensorflow import keras
 
@@ -192,3 +194,43 @@ def test_what_a_run_was_validated_on_it_has_not_learnt_whatever_else_has_changed
     assert not told(found, data)
     edit(data, splits={"train": NAMES[:6], "val": NAMES[7:]})
     assert told(found, data).endswith("it may have learnt some of val")
+
+
+def test_of_frames_that_were_learnt_in_windows_it_tells_though_they_are_scored_whole(tmp_path):
+    make_kitti(tmp_path, frames=5)
+    data = load("kitti_road", tmp_path, patch=64, stride=50)
+
+    def told_of(split):
+        found = Weights(tmp_path / "run" / "best" / "weights.npz", {"data": {"split": split}})
+        return selection.learnt("w", found, data, data.samples("val"), "val")
+
+    assert told_of("trainval").startswith("w has learnt 3 of the 3 images")
+    assert not told_of("train")
+
+
+@pytest.mark.parametrize("trained, seen", [("fifth", 8), ("first_five", 0)])
+@pytest.mark.parametrize("now", ["fifth", "first_five"])
+def test_a_data_set_that_was_divided_otherwise_for_the_run(tmp_path, trained, seen, now):
+    """Of the ten tiles that "first_five" holds out here, "fifth" holds out tyrol-w2 and vienna1.
+
+    `evaluate` has the data set as it is divided now, and `compare` that of each run, and samples of the first.
+    """
+    make_inria(tmp_path / "data", tiles=(1, 2, 6))
+    run = RunFolder(tmp_path / "run")
+    run.folder.mkdir()
+    options = {"patch": 50, "validation": trained}
+    run.config.write_text(json.dumps({"dataset": {"name": "inria_aerial", "options": options}}))
+    data, scored = (load("inria_aerial", tmp_path / "data", validation=one) for one in (now, "first_five"))
+    found = Weights(run.best / "weights.npz", {"data": {"split": "train"}})
+    told_now = selection.learnt("w", found, data, scored.samples("val"), "val")
+    assert told_now == (f"w has learnt {seen} of the 10 images: its figures are favourable" if seen else "")
+
+
+def test_an_image_that_two_splits_have_by_links_is_one(tmp_path):
+    data = make_rgbd(tmp_path, splits={"train": NAMES[:5], "val": NAMES[6:]})
+    found, dataset = trained_on(data, "train"), load("folders", data)
+    (first, *_), samples = dataset.samples("train"), dataset.samples("val")
+    samples[0].image.unlink()
+    samples[0].image.symlink_to(first.image)
+    found.identity["data"].pop("fingerprint")  # it is told by the files alone
+    assert selection.learnt("w", found, dataset, samples, "val").startswith("w has learnt 1 of the 2 images")
