@@ -267,7 +267,7 @@ def _pixels(sample):
 def _source(sample):
     """What tells the whole image that a sample is of from others."""
     if sample.image is not None:
-        return os.path.abspath(sample.image)
+        return sample.original or os.path.abspath(sample.image)
     if not isinstance(sample, Record):
         return sample.name
     place = f"_r{sample.window.top}_c{sample.window.left}" if sample.window else ""  # which `patches.cut` appends

@@ -270,6 +270,7 @@ class Sample:
       masks: where each class has a mask of its own: (path, class) of those that are there; `label` is the first.
       content: digest of what its files hold; empty where it is not known, or there are no files. See `identity`.
       soft: `DatasetSpec.labels_soft` where there are masks.
+      original: what tells its image from others where splits have copies of one; empty: the path does.
     """
 
     name: str
@@ -281,6 +282,7 @@ class Sample:
     masks: tuple[tuple[Path, int], ...] = ()
     content: str = ""
     soft: str | float = ""
+    original: str = ""
 
 
 def voided(label: np.ndarray, void: np.ndarray | None) -> np.ndarray:

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,7 @@ RENAMED = {
 }
 LEAST = 1000
 """Images with fewer pixels of VOC's classes are left out."""
+PUBLISHED = re.compile(r"(?:COCO_(?:train|val)2014_)?(\d{12})\.jpg")  # of 2014 and of 2017, with the image's number
 
 SPEC = dataclasses.replace(
     pascal_voc.SPEC,
@@ -77,7 +79,8 @@ class CocoForVOC(FileDataset):
       that a few pixels of borders differ.
 
     A split's file is read when it is first needed (half a minute and 3 GB of memory for train2017), and what of it is
-    VOC's is kept. 2014 and 2017 hold the same 123,287 images, divided otherwise.
+    VOC's is kept. 2014 and 2017 hold the same 123,287 images, divided otherwise; by their numbers, splits that share
+    some are told and not trained on together.
 
     Args:
       folder: holds annotations/instances_SPLIT.json, and the images in SPLIT.
@@ -129,7 +132,12 @@ class CocoForVOC(FileDataset):
         """Images in the order of their names, less those that show little of VOC's classes."""
         path = self._annotations(split)
         files = [file for file, picture in self._read(path).items() if self._suffices(path, file, picture)]
-        return [Sample(os.path.splitext(file)[0], self.folder / split / file, path) for file in files]
+        return [self._sample(split, file, path) for file in files]
+
+    def _sample(self, split, file, annotations):
+        number = PUBLISHED.fullmatch(file)
+        original = f"COCO {number[1]}" if number else ""
+        return Sample(os.path.splitext(file)[0], self.folder / split / file, annotations, original=original)
 
     def _of_voc(self, split):
         if self._voc is None:

@@ -6,6 +6,7 @@ from coco_folder import CATEGORIES, CocoFolder, make_coco
 from folders import make_pascal_voc
 
 from data_pipelines import IGNORE, DataError, load, spec_of
+from data_pipelines.pipeline import check_apart
 from data_pipelines.reading.shapes import decode_runs, fill_rings
 from data_pipelines.spec import AbsentSplit
 
@@ -192,6 +193,21 @@ def test_listing_decodes_no_image(tmp_path):
     assert samples[0].image == folder / "COCO_val2014_000000000001.jpg"
     with pytest.raises(DataError, match="cannot decode .*COCO_val2014_000000000001.jpg"):
         load("coco_for_voc", tmp_path).read(samples[0])
+
+
+def test_an_image_is_the_same_in_the_splits_of_2014_and_of_2017(tmp_path):
+    make_coco(tmp_path, {"train2017": 4, "val2014": 3})
+    dataset = load("coco_for_voc", tmp_path)
+    with pytest.raises(DataError, match=r"3 of 3 samples of 'val2014' are in 'train2017' too \(COCO_val2014_0+1\)"):
+        check_apart(dataset, "train2017", "val2014")
+
+
+@pytest.mark.parametrize("file", ["000000000009.jpg", "x_000000000001.jpg"])
+def test_files_of_other_numbers_or_of_other_names_are_other_images(tmp_path, file):
+    make_coco(tmp_path, {TRAIN: 1, "val2017": 1})
+    annotations = tmp_path / "annotations" / f"instances_{TRAIN}.json"
+    annotations.write_text(annotations.read_text().replace("000000000001.jpg", file))
+    check_apart(load("coco_for_voc", tmp_path), TRAIN, "val2017")
 
 
 def test_splits_of_voc_go_with_it(tmp_path):
