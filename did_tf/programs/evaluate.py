@@ -219,7 +219,9 @@ def _further_scores(config, run, subject, protocol):
     elif benchmark and benchmark.scores_samples_of(dataset, FLAGS.split):
         further[OFFICIAL] = benchmark(dataset)
     elif benchmark:
-        print(f"{FLAGS.split} has parts of images: no scores of {benchmark.title}, which are of whole ones")
+        more = "; where they overlap, the table counts pixels more than once"
+        told = more if any(sample.window for sample in subject.samples) else ""
+        print(f"{FLAGS.split} has parts of images: no scores of {benchmark.title}, which are of whole ones{told}")
     return further
 
 

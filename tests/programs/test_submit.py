@@ -60,7 +60,10 @@ def test_the_benchmarks_scores_are_printed_and_reported(made):
     assert NUMBER.sub("#", printed) == NUMBER.sub("#", expected)
     assert numbers(printed) == pytest.approx(numbers(expected), abs=0.03)  # percent
 
-    assert f"train has parts of images: no scores of {benchmark.title}, which are of whole ones" in of_train.stdout
+    assert (
+        f"train has parts of images: no scores of {benchmark.title}, which are of whole ones; where they overlap, the "
+        "table counts pixels more than once\n"
+    ) in of_train.stdout
     assert "official" not in json.loads((run.evaluation / "first_1" / "train.json").read_text())
 
 
