@@ -63,17 +63,21 @@ def fetch(source: Source, folder: str | Path, url: str | None = None, archive: s
       Lines that say what was done and what was verified.
 
     Raises:
-      DataError: the archive isn't one, is unsafe or doesn't hold this data set; or something else is in `folder`.
+      DataError: the archive isn't one, is unsafe or doesn't hold this data set; or something else is in `folder`, or
+        it is a mount point.
       RuntimeError: the download failed.
       OSError: the disk did.
     """
     folder = Path(folder)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         return [f"{folder} is there already: nothing to do", *_verify_existing(source, folder)]
-    check_writable(folder.parent, "name another --folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(os.path.realpath(folder))  # a link to it can't be replaced by a folder, and nor can a mount point
+    if os.path.ismount(place):
+        raise DataError(f"{folder} is a mount point: name a folder in it, --folder={folder / source.spec.name}")
+    check_writable(place.parent, "name another --folder")
+    place.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder, so that moving it into place is a rename within one file system.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temp:
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temp:
         # Made inside of `temp`, because that one is closed to other users.
         unpacked = Path(temp, "unpacked")
         origin = archive or url or source.url
@@ -85,7 +89,7 @@ def fetch(source: Source, folder: str | Path, url: str | None = None, archive: s
             verified = verify(source, unpacked)
         except DataError as error:
             raise DataError(f"{origin}: {error}; nothing was put into {folder}") from error
-        os.replace(unpacked, folder)
+        os.replace(unpacked, place)
     return [f"{source.spec.name} is now in {folder}", *verified]
 
 
