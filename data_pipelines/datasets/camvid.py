@@ -60,5 +60,10 @@ class CamVid(FileDataset):
     def _names(self, split, images):
         listing = self.folder / f"{split}.txt"
         if not listing.is_file():
-            return sorted(path.name for path in images.iterdir() if path.suffix.lower() == ".png")
+            return sorted(path.name for path in images.iterdir() if _is_frame(path))
         return [PureWindowsPath(FIRST_PATH.findall(line)[0]).name for line in read_lines(listing)]
+
+
+def _is_frame(path):
+    """By its name; those that begin with a dot are notes that macOS leaves beside files."""
+    return path.suffix.lower() == ".png" and not path.name.startswith(".")

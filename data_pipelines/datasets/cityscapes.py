@@ -138,7 +138,7 @@ class Cityscapes(FileDataset):
         """The frames of all cities, sorted by city and name."""
         images, labels = self._folders(split)
         samples = []
-        for path in sorted(images.glob(f"*/*{IMAGE}")):
+        for path in sorted(images.glob(f"*/[!.]*{IMAGE}")):
             name = path.name[: -len(IMAGE)]
             stem = labels / path.parent.name / f"{name}_{labels.parent.name}"
             samples.append(Sample(name, path, None if split == "test" else _label_file(stem)))

@@ -66,8 +66,8 @@ class PascalVOC(FileDataset):
     def __init__(self, folder: str | Path, sbd: str = "") -> None:
         super().__init__(folder)
         self._sbd = Path(sbd or self.folder / SBD, "dataset")
-        unpacked = any(place.exists() for place in (self._list("trainaug"), self.folder / AUGMENTED))
-        self._from_sbd = bool(sbd) or not unpacked and self._sbd.is_dir()
+        # Of a list without maps, as projects hand out, nothing can be read.
+        self._from_sbd = bool(sbd) or not (self.folder / AUGMENTED).exists() and self._sbd.is_dir()
 
     def images(self, split: str) -> list[Sample]:
         """Images of the split's list. Of test, `AbsentSplit` where that list isn't there."""
@@ -104,7 +104,7 @@ class PascalVOC(FileDataset):
         if self._from_sbd:
             return self._sbd_listing()
         maps, listed = self.folder / AUGMENTED, self._list(split)
-        names = _names(listed) if listed.exists() else self._not_in_val(path.stem for path in maps.glob("*.png"))
+        names = _names(listed) if listed.exists() else self._not_in_val(path.stem for path in maps.glob("[!.]*.png"))
         return [self._sample(name, maps / f"{name}.png") for name in names]
 
     def _sbd_listing(self):

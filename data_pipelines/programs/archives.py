@@ -203,9 +203,8 @@ def _select(source, members):
     """Members that are PNGs of the data set, from the one place where its folders stand side by side."""
     sets: dict[PureWindowsPath, dict[tuple[str, str], Member]] = defaultdict(dict)
     for member in members:
-        folder, name = member.place
-        # Hidden files are what macOS leaves in archives.
-        if folder in source.counts and is_png(member.path) and not name.startswith("."):
+        folder, _ = member.place
+        if folder in source.counts and is_png(member.path):
             found = sets[member.path.parent.parent]
             if member.place in found:
                 raise DataError(f"{member.path.as_posix()} is in it twice")

@@ -49,7 +49,8 @@ NEEDS_NO_DATA = ("synthetic",)
 ELSEWHERE = {
     "cityscapes": "register at https://www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip and "
     "gtFine_trainvaltest.zip and unpack both into one folder; for coarse labels gtCoarse.zip, and for split "
-    "train_extra leftImg8bit_trainextra.zip, too",
+    "train_extra leftImg8bit_trainextra.zip, too, whose troisdorf_000000_000073_leftImg8bit.png is known to be all "
+    "black: delete it before training on it",
     "pascal_voc": "download http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar, unpack it and "
     "take its folder VOCdevkit/VOC2012; for split trainaug unpack the archive of SBD there too "
     "(http://home.bharathh.info/pubs/codes/SBD/download.html), and for the images of test VOC2012test.tar over it "
@@ -109,5 +110,5 @@ def _pngs(folder):
 
 
 def is_png(path: PurePath) -> bool:
-    """By the ending of its name, in either case."""
-    return path.suffix.lower() == ".png"
+    """By the ending of its name, in either case; what begins with a dot, as macOS' notes beside files, is none."""
+    return path.suffix.lower() == ".png" and not path.name.startswith(".")

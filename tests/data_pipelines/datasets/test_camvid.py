@@ -34,6 +34,7 @@ def test_without_a_list_all_pngs_of_the_folder_count_in_sorted_order(tmp_path):
     for name in ("b.png", "a.png", "c.PNG"):
         write_frame(tmp_path, name)
     (tmp_path / "train" / "Thumbs.db").write_bytes(b"")
+    (tmp_path / "train" / "._a.png").write_bytes(b"a note of macOS")
     assert names(tmp_path) == ["a", "b", "c"]
 
 

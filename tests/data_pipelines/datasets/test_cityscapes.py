@@ -57,6 +57,7 @@ def test_an_id_beyond_the_table_is_named(tmp_path):
 
 
 def test_frames_of_all_cities_with_their_own_labels(folder):
+    (folder / "leftImg8bit/train/traina/._traina_000000_000019_leftImg8bit.png").write_bytes(b"a note of macOS")
     dataset = load("cityscapes", folder)
     samples = dataset.samples("train")
     assert [sample.name for sample in samples] == [

@@ -114,6 +114,11 @@ def test_trainaug_is_train_and_what_sbd_adds_to_it_without_val(with_sbd):
     assert places == ["SegmentationClass"] * 4 + ["benchmark_RELEASE"] * 3
 
 
+def test_a_list_without_maps_does_not_hide_sbd(with_sbd):
+    write_list(with_sbd / LISTS / "trainaug.txt", ["2007_train00"])
+    assert len(names(with_sbd, "trainaug")) == 7
+
+
 def test_a_map_of_sbd_is_read_as_it_is(with_sbd):
     dataset = load("pascal_voc", with_sbd)
     sample = dataset.samples("trainaug")[-1]
@@ -139,6 +144,7 @@ def test_without_a_list_trainaug_is_every_map_that_is_not_in_val(folder):
     listed = names(folder, "trainaug")
     shutil.copy(folder / "SegmentationClass" / "2008_val00.png", folder / "SegmentationClassAug")
     (folder / LISTS / "trainaug.txt").unlink()
+    (folder / "SegmentationClassAug" / "._2008_aug00.png").write_bytes(b"a note of macOS")
     assert names(folder, "trainaug") == sorted(listed)
 
 

@@ -64,14 +64,34 @@ class TestGoodArchives:
         fetch.fetch(source, target, archive=make_zip(tmp_path / "x", FILES))
         assert contents(target) == FILES
 
+    def test_a_link_to_an_empty_folder_stays_one(self, source, target, tmp_path):
+        elsewhere = tmp_path / "large" / "disk"
+        elsewhere.mkdir(parents=True)
+        target.parent.mkdir()
+        target.symlink_to(elsewhere)
+        fetch.fetch(source, target, archive=make_zip(tmp_path / "x", FILES))
+        assert contents(target) == contents(elsewhere) == FILES and target.is_symlink()
+        assert [*target.parent.iterdir(), *elsewhere.parent.iterdir()] == [target, elsewhere]
+
 
 class TestWhatIsThereAlready:
+    def test_a_mount_point_is_refused_before_anything_is_downloaded(self, source, target, monkeypatch):
+        target.mkdir(parents=True)
+        monkeypatch.setattr(fetch.os.path, "ismount", lambda path: path == target.resolve())
+        with pytest.raises(DataError, match=f"is a mount point: name a folder in it, --folder={target}/tiny$"):
+            fetch.fetch(source, target)
+        assert not any(target.iterdir())
+
     def test_complete_data_is_left_alone(self, source, target, tmp_path):
         write_files(target, FILES)
         before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
         lines = fetch.fetch(source, target, archive=tmp_path / "not-needed")
         assert lines[0] == f"{target} is there already: nothing to do"
         assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
+
+    def test_what_macos_leaves_beside_files_is_not_counted(self, source, target, tmp_path):
+        write_files(target, {**FILES, "train/._a.png": b"a note", "trainannot/._a.png": b"a note"})
+        assert fetch.fetch(source, target, archive=tmp_path / "not-needed")[1] == "train: 2 frames, checksums verified"
 
     def test_other_data_are_left_alone_and_reported(self, source, target, tmp_path):
         write_files(target, {"notes.txt": b"mine"})
