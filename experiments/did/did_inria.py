@@ -13,7 +13,8 @@ The paper doesn't say, and we chose:
 - Testing: as `did_camvid`, in tiles of the crop's size at five scales.
 
 The figure to compare is the benchmark's, IoU of buildings, which `make evaluate` prints beside the mIoU (which averages
-it with the background's). Test labels are not public: `make submit` writes what the server takes, of whole tiles.
+it with the background's). It scores patches of 500x500; whole tiles, as submit labels them, with
+`ARGS=--config.dataset.options.patch=0`. Test labels are not public: `make submit` writes what the server takes.
 
 Section 3.3's last stage on train and val is `did_inria_finetune`.
 
