@@ -24,6 +24,8 @@ from data_pipelines.spec import IGNORE, DataError, DatasetSpec, Window
 OUTSIDE, INSIDE, UNKNOWN = 0, 1, 2  # of one class
 PROJECTED = 8
 """Files whose corners are kept as they are in the CRS of rasters, for each window of these needs them."""
+AROUND = 2.0
+"""Pixels around a window within which shapes are drawn, lest rounding moves one over its border."""
 FILES = {".geojson", ".json", ".xml"}
 """Extensions of files of annotations."""
 
@@ -76,7 +78,9 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
     Raises:
       DataError: the file can't be read, or says another size than the image has, or a shape has no class.
     """
-    entry, size = _entry(path, image, spec.label_property), size_of(image)
+    size = size_of(image)
+    window = window or Window(0, 0, *size)
+    entry, shapes = _entry(path, image, spec.label_property, window)
     if entry.size and entry.size != size:
         raise DataError(
             f"{image} is {size[0]}x{size[1]} but {path} says that it is {entry.size[0]}x{entry.size[1]} "
@@ -87,11 +91,10 @@ def read(path: Path, image: Path, spec: DatasetSpec, window: Window | None = Non
         if shape.name not in classes:
             hint = nearest(shape.name, classes)
             raise DataError(f"{path} has a shape called {shape.name!r:.100}, which is no name in classes or void{hint}")
-    window = window or Window(0, 0, *size)
     try:
         if spec.combinations:
-            return _all_of(entry.shapes, classes, size, window).label(spec, lambda _: f"{path}, {image.name}")
-        return draw(_valued(entry.shapes, classes, spec), size, IGNORE if spec.rest is None else spec.rest, window)
+            return _all_of(shapes, classes, size, window).label(spec, lambda _: f"{path}, {image.name}")
+        return draw(_valued(shapes, classes, spec), size, IGNORE if spec.rest is None else spec.rest, window)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise error if isinstance(error, DataError) else DataError(f"{path}, {image.name}: {error}") from None
 
@@ -120,16 +123,17 @@ def _all_of(shapes, classes, size, window):
 
 def drawn_on(path: Path, image: Path, by: str) -> tuple[Shape, ...]:
     """What a file has drawn on an image. Raises `DataError`."""
-    return _entry(path, image, by).shapes
+    return _entry(path, image, by)[1]
 
 
-def _entry(path: Path, image: Path, by: str) -> Entry:
-    """What a file says of an image, in its pixels."""
+def _entry(path: Path, image: Path, by: str, window: Window | None = None) -> tuple[Entry, tuple[Shape, ...]]:
+    """What a file says of an image, and its shapes in pixels: those on earth that are near a window alone."""
     told = load(path, by)
     key = _key(told, image)
     if key is None:
         raise DataError(f"{path} says nothing of {image}")
-    return _placed(told.entries[key].shapes, told.crs, (path, by, key), image) if told.crs else told.entries[key]
+    entry = told.entries[key]
+    return entry, _placed(entry.shapes, told.crs, (path, by, key), image, window) if told.crs else entry.shapes
 
 
 def _told(told: Annotations, path: Path, images: Mapping[str, Path]) -> set[str]:
@@ -158,24 +162,42 @@ def _key(told: Annotations, image: Path, exact: bool = False) -> str | None:
     return next(known, None if exact else told.last_names.get(parts[-1]))
 
 
-def _placed(shapes: tuple[Shape, ...], crs: str, source: tuple[Path, str, str], image: Path) -> Entry:
+def _placed(
+    shapes: tuple[Shape, ...], crs: str, source: tuple[Path, str, str], image: Path, window: Window | None
+) -> tuple[Shape, ...]:
     """Shapes on earth in the pixels of a raster. Raises `DataError` where nobody knows where that lies.
 
-    `source` is what they are of: file, property and name of the entry.
+    `source` is what they are of: file, property and name of the entry. Of a window, those that are near it.
     """
     place, path = place_of(image), source[0]
     if place is None or not place.crs:
         raise DataError(f"{image} doesn't say where on earth it lies (CRS and transform), and {path} is in {crs}")
-    rings = [ring for shape in shapes for ring in shape.rings]
-    if not rings:
-        return Entry(())
+    lengths = [len(ring) for shape in shapes for ring in shape.rings]
+    if not lengths:
+        return ()
     x, y = _projected(*source, state_of(path), place.crs)
     if not np.isfinite([x, y]).all():
         raise DataError(f"{path} is in {crs}, and has corners that are no places in the CRS of {image}")
     a, b, c, d, e, f = place.transform
     back = np.linalg.inv([[a, b], [d, e]])
-    corners = iter(np.split((back @ [x - c, y - f]).T, np.cumsum([len(ring) for ring in rings])[:-1]))
-    return Entry(tuple(shape._replace(rings=tuple(next(corners) for _ in shape.rings)) for shape in shapes))
+    return _near(shapes, np.array(lengths), (back @ [x - c, y - f]).T, window)
+
+
+def _near(shapes, lengths, corners, window):
+    """Shapes that reach near a window, with their rings: `corners` [N, 2] in pixels, so many of each."""
+    ends, rings = lengths.cumsum(), np.array([len(shape.rings) for shape in shapes])
+    last, near = rings.cumsum(), np.ones(len(lengths), bool)
+    if window:
+        low, high = (side.reduceat(corners, ends - lengths) for side in (np.minimum, np.maximum))
+        first = np.array([window.left, window.top])
+        near = ((high > first - AROUND) & (low < first + [window.width, window.height] + AROUND)).all(axis=1)
+
+    def drawn(number):
+        own = range(last[number] - rings[number], last[number])
+        return shapes[number]._replace(rings=tuple(corners[ends[ring] - lengths[ring] : ends[ring]] for ring in own))
+
+    # Of a shape all rings, be they near or not.
+    return tuple(drawn(number) for number in np.unique(np.arange(len(shapes)).repeat(rings)[near]).tolist())
 
 
 @functools.lru_cache(maxsize=PROJECTED)

@@ -19,7 +19,8 @@ GROWTH = 10
 """Bytes in memory, at most or so, of one in a file."""
 KEPT = 1024
 """Files whose annotations stay in memory, together."""
-_lock = threading.Lock()  # images are read in threads, and the file of all of them may be large
+_LOCKS = tuple(threading.Lock() for _ in range(256))
+"""Images are read in threads, and the file of all of them may be large: a file is parsed by one of them."""
 
 
 def load(path: Path, by: str = "") -> Annotations:
@@ -28,8 +29,12 @@ def load(path: Path, by: str = "") -> Annotations:
     Raises:
       DataError: it can't be read, or is of no tool that is known, or holds what can't be.
     """
-    with _lock:
+    with _lock_of(path):
         return _load(path, by, state_of(path))
+
+
+def _lock_of(path):
+    return _LOCKS[hash(path) % len(_LOCKS)]
 
 
 def state_of(path: Path) -> tuple[int, int]:

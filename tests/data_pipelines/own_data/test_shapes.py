@@ -1,8 +1,10 @@
 """Labels that other tools wrote, drawn: by each tool's rules, for whole images and windows."""
 
 import json
+import threading
 import unicodedata
 from collections import Counter
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,7 +19,9 @@ from rasterio.warp import transform
 from data_pipelines import IGNORE, DataError, load
 from data_pipelines.identity import fingerprint, meaning
 from data_pipelines.own_data import shapes
+from data_pipelines.own_data.annotations import loading
 from data_pipelines.own_data.annotations.entries import Annotations, Entry
+from data_pipelines.reading import shapes as drawing
 
 SIZE = (20, 30)
 CLASSES = ["car", "road"]
@@ -218,6 +222,24 @@ def test_a_changed_file_is_read_again(make, tmp_path):
     assert sums == [16, 225]
 
 
+def test_files_are_parsed_beside_each_other_and_one_file_once(tmp_path, monkeypatch):
+    first = tmp_path / "first.json"
+    others = (tmp_path / f"{number}.json" for number in range(99))
+    paths = [first, next(path for path in others if loading._lock_of(path) is not loading._lock_of(first))]
+    met, parse = threading.Barrier(2), Mock(wraps=loading._read)
+
+    def waiting(*arguments):
+        met.wait(20)
+        return parse(*arguments)
+
+    for path in paths:
+        tools.labelme(path, SIZE, ("car", "polygon", square(0, 0, 4)))
+    monkeypatch.setattr(loading, "_read", waiting)
+    with ThreadPool(4) as pool:
+        assert len(pool.map(loading.load, [*paths, *paths], chunksize=1)) == 4
+    assert parse.call_count == 2
+
+
 # COCO
 
 
@@ -351,6 +373,55 @@ def test_corners_are_projected_once_for_all_windows_of_rasters(rasters, tmp_path
     assert len(labels(folder)) == 6 and counted.call_count == 1
     tools.geojson(tmp_path / "all.geojson", ({"kind": "car"}, "Polygon", [on_earth(square(1.2, 1.2, 3))]), crs=UTM)
     assert sum(label.sum() for label in labels(folder).values()) == 9, "the file has changed"
+
+
+def test_of_many_shapes_on_earth_those_near_a_window_are_drawn_and_no_pixel_changes(rasters, tmp_path, monkeypatch):
+    features = [({"kind": "car"}, "Polygon", [on_earth(square(left, 2.2, 4), UTM)]) for left in (1.2, 25.2, 50.2)]
+    features.append(
+        ({"kind": "road"}, "Polygon", [on_earth(square(x, 1.2, side), UTM) for x, side in ((8.2, 9), (90, 5))])
+    )
+    tools.geojson(tmp_path / "all.geojson", *features, crs=UTM)
+    dataset = load("folders", rasters(labels="all.geojson", patch=10))
+    filled = Mock(wraps=drawing.fill_rings)
+    monkeypatch.setattr(drawing, "fill_rings", filled)
+    read = {sample.window[:2]: dataset.read(sample)[1] for sample in dataset.samples("train")}
+    assert len(read) == 6 and filled.call_count == 6  # one each, two upper left, none lower right
+    expected = boxes((1, 1, 2, 4, 4), (1, 25, 2, 4, 4), (2, 8, 1, 9, 9))
+    for (top, left), label in read.items():
+        np.testing.assert_array_equal(label, expected[top : top + 10, left : left + 10])
+
+
+@pytest.mark.parametrize("combined", [False, True])
+def test_windows_of_many_shapes_on_earth_are_those_of_all_shapes(rasters, tmp_path, combined):
+    """Also of shapes that end at a border of windows, to the last bit."""
+    rng, features = np.random.default_rng(0), []
+    for number in range(60):
+        corners = rng.integers(-8, 38, 2) + rng.uniform(-1, 9, (rng.integers(3, 7), 2))
+        corners = np.rint(corners) if number % 2 else corners
+        rings = [on_earth(part.tolist(), UTM) for part in (corners, corners + rng.integers(-12, 12, 2))][
+            : 1 + number % 3 % 2
+        ]
+        features.append(({"kind": CLASSES[int(rng.integers(2))]}, "Polygon", rings))
+    tools.geojson(tmp_path / "all.geojson", *features, crs=UTM)
+    keys = {"masks_overlap": {"car on road": CLASSES}} if combined else {}
+    dataset = load("folders", rasters(labels="all.geojson", patch=[5, 6], **keys))
+    path, image = tmp_path / "all.geojson", tmp_path / "images" / "a.tif"
+    drawn, classes, meant = shapes.drawn_on(path, image, "kind"), dict(dataset.spec.shapes), set()
+    for sample in dataset.samples("train"):
+        if combined:
+            expected = shapes._all_of(drawn, classes, SIZE, sample.window).label(dataset.spec, str)
+        else:
+            expected = drawing.draw([(one, classes[one.name]) for one in drawn], SIZE, 0, sample.window)
+        label = dataset.read(sample)[1]
+        np.testing.assert_array_equal(label, expected)
+        meant.update(np.unique(label).tolist())
+    assert meant == ({0, 1, 2, 3} if combined else {0, 1, 2})
+
+
+def test_a_name_that_nobody_knows_is_told_wherever_it_lies(rasters, tmp_path):
+    tools.geojson(tmp_path / "all.geojson", ({"kind": "raod"}, "Polygon", [on_earth(square(90, 2, 4), UTM)]), crs=UTM)
+    with pytest.raises(DataError, match=r"all.geojson has a shape called 'raod', .* did you mean 'road'$"):
+        labels(rasters(labels="all.geojson", patch=10))
 
 
 def test_a_file_for_each_raster(rasters, tmp_path):
