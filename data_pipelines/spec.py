@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -254,6 +256,44 @@ def share_pixels(one: Window | None, other: Window | None) -> bool:
     rows = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
     columns = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
     return rows > 0 and columns > 0
+
+
+def share_images(
+    first: Iterable[tuple[Hashable, Window | None]], second: Iterable[tuple[Hashable, Window | None]]
+) -> list[bool]:
+    """Of each of `second`, whether it has a pixel in common with one of `first`.
+
+    Both are (what tells an image from others, window or None). As many windows as a raster can have are not compared
+    with each other all, but with those in the same cells of a grid, which is so wide that each is in four at most.
+    """
+    first, second = [*first], [*second]
+    sides: dict[Hashable, int] = defaultdict(lambda: 1)
+    for image, window in (*first, *second):
+        sides[image] = max(sides[image], *(window[2:] if window else (1,)))
+    all_of: dict[Hashable, list[Window | None]] = defaultdict(list)
+    near: dict[Hashable, list[Window | None]] = defaultdict(list)
+    for image, window in first:
+        all_of[image].append(window)
+        for cell in _cells(window, sides[image]):
+            near[image, cell].append(window)
+
+    def others(image, window):
+        if window is None:
+            return all_of.get(image, ())
+        cells = [None, *_cells(window, sides[image])]  # None: of whole images
+        return itertools.chain.from_iterable(near.get((image, cell), ()) for cell in cells)
+
+    return [any(share_pixels(window, other) for other in others(image, window)) for image, window in second]
+
+
+def _cells(window, side):
+    """(row, column) of the cells of a grid that a window touches; None alone for all of an image."""
+    if window is None:
+        return [None]
+    rows, columns = (
+        range(first // side, (first + length - 1) // side + 1) for first, length in (window[::2], window[1::2])
+    )
+    return itertools.product(rows, columns)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from data_pipelines.audit import duplicates, ground, lessons, nodata, palettes
 from data_pipelines.audit.scenes import find_scenes
 from data_pipelines.audit.survey import CONSTANT, Survey
 from data_pipelines.frequencies import difference
-from data_pipelines.spec import IGNORE, DatasetSpec, Sample, share_pixels
+from data_pipelines.spec import IGNORE, DatasetSpec, Sample, share_images
 
 NAMES_SHOWN = 3
 USUAL = 0.9
@@ -236,11 +235,9 @@ def _alike_notes(first, second, alike, how=""):
 
 def _same_files(first, second):
     """Images of `second` that share pixels with one of `first`, as both are of one file."""
-    files = defaultdict(list)
-    for image in first.images:
-        if image.image:
-            files[image.image].append(image.window)
-    return [image for image in second.images if any(share_pixels(image.window, one) for one in files[image.image])]
+    own, others = ([image for image in split.images if image.image] for split in (first, second))
+    windows = [[(image.image, image.window) for image in images] for images in (own, others)]
+    return [*itertools.compress(others, share_images(*windows))]
 
 
 def _ground_notes(first, second):

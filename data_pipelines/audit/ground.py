@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -38,7 +39,8 @@ def ground_of(images: Sequence[Sample], shapes: np.ndarray) -> Ground:
       images: whole, or windows.
       shapes: [N, 2], height and width of each; 0 of those that can't be read.
     """
-    found = [entry for image, shape in zip(images, shapes.tolist()) if (entry := _entry(image, *shape))]
+    look = functools.cache(place_of)  # windows of a raster are many, and it is opened to see where it lies
+    found = [entry for image, shape in zip(images, shapes.tolist()) if (entry := _entry(look, image, *shape))]
     names, systems, boxes, pixels = zip(*found) if found else ((), (), (), ())
     return Ground(
         np.array(names, object), np.array(systems, object), np.reshape(boxes, (-1, 4)), np.reshape(pixels, (-1, 2))
@@ -61,10 +63,10 @@ def at_one_place(first: Ground, second: Ground) -> bool:
     return len(boxes) > 2 and bool((boxes == boxes[0]).all())
 
 
-def _entry(image, height, width):
+def _entry(look, image, height, width):
     """(name, system, box, size of a pixel) of an image, or None where nothing says where it lies."""
     try:
-        place = place_of(image.image) if image.image and height else None
+        place = look(image.image) if image.image and height else None
     except DataError:  # which reading tells
         return None
     if not place:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_windows_lie_where_they_are_cut(tile):
         dataclasses.replace(whole, name=f"{left}", window=Window(0, left, 10, 10)) for left in (0, 10, 5)
     )
     assert shared([one], [beside, across], (10, 10)) == {("0", "5"): 0.5}
+
+
+def test_a_raster_is_opened_once_for_all_its_windows(tile, monkeypatch):
+    whole, look = tile("a", 0, 0), Mock(wraps=ground.place_of)
+    monkeypatch.setattr(ground, "place_of", look)
+    windows = [dataclasses.replace(whole, window=Window(top, 0, 5, 10)) for top in range(15)]
+    assert len(ground.ground_of(windows, np.array([(5, 10)] * 15)).names) == 15 and look.call_count == 1
 
 
 def test_tiles_that_are_turned(tile):
