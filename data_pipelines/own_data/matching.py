@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from data_pipelines.own_data import masks, shapes
@@ -21,6 +22,8 @@ LABELS = {".bmp", ".gif", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
 VECTORS = {".gpkg", ".kml", ".shp"}
 """Extensions of shapes on earth that are read as GeoJSON alone."""
 BRACES = re.compile(r"\{([^{}/]*)\}")
+Listing = Callable[[Path], list[tuple[str, Path]]]
+"""What `files_below` is."""
 
 
 def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
@@ -34,8 +37,9 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
     everything = (*description.parts, *labels)
     if description.shapes:
         return _with_shapes(description, label, quiet)
-    found = [list_files(part, everything, IMAGES) for part in description.parts]
-    of_labels = [list_labels(part, everything, bool(description.labels_soft)) for part in labels]
+    below = functools.cache(files_below)  # masks of all classes may lie in one folder
+    found = [list_files(part, everything, IMAGES, below) for part in description.parts]
+    of_labels = [list_labels(part, everything, bool(description.labels_soft), below) for part in labels]
     masks_of = masks.of_images(description, of_labels)
     found.append({name: own[0][0] for name, own in masks_of.items()} if description.masks else of_labels[0])
     names = sorted(set.intersection(*map(set, found)))
@@ -136,17 +140,19 @@ def as_geojson(path: Path) -> str:
     return f"; save it as GeoJSON: ogr2ogr -f GeoJSON {path.with_suffix('.geojson')} {path}"
 
 
-def list_labels(part: Part, everything: Sequence[Part], lossy: bool) -> dict[str, Path]:
+def list_labels(part: Part, everything: Sequence[Part], lossy: bool, listing: Listing = files_below) -> dict[str, Path]:
     """As `list_files`, of labels: those that keep ids, or where there are none and `lossy` says so, any."""
     try:
-        return list_files(part, everything, LABELS)
+        return list_files(part, everything, LABELS, listing)
     except DataError:
         if not lossy:
             raise
-        return list_files(part, everything, LABELS | IMAGES)
+        return list_files(part, everything, LABELS | IMAGES, listing)
 
 
-def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> dict[str, Path]:
+def list_files(
+    part: Part, everything: Sequence[Part], extensions: set[str], listing: Listing = files_below
+) -> dict[str, Path]:
     """Name -> path of the files of `part`, in its folder and all below, less hidden ones.
 
     A name is the path below the folder with "/", without prefix, suffix and extension.
@@ -155,6 +161,7 @@ def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> 
       part: what is looked for.
       everything: all parts: what belongs to another one, deeper down or by a longer prefix or suffix, is left to it.
       extensions: in lower case.
+      listing: `files_below`, or what remembers it.
 
     Raises:
       DataError: no such folder, nothing in it, or two files of one name.
@@ -167,13 +174,15 @@ def list_files(part: Part, everything: Sequence[Part], extensions: set[str]) -> 
     rivals, below = _rivals(part, others)
     files: dict[str, Path] = {}
     others_there: set[str] = set()
-    for full, path in files_below(part.folder):
+    for full, path in listing(part.folder):
         if path.name.endswith(NOTES):  # QGIS writes them beside what it shows, and they are no annotations
             continue
-        others_there |= {path.suffix.lower()} - extensions
-        key = affixed(path.name, part) if path.suffix.lower() in extensions else None
-        taken = any(affixed(path.name, rival) is not None for rival in rivals)
-        if key is None or taken or any(_within(path, place) for place in below):
+        extension = path.suffix.lower()
+        others_there |= {extension} - extensions
+        key = affixed(path.name, part) if extension in extensions else None
+        if key is None or any(affixed(path.name, rival) is not None for rival in rivals):
+            continue
+        if any(_within(path, place) for place in below):
             continue
         # File systems differ in how they spell what has an accent.
         name = unicodedata.normalize("NFC", (PurePosixPath(full).parent / key).as_posix())
@@ -276,7 +285,7 @@ def _nothing(part, extensions, others_there):
 
 
 def _same(folder, other):
-    return folder.resolve() == other.resolve()
+    return folder == other or folder.resolve() == other.resolve()
 
 
 def _within(path, folder):

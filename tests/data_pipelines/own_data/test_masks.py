@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 
 from data_pipelines import DataError, load
 from data_pipelines.identity import fingerprint, with_content
+from data_pipelines.own_data import matching
+from data_pipelines.own_data.description import read_description
 from data_pipelines.programs import audit
 
 CLASSES = ("ground", "water", "metal")
@@ -160,6 +163,41 @@ def test_masks_may_lie_in_each_other_and_be_regions(masks):
     dataset = load("folders", masks)
     label = dataset.read(dataset.samples("train")[0])[1]
     assert dataset.spec.logits == ("wet", "metal") and {*np.unique(label)} == {1, 2}
+
+
+@pytest.mark.parametrize("pattern", ["a{}_c{:02d}", "a{}/c{:02d}"])
+def test_a_folder_of_the_masks_of_all_classes_is_walked_once(plain, monkeypatch, pattern):
+    """Keys that end like others are rivals: of *_c1 and *1, the longer has the files."""
+    key = "*/c{:02d}" if "/" in pattern else "*_c{:02d}"
+    folder = plain(
+        [], labels="", labels_hold="masks", rest="others", classes={key.format(n): f"c{n}" for n in range(20)}
+    )
+    names = [f"a{number}" for number in range(20)]
+    for number, name in enumerate(names):
+        write_png(folder / "images" / f"{name}.png", np.zeros((2, 20, 3), np.uint8))
+        for mask in range(20):
+            write_png(
+                folder / "labels" / f"{pattern.format(number, mask)}.png",
+                np.uint8(np.arange(40).reshape(2, 20) == mask),
+            )
+    walk, compare = Mock(wraps=matching._walk), Mock(wraps=matching.affixed)
+    monkeypatch.setattr(matching, "_walk", walk)
+    monkeypatch.setattr(matching, "affixed", compare)
+    samples = matching.find_samples(read_description(folder))
+    assert walk.call_count == 2 and compare.call_count < 20 * 400 * 3
+    assert {one.name for one in samples} == {*names}
+    for one in samples:
+        paths = [folder / "labels" / f"{pattern.format(int(one.name[1:]), mask)}.png" for mask in range(20)]
+        assert [path for path, _ in one.masks] == paths
+
+
+def test_of_masks_in_one_folder_the_longer_suffix_has_the_file(plain):
+    folder = plain([], labels="", labels_hold="masks", rest="others", classes={"*_b": "b", "*_a_b": "a"})
+    write_png(folder / "images" / "x.png", np.zeros((4, 4, 3), np.uint8))
+    for suffix in ("_b", "_a_b"):
+        write_png(folder / "labels" / f"x{suffix}.png", np.zeros((4, 4), np.uint8))
+    (sample,) = matching.find_samples(read_description(folder))
+    assert [path.name for path, _ in sample.masks] == ["x_b.png", "x_a_b.png"]
 
 
 def test_there_may_be_as_many_masks_as_classes(plain):
