@@ -6,6 +6,17 @@ import numpy as np
 
 from data_pipelines.spec import IGNORE
 
+STRIP = 2**22
+"""Pixels that are counted at once: NumPy makes eight bytes of each."""
+
+
+def values_of(label: np.ndarray) -> np.ndarray:
+    """[256] int64, or longer where there are larger values: pixels per value of a label of integers, 0 or more."""
+    values = np.ravel(label)
+    length = max(IGNORE, int(values.max(initial=0))) + 1
+    strips = (values[first : first + STRIP] for first in range(0, len(values), STRIP))
+    return sum((np.bincount(strip, minlength=length) for strip in strips), np.zeros(length, np.int64))
+
 
 class ClassCounts:
     """Sums over the labels of a split, 0 at first; in classification an image counts as one pixel.

@@ -9,7 +9,6 @@ import errno
 import itertools
 import os
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import ThreadPool
 
@@ -18,13 +17,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation, augment, augment_label, blend, mix, other_crop
-from data_pipelines.frequencies import ClassCounts
-from data_pipelines.memory import free_memory
+from data_pipelines.frequencies import ClassCounts, values_of
+from data_pipelines.memory import cores, free_memory
 from data_pipelines.reading.images import size_of
 from data_pipelines.records import Record
-from data_pipelines.spec import DataError, Dataset, Sample, share_pixels
+from data_pipelines.spec import DataError, Dataset, Sample, share_images
 
-THREADS = 2 * (os.cpu_count() or 1)
+THREADS = 2 * cores()
 """That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
 
 WAITS = (1.0, 10.0)
@@ -39,7 +38,7 @@ class Loader:
       dataset: any data set.
       split: one of its splits, or several: "train+val".
       cache: keeps the pairs in memory, each decoded once; a bad file is then met before training starts.
-      progress: shows a bar while they are read, where stderr is a terminal.
+      progress: shows a bar while they are read, or their classes counted, where stderr is a terminal.
       threads: how many read at once.
 
     Attributes:
@@ -55,6 +54,7 @@ class Loader:
         self, dataset: Dataset, split: str, cache: bool = True, progress: bool = True, threads: int = THREADS
     ) -> None:
         self.dataset, self.split = dataset, split
+        self._progress, self._threads = progress, threads
         self.samples = [sample for part in split.split("+") for sample in dataset.samples(part)]
         self._pairs = self._read_all(split, progress, threads) if cache else None
 
@@ -80,12 +80,15 @@ class Loader:
     def class_counts(self) -> ClassCounts:
         """`ClassCounts` of the labels of the split, as training sees them: a window of an image counts as an image."""
         counts = ClassCounts(self.dataset.spec.num_classes)
-        for index, sample in enumerate(self.samples):
-            if self.dataset.spec.task == "classification":
+        if self.dataset.spec.task == "classification":
+            for sample in self.samples:
                 assert sample.class_id is not None
                 counts.add_image(sample.class_id)
-            else:
-                counts.add(np.bincount(self(index)[1].ravel(), minlength=256))
+            return counts
+        with ThreadPool(self._threads) as pool:
+            found = pool.imap(lambda index: values_of(self(index)[1]), range(len(self)))
+            for values in _with_bar(found, f"counting classes of {self.split}", len(self), self._progress):
+                counts.add(values)
         return counts
 
     def _read_all(self, split, progress, threads):
@@ -93,8 +96,7 @@ class Loader:
         with ThreadPool(threads) as pool:
             self._check_memory(split, sum(self._sizes(first, pool)))
             rest = pool.imap(self.dataset.read, self.samples[1:])
-            hidden = None if progress else True  # None: shown on terminals
-            return [first, *tqdm(rest, f"reading {split}", len(self), initial=1, leave=False, disable=hidden)]
+            return [first, *_with_bar(rest, f"reading {split}", len(self), progress, initial=1)]
 
     def _sizes(self, first, pool):
         """Bytes of each pair, by the headers of the files, or else as if they were like the pair `first`."""
@@ -136,12 +138,9 @@ def shared_samples(first: Iterable[Sample], second: Iterable[Sample]) -> list[Sa
     They are of the same image file, and their windows, where they have some, overlap. Samples without a file, drawn or
     prepared, are of the same image where their names are equal, and the content of the files that were prepared.
     """
-    windows = defaultdict(list)
-    for sample in first:
-        windows[_source(sample)].append(sample.window)
-    return [
-        sample for sample in second if any(share_pixels(sample.window, other) for other in windows[_source(sample)])
-    ]
+    second = [*second]
+    windows = [[(_source(sample), sample.window) for sample in samples] for samples in (first, second)]
+    return [*itertools.compress(second, share_images(*windows))]
 
 
 def training_batches(
@@ -254,6 +253,11 @@ def _order(count, seed, epoch):
 def _seed(seed, position):
     """Of the augmentation of an element of the whole run."""
     return tf.stack([seed + 1, position])
+
+
+def _with_bar(items, title, count, progress, initial=0):
+    hidden = None if progress else True  # None: shown on terminals
+    return tqdm(items, title, count, initial=initial, leave=False, disable=hidden)
 
 
 def _pixels(sample):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from data_pipelines.audit.findings import some
+from data_pipelines.memory import cores
 from data_pipelines.reading.decoding import is_jpeg
 from data_pipelines.spec import DataError
 
@@ -45,7 +46,7 @@ def complaints(paths: Iterable[str | os.PathLike]) -> Complaints:
     """What the decoder says of the JPEGs among `paths`, each once."""
     jpegs = [os.fspath(path) for path in dict.fromkeys(paths) if _is_jpeg(path)]
     parts = [jpegs[first : first + TOGETHER] for first in range(0, len(jpegs), TOGETHER)]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         told = [pair for found in pool.map(_said, parts) for pair in found]
     damaged = {path for path, text in told if any(HARMLESS not in line for line in text.split("; "))}
     wrong = [f"{path} is damaged: its decoder says {text!r}" for path, text in told if path in damaged]

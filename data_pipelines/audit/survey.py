@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import functools
-import os
 from collections import Counter, defaultdict, deque
 from typing import Any, NamedTuple
 
@@ -14,7 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.audit import duplicates
-from data_pipelines.frequencies import ClassCounts
+from data_pipelines.frequencies import ClassCounts, values_of
+from data_pipelines.memory import cores
 from data_pipelines.spec import IGNORE, AbsentSplit, DataError, Dataset, Sample
 
 MAX_THREADS = 8
@@ -217,7 +217,7 @@ def _neighbours(paths):
 
 def _in_order(function, items):
     """Yields `function` of every item, in their order; only a few are under way, for results and images take room."""
-    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    threads = min(MAX_THREADS, cores())
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         under_way: deque[concurrent.futures.Future[Any]] = deque()
         for item in items:
@@ -241,9 +241,9 @@ def _look(dataset, labelled, windows, sample):
         return None, [str(error)]
     taken = None
     if label is not None and void is not None:
-        taken = np.bincount(label[void], minlength=IGNORE + 1)
+        taken = values_of(label[void])
         label[void] = IGNORE
-    values = None if label is None else np.bincount(np.ravel(label), minlength=IGNORE + 1)
+    values = None if label is None else values_of(label)
     problems = [f"{sample.name}: {breach}" for breach in _breaches(dataset.spec, image, label, values)]
     if problems:
         return None, problems
@@ -258,7 +258,7 @@ def _look(dataset, labelled, windows, sample):
 def _values_in(label, window):
     """Pixels per value [256] of a window of a label map; beyond the map all is void."""
     part = label[window.inside(*label.shape)]
-    values = np.bincount(part.ravel(), minlength=IGNORE + 1)
+    values = values_of(part)
     values[IGNORE] += window.height * window.width - part.size
     return values
 

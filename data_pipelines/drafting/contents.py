@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from data_pipelines.memory import cores
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.reading.decoding import image_values
 from data_pipelines.spec import DTYPES, DataError
@@ -121,7 +121,7 @@ def each(function: Callable[[Path], Result], paths: Sequence[Path], title: str) 
         except DataError as error:
             failed.append(str(error))
 
-    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(min(8, cores())) as pool:
         for path, result in zip(paths, tqdm(pool.map(tried, paths), title, len(paths), unit="file", disable=None)):
             if result is not None:
                 yield path, result

@@ -25,6 +25,7 @@ from data_pipelines import load, manifests, records
 from data_pipelines.content import sha256
 from data_pipelines.fetched import written
 from data_pipelines.identity import fingerprint, with_content
+from data_pipelines.memory import cores
 from data_pipelines.programs import command
 from data_pipelines.programs.shards import Numbers, read_ahead, write_shard
 from data_pipelines.remote import check_local, is_remote
@@ -123,7 +124,7 @@ def prepare(
     if shard_megabytes < 1:
         raise DataError(f"shards of {shard_megabytes} megabytes: use at least 1")
     dataset.check_statistics(progress)
-    folder, threads = Path(folder), threads or os.cpu_count() or 1
+    folder, threads = Path(folder), threads or cores()
     samples = with_content(dataset.samples(split), progress)
     header = {
         "format": manifests.FORMAT,

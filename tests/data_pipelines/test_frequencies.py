@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from data_pipelines import frequencies
 from data_pipelines.frequencies import ClassCounts, difference
 from data_pipelines.spec import IGNORE
 
@@ -60,6 +61,22 @@ def test_images_of_one_class_each():
     assert counts.pixels[[0, 255, 299]].tolist() == [3, 1, 2]
     assert counts.pixels.sum() == 6 and counts.void == 0
     np.testing.assert_allclose(counts.balance_weights()[[0, 1, 255, 299]], [2 / 3, 1, 2, 1])
+
+
+def test_values_are_counted_by_strips(monkeypatch):
+    """So that memory for eight bytes a pixel is taken of a strip alone."""
+    rng, largest = np.random.default_rng(0), []
+    labels = [rng.integers(0, 256, shape).astype(np.uint8) for shape in ((7, 9), (10, 10), (1, 1), (0, 5))]
+    labels += [labels[1].T, labels[0][::2, 1:4], np.int32(3), np.int32(999), rng.integers(0, 900, (9, 9))]
+    expected = [np.bincount(np.ravel(label), minlength=256) for label in labels]
+    bincount = np.bincount
+    monkeypatch.setattr(frequencies, "STRIP", 10)
+    monkeypatch.setattr(np, "bincount", lambda x, **options: [largest.append(x.size), bincount(x, **options)][1])
+    for label, values in zip(labels, expected):
+        found = frequencies.values_of(label)
+        np.testing.assert_array_equal(found, values)
+        assert found.dtype == np.int64
+    assert max(largest) == 10
 
 
 @pytest.mark.parametrize(("pixels", "expected"), [((2, 2, 0), 0), ((0, 0, 9), 1), ((4, 0, 0), 0.5), ((3, 1, 4), 0.5)])

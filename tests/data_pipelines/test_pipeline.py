@@ -4,6 +4,9 @@ import contextlib
 import errno
 import itertools
 import json
+import threading
+from collections import Counter
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,11 +15,12 @@ from folders import make_imagenet
 from in_memory import InMemory, pairs
 from own_data import write_png
 
+import data_pipelines.spec
 from data_pipelines import load, pipeline
 from data_pipelines.augment import Augmentation
 from data_pipelines.pipeline import Loader, shared_samples, training_batches
 from data_pipelines.records import Record
-from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample, Window
+from data_pipelines.spec import IGNORE, DataError, Dataset, DatasetSpec, Sample, Window, share_pixels
 
 COUNT, SIZE = 7, (12, 15)
 SPEC = DatasetSpec("numbered", ("a", "b", "c"), ((0, 0, 0),) * 3, {}, (100.0, 50.0), (1.0, 1.0))
@@ -237,6 +241,27 @@ def test_class_counts(cache):
     assert counts.dtype == np.int64 and counts.tolist() == expected
 
 
+def test_classes_are_counted_in_threads(monkeypatch):
+    source, met = Loader(Numbered(), "train", cache=False, progress=False, threads=COUNT), threading.Barrier(COUNT)
+    alone = Loader(Numbered(), "train", cache=False, progress=False, threads=1).class_counts()
+    read = source.dataset.read
+
+    def together(sample):
+        met.wait(20)
+        return read(sample)
+
+    monkeypatch.setattr(source.dataset, "read", together)
+    counts = source.class_counts()
+    for what in ("pixels", "images", "around", "void"):
+        np.testing.assert_array_equal(getattr(counts, what), getattr(alone, what))
+    assert counts.pixels.all() and counts.void
+
+
+def test_a_bad_label_is_named_where_classes_are_counted():
+    with pytest.raises(DataError, match="cannot decode train/4.png"):
+        loader(cache=False, bad="train/4").class_counts()
+
+
 @pytest.fixture(scope="module")
 def classified(tmp_path_factory):
     """A data set of 3 classes with 4 training images each, of a colour per class."""
@@ -311,3 +336,33 @@ def test_samples_that_show_the_same(case):
     assert shared_samples([one], [other]) == ([other] if shared else [])
     assert shared_samples([other], [one]) == ([one] if shared else [])
     assert shared_samples([], [other]) == []
+
+
+def windows_of(rng, count, images=3):
+    """Random ones, a few of which are all of an image or beyond it."""
+    found = [
+        None if rng.random() < 0.02 else Window(*rng.integers(-9, 30, 2), *rng.integers(0, 13, 2)) for _ in range(count)
+    ]
+    return [Sample(f"{n}", image=f"{rng.integers(images)}.png", window=one) for n, one in enumerate(found)]
+
+
+def test_windows_that_share_pixels_are_those_of_all_pairs():
+    rng, times = np.random.default_rng(0), Counter()
+    for _ in range(60):
+        first, second = windows_of(rng, rng.integers(20)), windows_of(rng, rng.integers(20), 4)
+        pairs = itertools.product(second, first)
+        expected = {a.name for a, b in pairs if a.image == b.image and share_pixels(a.window, b.window)}
+        assert [one.name for one in shared_samples(first, second)] == [
+            one.name for one in second if one.name in expected
+        ]
+        times.update(one.name in expected for one in second)
+    assert min(times.values()) > 50
+
+
+def test_windows_of_a_raster_are_compared_with_those_around_them_alone(monkeypatch):
+    rows = [
+        [Sample("", image="a.png", window=Window(9 + 16 * n, left, 16, 16)) for n in range(300)] for left in (5, 21)
+    ]
+    counted = Mock(wraps=share_pixels)
+    monkeypatch.setattr(data_pipelines.spec, "share_pixels", counted)
+    assert shared_samples(*rows) == [] and 300 <= counted.call_count < 10 * 300

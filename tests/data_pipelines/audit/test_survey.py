@@ -4,6 +4,8 @@ import dataclasses
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from folders import write_image
 from in_memory import InMemory, halves, noise, pairs
 
 from data_pipelines import IGNORE, Dataset, DatasetSpec, Sample
+from data_pipelines.audit.decoder import complaints
 from data_pipelines.audit.survey import survey
 from data_pipelines.datasets.files import FileDataset
 from data_pipelines.pipeline import Loader
@@ -195,6 +198,17 @@ def test_images_are_not_kept_and_few_are_under_way(monkeypatch):
     assert found.readable.all()
     assert max(count for count, _ in most) <= 4
     assert dataset.started_meanwhile <= 6
+
+
+def test_threads_are_as_many_as_cores_that_the_process_may_use(monkeypatch):
+    """A job of one core on a machine of many, as in a cluster."""
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {5}, raising=False)
+    pool = Mock(wraps=ThreadPoolExecutor)
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", pool)
+    survey(InMemory({"train": pairs(2)}), "train")
+    complaints([])
+    assert [call.args for call in pool.call_args_list] == [(1,), (1,)]
 
 
 def test_order_is_that_of_the_samples():
