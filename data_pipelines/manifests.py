@@ -62,7 +62,8 @@ def checked(path: str | Path, manifest: Any) -> dict[str, Any]:
 
 def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:
     """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
-    content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
+    facts = {**dataclasses.asdict(spec), "splits": {**spec.splits}}
+    content = {"dataset": {"name": name, "options": options}, "spec": facts}
     return json.loads(json.dumps(content, default=lambda value: value.item()))
 
 

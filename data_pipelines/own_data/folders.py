@@ -6,7 +6,8 @@ description.py lists the keys of dataset.yaml; `did_tf describe-data` drafts one
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+import functools
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from data_pipelines.datasets.files import FileDataset
 from data_pipelines.identity import fingerprint
 from data_pipelines.own_data import band_statistics, nodata, pseudo, shapes
 from data_pipelines.own_data.band_statistics import Statistics
-from data_pipelines.own_data.description import NAMES, REGION, read_description
+from data_pipelines.own_data.description import NAMES, REGION, Description, read_description
 from data_pipelines.own_data.matching import find_samples
 from data_pipelines.own_data.messages import note
 from data_pipelines.own_data.parts import fill_parts, part_specs
@@ -24,7 +25,12 @@ from data_pipelines.own_data.windows import divide, learnt_split
 from data_pipelines.reading.images import read_label
 from data_pipelines.reading.patches import name_of_image
 from data_pipelines.spec import OF_IMAGES, DataError, DatasetSpec, Sample
+from data_pipelines.writing import check_writable
 
+WRITABLE = (
+    f"{band_statistics.NAME} is kept there: make it writable once, or put {NAMES[0]} into a folder of your own, whose "
+    "images may lie elsewhere"
+)
 EARLIER_RULE = "any"  # of nodata, in files of versions that knew no other
 
 
@@ -63,17 +69,10 @@ class Folders(FileDataset):
 
     @classmethod
     def describe(cls, folder: str | Path) -> DatasetSpec:
-        """From dataset.yaml and statistics.json alone, where both are there but not the files."""
+        """From dataset.yaml and statistics.json alone, where both are there; `splits` asks the files, if they are."""
         description = read_description(folder)
         statistics = _stored(folder, description)
-        if not statistics:
-            return cls(folder).spec
-        try:
-            splits = divide(description, find_samples(description, quiet=True), quiet=True)
-            further = pseudo.find(description, splits, quiet=True)
-        except DataError:
-            return _spec(description, statistics, statistics.splits)
-        return _spec(description, statistics, _counts(splits, further))
+        return _spec(description, statistics, _Counts(description, statistics)) if statistics else cls(folder).spec
 
     def places(self, split: str) -> list[Path]:
         """None: no folder is of one split alone."""
@@ -181,6 +180,7 @@ class Folders(FileDataset):
         return self.odd_files(samples)
 
     def _measure(self):
+        check_writable(self.folder, WRITABLE)  # before all is read
         samples = self._own(learnt_split(self._splits))
         mark = _mark_if_readable(samples)
         found, problems = band_statistics.measure(self._read_filled, samples)
@@ -259,6 +259,36 @@ def _spec(description, statistics, counts):
 
 def _counts(splits, further=()):
     return {split: len(found) + len(further) * (split == learnt_split(splits)) for split, found in splits.items()}
+
+
+class _Counts(Mapping[str, int]):
+    """Split -> number of samples, counted when somebody asks: of many files it takes long, and few ask.
+
+    Where the files are not there, those that were measured.
+    """
+
+    def __init__(self, description: Description, statistics: Statistics) -> None:
+        self._description, self._statistics = description, statistics
+
+    def __getitem__(self, split: str) -> int:
+        return self._found[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __repr__(self) -> str:
+        return repr(self._found)
+
+    @functools.cached_property
+    def _found(self):
+        try:
+            splits = divide(self._description, find_samples(self._description, quiet=True), quiet=True)
+            return _counts(splits, pseudo.find(self._description, splits, quiet=True))
+        except DataError:
+            return self._statistics.splits
 
 
 def _stored(folder, description):

@@ -1,6 +1,8 @@
 """A user's own data: mean and deviation of its bands."""
 
 import json
+import pickle
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from folders import rewrite
 from own_data import complaint, edit, make_five_bands, write_png, write_tiff
 
 from data_pipelines import load, spec_of
-from data_pipelines.own_data import band_statistics
+from data_pipelines.identity import meaning
+from data_pipelines.manifests import described
+from data_pipelines.own_data import band_statistics, folders
 from data_pipelines.spec import DataError
 
 
@@ -131,6 +135,30 @@ def test_damaged_images_do_not_keep_the_others_from_being_checked(rgbd, capsys):
     assert not (rgbd / "statistics.json").exists()
     pixels = [dataset.read_image(sample) for sample in dataset.samples("train") if sample.name != "scene01"]
     np.testing.assert_allclose(dataset.spec.mean, np.mean(pixels, (0, 1, 2)))
+
+
+def test_a_folder_that_can_not_be_written_is_told_before_all_is_read(rgbd, monkeypatch):
+    monkeypatch.setattr("data_pipelines.own_data.band_statistics.measure", None)
+    monkeypatch.setattr("data_pipelines.identity.content", None)
+    monkeypatch.setattr("data_pipelines.writing.os.access", lambda *_: False)
+    told = complaint(rgbd)
+    assert told.startswith(
+        f"cannot write to {rgbd}: permission denied; statistics.json is kept there: make it writable"
+    )
+
+
+@pytest.mark.parametrize("patch", [None, 32])
+def test_what_is_known_of_data_that_were_measured_needs_no_look_at_the_files(rgbd, monkeypatch, patch):
+    edit(rgbd, patch=patch)
+    dataset = load("folders", rgbd)
+    looked = Mock(wraps=folders.find_samples)
+    monkeypatch.setattr(folders, "find_samples", looked)
+    spec = spec_of("folders", rgbd)
+    assert meaning(spec) == meaning(dataset.spec) and spec.logits == dataset.spec.logits and not looked.called
+    assert {**spec.splits} == spec.splits == dataset.spec.splits == spec_of("folders", rgbd).splits
+    assert spec == dataset.spec and repr(spec) == repr(dataset.spec) and looked.call_count == 2
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert described("folders", {}, spec) == described("folders", {}, dataset.spec)
 
 
 def test_a_band_that_says_nothing(plain, capsys):
