@@ -143,7 +143,8 @@ def _compare(first, second, limit, products_of):
             pairs += len(i)
             met[j] = True
             distances = ((BITS - products[i, j]) / 2).astype(int)
-            found = zip(distances.tolist(), left[i].tolist(), right[j].tolist())
+            keep = np.argsort(distances, kind="stable")[:KEPT]  # of equal ones, the first: pairs are in order
+            found = zip(distances[keep].tolist(), left[i[keep]].tolist(), right[j[keep]].tolist())
             nearest = sorted([*nearest, *found])[:KEPT]
         images += int(met.sum())
     return Alike(pairs, images, nearest)

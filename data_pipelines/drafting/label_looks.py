@@ -185,7 +185,7 @@ def _check(counts, colours, jpeg, path, clear):
         objects = "" if colours else f" If {OBJECTS} in a dataset.yaml of your own"
         raise DataError(
             f"{path} and the others hold {len(counts)} ids or colours, which are no soft edges of a few: are these "
-            f"labels?{objects}"
+            f"labels? Of classes there may be {MOST_VALUES - 1} at most.{objects}"
         )
     if jpeg and len(counts) < 2:
         raise DataError(f"{path} and other JPEGs hold nothing that JPEG could keep apart: save the labels as PNG")
