@@ -79,9 +79,9 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
 
     Raises `DataError` where a file can't be read. `progress` shows a bar where it takes long.
     """
-    files = [() if sample.content else _files(sample) for sample in samples]
+    files = content.in_threads(lambda sample: () if sample.content else _files(sample), samples)
     there = dict.fromkeys(path for paths in files for path in paths if path)
-    known, notes_of = content.digests(there, progress), {path: notes(path) for path in there}
+    known, notes_of = content.digests(there, progress), dict(zip(there, content.in_threads(notes, there)))
     soft = {path: sample.soft for sample, paths in zip(samples, files) if paths for path, _ in sample.masks}
     ends = masks.own_ends({path: how for path, how in soft.items() if how})  # which were once read otherwise
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from data_pipelines.audit.findings import some
+from data_pipelines.content import in_threads
 from data_pipelines.memory import cores
 from data_pipelines.reading.decoding import is_jpeg
 from data_pipelines.spec import DataError
@@ -44,7 +45,8 @@ class Complaints(NamedTuple):
 
 def complaints(paths: Iterable[str | os.PathLike]) -> Complaints:
     """What the decoder says of the JPEGs among `paths`, each once."""
-    jpegs = [os.fspath(path) for path in dict.fromkeys(paths) if _is_jpeg(path)]
+    files = dict.fromkeys(paths)
+    jpegs = [os.fspath(path) for path, fits in zip(files, in_threads(_is_jpeg, files)) if fits]
     parts = [jpegs[first : first + TOGETHER] for first in range(0, len(jpegs), TOGETHER)]
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         told = [pair for found in pool.map(_said, parts) for pair in found]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipelines.audit.survey import Survey
+from data_pipelines.content import in_threads
 from data_pipelines.reading.decoding import label_values, palette_of
 from data_pipelines.reading.palettes import Colour, clash, used
 from data_pipelines.spec import DatasetSpec
@@ -17,7 +18,7 @@ def problems(spec: DatasetSpec, found: Sequence[Survey]) -> list[str]:
         return []
     own = [sample for one in found for sample, fit in zip(one.images, one.readable & ~one.pseudo) if fit]
     paths = dict.fromkeys(sample.label for sample in own if sample.label)
-    palettes = {path: palette for path in paths if (palette := palette_of(path))}
+    palettes = {path: palette for path, palette in zip(paths, in_threads(palette_of, paths)) if palette}
     return _contradiction(palettes) if len(set(palettes.values())) > 1 else []
 
 

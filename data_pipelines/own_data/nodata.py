@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 
+from data_pipelines.content import in_threads
 from data_pipelines.own_data.description import Description
 from data_pipelines.own_data.messages import some
 from data_pipelines.own_data.values import can_be
@@ -46,8 +47,8 @@ def tags_of(paths: Sequence[str | os.PathLike]) -> dict[float | None, list[str]]
     """Nodata value by the files' own tags (None: no tag) -> the files; of several values in bands, the first."""
     # NaN differs from itself.
     values, found = {}, defaultdict(list)
-    for path in paths:
-        value = next((tag for tag in _tags(path) if tag is not None), None)
+    for path, tags in zip(paths, in_threads(_tags, paths)):
+        value = next((tag for tag in tags if tag is not None), None)
         values[repr(value)] = value
         found[repr(value)].append(str(path))
     return {values[key]: files for key, files in found.items()}

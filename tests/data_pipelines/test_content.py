@@ -218,3 +218,20 @@ def test_the_place_of_the_store(monkeypatch):
     assert content.cache_folder() == Path("/somewhere/did_tf")
     monkeypatch.setenv(content.CACHE, "/elsewhere")
     assert content.cache_folder() == Path("/elsewhere")
+
+
+def test_what_is_asked_in_threads_comes_in_order_and_the_first_error_is_raised():
+    met = threading.Barrier(2)
+
+    def asked(number):
+        if number in (0, 39):
+            met.wait(20)
+        return number**2
+
+    def failing(number):
+        raise DataError(f"cannot read {number}")
+
+    assert content.in_threads(asked, range(40)) == [number**2 for number in range(40)]
+    assert content.in_threads(failing, []) == []
+    with pytest.raises(DataError, match="cannot read 41"):
+        content.in_threads(lambda number: failing(number) if number > 40 else number, range(70))
