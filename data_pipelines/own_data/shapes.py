@@ -127,13 +127,20 @@ def drawn_on(path: Path, image: Path, by: str) -> tuple[Shape, ...]:
 
 
 def _entry(path: Path, image: Path, by: str, window: Window | None = None) -> tuple[Entry, tuple[Shape, ...]]:
-    """What a file says of an image, and its shapes in pixels: those on earth that are near a window alone."""
+    """What a file says of an image, and its shapes in pixels; of a window, those that are near it."""
     told = load(path, by)
     key = _key(told, image)
     if key is None:
         raise DataError(f"{path} says nothing of {image}")
     entry = told.entries[key]
-    return entry, _placed(entry.shapes, told.crs, (path, by, key), image, window) if told.crs else entry.shapes
+    rings = [ring for shape in entry.shapes for ring in shape.rings]
+    if told.crs:
+        corners = _placed(len(rings), told.crs, (path, by, key), image)
+    elif rings and window:
+        corners = np.concatenate(rings)
+    else:
+        return entry, entry.shapes
+    return entry, _near(entry.shapes, np.array([len(ring) for ring in rings], int), corners, window)
 
 
 def _told(told: Annotations, path: Path, images: Mapping[str, Path]) -> set[str]:
@@ -162,42 +169,41 @@ def _key(told: Annotations, image: Path, exact: bool = False) -> str | None:
     return next(known, None if exact else told.last_names.get(parts[-1]))
 
 
-def _placed(
-    shapes: tuple[Shape, ...], crs: str, source: tuple[Path, str, str], image: Path, window: Window | None
-) -> tuple[Shape, ...]:
-    """Shapes on earth in the pixels of a raster. Raises `DataError` where nobody knows where that lies.
+def _placed(rings: int, crs: str, source: tuple[Path, str, str], image: Path) -> np.ndarray:
+    """[N, 2] corners of all rings on earth, so many, in the pixels of a raster.
 
-    `source` is what they are of: file, property and name of the entry. Of a window, those that are near it.
+    `source` is what they are of: file, property and name of the entry. Raises `DataError` where nobody knows where the
+    raster lies.
     """
     place, path = place_of(image), source[0]
     if place is None or not place.crs:
         raise DataError(f"{image} doesn't say where on earth it lies (CRS and transform), and {path} is in {crs}")
-    lengths = [len(ring) for shape in shapes for ring in shape.rings]
-    if not lengths:
-        return ()
+    if not rings:
+        return np.zeros((0, 2))
     x, y = _projected(*source, state_of(path), place.crs)
     if not np.isfinite([x, y]).all():
         raise DataError(f"{path} is in {crs}, and has corners that are no places in the CRS of {image}")
     a, b, c, d, e, f = place.transform
     back = np.linalg.inv([[a, b], [d, e]])
-    return _near(shapes, np.array(lengths), (back @ [x - c, y - f]).T, window)
+    return (back @ [x - c, y - f]).T
 
 
 def _near(shapes, lengths, corners, window):
-    """Shapes that reach near a window, with their rings: `corners` [N, 2] in pixels, so many of each."""
-    ends, rings = lengths.cumsum(), np.array([len(shape.rings) for shape in shapes])
+    """Shapes of which a ring reaches near a window, or that have none, with rings of these corners, so many of each."""
+    ends, rings = lengths.cumsum(), np.array([len(shape.rings) for shape in shapes], int)
     last, near = rings.cumsum(), np.ones(len(lengths), bool)
-    if window:
+    if window and len(lengths):
         low, high = (side.reduceat(corners, ends - lengths) for side in (np.minimum, np.maximum))
         first = np.array([window.left, window.top])
         near = ((high > first - AROUND) & (low < first + [window.width, window.height] + AROUND)).all(axis=1)
+    drawn = rings == 0
+    drawn[np.arange(len(shapes)).repeat(rings)[near]] = True
 
-    def drawn(number):
+    def in_pixels(number):
         own = range(last[number] - rings[number], last[number])
         return shapes[number]._replace(rings=tuple(corners[ends[ring] - lengths[ring] : ends[ring]] for ring in own))
 
-    # Of a shape all rings, be they near or not.
-    return tuple(drawn(number) for number in np.unique(np.arange(len(shapes)).repeat(rings)[near]).tolist())
+    return tuple(in_pixels(number) for number in np.flatnonzero(drawn).tolist())
 
 
 @functools.lru_cache(maxsize=PROJECTED)

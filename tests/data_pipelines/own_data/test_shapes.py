@@ -261,6 +261,29 @@ def test_coco(make, tmp_path):
     assert not found["b"].any()
 
 
+def test_windows_of_many_polygons_are_those_of_all_and_near_ones_alone_are_drawn(make, tmp_path, monkeypatch):
+    rng, annotations = np.random.default_rng(0), []
+    for number in range(90):
+        rings = [
+            np.rint(rng.integers(-8, 38, 2) + rng.uniform(-1, 9, (4, 2))).ravel().tolist()
+            for _ in range(1 + number % 2)
+        ]
+        annotations.append((0, CLASSES[number % 2], rings, *[True] * (number % 7 == 0)))
+    counts = np.diff([0, *np.flatnonzero(np.diff(boxes((1, 3, 3, 5, 2)).T.ravel())) + 1, 600]).tolist()
+    annotations.append((0, "car", {"size": list(SIZE), "counts": counts}))
+    tools.coco(tmp_path / "coco.json", [("a.png", SIZE)], annotations, CLASSES)
+    dataset, near = load("folders", make(labels="coco.json", patch=[5, 6])), shapes._near
+    monkeypatch.setattr(shapes, "_near", lambda drawn, *_: drawn)
+    expected = [dataset.read(sample)[1] for sample in dataset.samples("train")]
+    filled = Mock(wraps=drawing.fill_rings)
+    monkeypatch.setattr(shapes, "_near", near)
+    monkeypatch.setattr(drawing, "fill_rings", filled)
+    for sample, label in zip(dataset.samples("train"), expected):
+        np.testing.assert_array_equal(dataset.read(sample)[1], label)
+    assert len(expected) == 20 and filled.call_count < 20 * 90 / 3
+    assert {*np.unique(expected)} == {0, 1, 2, IGNORE}
+
+
 def test_images_of_many_files_and_of_other_disks(make, tmp_path):
     """Two images of one name in folders of their own, and paths of which only the last part is that of here."""
     box = [np.ravel(square(0, 0, 4)).tolist()]
