@@ -323,10 +323,10 @@ def test_a_trial_that_fails_after_a_validation_says_why(monkeypatch, capsys):
     assert capsys.readouterr().out == "trial 3: failed, error: no space left (exit status 1)\n"
 
 
-def test_the_split_that_the_best_is_chosen_on_is_told(capsys):
+def test_the_split_that_the_best_is_chosen_on_is_told(capsys, tmp_path):
     program.launch_here("search")  # defines the flags
     best = Trial(0, {}, DONE, value=0.5)
-    study = types.SimpleNamespace(ranges=[], trials=[best], seconds=0, path="search.json")
+    study = types.SimpleNamespace(ranges=[], trials=[best], seconds=0, path=tmp_path / "search.json")
     study.settings, study.ranked, study.texts = {"dataset.val_split": "fifth"}, lambda: [best], lambda trial: {}
     with flagsaver.flagsaver(experiment="did_synthetic", data=None):
         sys.modules["did_tf.programs.search"]._tell(study)
