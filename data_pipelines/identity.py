@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_pipelines import content
-from data_pipelines.reading import masks
 from data_pipelines.spec import MASK, NOTES, TIFF, DataError, Dataset, DatasetSpec, Sample
 
 WITHOUT_MEANING = ("name", "palette", "splits")
@@ -59,7 +58,8 @@ def meaning(spec: DatasetSpec) -> str:
     silent = {*WITHOUT_MEANING, *usual.intersection(LATER)}
     if spec.nodata is not None and spec.bands > 1:
         silent -= {"nodata_rule"}  # which was another one
-    told = {key: value for key, value in dataclasses.asdict(spec).items() if key not in silent}
+    facts = dataclasses.asdict(dataclasses.replace(spec, splits={}))  # which may take long to count
+    told = {key: value for key, value in facts.items() if key not in silent}
     return _digest([json.dumps(told, default=lambda value: value.item()).encode()])
 
 
@@ -82,12 +82,9 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
     files = content.in_threads(lambda sample: () if sample.content else _files(sample), samples)
     there = dict.fromkeys(path for paths in files for path in paths if path)
     known, notes_of = content.digests(there, progress), dict(zip(there, content.in_threads(notes, there)))
-    soft = {path: sample.soft for sample, paths in zip(samples, files) if paths for path, _ in sample.masks}
-    ends = masks.own_ends({path: how for path, how in soft.items() if how})  # which were once read otherwise
 
     def held(sample, paths):
         classes = [b"%d" % number for _, number in sample.masks]
-        classes += [b"0 to %d" % ends[path] for path, _ in sample.masks if path in ends]
         said = [b"%d %s" % (place, note) for place, path in enumerate(paths) if path for note in notes_of[path]]
         return _digest([known[os.fspath(path)].encode() if path else b"" for path in paths] + classes + said)
 
@@ -96,8 +93,8 @@ def with_content(samples: Sequence[Sample], progress: bool = False) -> list[Samp
 
 def _files(sample):
     """Image, label (maybe None), further bands and further masks, masks beside them; nothing where no files hold it."""
-    further = (path for path, _ in sample.masks[1:])
-    files = (sample.image, sample.label, *sample.extras, *further) if sample.image else ()
+    masks = (path for path, _ in sample.masks[1:])
+    files = (sample.image, sample.label, *sample.extras, *masks) if sample.image else ()
     return (*files, *filter(os.path.exists, (f"{path}{MASK}" for path in files if path)))
 
 

@@ -62,8 +62,7 @@ def checked(path: str | Path, manifest: Any) -> dict[str, Any]:
 
 def described(name: str, options: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:
     """What a manifest says of the data set `name` with `options`, whose spec is `spec`: {"dataset", "spec"}."""
-    facts = {**dataclasses.asdict(spec), "splits": {**spec.splits}}
-    content = {"dataset": {"name": name, "options": options}, "spec": facts}
+    content = {"dataset": {"name": name, "options": options}, "spec": dataclasses.asdict(spec)}
     return json.loads(json.dumps(content, default=lambda value: value.item()))
 
 

@@ -97,7 +97,7 @@ class Prepared(Dataset):
 
         How many samples there are it leaves to `check_files`: of files that are gone nobody knows.
         """
-        wanted = described(name, options, spec)
+        wanted = described(name, options, dataclasses.replace(spec, splits={}))
         if found := difference(without_counts(self._described), without_counts(wanted)):
             raise DataError(
                 f"the records in {self.folder} are of other data than the experiment's: {found}; prepare them anew "

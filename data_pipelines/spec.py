@@ -309,7 +309,6 @@ class Sample:
       extras: paths of files with further bands, in their order.
       masks: where each class has a mask of its own: (path, class) of those that are there; `label` is the first.
       content: digest of what its files hold; empty where it is not known, or there are no files. See `identity`.
-      soft: `DatasetSpec.labels_soft` where there are masks.
       original: what tells its image from others where splits have copies of one; empty: the path does.
     """
 
@@ -321,7 +320,6 @@ class Sample:
     extras: tuple[Path, ...] = ()
     masks: tuple[tuple[Path, int], ...] = ()
     content: str = ""
-    soft: str | float = ""
     original: str = ""
 
 

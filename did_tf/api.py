@@ -191,14 +191,14 @@ class OfRun(Model):
         chosen = wiring.make_engine(config, engine, precision, [protocol], {}, 1)
         self._engine = dataclasses.replace(chosen, together=together)
         precision = self._engine.precision_of_model
-        if OfRun.is_fast not in (None, fast := precision == FAST):
+        if OfRun.is_fast not in (None, precision == FAST):
             raise ConfigError(f"precision {FAST} is of the whole process: load others in another process")
+        OfRun.is_fast = precision == FAST
         policy = keras.mixed_precision.global_policy()
         try:
             self._network, spec, self._weights = wiring.load_network(config, run.folder, precision)
         finally:
             keras.mixed_precision.set_global_policy(policy)  # of whatever else the process makes
-        OfRun.is_fast = fast
         super().__init__(spec, protocol, wiring.make_parts(config), run.folder)
         tell_half(config)
         # An unknown protocol is refused now.

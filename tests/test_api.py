@@ -166,12 +166,14 @@ def test_what_is_no_run(made, tmp_path):
         did_tf.lod  # noqa: B018
 
 
-def test_other_layers_of_the_process_stay_as_they_were(made):
-    """Keras makes them by a policy of all."""
+def test_other_layers_of_the_process_stay_as_they_were(made, monkeypatch):
+    """Keras makes them by a policy of all. How products are rounded is of all, too, and known from the first on."""
+    monkeypatch.setattr(api.OfRun, "is_fast", None)
     policy = keras.mixed_precision.global_policy().name
     model = did_tf.load(made[0].folder, precision="bfloat16")
     assert keras.mixed_precision.global_policy().name == policy == "float32"
     assert "bfloat16" in {layer.compute_dtype for layer in model._network.layers}
+    assert api.OfRun.is_fast is False
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -80,7 +80,7 @@ class CocoForVOC(FileDataset):
 
     A split's file is read when it is first needed (half a minute and 3 GB of memory for train2017), and what of it is
     VOC's is kept. 2014 and 2017 hold the same 123,287 images, divided otherwise; by their numbers, splits that share
-    some are told and not trained on together.
+    some are told and not trained on together, but for prepared records, which don't know them.
 
     Args:
       folder: holds annotations/instances_SPLIT.json, and the images in SPLIT.

@@ -282,6 +282,10 @@ class _Counts(Mapping[str, int]):
     def __repr__(self) -> str:
         return repr(self._found)
 
+    def __deepcopy__(self, memo: object) -> dict[str, int]:
+        """A plain one, as for JSON."""
+        return {**self}
+
     @functools.cached_property
     def _found(self):
         try:

@@ -53,15 +53,9 @@ def find_samples(description: Description, quiet: bool = False) -> list[Sample]:
         tell_leftovers(found, [*(part.folder for part in description.parts), description.labels], names)
         masks.tell_missing(description, of_labels, names)
     image, *extras, first = found
-    soft = description.labels_soft if description.masks else ""
     return [
         Sample(
-            name,
-            image[name],
-            first[name],
-            extras=tuple(part[name] for part in extras),
-            masks=masks_of.get(name, ()),
-            soft=soft,
+            name, image[name], first[name], extras=tuple(part[name] for part in extras), masks=masks_of.get(name, ())
         )
         for name in names
     ]

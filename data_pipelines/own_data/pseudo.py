@@ -53,14 +53,14 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     found = _found(description, quiet)
     others = [sample for sample in found if sample.image and os.path.realpath(sample.image) not in own]
     copies, alike = _copies(others, samples), _of_scored_groups(description, splits, others)
-    changed = _changed(description, [sample for sample in others if sample.name not in copies | alike])
+    changed = _changed(description, [sample for sample in others if sample.name not in copies | alike], not quiet)
     further = [sample for sample in others if sample.name not in copies | alike | changed]
     if not further:
         also = " or whose groups are scored" if alike else ""
         also += " or that were others when they were labelled" if changed else ""
         raise DataError(
             f"{description.path}: pseudo.labels {description.pseudo.labels} are of images alone that splits "
-            f"have{also}: predict others, or leave pseudo out"
+            f"have{also}: predict others, or leave pseudo out, which only training needs"
         )
     if not quiet:
         _tell(others, copies, "as splits have the same image under another name")
@@ -137,14 +137,14 @@ def _copies(found, samples):
     return {sample.name for sample in found if sample.image and os.fspath(sample.image) in further}
 
 
-def _changed(description, samples):
+def _changed(description, samples, progress):
     """Names of those of which no file is as it was when they were labelled, where a record of predictions says it."""
     held: dict[str, set[str]] = {}
     for folder, _ in places(description.pseudo.labels):
         held.update(_held(folder))
     told = {sample.name: held.get(str(sample.label.with_suffix("")).removesuffix(LABEL), set()) for sample in samples}
     files = {s.name: [os.fspath(path) for path in (s.image, *s.extras)] for s in samples if told[s.name]}
-    now = digests([path for paths in files.values() for path in paths])
+    now = digests([path for paths in files.values() for path in paths], progress)
     return {name for name, paths in files.items() if told[name].isdisjoint(now[path] for path in paths)}
 
 

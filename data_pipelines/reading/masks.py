@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from multiprocessing.pool import ThreadPool
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from data_pipelines.spec import IGNORE, LARGEST_ID, DataError, DatasetSpec, Wind
 NOWHERE = IGNORE  # in no mask so far; which pixels are void is known apart
 OUTSIDE, INSIDE = 0, 1  # of the class, as the classes of a mask
 ROWS = 1024  # of a large mask that are looked at together
-THREADS = 8
 
 
 def read_masks(
@@ -107,34 +105,15 @@ def _different(first, path):
 
 def _spec_of_mask(spec, path):
     """Of a file of two values; what is soft lies between 0 and the one that stands for inside in that file."""
-    inside, soft = _ends(path, spec.labels_soft) if spec.labels_soft else (IGNORE, "")
+    inside, soft = IGNORE, spec.labels_soft
     aliases = () if soft else tuple((value, INSIDE) for value in (1, LARGEST_ID))
+    if soft:
+        inside = _value_inside(path, path.stat().st_mtime_ns if path.exists() else 0)
+        soft = NEAREST if inside == 1 and soft != NEAREST and soft > 1 else soft  # that is for the files of 0 and 255
     facts: dict[str, Any] = {"classes": ("outside", "inside"), "palette": ((0, 0, 0),) * 2, "label_ids": (0, inside)}
     facts |= {"aliases": aliases, "labels_soft": soft}
     facts |= dict.fromkeys(("void_ids", "label_colours", "void_colours", "combinations", "regions"), ())
     return dataclasses.replace(spec, name="a mask", rest=None, **facts)
-
-
-def own_ends(masks: Mapping[Path, str | float]) -> dict[Path, int]:
-    """{mask: 1 or 65535} of those soft masks that are divided by their own largest value, and not as of 0 to 255.
-
-    Args:
-      masks: {path: `DatasetSpec.labels_soft`}.
-
-    Raises:
-      DataError: a file can't be read.
-    """
-    if not masks:
-        return {}
-    with ThreadPool(min(THREADS, len(masks))) as pool:
-        ends = dict(zip(masks, pool.starmap(_ends, masks.items())))
-    return {path: inside for path, (inside, soft) in ends.items() if soft == NEAREST and inside != IGNORE}
-
-
-def _ends(path, soft):
-    """(what stands for inside in a soft mask, see `_value_inside`; `labels_soft` for it)."""
-    inside = _value_inside(path, path.stat().st_mtime_ns if path.exists() else 0)
-    return inside, NEAREST if inside == 1 and soft != NEAREST and soft > 1 else soft  # that is for files of 0 and 255
 
 
 @functools.lru_cache(maxsize=2**16)

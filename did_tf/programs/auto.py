@@ -8,6 +8,7 @@ import sys
 import time
 
 from data_pipelines.remote import is_remote
+from did_tf import wiring
 from did_tf.cluster import local
 from did_tf.common.errors import ConfigError
 from did_tf.programs import cli
@@ -62,8 +63,8 @@ def _check_hours(run, hours):
 def _check_data(run, data):
     if not data or is_remote(data):  # records, which know what they were made from
         return
-    planned = cli.load_experiment(str(run.plan)).dataset.folder
-    if planned and os.path.realpath(data) != os.path.realpath(planned):
+    planned = wiring.folder_of(cli.load_experiment(str(run.plan)).to_dict())
+    if os.path.realpath(data) != os.path.realpath(planned):
         raise ConfigError(
             f"{run.plan} is a plan for {planned}, not {data}, and nothing was trained by it: delete it to plan anew, "
             "or give another --run=dir"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from did_tf.programs import cli  # isort: skip (first, it quietens TensorFlow)
 
 import collections
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,7 @@ def _do_fold(config, run, found, number, protocol):
         print("it is finished")
         return
     keras.backend.clear_session()  # of the fold before
+    gc.collect()  # its images too: what is free is what the batch may take
     first = found.first
     own, config = FoldRun(found.run(number), run.experiment, run.defaults, first), _like(first, config)
     with lock.held(own.folder):

@@ -248,8 +248,10 @@ def _write_calibration(config, run, found, folder, protocol, weights):
 
 def _sweep_calibration(folder, weights):
     """Deletes the picture of an earlier calibration, unless the temperature beside it is of the weights."""
-    path = folder / temperature.name_of(FLAGS.split)
-    if not path.is_file() or read_json(path).get("weights") != weights.digest:
+    path, own = folder / temperature.name_of(FLAGS.split), False
+    with contextlib.suppress(ConfigError):  # a damaged one is of none
+        own = path.is_file() and read_json(path).get("weights") == weights.digest
+    if not own:
         (folder / CALIBRATION_PICTURE.format(FLAGS.split)).unlink(missing_ok=True)
 
 

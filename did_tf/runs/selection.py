@@ -16,6 +16,7 @@ from data_pipelines.identity import fingerprint
 from data_pipelines.own_data.folders import Folders
 from data_pipelines.pipeline import shared_samples
 from data_pipelines.spec import Dataset, Sample
+from did_tf.common.errors import ConfigError
 from did_tf.runs import checkpoints, identity, weights
 from did_tf.runs.run_folder import RunFolder, damage_of, read_json, read_metrics, run_of
 from did_tf.runs.weights import Weights
@@ -193,9 +194,13 @@ def versions(run: RunFolder) -> list[str]:
 def of_several_versions(what: str, runs: Sequence[RunFolder]) -> str:
     """A line where not all of `runs`, which are compared as `what`, were trained by one version; else empty.
 
-    Raises `ConfigError` as `versions`.
+    Of those whose manifest is damaged nothing is known.
     """
-    found = sorted({version for run in runs for version in versions(run)})
+    known: set[str] = set()
+    for run in runs:
+        with contextlib.suppress(ConfigError):
+            known.update(versions(run))
+    found = sorted(known)
     return f"{what} were trained by did_tf {' and '.join(found)}, which may learn otherwise" if len(found) > 1 else ""
 
 

@@ -41,7 +41,7 @@ class Weights:
         Where a training has written others meanwhile, these are loaded, and the identity is theirs.
         """
         found = dataclasses.replace(self, digest=load(model, self.file))
-        now = identity_of(self.file)
+        now = identity_of(self.file) if self.file.exists() else self.identity  # an old checkpoint may have been deleted
         return found if now == self.identity else dataclasses.replace(self, identity=now).loaded_into(model)
 
     def recorded(self, run: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.learnable import classes_in, nothing_labelled, shows_one
-from data_pipelines.pipeline import THREADS, Loader, training_labels
+from data_pipelines.memory import cores
+from data_pipelines.pipeline import Loader, training_labels
 from data_pipelines.spec import Dataset
 from did_tf import models
 from did_tf.common import compat
@@ -25,6 +26,8 @@ from did_tf.training.supervision import Supervision
 
 FEW, MANY = 32, 1000
 """Crops that are drawn before all labels are looked at, and before it is said that crops show nothing of them."""
+AT_ONCE = 4
+"""Images that are read at the same time, at most: each may take much memory, and scoring reads one after the other."""
 
 
 def check_model(model: keras.Model, crop: Sequence[int], multipliers: Mapping[str, float]) -> None:
@@ -81,17 +84,21 @@ def check_readable(dataset: Dataset, splits: Sequence[str], progress: bool = Tru
       splits: those that are not read before the first step anyway.
       progress: shows a bar, where stderr is a terminal.
     """
-    damage, samples = Damage(), [sample for split in splits for sample in dataset.samples(split)]
+    loader, together, alone = Loader(dataset, "+".join(splits), cache=False), Damage(), Damage()
+    names = [sample.name for sample in loader.samples]
 
-    def read(sample):
-        with damage.of(sample.name):
-            dataset.read(sample)
+    def read(index, damage=together):
+        with damage.of(names[index]):
+            loader(index)
 
     hidden = None if progress else True  # None: shown on terminals
-    with ThreadPool(min(THREADS, len(samples))) as pool:
-        for _ in tqdm(pool.imap(read, samples), "can all be read", len(samples), leave=False, disable=hidden):
+    with ThreadPool(min(AT_ONCE, cores())) as pool:
+        found = pool.imap(read, range(len(loader)))
+        for _ in tqdm(found, "can all be read", len(loader), leave=False, disable=hidden):
             pass
-    damage.tell("mend it, or take it out of the data")
+    for index in [index for index, name in enumerate(names) if name in together.reasons]:
+        read(index, alone)  # there may have been no room for all
+    alone.tell("mend it, or take it out of the data")
 
 
 def check_learnable(

@@ -86,9 +86,10 @@ def make_trainer(config: Config, run: RunFolder) -> Trainer:
     _check_keep(config, supervision)
     _check_positions(config, strategy, model)
     train = config["train"]
+    goes_on = workers.agreed(len(saved_steps(run.checkpoints)))  # others than the chief have no folder
     if val_split:
         check_scored(dataset, val_split)
-        if dataset.spec.task == "segmentation" and not saved_steps(run.checkpoints):
+        if dataset.spec.task == "segmentation" and not goes_on:
             check_readable(dataset, [val_split], train["progress"])
     loader = Loader(dataset, train_split, config["data"]["cache"], train["progress"])
     pixel_loss = make_pixel_loss(config, loader)

@@ -21,6 +21,8 @@ KEPT = 1024
 """Files whose annotations stay in memory, together."""
 _LOCKS = tuple(threading.Lock() for _ in range(256))
 """Images are read in threads, and the file of all of them may be large: a file is parsed by one of them."""
+_PARSING = threading.Semaphore(2)
+"""Of files at once: each takes many times its size in memory, and all threads hold one lock of Python's meanwhile."""
 
 
 def load(path: Path, by: str = "") -> Annotations:
@@ -50,7 +52,9 @@ def state_of(path: Path) -> tuple[int, int]:
 def _load(path, by, state):
     check_room(str(path), GROWTH * state[1])
     try:
-        return with_names(_read(path.read_bytes(), path.suffix.lower() == ".xml", by))
+        data = path.read_bytes()
+        with _PARSING:
+            return with_names(_read(data, path.suffix.lower() == ".xml", by))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except KeyError as error:

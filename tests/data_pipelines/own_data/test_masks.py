@@ -1,6 +1,5 @@
 """A user's own data: a folder of masks for each class, and labels that are soft, as data sets and in the audit."""
 
-import dataclasses
 import json
 import shutil
 from unittest.mock import Mock
@@ -11,7 +10,7 @@ from own_data import complaint, edit, scene, write_png
 from PIL import Image
 
 from data_pipelines import DataError, load
-from data_pipelines.identity import fingerprint, with_content
+from data_pipelines.identity import fingerprint
 from data_pipelines.own_data import matching
 from data_pipelines.own_data.description import read_description
 from data_pipelines.programs import audit
@@ -73,28 +72,6 @@ def test_a_changed_mask_is_another_data_set(masks):
     before = fingerprint(load("folders", masks).samples("train"))
     write_png(masks / "labels" / "metal" / "e.png", np.zeros((16, 16), np.uint8))
     assert fingerprint(load("folders", masks).samples("train")) != before
-
-
-@pytest.mark.parametrize(
-    ("soft", "values", "otherwise"),
-    [
-        ("nearest", np.array([0, 0, 1, 1], np.uint8), True),
-        ("nearest", np.array([0, 200, 40000, 65535], np.uint16), True),
-        ("nearest", np.array([0, 0, 100, 255], np.uint8), False),
-        ("nearest", np.zeros(4, np.uint8), False),
-        (128, np.array([0, 0, 1, 1], np.uint8), True),
-        (1, np.array([0, 0, 1, 1], np.uint8), False),
-        (128, np.array([0, 200, 40000, 65535], np.uint16), False),
-    ],
-)
-def test_soft_masks_that_were_once_read_otherwise_are_other_data(masks, soft, values, otherwise):
-    """Else runs would go on with other labels, and records be taken that lack a class. All else is as it was."""
-    write_png(masks / "labels" / "metal" / "b.png", np.repeat(values, 64).reshape(16, 16))
-    edit(masks, labels_soft=soft)
-    samples = load("folders", masks).samples("train")
-    before = [dataclasses.replace(sample, soft="") for sample in samples]
-    changed = [one.name for one, was in zip(with_content(samples), with_content(before)) if one.content != was.content]
-    assert changed == ["b"] * otherwise
 
 
 def test_masks_that_overlap_are_a_problem_unless_the_last_counts(masks, capsys):

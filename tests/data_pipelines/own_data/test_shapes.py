@@ -64,18 +64,30 @@ def coco(folder, drawn):
 # labelme
 
 
-def test_labelme(make, tmp_path):
+def some_of_labelme(folder):
+    """Draws a polygon, a box, a point and a circle on a.png. Returns the label that they make."""
     shapes = [
         ("road", "polygon", square(2, 2, 10)),
         ("car", "rectangle", [[9, 8], [4, 3]]),
         ("car", "point", [[1, 1]]),
         ("road", "circle", [[20.5, 10.5], [22.5, 10.5]]),
     ]
-    tools.labelme(tmp_path / "labels" / "a.json", SIZE, *shapes)
+    tools.labelme(folder / "labels" / "a.json", SIZE, *shapes)
     expected = boxes((2, 2, 2, 10, 10), (1, 4, 3, 5, 5))
     for row, half in zip(range(8, 13), (0, 1, 2, 1, 0)):  # pixels whose centres lie within 2 of (20.5, 10.5)
         expected[row, 20 - half : 21 + half] = 2
+    return expected
+
+
+def test_labelme(make, tmp_path):
+    expected = some_of_labelme(tmp_path)
     np.testing.assert_array_equal(labels(make())["a"], expected)
+
+
+def test_windows_show_of_polygons_and_circles_what_the_image_does(make, tmp_path):
+    expected, dataset = some_of_labelme(tmp_path), load("folders", make(patch=[5, 6]))
+    for sample in dataset.samples("train"):
+        np.testing.assert_array_equal(dataset.read(sample)[1], expected[sample.window.inside(*SIZE)])
 
 
 def test_rectangles_of_x_anylabeling_have_four_corners(make, tmp_path):
