@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import ThreadPool
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,8 @@ from data_pipelines.spec import DataError, Dataset, Sample, share_images
 
 THREADS = 2 * cores()
 """That read and augment: more than cores, because some wait for the disk, for each other or for Python."""
+
+Item = TypeVar("Item")
 
 WAITS = (1.0, 10.0)
 """Seconds before a file is read again, and again."""
@@ -87,7 +90,7 @@ class Loader:
             return counts
         with ThreadPool(self._threads) as pool:
             found = pool.imap(lambda index: values_of(self(index)[1]), range(len(self)))
-            for values in _with_bar(found, f"counting classes of {self.split}", len(self), self._progress):
+            for values in with_bar(found, f"counting classes of {self.split}", len(self), self._progress):
                 counts.add(values)
         return counts
 
@@ -96,7 +99,7 @@ class Loader:
         with ThreadPool(threads) as pool:
             self._check_memory(split, sum(self._sizes(first, pool)))
             rest = pool.imap(self.dataset.read, self.samples[1:])
-            return [first, *_with_bar(rest, f"reading {split}", len(self), progress, initial=1)]
+            return [first, *with_bar(rest, f"reading {split}", len(self), progress, initial=1)]
 
     def _sizes(self, first, pool):
         """Bytes of each pair, by the headers of the files, or else as if they were like the pair `first`."""
@@ -255,7 +258,8 @@ def _seed(seed, position):
     return tf.stack([seed + 1, position])
 
 
-def _with_bar(items, title, count, progress, initial=0):
+def with_bar(items: Iterable[Item], title: str, count: int, progress: bool, initial: int = 0) -> Iterable[Item]:
+    """`items`, with a bar of so many while they come: on terminals, and where `progress` is wanted."""
     hidden = None if progress else True  # None: shown on terminals
     return tqdm(items, title, count, initial=initial, leave=False, disable=hidden)
 

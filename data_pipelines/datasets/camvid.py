@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from data_pipelines.datasets.camvid_classes import CLASSES, PALETTE
-from data_pipelines.datasets.files import FileDataset, read_lines
+from data_pipelines.datasets.files import FileDataset, is_png, read_lines
 from data_pipelines.spec import DataError, DatasetSpec, Sample
 
 SPEC = DatasetSpec(
@@ -60,10 +60,5 @@ class CamVid(FileDataset):
     def _names(self, split, images):
         listing = self.folder / f"{split}.txt"
         if not listing.is_file():
-            return sorted(path.name for path in images.iterdir() if _is_frame(path))
+            return sorted(path.name for path in images.iterdir() if is_png(path))
         return [PureWindowsPath(FIRST_PATH.findall(line)[0]).name for line in read_lines(listing)]
-
-
-def _is_frame(path):
-    """By its name; those that begin with a dot are notes that macOS leaves beside files."""
-    return path.suffix.lower() == ".png" and not path.name.startswith(".")

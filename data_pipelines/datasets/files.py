@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -132,3 +132,8 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
     except UnicodeDecodeError:
         raise DataError(f"cannot read {path}: it is no text in UTF-8; save it as such") from None
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def is_png(path: PurePath) -> bool:
+    """By the ending of its name, in either case; what begins with a dot, as macOS' notes beside files, is none."""
+    return path.suffix.lower() == ".png" and not path.name.startswith(".")

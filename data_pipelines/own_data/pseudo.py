@@ -46,14 +46,15 @@ def find(description: Description, splits: Mapping[str, Sequence[Sample]], quiet
     """
     if description.pseudo is None:
         return []
+    held: dict[str, set[str]] = {}
     for folder, _ in places(description.pseudo.labels):
-        _check_classes(description, folder / RECORD)
+        held.update(_held(description, folder / RECORD))
     samples = [sample for own in splits.values() for sample in own]
     own = {os.path.realpath(file) for sample in samples for file in (sample.image, sample.label) if file}
     found = _found(description, quiet)
     others = [sample for sample in found if sample.image and os.path.realpath(sample.image) not in own]
     copies, alike = _copies(others, samples), _of_scored_groups(description, splits, others)
-    changed = _changed(description, [sample for sample in others if sample.name not in copies | alike], not quiet)
+    changed = _changed(held, [sample for sample in others if sample.name not in copies | alike], not quiet)
     further = [sample for sample in others if sample.name not in copies | alike | changed]
     if not further:
         also = " or whose groups are scored" if alike else ""
@@ -106,14 +107,26 @@ def _described(description, pseudo):
     return dataclasses.replace(description, parts=parts, **labels, labels_soft="", masks=(), shapes=())
 
 
-def _check_classes(description, record):
-    """Raises `DataError` where the record of predictions says that their ids are of other classes."""
+def _held(description, record):
+    """{path of a label without its end: digests of what it was made of}, as the record of predictions tells them.
+
+    Raises `DataError` where it says that their ids are of other classes, or is damaged.
+    """
     if not record.is_file():
-        return
+        return {}
     try:
-        was = {entry["id"]: entry["name"] for entry in json.loads(record.read_text("utf-8"))["classes"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(record, error) from None
+        told = json.loads(record.read_text("utf-8"))
+        was = {entry["id"]: entry["name"] for entry in told["classes"]}
+        images = told.get("images", {}).items()
+        held = {str(record.parent / name): {*entry.get("content", "").split()} for name, entry in images}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise DataError(f"{record} is damaged ({type(error).__name__}): label the images anew") from None
+    _check_classes(description, record, was)
+    return held
+
+
+def _check_classes(description, record, was):
+    """Raises `DataError` where labels are of other classes than the description has: {id: name}."""
     now = dict(zip(description.label_ids or range(len(description.classes)), description.classes))
     for number in sorted({*was, *now}, key=str):
         if was.get(number) != now.get(number):
@@ -137,31 +150,12 @@ def _copies(found, samples):
     return {sample.name for sample in found if sample.image and os.fspath(sample.image) in further}
 
 
-def _changed(description, samples, progress):
-    """Names of those of which no file is as it was when they were labelled, where a record of predictions says it."""
-    held: dict[str, set[str]] = {}
-    for folder, _ in places(description.pseudo.labels):
-        held.update(_held(folder))
+def _changed(held, samples, progress):
+    """Names of those of which no file is as it was when they were labelled, where `_held` says it."""
     told = {sample.name: held.get(str(sample.label.with_suffix("")).removesuffix(LABEL), set()) for sample in samples}
     files = {s.name: [os.fspath(path) for path in (s.image, *s.extras)] for s in samples if told[s.name]}
     now = digests([path for paths in files.values() for path in paths], progress)
     return {name for name, paths in files.items() if told[name].isdisjoint(now[path] for path in paths)}
-
-
-def _held(folder):
-    """{path of a label without its end: digests of what it was made of}, as the record of predictions tells them."""
-    record = folder / RECORD
-    if not record.is_file():
-        return {}
-    try:
-        images = json.loads(record.read_text("utf-8")).get("images", {})
-        return {str(folder / name): {*entry.get("content", "").split()} for name, entry in images.items()}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise _damaged(record, error) from None
-
-
-def _damaged(record, error):
-    return DataError(f"{record} is damaged ({type(error).__name__}): label the images anew")
 
 
 def _sizes(paths):

@@ -22,7 +22,8 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from data_pipelines.programs.sources import Source, is_png
+from data_pipelines.datasets.files import is_png
+from data_pipelines.programs.sources import Source
 from data_pipelines.spec import DataError
 
 MAX_BYTES = 2**30

@@ -6,9 +6,10 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from data_pipelines.datasets import camvid
+from data_pipelines.datasets.files import is_png
 from data_pipelines.spec import DataError, DatasetSpec
 
 
@@ -107,8 +108,3 @@ def digest(folder: Path) -> str:
 def _pngs(folder):
     # The same files that the data set would read.
     return sorted(path for path in folder.iterdir() if is_png(path)) if folder.is_dir() else []
-
-
-def is_png(path: PurePath) -> bool:
-    """By the ending of its name, in either case; what begins with a dot, as macOS' notes beside files, is none."""
-    return path.suffix.lower() == ".png" and not path.name.startswith(".")

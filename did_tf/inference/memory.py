@@ -10,12 +10,12 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.content import in_threads
 from data_pipelines.memory import free_memory
 from data_pipelines.reading.decoding import TILED
 from data_pipelines.reading.images import size_of
@@ -34,8 +34,6 @@ more than those in a row. With oneDNN's DID took 1.14 to 1.31 times as much as w
 `make bench ARGS=predict` compares what is estimated with what is measured."""
 FIXED = 300e6
 """Bytes that are added."""
-THREADS = 8
-"""That read headers: they wait for the disk."""
 _SIDE = 1025  # of the image that a graph is counted for
 _ALIASES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "EnsureShape")
 _IN_PLACE = ("Relu", "Relu6", "AddV2", "BiasAdd", "Mul", "Sub", "RealDiv", "Maximum", "Softmax", "FusedBatchNormV3")
@@ -222,8 +220,7 @@ def sizes_of(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Size]:
     if without_file:
         largest = max(without_file, key=lambda sample: getattr(sample, "length", 0))
         found = dict.fromkeys([sample.name for sample in without_file], dataset.read_image(largest).shape[:2])
-    with ThreadPool(THREADS) as pool:
-        sizes = pool.map(lambda sample: _size_of(dataset, sample), samples)
+    sizes = in_threads(lambda sample: _size_of(dataset, sample), samples)
     return found | {sample.name: size for sample, size in zip(samples, sizes) if size}
 
 

@@ -29,7 +29,7 @@ from did_tf.common.errors import ConfigError, Failure
 from did_tf.common.text import aligned, percent
 from did_tf.planning import trying
 from did_tf.runs import folds, lock, selection
-from did_tf.runs.identity import flatten, last_step
+from did_tf.runs.identity import content_difference, flatten, last_step
 from did_tf.runs.run_folder import RunFolder, default_run, read_json
 from did_tf.search import space
 from did_tf.search.study import DONE, FAILED, FILE, PARTS, PRUNED, RUNNING, Study, Trial
@@ -232,19 +232,13 @@ def _check_data(study, trial, run):
     runs = (_run(study, one) for one in study.trials if one is not trial and one.state in (DONE, PRUNED))
     if not (first := next((one for one in runs if one.manifest.is_file()), None)):
         return
-    was, now = _data(first), _data(run)
-    if others := [what for what in now if was[what] != now[what]]:
+    was, now = read_json(first.manifest), read_json(run.manifest)
+    parts = {"training": "data", "validation": "validation"}
+    if others := [what for what, key in parts.items() if content_difference(was.get(key), now.get(key))]:
         raise ConfigError(
             f"{run.folder}: the {others[0]} data are not those of {first.folder}, with which it would be compared: put "
             f"them back and delete {run.folder}, or give another --run=dir"
         )
-
-
-def _data(run):
-    """{what: what tells the data of a run from others}."""
-    found = read_json(run.manifest)
-    parts = {"training": found.get("data") or {}, "validation": found.get("validation") or {}}
-    return {what: (part.get("fingerprint"), part.get("meaning")) for what, part in parts.items()}
 
 
 def _validations(run):

@@ -9,12 +9,11 @@ from multiprocessing.pool import ThreadPool
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
-from tqdm import tqdm
 
 from data_pipelines.augment import Augmentation
 from data_pipelines.learnable import classes_in, nothing_labelled, shows_one
 from data_pipelines.memory import cores
-from data_pipelines.pipeline import Loader, training_labels
+from data_pipelines.pipeline import Loader, training_labels, with_bar
 from data_pipelines.spec import Dataset
 from did_tf import models
 from did_tf.common import compat
@@ -91,10 +90,8 @@ def check_readable(dataset: Dataset, splits: Sequence[str], progress: bool = Tru
         with damage.of(names[index]):
             loader(index)
 
-    hidden = None if progress else True  # None: shown on terminals
     with ThreadPool(min(AT_ONCE, cores())) as pool:
-        found = pool.imap(read, range(len(loader)))
-        for _ in tqdm(found, "can all be read", len(loader), leave=False, disable=hidden):
+        for _ in with_bar(pool.imap(read, range(len(loader))), "can all be read", len(loader), progress):
             pass
     for index in [index for index, name in enumerate(names) if name in together.reasons]:
         read(index, alone)  # there may have been no room for all
